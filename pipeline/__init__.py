@@ -1,0 +1,1 @@
+"""chipfit's library: pure functions over frozen values; only `toolchain` and `simulator` start anything."""
