@@ -1,0 +1,56 @@
+"""A graph while it is being written: names kept unique, shapes inferred, unused constants dropped."""
+
+from collections.abc import Sequence
+
+from pipeline.ir import Array, Graph, Node, Port, QuantParams, Tensor
+
+
+class GraphBuilder:
+    """Collects tensors and nodes in execution order; `build` freezes them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tensors: dict[str, Tensor] = {}
+        self.nodes: list[Node] = []
+        self._taken: set[str] = set()
+
+    def fresh(self, hint: str) -> str:
+        """A name not yet used, as close to `hint` as possible."""
+        name, count = hint, 1
+        while name in self.tensors or name in self._taken:
+            count += 1
+            name = f"{hint}.{count}"
+        self._taken.add(name)
+        return name
+
+    def add(self, tensor: Tensor) -> str:
+        self.tensors[tensor.name] = tensor
+        return tensor.name
+
+    def constant(self, hint: str, data: Array, quant: QuantParams | None = None) -> str:
+        """A new constant tensor; returns its name."""
+        return self.add(Tensor.constant(self.fresh(hint), data, quant))
+
+    def append(self, node: Node, dtype: str = "float32", quant: QuantParams | None = None) -> str:
+        """Append a node, make its output tensors, return the first one's name."""
+        shapes = node.shapes([self.tensors[n].shape for n in node.inputs])
+        for name, shape in zip(node.outputs, shapes, strict=True):
+            self.add(Tensor(name, tuple(int(d) for d in shape), dtype, None, quant))
+        self.nodes.append(node)
+        return node.outputs[0]
+
+    def data(self, name: str) -> Array | None:
+        """The constant's data, None for an activation."""
+        return self.tensors[name].data
+
+    def build(self, inputs: Sequence[Port], outputs: Sequence[Port], opset: int = 0) -> Graph:
+        """The frozen graph, without the nodes whose results nobody reads and without unused tensors."""
+        wanted = {p.tensor for p in outputs}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if wanted & set(node.outputs):
+                kept.append(node)
+                wanted |= set(node.inputs) | set(node.outputs)
+        wanted |= {p.tensor for p in inputs}
+        tensors = {n: t for n, t in self.tensors.items() if n in wanted}
+        return Graph(self.name, tensors, tuple(reversed(kept)), tuple(inputs), tuple(outputs), opset)

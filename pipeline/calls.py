@@ -1,0 +1,29 @@
+"""A kernel call: one C function on one layer's constants and buffers, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.ir import Array
+
+C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "uint16": "uint16_t"}
+
+
+@dataclass(frozen=True, eq=False)
+class KernelCall:
+    """`kernel(&params, inputs..., outputs...)`.
+
+    `kernel` names the C function and its source file, `family` its parameter struct and contract header.
+    `params` are the struct's integer fields, `tables` its array fields (constants that go to flash).
+    `inputs` and `outputs` are activation tensors. `macs` is what the call multiplies.
+    """
+
+    kernel: str
+    family: str
+    node: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    params: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
+    tables: Mapping[str, Array] = field(default_factory=dict)
+    macs: int = 0
+    in_place: bool = False
+    """Whether the output may be the first input's own memory."""

@@ -1,0 +1,137 @@
+"""All fixed-point arithmetic: how a wide accumulator becomes a narrow output, in integers only.
+
+Two requantizers:
+
+* `shift`: one arithmetic right shift per channel, after the rounding constant was added: round half up.
+* `multiplier`: a 32-bit fixed-point multiplier and a shift per channel, rounded twice as the reference kernels
+  of TensorFlow Lite do (gemmlowp's saturating rounding doubling high multiply, then a rounding divide by a
+  power of two that rounds half away from zero).
+
+Both then add the zero point and clamp; ReLU, ReLU6, Clip and HardTanh live in that clamp and cost nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, frexp, log2
+
+import numpy as np
+
+from pipeline.ir import Array
+
+INT32_MAX = 2**31 - 1
+_LARGEST_SHIFT = 24
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """How an int32 accumulator becomes an int8 output.
+
+    `shift` (and `multiplier`, for that requantizer) name constant tensors of one entry per output channel.
+    """
+
+    shift: str
+    multiplier: str | None
+    zero_point: int
+    low: int
+    high: int
+
+    @property
+    def kind(self) -> str:
+        return "shift" if self.multiplier is None else "multiplier"
+
+
+def rounding_shift(value: Array, shift: Array | int) -> Array:
+    """floor(value / 2**shift + 1/2) on int64, element by element; a shift of 0 leaves the value."""
+    wide = value.astype(np.int64)
+    half = np.where(np.asarray(shift) > 0, np.int64(1) << np.maximum(np.asarray(shift, np.int64) - 1, 0), 0)
+    return (wide + half) >> np.asarray(shift, np.int64)
+
+
+def multiply_by_quantized_multiplier(value: Array, multiplier: Array, shift: Array) -> Array:
+    """value * multiplier * 2**(shift - 31), rounded twice; int64 arrays that hold int32 values.
+
+    `multiplier` is in [2**30, 2**31), `shift` positive means left. Source: TensorFlow Lite
+    `MultiplyByQuantizedMultiplier` built on gemmlowp's `SaturatingRoundingDoublingHighMul` and
+    `RoundingDivideByPOT`.
+    """
+    shift = np.asarray(shift, np.int64)
+    wide = value.astype(np.int64) << np.maximum(shift, 0)
+    product = wide * np.asarray(multiplier, np.int64)
+    nudge = np.where(product >= 0, np.int64(1 << 30), np.int64(1 - (1 << 30)))
+    total = product + nudge
+    # C's division truncates towards zero, NumPy's shift floors.
+    high = np.where(total >= 0, total >> 31, -((-total) >> 31))
+    right = np.maximum(-shift, 0)
+    mask = (np.int64(1) << right) - 1
+    remainder = high & mask
+    threshold = (mask >> 1) + (high < 0)
+    return (high >> right) + (remainder > threshold)
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """(multiplier, shift) with real ~ multiplier * 2**(shift - 31), multiplier in [2**30, 2**31).
+
+    Source: TensorFlow Lite `QuantizeMultiplier`. `real` must be positive and below 2**30.
+    """
+    mantissa, exponent = frexp(real)
+    multiplier = round(mantissa * 2**31)
+    if multiplier == 2**31:
+        multiplier, exponent = multiplier // 2, exponent + 1
+    if exponent < -31:
+        return 0, 0
+    return multiplier, exponent
+
+
+def common_ratio(ratios: Sequence[float], bound: int) -> tuple[list[int], int]:
+    """Integers m and one shift k with m[i] / 2**k ~ ratios[i], such that sum(|m|) * bound < 2**30.
+
+    For operators whose accumulator is a few scaled int8 values (add, average): 32-bit arithmetic, no long
+    multiply. `bound` is the largest magnitude that any input takes.
+    """
+    total = max(sum(abs(r) for r in ratios) * bound, 2.0**-20)
+    shift = min(_LARGEST_SHIFT, max(0, floor(log2(2**30 / total)) - 1))
+    return [round(r * 2**shift) for r in ratios], shift
+
+
+def largest_shift(ratio: float, peak: float) -> int:
+    """The largest n with peak / (ratio * 2**-n) <= 127, at most 24: see `quantize` of the dense operator."""
+    if peak <= 0.0:
+        return _LARGEST_SHIFT // 2
+    n = floor(log2(127.0 * ratio / peak) + 1e-12)
+    return min(n, _LARGEST_SHIFT)
+
+
+def apply_rescale(acc: Array, rescale: Rescale, shift: Array, multiplier: Array | None) -> Array:
+    """int8-ranged int64 array of `acc`'s shape; channels are the last axis."""
+    assert acc.size == 0 or np.abs(acc).max() <= INT32_MAX, "an accumulator left int32: the proof is wrong"
+    if multiplier is None:
+        scaled = rounding_shift(acc, shift)
+    else:
+        scaled = multiply_by_quantized_multiplier(acc, multiplier, shift)
+    return np.clip(scaled + rescale.zero_point, rescale.low, rescale.high)
+
+
+def folded_bias(weights: Array, bias: Array, zero_point: int) -> Array:
+    """bias - zero_point * sum(w): what lets an inner loop multiply raw inputs. int64 (channels,).
+
+    `weights` (channels, taps) int8, `bias` (channels,) int32.
+    """
+    folded: Array = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum(axis=1)
+    return folded
+
+
+def rounding_constant(shift: Array, zero_point: int) -> Array:
+    """What `shift` adds to the bias once: half a step, and the output's zero point before the shift."""
+    shift = shift.astype(np.int64)
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    constant: Array = half + (np.int64(zero_point) << shift)
+    return constant
+
+
+def accumulator_bound(weights: Array, folded: Array) -> Array:
+    """Per output channel, a proven bound on |accumulator| after any number of terms in any order.
+
+    A partial sum is at most |folded| + sum |w| * 128, since no int8 input is larger than 128.
+    """
+    bound: Array = np.abs(folded) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
+    return bound

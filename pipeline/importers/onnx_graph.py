@@ -1,0 +1,186 @@
+"""ONNX to a float graph: constants folded, every operator read by its own module, or refused by name."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from pipeline.builder import GraphBuilder
+from pipeline.errors import ChipfitError, Place, did_you_mean
+from pipeline.importers.onnx_file import load_onnx
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Port, Shape, Tensor
+from pipeline.ops import IMPORTS
+
+MAX_ELEMENTS = 1 << 28
+OLDEST_OPSET = 7
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def import_onnx(path: Path, shown: str, name: str) -> Graph:
+    """The float graph of an ONNX file, in the file's own layout; `pipeline.passes` make it canonical.
+
+    Raises ChipfitError with the model's path (`shown`) for everything it cannot take.
+    """
+    return graph_of(load_onnx(path, shown), shown, name)
+
+
+def graph_of(model: onnx.ModelProto, shown: str, name: str) -> Graph:
+    """As `import_onnx`, from a loaded and checked model."""
+    return _Importer(model, shown, name).run()
+
+
+class _Importer:
+    def __init__(self, model: onnx.ModelProto, shown: str, name: str) -> None:
+        self.proto, self.shown = model.graph, shown
+        self.opset = max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=0)
+        self.builder = GraphBuilder(name)
+        self.model = model
+
+    def fail(self, message: str, hint: str = "") -> ChipfitError:
+        return ChipfitError(message, place=Place(self.shown), hint=hint)
+
+    def run(self) -> Graph:
+        if self.opset < OLDEST_OPSET:
+            raise self.fail(
+                f"has opset {self.opset}, expected {OLDEST_OPSET} or later", "Export it with a newer opset."
+            )
+        self.refuse_unknown()
+        for tensor in self.proto.initializer:
+            self.builder.add(Tensor.constant(tensor.name, self.as_array(tensor)))
+        inputs = [self.input_port(i) for i in self.proto.input if i.name not in self.builder.tensors]
+        if not inputs:
+            raise self.fail("has no input")
+        for index, node in enumerate(self.proto.node):
+            self.node(node, node.name or f"{node.op_type}_{index}")
+        outputs = [self.output_port(o.name) for o in self.proto.output]
+        if not outputs:
+            raise self.fail("has no output")
+        return self.builder.build(inputs, outputs, self.opset)
+
+    def refuse_unknown(self) -> None:
+        known = {*IMPORTS, "Constant"}
+        made = {o for n in self.proto.node for o in n.output}
+        constant = {t.name for t in self.proto.initializer}
+        for node in self.proto.node:
+            if all(i in constant or not i for i in node.input) and made:
+                constant |= set(node.output)  # folded whatever it is
+            elif node.op_type not in known or node.domain not in _STANDARD_DOMAINS:
+                if node.op_type in ("Shape", "Size") and node.domain in _STANDARD_DOMAINS:
+                    constant |= set(node.output)
+                    continue
+                full = f"{node.domain}.{node.op_type}" if node.domain not in _STANDARD_DOMAINS else node.op_type
+                raise self.fail(
+                    f"operator {full} (node {node.name!r}) is not supported",
+                    f"Supported: {', '.join(sorted(known))}.",
+                )
+
+    def as_array(self, tensor: onnx.TensorProto) -> Array:
+        if np.prod([max(d, 0) for d in tensor.dims], dtype=np.float64) > MAX_ELEMENTS or min(tensor.dims, default=0) < 0:
+            raise self.fail(f"tensor {tensor.name!r} has an impossible shape {list(tensor.dims)}")
+        try:
+            array: Array = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError) as error:
+            raise self.fail(f"tensor {tensor.name!r} does not hold its shape {list(tensor.dims)}") from error
+        return self.settled(array, tensor.name)
+
+    def settled(self, array: Array, name: str) -> Array:
+        """Floats as float32 and finite, everything else as it is."""
+        if array.dtype.kind == "f":
+            array = array.astype(np.float32)
+            if not np.isfinite(array).all() and array.size > 1:
+                raise self.fail(f"tensor {name!r} holds NaN or infinity", "Train or export the model again.")
+        return array
+
+    def input_port(self, value: onnx.ValueInfoProto) -> Port:
+        kind = value.type.tensor_type
+        if kind.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE):
+            known = onnx.TensorProto.DataType.Name(kind.elem_type)
+            raise self.fail(f"input {value.name!r} has type {known}, expected a float tensor")
+        shape: list[int] = []
+        for axis, dim in enumerate(kind.shape.dim):
+            fixed = dim.HasField("dim_value") and dim.dim_value > 0
+            if not fixed and axis > 0:
+                label = f" ({dim.dim_param})" if dim.dim_param else ""
+                raise self.fail(
+                    f"input {value.name!r} has a dynamic axis {axis}{label}; only the batch may be dynamic",
+                    "Export the model with fixed sizes.",
+                )
+            shape.append(dim.dim_value if fixed else 1)
+        if not kind.HasField("shape") or np.prod(shape, dtype=np.float64) > MAX_ELEMENTS:
+            raise self.fail(f"input {value.name!r} has no usable shape {shape}")
+        self.builder.add(Tensor(value.name, tuple(shape)))
+        return self.port(value.name)
+
+    def output_port(self, name: str) -> Port:
+        tensor = self.builder.tensors.get(name)
+        if tensor is None or tensor.data is not None:
+            raise self.fail(f"output {name!r} does not depend on any input")
+        return self.port(name)
+
+    def port(self, name: str) -> Port:
+        shape = self.builder.tensors[name].shape
+        return Port(name, name, shape, tuple(range(len(shape))))
+
+    def node(self, proto: onnx.NodeProto, name: str) -> None:
+        missing = [i for i in proto.input if i and i not in self.builder.tensors]
+        if missing:
+            raise self.fail(f"node {name!r} reads {missing[0]!r}, which nothing made")
+        again = [o for o in proto.output if o in self.builder.tensors]
+        if again:
+            raise self.fail(f"node {name!r} makes {again[0]!r} a second time")
+        if proto.op_type in ("Shape", "Size"):
+            self.shape_of(proto)
+        elif all(not i or self.builder.data(i) is not None for i in proto.input):
+            self.fold(proto, name)
+        else:
+            self.read(proto, name)
+
+    def shape_of(self, proto: onnx.NodeProto) -> None:
+        shape: Shape = self.builder.tensors[proto.input[0]].shape
+        bounds = {a.name: a.i for a in proto.attribute}
+        value = np.array(shape[bounds.get("start", 0) : bounds.get("end", len(shape))], np.int64)
+        if proto.op_type == "Size":
+            value = np.array(np.prod(shape), np.int64)
+        self.builder.add(Tensor.constant(proto.output[0], value))
+
+    def fold(self, proto: onnx.NodeProto, name: str) -> None:
+        """Evaluate a node of constants with ONNX's own reference evaluator."""
+        feeds = {i: self.builder.data(i) for i in proto.input if i}
+        try:
+            results: list[Any] = ReferenceEvaluator(proto, opsets={"": self.opset}).run(None, feeds)
+        except Exception as error:  # the evaluator raises whatever NumPy raises
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise self.fail(f"{proto.op_type} node {name!r} of constants cannot be evaluated: {first}") from error
+        for output, value in zip(proto.output, results, strict=False):
+            if output:
+                self.builder.add(Tensor.constant(output, self.settled(np.asarray(value), output)))
+
+    def read(self, proto: onnx.NodeProto, name: str) -> None:
+        reader = IMPORTS.get(proto.op_type)
+        if reader is None:
+            raise self.fail(f"operator {proto.op_type} is not supported", did_you_mean(proto.op_type, list(IMPORTS)))
+        wide = [i for i in proto.input if i and len(self.builder.tensors[i].shape) > 8]
+        if wide:
+            raise self.fail(f"{proto.op_type} node {name!r}: {wide[0]!r} has more than 8 dimensions")
+        node = OnnxNode(
+            op=proto.op_type,
+            name=name,
+            inputs=tuple(proto.input),
+            outputs=tuple(proto.output),
+            attributes={a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute},
+            opset=self.opset,
+            graph=self.builder,
+            file=self.shown,
+        )
+        reader(node)
+
+
+def c_name(name: str) -> str:
+    """A tensor's or node's name as part of a C identifier: only [a-z0-9_], never empty, at most 40 characters."""
+    cleaned = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40].strip("_")
+    return cleaned or "unnamed"

@@ -1,0 +1,261 @@
+"""The one intermediate representation: tensors and nodes that refer to each other by name, in a frozen graph.
+
+The same types hold a network before and after quantization. A float graph has `float32` activations; an
+integer graph has none (`Graph.verify` refuses one) and keeps every scale as metadata in `Tensor.quant`.
+Spatial tensors are channels-last: `(batch, height, width, channels)`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, prod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32")
+DTYPES = ("float32", *INTEGER_DTYPES)
+
+
+@dataclass(frozen=True)
+class QuantParams:
+    """real = scale * (integer - zero_point); one scale, or one for each index of `axis` (then zero_point is 0)."""
+
+    scale: tuple[float, ...]
+    zero_point: int = 0
+    axis: int | None = None
+
+    def quantize(self, real: Array, low: int = -128, high: int = 127) -> Array:
+        """int32 array of `real`'s shape: rounded half to even, saturated to [low, high]."""
+        scaled = np.rint(np.asarray(real, np.float64) / self._spread(real.ndim)) + self.zero_point
+        return np.clip(scaled, low, high).astype(np.int32)
+
+    def dequantize(self, integer: Array) -> Array:
+        """float64 array of `integer`'s shape."""
+        return (integer.astype(np.float64) - self.zero_point) * self._spread(integer.ndim)
+
+    def _spread(self, rank: int) -> Array:
+        if self.axis is None:
+            return np.float64(self.scale[0]) * np.ones((), np.float64)
+        return np.asarray(self.scale, np.float64).reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A named value: an activation (`data` is None) or a constant."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    data: Array | None = None
+    quant: QuantParams | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * np.dtype(self.dtype).itemsize
+
+    @classmethod
+    def constant(cls, name: str, data: Array, quant: QuantParams | None = None) -> "Tensor":
+        frozen = np.ascontiguousarray(data)
+        frozen.flags.writeable = False
+        return cls(name, frozen.shape, frozen.dtype.name, frozen, quant)
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of the network as its owner knows it.
+
+    `perm` says how the stored (channels-last) tensor is made from the ONNX one: stored = onnx.transpose(perm).
+    """
+
+    tensor: str
+    onnx_name: str
+    onnx_shape: Shape
+    perm: tuple[int, ...]
+
+    def to_stored(self, samples: Array) -> Array:
+        """(n, *onnx_shape) -> (n, *stored shape)."""
+        return samples.transpose(0, *(1 + p for p in self.perm))
+
+    def to_onnx(self, samples: Array) -> Array:
+        """(n, *stored shape) -> (n, *onnx_shape)."""
+        return samples.transpose(0, *(1 + int(p) for p in np.argsort(self.perm)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One operation. Each operator is a subclass in `pipeline/ops/` that fills in the facets below.
+
+    `inputs` and `outputs` are tensor names; constants come after activations in `inputs`.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    summary: ClassVar[str]
+    """One line for the README's table of operators."""
+    elementwise: ClassVar[bool] = False
+    """Whether each output element depends on the input elements at its own position alone."""
+
+    @property
+    def output(self) -> str:
+        return self.outputs[0]
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        """Output shapes from input shapes (constants included)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def permuted(self, perm: tuple[int, ...], graph: "Graph") -> "Node | None":
+        """The same operation on tensors stored transposed by `perm`, or None when it cannot be said.
+
+        Axis `a` of the original tensor is axis `perm[a]` of the stored one.
+        """
+        return self if self.elementwise else None
+
+    def fused_clamp(self, low: float, high: float) -> "Node | None":
+        """This node with the clamp [low, high] on its output taken in, or None when it has no clamp."""
+        return None
+
+    def problem(self, graph: "Graph") -> str | None:
+        """Why no kernel can compute this instance once the layout is final; None when one can."""
+        return None
+
+    def to_onnx(self, graph: "Graph", emit: Any) -> None:
+        """Say the float meaning in standard ONNX through `emit` (see `pipeline.onnx_export`)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of tensors that must share one scale and zero point."""
+        return ()
+
+    def fixed_output(self) -> QuantParams | None:
+        """The output's quantization when the operator prescribes it (softmax: 1/256, -128)."""
+        return None
+
+    def quantize(self, quantizer: Any) -> None:
+        """Append integer nodes that compute this one to the quantizer's graph (see `pipeline.quantize`)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def meaning(self, inputs: Sequence[Array], graph: "Graph") -> tuple[Array, ...]:
+        """Integer NumPy: the specification. Activations carry a leading sample axis, constants do not."""
+        raise NotImplementedError(type(self).__name__)
+
+    def macs(self, graph: "Graph") -> int:
+        """Multiply-accumulates of one inference."""
+        return 0
+
+    def calls(self, graph: "Graph") -> Any:
+        """The kernel calls (`pipeline.calls.KernelCall`) that compute it, in order; none for a pure view."""
+        raise NotImplementedError(type(self).__name__)
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same node on other tensors."""
+        return replace(
+            self,
+            inputs=tuple(names.get(n, n) for n in self.inputs),
+            outputs=tuple(names.get(n, n) for n in self.outputs),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClampedNode(Node):
+    """A node whose output is clamped to [low, high] (real values) at no cost, by its requantization."""
+
+    low: float = -inf
+    high: float = inf
+
+    def fused_clamp(self, low: float, high: float) -> Self:
+        return replace(
+            self, low=min(max(self.low, low), high), high=max(min(self.high, high), low)
+        )
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: tensors by name, nodes in execution order, ports in the order of the model file."""
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    opset: int = field(default=0, compare=False)
+
+    @property
+    def macs(self) -> int:
+        return sum(n.macs(self) for n in self.nodes)
+
+    def shapes_of(self, names: Sequence[str]) -> list[Shape]:
+        return [self.tensors[n].shape for n in names]
+
+    def constant(self, name: str) -> Array:
+        """The data of a constant tensor; a bug if it is not one."""
+        data = self.tensors[name].data
+        assert data is not None, f"{name} is not a constant"
+        return data
+
+    def is_constant(self, name: str) -> bool:
+        return self.tensors[name].data is not None
+
+    def activations(self, node: Node) -> tuple[str, ...]:
+        """The node's inputs that are not constants."""
+        return tuple(n for n in node.inputs if not self.is_constant(n))
+
+    def consumers(self) -> dict[str, list[Node]]:
+        """Every tensor's readers, in execution order."""
+        readers: dict[str, list[Node]] = {n: [] for n in self.tensors}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return readers
+
+    def verify(self, *, integer: bool) -> None:
+        """Raise AssertionError unless the graph is legal: an executable specification of what passes may make.
+
+        Legal: every name defined once and before its use, shapes as the operators say, only known dtypes,
+        and, with `integer`, no float tensor anywhere and every activation quantized or a plain index.
+        """
+        defined = {n for n, t in self.tensors.items() if t.data is not None}
+        defined |= {p.tensor for p in self.inputs}
+        for node in self.nodes:
+            for name in node.inputs:
+                assert name in defined, f"{node.name}: input {name!r} is used before it is made"
+            expected = node.shapes(self.shapes_of(node.inputs))
+            for name, shape in zip(node.outputs, expected, strict=True):
+                assert name not in defined, f"{node.name}: {name!r} is made twice"
+                assert self.tensors[name].shape == shape, f"{name}: {self.tensors[name].shape} != {shape}"
+                defined.add(name)
+        for port in self.outputs:
+            assert port.tensor in defined, f"output {port.tensor!r} is never made"
+        for name, tensor in self.tensors.items():
+            assert name == tensor.name
+            assert tensor.dtype in (INTEGER_DTYPES if integer else DTYPES), f"{name} is {tensor.dtype}"
+            assert tensor.data is None or tensor.data.shape == tensor.shape
+
+    def run(self, inputs: Sequence[Array], keep: Callable[[str, Array], None] | None = None) -> list[Array]:
+        """Run the integer meaning on samples.
+
+        `inputs`: one integer array per input port, (samples, *stored shape). Returns one array per output
+        port, (samples, *stored shape). `keep` sees every activation as it is made.
+        """
+        values: dict[str, Array] = {n: t.data for n, t in self.tensors.items() if t.data is not None}
+        for port, array in zip(self.inputs, inputs, strict=True):
+            values[port.tensor] = array
+            if keep:
+                keep(port.tensor, array)
+        for node in self.nodes:
+            results = node.meaning([values[n] for n in node.inputs], self)
+            for name, array in zip(node.outputs, results, strict=True):
+                values[name] = array.astype(self.tensors[name].dtype)
+                if keep:
+                    keep(name, values[name])
+        return [values[p.tensor] for p in self.outputs]

@@ -1,0 +1,172 @@
+"""A graph said again in standard ONNX: the float oracle's input, and the model with Q and DQ pairs."""
+
+from collections.abc import Mapping, Sequence
+from math import isinf
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.ir import Array, Graph, QuantParams, Shape, Tensor
+
+OPSET = 20
+IR_VERSION = 10
+
+
+class Emitter:
+    """Collects ONNX nodes; an operator's `to_onnx` facet speaks to it in the names of the graph.
+
+    `activation` wraps each finished activation (to put a Q/DQ pair behind it); `weight` gives a constant.
+    """
+
+    def __init__(self, graph: Graph, constants: Mapping[str, Tensor] | None = None) -> None:
+        self.graph = graph
+        self.quantized = constants or {}
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.names: dict[str, str] = {}
+        self.written: dict[str, str] = {}
+        self.count = 0
+
+    def fresh(self, hint: str) -> str:
+        self.count += 1
+        return f"{hint}#{self.count}"
+
+    def read(self, name: str) -> str:
+        """The ONNX name under which a tensor of the graph is read; constants are added on first use."""
+        if name in self.graph.tensors and self.graph.is_constant(name):
+            return self.constant_view(name, None)
+        return self.names.get(name, name)
+
+    def node(self, op: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
+        """Append one node; returns its output's name (a fresh one unless given)."""
+        made = self.written.get(output, output) if output else self.fresh(op)
+        if output:
+            self.names[output] = made
+        self.nodes.append(helper.make_node(op, [self.read(i) for i in inputs], [made], **attributes))
+        return made
+
+    def floats(self, data: Array) -> str:
+        return self._initializer(self.fresh("float"), np.asarray(data, np.float32))
+
+    def integers(self, data: Sequence[int]) -> str:
+        return self._initializer(self.fresh("int"), np.asarray(list(data), np.int64))
+
+    def transpose(self, x: str, perm: tuple[int, ...], output: str | None = None) -> str:
+        return self.node("Transpose", [x], output, perm=list(perm))
+
+    def clip(self, x: str, output: str, low: float, high: float) -> str:
+        """Clamp to the finite ones of [low, high]; the value under its final name."""
+        if isinf(low) and isinf(high):
+            return self.node("Identity", [x], output)
+        bounds = ["" if isinf(b) else self.floats(np.float32(b)) for b in (low, high)]
+        while bounds[-1] == "":
+            bounds.pop()
+        return self.node("Clip", [x, *bounds], output)
+
+    def constant_view(self, name: str, perm: tuple[int, ...] | None) -> str:
+        """A constant of the graph, transposed by `perm`; through DequantizeLinear when it was quantized."""
+        key = f"{name}#{perm}"
+        if key in self.names:
+            return self.names[key]
+        tensor = self.quantized.get(name)
+        order = perm or tuple(range(len(self.graph.tensors[name].shape)))
+        if tensor is None or tensor.quant is None or tensor.data is None:
+            made = self._initializer(self.fresh(name), self.graph.constant(name).transpose(order))
+        else:
+            made = self.dequantized(self.fresh(name), tensor.data.transpose(order), _moved(tensor.quant, order))
+        self.names[key] = made
+        return made
+
+    def dequantized(self, name: str, data: Array, quant: QuantParams) -> str:
+        stored = self._initializer(f"{name}.q", data)
+        scale, zero, axis = self._parameters(name, quant, data.dtype)
+        return self.node("DequantizeLinear", [stored, scale, zero], name, **axis)
+
+    def pair(self, name: str, quant: QuantParams) -> str:
+        """A QuantizeLinear and a DequantizeLinear behind `name`; returns the dequantized name."""
+        scale, zero, axis = self._parameters(name, quant, np.dtype(np.int8))
+        q = self.node("QuantizeLinear", [name, scale, zero], f"{name}.quantized", **axis)
+        return self.node("DequantizeLinear", [q, scale, zero], f"{name}.dequantized", **axis)
+
+    def _parameters(self, name: str, quant: QuantParams, dtype: np.dtype[Any]) -> tuple[str, str, dict[str, Any]]:
+        scalar = quant.axis is None
+        scale = np.float32(quant.scale[0]) if scalar else np.asarray(quant.scale, np.float32)
+        zero = np.asarray(quant.zero_point, dtype) if scalar else np.full(len(quant.scale), quant.zero_point, dtype)
+        names = [self._initializer(f"{name}.{what}", value) for what, value in (("scale", scale), ("zero", zero))]
+        return names[0], names[1], {} if scalar else {"axis": quant.axis}
+
+    def _initializer(self, name: str, data: Array) -> str:
+        self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(data).reshape(np.shape(data)), name)
+        return name
+
+
+def _moved(quant: QuantParams, perm: tuple[int, ...]) -> QuantParams:
+    return quant if quant.axis is None else QuantParams(quant.scale, quant.zero_point, perm.index(quant.axis))
+
+
+def float_model(graph: Graph, observe: Sequence[str] = ()) -> onnx.ModelProto:
+    """The float graph as ONNX, inputs and outputs as stored (channels-last), `observe` as further outputs."""
+    emitter = Emitter(graph)
+    for node in graph.nodes:
+        node.to_onnx(graph, emitter)
+    names = dict.fromkeys([*(p.tensor for p in graph.outputs), *observe])
+    return _model(
+        graph,
+        emitter,
+        [_info(graph, p.tensor, p.tensor, graph.tensors[p.tensor].shape) for p in graph.inputs],
+        [_info(graph, n, n, graph.tensors[n].shape) for n in names],
+    )
+
+
+def qdq_model(
+    graph: Graph, params: Mapping[str, QuantParams], constants: Mapping[str, Tensor]
+) -> onnx.ModelProto:
+    """The float graph with a Q/DQ pair behind every activation in `params` and quantized constants.
+
+    Inputs and outputs keep the names, shapes and layout of the model file.
+    """
+    emitter = Emitter(graph, constants)
+    emitter.written = {p.tensor: f"{p.tensor}.stored" for p in graph.outputs}
+    for port in graph.inputs:
+        stored = emitter.transpose(port.tensor, port.perm, f"{port.tensor}.stored")
+        emitter.names[port.tensor] = emitter.pair(stored, params[port.tensor])
+    for node in graph.nodes:
+        node.to_onnx(graph, emitter)
+        for name in node.outputs:
+            if name in params:
+                emitter.names[name] = emitter.pair(emitter.names[name], params[name])
+    for port in graph.outputs:
+        back = tuple(int(i) for i in np.argsort(port.perm))
+        emitter.nodes.append(
+            helper.make_node("Transpose", [emitter.read(port.tensor)], [port.onnx_name], perm=list(back))
+        )
+    return _model(
+        graph,
+        emitter,
+        [_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.inputs],
+        [_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.outputs],
+    )
+
+
+def _info(graph: Graph, name: str, shown: str, shape: Shape) -> onnx.ValueInfoProto:
+    kind = TensorProto.INT64 if graph.tensors[name].dtype == "int32" else TensorProto.FLOAT
+    return helper.make_tensor_value_info(shown, kind, shape)
+
+
+def _model(
+    graph: Graph,
+    emitter: Emitter,
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+) -> onnx.ModelProto:
+    proto = helper.make_graph(
+        emitter.nodes, graph.name, inputs, outputs, list(emitter.initializers.values())
+    )
+    return helper.make_model(
+        proto,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="chipfit",
+    )

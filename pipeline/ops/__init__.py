@@ -1,0 +1,60 @@
+"""The one table of operators: a module here is an operator; add a line and every test, table and refusal knows it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Node
+from pipeline.ops import (
+    activation,
+    add,
+    affine,
+    argmax,
+    average_pool,
+    clamp,
+    concat,
+    conv,
+    dense,
+    lookup,
+    max_pool,
+    mean,
+    mul,
+    pad,
+    prelu,
+    reshape,
+    slice,
+    softmax,
+    transpose,
+)
+from pipeline.ops.samples import Sample
+
+OPERATORS: tuple[ModuleType, ...] = (
+    conv,
+    dense,
+    max_pool,
+    average_pool,
+    mean,
+    affine,
+    add,
+    mul,
+    clamp,
+    activation,
+    prelu,
+    softmax,
+    argmax,
+    concat,
+    slice,
+    pad,
+    transpose,
+    reshape,
+    lookup,
+)
+
+IMPORTS: Mapping[str, Callable[[OnnxNode], None]] = {k: f for m in OPERATORS for k, f in m.ONNX.items()}
+NODES: Mapping[str, type[Node]] = {c.__name__: c for m in OPERATORS for c in m.NODES}
+
+
+def samples() -> Iterator[Sample]:
+    """Every operator's samples, in the table's order."""
+    for module in OPERATORS:
+        yield from module.samples()

@@ -1,0 +1,153 @@
+"""y = x * scale[c] + offset[c]: BatchNormalization, and Add, Sub, Mul or Div by a constant per channel.
+
+The passes fold it into the convolution or dense layer before it; this is what is left.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import common_ratio
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ops.samples import Sample, one_node, weights
+
+SUMMARY = "folded into the layer before it; else one multiply per element"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affine(ClampedNode):
+    """x, scale (channels,), offset (channels,) along `axis` -> y of x's shape.
+
+    Integer: scale and offset are int32, y = (x * scale + offset) >> shift, clamped to [bottom, top]; zero points and the
+    rounding constant are in the offset.
+    """
+
+    axis: int
+    shift: int = 0
+    bottom: int = -128
+    top: int = 127
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (inputs[0],)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Affine":
+        return replace(self, axis=perm[self.axis])
+
+    def _spread(self, values: Array, rank: int) -> Array:
+        return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        rank = len(graph.tensors[self.inputs[0]].shape)
+        scale, offset = (emit.floats(self._spread(graph.constant(n), rank)) for n in self.inputs[1:3])
+        product = emit.node("Mul", [self.inputs[0], scale])
+        emit.clip(emit.node("Add", [product, offset]), self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        scale, offset = (quantizer.graph.constant(n).astype(np.float64) for n in self.inputs[1:3])
+        ratios = scale * x.scale[0] / y.scale[0]
+        shifted = offset / y.scale[0] + y.zero_point + 0.5 - ratios * x.zero_point
+        # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
+        _, shift = common_ratio([float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / 128], 256)
+        integers = np.rint(ratios * 2.0**shift).astype(np.int32)
+        # The zero point is folded with the rounded scale, so that a real 0 stays exactly 0.
+        half = 1 << shift >> 1
+        offsets = np.rint(offset / y.scale[0] * 2.0**shift).astype(np.int64)
+        offsets += (y.zero_point << shift) + half - integers.astype(np.int64) * x.zero_point
+        bottom, top = quantizer.clamp(self)
+        quantizer.append(
+            replace(
+                self,
+                inputs=(
+                    self.inputs[0],
+                    quantizer.constant(self.inputs[1], integers),
+                    quantizer.constant(self.inputs[2], offsets.astype(np.int32)),
+                ),
+                shift=shift,
+                bottom=bottom,
+                top=top,
+            )
+        )
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, scale, offset = inputs
+        rank = x.ndim - 1
+        acc = x.astype(np.int64) * self._spread(scale.astype(np.int64), rank) + self._spread(offset, rank)
+        return (np.clip(acc >> self.shift, self.bottom, self.top),)
+
+    def macs(self, graph: Graph) -> int:
+        return graph.tensors[self.output].size
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        shape = graph.tensors[self.output].shape
+        channels = graph.tensors[self.inputs[1]].size
+        axis = self.axis if channels > 1 else len(shape)
+        return [
+            KernelCall(
+                kernel="affine",
+                family="affine",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params={
+                    "outer": prod(shape[:axis]),
+                    "channels": channels,
+                    "inner": prod(shape[axis + 1 :]),
+                    "shift": self.shift,
+                    "low": self.bottom,
+                    "high": self.top,
+                },
+                tables={"scale": graph.constant(self.inputs[1]), "offset": graph.constant(self.inputs[2])},
+                macs=self.macs(graph),
+                in_place=True,
+            )
+        ]
+
+
+def append_affine(node: OnnxNode, x: int, scale: Array, offset: Array, axis: int) -> None:
+    """Append y = inputs[x] * scale + offset; both arrays have one entry, or one per index of `axis`."""
+    count = max(scale.size, offset.size)
+    graph = node.graph
+    names = tuple(
+        graph.constant(f"{node.name}.{what}", np.broadcast_to(v.reshape(-1), count).astype(np.float32))
+        for what, v in (("scale", scale), ("offset", offset))
+    )
+    graph.append(
+        Affine(name=node.name, inputs=(node.inputs[x], *names), outputs=node.outputs[:1], axis=axis)
+    )
+
+
+def import_batchnorm(node: OnnxNode) -> None:
+    """scale * (x - mean) / sqrt(variance + epsilon) + offset, per channel (axis 1). Source: ONNX."""
+    if node.attr("training_mode", 0) or len([o for o in node.outputs if o]) > 1:
+        node.refuse("training mode", "Export the model in evaluation mode.")
+    scale, offset, mean, variance = (
+        node.constant(i, what).astype(np.float64)
+        for i, what in enumerate(("scale", "offset", "mean", "variance"), start=1)
+    )
+    channels = node.shape(0)[1] if node.rank() > 1 else 1
+    if {v.size for v in (scale, offset, mean, variance)} != {channels}:
+        node.refuse(f"its parameters do not have one value for each of {channels} channels")
+    factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
+    append_affine(node, 0, factor, offset - mean * factor, axis=min(1, node.rank() - 1))
+
+
+ONNX = {"BatchNormalization": import_batchnorm}
+NODES = (Affine,)
+
+
+def samples() -> Iterator[Sample]:
+    def normalization(shape: Shape) -> Sample:
+        c = shape[1]
+        spread = np.abs(weights(c, seed=5)) + 0.3
+        constants = {"s": spread, "b": weights(c, seed=6), "m": weights(c, seed=8), "v": spread + 0.5}
+        return one_node("BatchNormalization", {"x": shape}, constants)
+
+    yield normalization((1, 5))
+    yield normalization((1, 3, 4, 2))
+    yield normalization((1, 3, 4))

@@ -1,0 +1,83 @@
+"""ArgMax: the class as an int32, the first of equals."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.reshape import Reshape
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "as an output of the network, int32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgMax(Node):
+    """x -> int32 index of the first largest entry along `axis`, which is kept with size 1."""
+
+    axis: int
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (tuple(1 if i == self.axis else d for i, d in enumerate(inputs[0])),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "ArgMax":
+        return replace(self, axis=perm[self.axis])
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        emit.node("ArgMax", [self.inputs[0]], self.output, axis=self.axis, keepdims=1)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.append(self, dtype="int32")
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        return (inputs[0].argmax(axis=self.axis + 1, keepdims=True),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        shape = graph.tensors[self.inputs[0]].shape
+        return [
+            KernelCall(
+                kernel="argmax",
+                family="argmax",
+                node=self.name,
+                inputs=self.inputs,
+                outputs=self.outputs,
+                params={
+                    "outer": prod(shape[: self.axis]),
+                    "count": shape[self.axis],
+                    "inner": prod(shape[self.axis + 1 :]),
+                },
+            )
+        ]
+
+
+def import_argmax(node: OnnxNode) -> None:
+    if node.attr("select_last_index", 0):
+        node.refuse("select_last_index")
+    axis = node.axis(int(node.attr("axis", 0)), node.rank())
+    graph = node.graph
+    if node.attr("keepdims", 1):
+        graph.append(
+            ArgMax(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], axis=axis), dtype="int32"
+        )
+        return
+    kept = graph.fresh(node.outputs[0] + ".kept")
+    graph.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), dtype="int32")
+    shape = node.shape(0)
+    rest = tuple(d for i, d in enumerate(shape) if i != axis)
+    graph.append(
+        Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest), dtype="int32"
+    )
+
+
+ONNX = {"ArgMax": import_argmax}
+NODES = (ArgMax,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("ArgMax", {"x": (1, 7)}, axis=1, keepdims=0)
+    yield one_node("ArgMax", {"x": (1, 4, 3, 2)}, axis=1)

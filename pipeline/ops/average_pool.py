@@ -1,0 +1,151 @@
+"""AveragePool: a sum, times one fixed-point reciprocal per count of taps inside the image."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import common_ratio
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ops.max_pool import pool_params
+from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.spatial import channels_first, channels_last
+from pipeline.ops.window import Window, import_window
+
+SUMMARY = "1-D and 2-D; any stride and padding, counted or not; ceil mode"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePool(ClampedNode):
+    """x (n, h, w, c) -> (n, oh, ow, c).
+
+    `counted` are the pads (top, left, bottom, right) whose zeros count as taps. Integer: with s the sum of
+    x - zero_point over the taps inside and k the number counted, y = (s * reciprocal[k - 1] + offset) >> shift.
+    """
+
+    window: Window
+    counted: tuple[int, int, int, int] = (0, 0, 0, 0)
+    offset: int = 0
+    shift: int = 0
+    bottom: int = -128
+    top: int = 127
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        n, h, w, c = inputs[0]
+        return ((n, *self.window.output(h, w), c),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def counts(self, height: int, width: int) -> Array:
+        """How many taps each output position divides by: int64 (oh, ow)."""
+        t, l, b, r = self.counted
+        ones = np.ones((1, height + t + b, width + l + r, 1), np.int64)
+        pads = tuple(p - c for p, c in zip(self.window.pads, self.counted, strict=True))
+        rest: Window = replace(self.window, pads=(pads[0], pads[1], pads[2], pads[3]))
+        total: Array = rest.patches(ones, fill=0).sum(axis=(3, 4))[0, :, :, 0]
+        return total
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        n, h, w, c = graph.tensors[self.inputs[0]].shape
+        # A sum as a depthwise convolution of ones, divided by the exact counts: says ceil mode and asymmetric
+        # counting the same way for every opset and runtime.
+        x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
+        ones = emit.floats(np.ones((c, 1, *self.window.kernel), np.float32))
+        total = emit.transpose(emit.node("Conv", [x, ones], group=c, **self.window.attributes()), (0, 2, 3, 1))
+        counts = emit.floats(self.counts(h, w)[None, :, :, None].astype(np.float32))
+        emit.clip(emit.node("Div", [total, counts]), self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        ratio, taps = x.scale[0] / y.scale[0], self.window.kernel[0] * self.window.kernel[1]
+        # s is at most 255 per tap, so s * reciprocal is at most 255 * ratio: one ratio bounds every count.
+        _, shift = common_ratio([ratio, 1.0], 256)
+        shift = min(shift, 24)
+        table = np.array([round(ratio / k * 2**shift) for k in range(1, taps + 1)], np.int32)
+        bottom, top = quantizer.clamp(self)
+        quantizer.append(
+            replace(
+                self,
+                inputs=(self.inputs[0], quantizer.constant(f"{self.name}.reciprocal", table)),
+                offset=(y.zero_point << shift) + (1 << shift >> 1),
+                shift=shift,
+                bottom=bottom,
+                top=top,
+            )
+        )
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        samples, batch, h, w, c = inputs[0].shape
+        quant = graph.tensors[self.inputs[0]].quant
+        assert quant is not None
+        wide = inputs[0].reshape(-1, h, w, c).astype(np.int64) - quant.zero_point
+        total = self.window.patches(wide, fill=0).sum(axis=(3, 4))
+        reciprocal = inputs[1].astype(np.int64)[np.maximum(self.counts(h, w), 1) - 1]
+        y = np.clip((total * reciprocal[:, :, None] + self.offset) >> self.shift, self.bottom, self.top)
+        return (y.reshape(samples, batch, *y.shape[1:]),)
+
+    def macs(self, graph: Graph) -> int:
+        return graph.tensors[self.output].size * self.window.kernel[0] * self.window.kernel[1]
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output]
+        assert x.quant is not None
+        counts = np.maximum(self.counts(*x.shape[1:3]), 1)
+        reciprocal = graph.constant(self.inputs[1])[counts - 1]
+        uniform = bool((counts == counts[0, 0]).all())
+        return [
+            KernelCall(
+                kernel="average_pool",
+                family="average_pool",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params=pool_params(self.window, x.shape, y.shape)
+                | {
+                    "input_zero_point": x.quant.zero_point,
+                    "reciprocal_step": 0 if uniform else 1,
+                    "offset": self.offset,
+                    "shift": self.shift,
+                    "low": self.bottom,
+                    "high": self.top,
+                },
+                tables={"reciprocal": reciprocal.reshape(-1)[:1] if uniform else reciprocal},
+                macs=self.macs(graph),
+            )
+        ]
+
+
+def import_average_pool(node: OnnxNode) -> None:
+    window = import_window(node)
+    counted = (0, 0, 0, 0)
+    if node.attr("count_include_pad", 0):
+        # Padding that ceil mode adds at the end is never counted.
+        plain = import_window(node.without("ceil_mode"))
+        counted = plain.pads
+    x = channels_last(node)
+    y = node.graph.append(
+        AveragePool(
+            name=node.name,
+            inputs=(x,),
+            outputs=(node.graph.fresh(node.outputs[0] + ".nhwc"),),
+            window=window,
+            counted=counted,
+        )
+    )
+    channels_first(node, y)
+
+
+ONNX = {"AveragePool": import_average_pool}
+NODES = (AveragePool,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("AveragePool", {"x": (1, 3, 6, 6)}, kernel_shape=[2, 2], strides=[2, 2])
+    yield one_node("AveragePool", {"x": (1, 2, 5, 5)}, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 1])
+    yield one_node("AveragePool", {"x": (1, 2, 5, 5)}, kernel_shape=[3, 3], pads=[1, 0, 1, 1], count_include_pad=1)
+    yield one_node("AveragePool", {"x": (1, 2, 6, 6)}, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, opset=11)
+    yield one_node("AveragePool", {"x": (1, 4, 9)}, kernel_shape=[3], strides=[2])

@@ -1,0 +1,67 @@
+"""What the two-input elementwise operators share: broadcasting, constants per channel, and the kernel's strides."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Shape
+from pipeline.ops.copying import MAX_RANK, strides_of
+
+
+def broadcast_shape(a: Shape, b: Shape) -> Shape:
+    """NumPy's and ONNX's multidirectional broadcasting."""
+    return tuple(int(d) for d in np.broadcast_shapes(a, b))
+
+
+def broadcast_strides(shape: Shape, target: Shape) -> tuple[int, ...]:
+    """Strides that walk `shape` as if it had been broadcast to `target`: 0 along a repeated axis."""
+    padded = (1,) * (len(target) - len(shape)) + shape
+    return tuple(0 if d == 1 else s for d, s in zip(padded, strides_of(padded), strict=True))
+
+
+def binary_params(a: Shape, b: Shape, target: Shape) -> dict[str, int | tuple[int, ...]]:
+    """The kernel's loops: dimensions merged as far as both inputs allow, filled up with 1 in front."""
+    merged: list[tuple[int, int, int]] = []
+    for d, s, t in zip(target, broadcast_strides(a, target), broadcast_strides(b, target), strict=True):
+        if d == 1:
+            continue
+        if merged and merged[-1][1] == s * d and merged[-1][2] == t * d:
+            merged[-1] = (merged[-1][0] * d, s, t)
+        else:
+            merged.append((d, s, t))
+    merged = [(1, 0, 0)] * (MAX_RANK - len(merged)) + merged
+    return {
+        "dims": tuple(d for d, _, _ in merged),
+        "a_strides": tuple(s for _, s, _ in merged),
+        "b_strides": tuple(t for _, _, t in merged),
+    }
+
+
+def aligned(array: Array, rank: int) -> Array:
+    """A sample-first activation (n, ...) with ones put in after the sample axis up to `rank`."""
+    return array.reshape(array.shape[0], *(1,) * (rank - (array.ndim - 1)), *array.shape[1:])
+
+
+def per_channel(node: OnnxNode, x: int, constant: Array) -> int | None:
+    """The one axis of inputs[x] along which `constant` varies, when it is per channel or scalar; else None."""
+    shape = node.shape(x)
+    if constant.ndim > len(shape):
+        return None
+    padded = (1,) * (len(shape) - constant.ndim) + constant.shape
+    varying = [i for i, d in enumerate(padded) if d != 1]
+    if not varying:
+        return len(shape) - 1 if shape else None
+    if len(varying) == 1 and shape[varying[0]] == padded[varying[0]]:
+        return varying[0]
+    return None
+
+
+def check_broadcast(node: OnnxNode, shapes: Sequence[Shape]) -> None:
+    """Refuse shapes that do not broadcast or are too deep for the kernel."""
+    try:
+        result = np.broadcast_shapes(*shapes)
+    except ValueError:
+        node.refuse(f"shapes {shapes[0]} and {shapes[1]} do not broadcast")
+    if len(result) > MAX_RANK:
+        node.refuse(f"rank {len(result)}", f"Tensors of up to rank {MAX_RANK} are supported.")

@@ -1,0 +1,53 @@
+"""Relu, Clip, HardTanh, ReLU6: a clamp, fused into whatever comes before; alone it becomes a table."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, ClassVar
+
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import ClampedNode, Graph, Shape
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "folded into the requantization before it; standing alone, a 256-byte table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clamp(ClampedNode):
+    """y = min(max(x, low), high)."""
+
+    elementwise: ClassVar[bool] = True
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (inputs[0],)
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        emit.clip(self.inputs[0], self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.table(self, lambda x: x.clip(self.low, self.high))
+
+
+def import_relu(node: OnnxNode) -> None:
+    node.graph.append(Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=0.0))
+
+
+def import_clip(node: OnnxNode) -> None:
+    low = node.attr_or_input("min", 1, -inf)
+    high = node.attr_or_input("max", 2, inf)
+    low, high = (float(v[0]) if isinstance(v, list) else float(v) for v in (low, high))
+    if low > high:
+        node.refuse(f"its lower bound {low:g} is above its upper bound {high:g}")
+    node.graph.append(
+        Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=low, high=high)
+    )
+
+
+ONNX = {"Relu": import_relu, "Clip": import_clip}
+NODES = (Clamp,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Relu", {"x": (1, 7)})
+    yield one_node("Clip", {"x": (1, 2, 3, 4)}, {"min": -1.0, "max": 1.0})
+    yield one_node("Clip", {"x": (1, 5)}, opset=7, min=0.0, max=6.0)

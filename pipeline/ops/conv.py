@@ -1,0 +1,173 @@
+"""Convolution, 1-D and 2-D, grouped and depthwise, with strides, asymmetric padding and dilation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import Rescale, apply_rescale
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ops.linear import linear_params
+from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.ops.spatial import channels_first, channels_last
+from pipeline.ops.window import Window, import_window
+
+SUMMARY = "1-D and 2-D; any stride, padding, dilation and group count"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(ClampedNode):
+    """x (n, h, w, c), weights (out, kh, kw, c / groups), bias (out,) -> (n, oh, ow, out).
+
+    In an integer graph `rescale` says how the int32 accumulator becomes int8.
+    """
+
+    window: Window
+    groups: int = 1
+    rescale: Rescale | None = None
+
+    @property
+    def weights(self) -> str:
+        return self.inputs[1]
+
+    @property
+    def bias(self) -> str:
+        return self.inputs[2]
+
+    def depthwise(self, graph: Graph) -> bool:
+        out, _, _, per_group = graph.tensors[self.weights].shape
+        return per_group == 1 and out == self.groups > 1
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        (n, h, w, _), out = inputs[0], inputs[1][0]
+        return ((n, *self.window.output(h, w), out),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        kernel = emit.constant_view(self.weights, (0, 3, 1, 2))
+        x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
+        y = emit.node(
+            "Conv", [x, kernel, self.bias], group=self.groups, **self.window.attributes()
+        )
+        emit.clip(emit.transpose(y, (0, 2, 3, 1)), self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.linear(self)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, kernel, bias = inputs[:3]
+        assert self.rescale is not None
+        zero = graph.tensors[self.inputs[0]].quant
+        assert zero is not None
+        samples, batch, h, w, channels = x.shape
+        out, kh, kw, per_group = kernel.shape
+        patches = self.window.patches(
+            x.reshape(-1, h, w, channels).astype(np.float64) - zero.zero_point, fill=0.0
+        )
+        oh, ow = patches.shape[1:3]
+        # float64 is exact here: every |sum| is far below 2**53, and BLAS multiplies it quickly.
+        columns = patches.reshape(-1, oh, ow, kh * kw, self.groups, per_group)
+        rows = kernel.reshape(self.groups, out // self.groups, kh * kw, per_group).astype(np.float64)
+        acc = np.einsum("nyxtgc,gotc->nyxgo", columns, rows, optimize=True).reshape(-1, oh, ow, out)
+        shift, multiplier = (graph.constant(n) if n else None for n in (self.rescale.shift, self.rescale.multiplier))
+        assert shift is not None
+        y = apply_rescale(acc.astype(np.int64) + bias, self.rescale, shift, multiplier)
+        return (y.reshape(samples, batch, oh, ow, out),)
+
+    def macs(self, graph: Graph) -> int:
+        kernel = graph.tensors[self.weights].shape
+        return prod(graph.tensors[self.output].shape) * prod(kernel[1:])
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        assert self.rescale is not None
+        n, h, w, channels = graph.tensors[self.inputs[0]].shape
+        _, oh, ow, out = graph.tensors[self.output].shape
+        kernel = graph.constant(self.weights)
+        family = "depthwise" if self.depthwise(graph) else "conv2d"
+        quant = graph.tensors[self.inputs[0]].quant
+        assert quant is not None
+        params: dict[str, int | tuple[int, ...]] = {
+            "batch": n, "height": h, "width": w, "channels": channels,
+            "out_height": oh, "out_width": ow, "out_channels": out,
+            "kernel_height": kernel.shape[1], "kernel_width": kernel.shape[2],
+            "stride_y": self.window.strides[0], "stride_x": self.window.strides[1],
+            "pad_top": self.window.pads[0], "pad_left": self.window.pads[1],
+            "dilation_y": self.window.dilations[0], "dilation_x": self.window.dilations[1],
+        }  # fmt: skip
+        packed = kernel
+        if family == "depthwise":
+            packed = kernel[..., 0].transpose(1, 2, 0)
+            del params["out_channels"]
+        else:
+            params["groups"] = self.groups
+        params["input_zero_point"] = quant.zero_point
+        more, tables = linear_params(self, graph, kernel.reshape(out, -1))
+        return [
+            KernelCall(
+                kernel=f"{family}_{self.rescale.kind}",
+                family=family,
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params=params | more,
+                tables={"weights": packed} | tables,
+                macs=self.macs(graph),
+            )
+        ]
+
+
+def import_conv(node: OnnxNode) -> None:
+    """ONNX stores (n, c, spatial...) and (out, c / groups, spatial...); 1-D becomes 2-D of height 1."""
+    kernel = node.constant(1, "weights")
+    if kernel.ndim not in (3, 4) or node.rank() != kernel.ndim:
+        node.refuse(f"{kernel.ndim - 2}-D convolution of a rank-{node.rank()} tensor", "1-D and 2-D are supported.")
+    groups = int(node.attr("group", 1))
+    channels = node.shape(0)[1]
+    if groups < 1 or channels % groups or kernel.shape[0] % groups or kernel.shape[1] * groups != channels:
+        node.refuse(f"{groups} groups do not divide {channels} channels into weights of shape {kernel.shape}")
+    bias = node.optional(2, "bias")
+    if bias is None:
+        bias = np.zeros(kernel.shape[0], np.float32)
+    window = import_window(node, kernel.shape[2:])
+    if kernel.ndim == 3:
+        kernel = kernel[:, :, None]
+    graph = node.graph
+    names = (
+        graph.constant(node.inputs[1] + ".ohwi", kernel.transpose(0, 2, 3, 1)),
+        graph.constant(node.inputs[2] if node.has(2) else node.name + ".bias", bias),
+    )
+    x = channels_last(node)
+    y = graph.append(
+        Conv(name=node.name, inputs=(x, *names), outputs=(graph.fresh(node.outputs[0] + ".nhwc"),),
+             window=window, groups=groups)
+    )  # fmt: skip
+    channels_first(node, y)
+
+
+ONNX = {"Conv": import_conv}
+NODES = (Conv,)
+
+
+def samples() -> Iterator[Sample]:
+    def conv(label: str, x: Shape, kernel: Shape, bias: bool = True, **attributes: Any) -> Sample:
+        constants = {"w": weights(*kernel)} | ({"b": weights(kernel[0], seed=3)} if bias else {})
+        return one_node("Conv", {"x": x}, constants, label=f"Conv_{label}", **attributes)
+
+    yield conv("1x1", (1, 3, 4, 5), (4, 3, 1, 1))
+    yield conv("3x3_pad", (1, 2, 5, 5), (3, 2, 3, 3), pads=[1, 1, 1, 1])
+    yield conv("one_channel", (1, 1, 6, 6), (5, 1, 3, 3), pads=[1, 1, 1, 1])
+    yield conv("stride_asymmetric_pad", (1, 3, 7, 6), (2, 3, 3, 2), pads=[0, 1, 2, 0], strides=[2, 2])
+    yield conv("dilation", (1, 2, 9, 9), (3, 2, 3, 3), dilations=[2, 3], pads=[2, 2, 2, 2])
+    yield conv("grouped", (1, 4, 5, 5), (6, 2, 3, 3), group=2, bias=False)
+    yield conv("depthwise", (1, 5, 6, 6), (5, 1, 3, 3), group=5, pads=[1, 0, 1, 0], strides=[2, 1])
+    yield conv("depthwise_multiplier_2", (1, 3, 5, 5), (6, 1, 3, 3), group=3)
+    yield conv("1d", (1, 3, 11), (4, 3, 3), pads=[1, 1])
+    yield conv("same_upper", (1, 2, 5, 5), (2, 2, 2, 2), auto_pad="SAME_UPPER")
+    yield conv("same_lower_stride", (1, 2, 6, 5), (2, 2, 3, 2), auto_pad="SAME_LOWER", strides=[2, 2])
+

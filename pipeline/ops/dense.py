@@ -1,0 +1,122 @@
+"""Dense layer: ONNX Gemm and MatMul by a constant matrix."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import Rescale, apply_rescale
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ops.linear import linear_params
+from pipeline.ops.samples import Sample, one_node, weights
+
+SUMMARY = "by a constant matrix; any number of rows"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(ClampedNode):
+    """x (..., in), weights (out, in), bias (out,) -> (..., out)."""
+
+    rescale: Rescale | None = None
+
+    @property
+    def weights(self) -> str:
+        return self.inputs[1]
+
+    @property
+    def bias(self) -> str:
+        return self.inputs[2]
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        assert inputs[0][-1] == inputs[1][1]
+        return ((*inputs[0][:-1], inputs[1][0]),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        product = emit.node("MatMul", [self.inputs[0], emit.constant_view(self.weights, (1, 0))])
+        emit.clip(emit.node("Add", [product, self.bias]), self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.linear(self)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, kernel, bias = inputs[:3]
+        assert self.rescale is not None
+        quant = graph.tensors[self.inputs[0]].quant
+        assert quant is not None
+        # float64 is exact here: every |sum| is far below 2**53, and BLAS multiplies it quickly.
+        acc = (x.astype(np.float64) - quant.zero_point) @ kernel.T.astype(np.float64)
+        multiplier = graph.constant(self.rescale.multiplier) if self.rescale.multiplier else None
+        y = apply_rescale(acc.astype(np.int64) + bias, self.rescale, graph.constant(self.rescale.shift), multiplier)
+        return (y,)
+
+    def macs(self, graph: Graph) -> int:
+        return prod(graph.tensors[self.output].shape) * graph.tensors[self.weights].shape[1]
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        assert self.rescale is not None
+        kernel = graph.constant(self.weights)
+        out, taps = kernel.shape
+        params, tables = linear_params(self, graph, kernel)
+        rows = prod(graph.tensors[self.output].shape) // out
+        return [
+            KernelCall(
+                kernel=f"dense_{self.rescale.kind}",
+                family="dense",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params={"rows": rows, "inputs": taps, "outputs": out} | params,
+                tables={"weights": kernel} | tables,
+                macs=self.macs(graph),
+            )
+        ]
+
+
+def import_gemm(node: OnnxNode) -> None:
+    """alpha * A' * B' + beta * C with constant B and C. Source: ONNX Gemm."""
+    if node.attr("transA", 0) or node.rank() != 2:
+        node.refuse("a transposed or non-matrix first input")
+    matrix = node.constant(1, "matrix") * np.float32(node.attr("alpha", 1.0))
+    kernel = matrix if node.attr("transB", 0) else matrix.T
+    offset = node.optional(2, "offset")
+    bias = np.zeros(kernel.shape[0], np.float32)
+    if offset is not None:
+        if offset.size not in (1, kernel.shape[0]) or (offset.ndim == 2 and offset.shape[0] != 1):
+            node.refuse(f"an offset of shape {offset.shape}; expected one value per output")
+        bias = bias + offset.reshape(-1) * np.float32(node.attr("beta", 1.0))
+    _append(node, kernel, bias)
+
+
+def import_matmul(node: OnnxNode) -> None:
+    matrix = node.constant(1, "right-hand matrix")
+    if matrix.ndim != 2:
+        node.refuse(f"a right-hand side of rank {matrix.ndim}", "A constant of rank 2 is supported.")
+    _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32))
+
+
+def _append(node: OnnxNode, kernel: Array, bias: Array) -> None:
+    if node.shape(0)[-1] != kernel.shape[1]:
+        node.refuse(f"an input of shape {node.shape(0)} does not fit a matrix of {kernel.shape[1]} rows")
+    constants = (
+        node.graph.constant(f"{node.inputs[1]}.rows", kernel.astype(np.float32)),
+        node.graph.constant(f"{node.name}.bias", bias.astype(np.float32)),
+    )
+    node.graph.append(Dense(name=node.name, inputs=(node.inputs[0], *constants), outputs=node.outputs[:1]))
+
+
+ONNX = {"Gemm": import_gemm, "MatMul": import_matmul}
+NODES = (Dense,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Gemm", {"x": (1, 5)}, {"w": weights(3, 5), "b": weights(3, seed=2)}, transB=1)
+    yield one_node("Gemm", {"x": (1, 4)}, {"w": weights(4, 1), "b": weights(1, seed=2)}, alpha=0.5, beta=2.0)
+    yield one_node("MatMul", {"x": (1, 7)}, {"w": weights(7, 6)})
+    yield one_node("MatMul", {"x": (1, 3, 4)}, {"w": weights(4, 2)}, low=0.0, high=5.0)

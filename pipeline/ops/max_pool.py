@@ -1,0 +1,88 @@
+"""MaxPool: the output shares the input's scale, so it is exact."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.calls import KernelCall
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.spatial import channels_first, channels_last
+from pipeline.ops.window import Window, import_window
+
+SUMMARY = "1-D and 2-D; any stride, padding, dilation; ceil mode"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool(Node):
+    """x (n, h, w, c) -> (n, oh, ow, c); padding never wins."""
+
+    window: Window
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        n, h, w, c = inputs[0]
+        return ((n, *self.window.output(h, w), c),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
+        emit.transpose(emit.node("MaxPool", [x], **self.window.attributes()), (0, 2, 3, 1), self.output)
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        return ((self.inputs[0], self.output),)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.keep(self)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        samples, batch, h, w, c = inputs[0].shape
+        y = self.window.patches(inputs[0].reshape(-1, h, w, c), fill=-128).max(axis=(3, 4))
+        return (y.reshape(samples, batch, *y.shape[1:]),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        return [
+            KernelCall(
+                kernel="max_pool",
+                family="max_pool",
+                node=self.name,
+                inputs=self.inputs,
+                outputs=self.outputs,
+                params=pool_params(self.window, graph.tensors[self.inputs[0]].shape, graph.tensors[self.output].shape),
+            )
+        ]
+
+
+def pool_params(window: Window, x: Shape, y: Shape) -> dict[str, int | tuple[int, ...]]:
+    """The integer fields that both pooling kernels take."""
+    return {
+        "batch": x[0], "height": x[1], "width": x[2], "channels": x[3],
+        "out_height": y[1], "out_width": y[2],
+        "kernel_height": window.kernel[0], "kernel_width": window.kernel[1],
+        "stride_y": window.strides[0], "stride_x": window.strides[1],
+        "pad_top": window.pads[0], "pad_left": window.pads[1],
+        "dilation_y": window.dilations[0], "dilation_x": window.dilations[1],
+    }  # fmt: skip
+
+
+def import_max_pool(node: OnnxNode) -> None:
+    if len([o for o in node.outputs if o]) > 1:
+        node.refuse("its second output (indices)")
+    window = import_window(node)
+    x = channels_last(node)
+    y = node.graph.append(
+        MaxPool(name=node.name, inputs=(x,), outputs=(node.graph.fresh(node.outputs[0] + ".nhwc"),), window=window)
+    )
+    channels_first(node, y)
+
+
+ONNX = {"MaxPool": import_max_pool}
+NODES = (MaxPool,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("MaxPool", {"x": (1, 3, 6, 6)}, kernel_shape=[2, 2], strides=[2, 2])
+    yield one_node("MaxPool", {"x": (1, 2, 5, 7)}, kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], ceil_mode=1)
+    yield one_node("MaxPool", {"x": (1, 2, 8)}, kernel_shape=[3], dilations=[2])

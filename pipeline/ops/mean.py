@@ -1,0 +1,144 @@
+"""ReduceMean over neighbouring axes, and GlobalAveragePool."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import common_ratio
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ops.reshape import Reshape
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "over axes that lie side by side in memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(ClampedNode):
+    """x -> x with every axis of `axes` reduced to size 1. Integer: y = (sum(x) * scale + offset) >> shift, clamped."""
+
+    axes: tuple[int, ...]
+    scale: int = 0
+    offset: int = 0
+    shift: int = 0
+    bottom: int = -128
+    top: int = 127
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (tuple(1 if i in self.axes else d for i, d in enumerate(inputs[0])),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Mean":
+        return replace(self, axes=tuple(sorted(perm[a] for a in self.axes)))
+
+    def block(self, shape: Shape) -> tuple[int, int, int] | None:
+        """(outer, reduced, inner) sizes, or None when the reduced axes do not lie side by side."""
+        axes = [a for a in self.axes if shape[a] != 1]
+        if not axes:
+            return prod(shape), 1, 1
+        first, last = min(axes), max(axes)
+        if any(shape[i] != 1 for i in range(first, last + 1) if i not in axes):
+            return None
+        return prod(shape[:first]), prod(shape[first : last + 1]), prod(shape[last + 1 :])
+
+    def problem(self, graph: Graph) -> str | None:
+        shape = graph.tensors[self.inputs[0]].shape
+        if self.block(shape) is None:
+            return f"its axes {list(self.axes)} of the channels-last shape {list(shape)} do not lie side by side"
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        mean = emit.node("ReduceMean", [self.inputs[0], emit.integers(self.axes)], keepdims=1)
+        emit.clip(mean, self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        block = self.block(quantizer.graph.tensors[self.inputs[0]].shape)
+        assert block is not None
+        count = block[1]
+        (scale, _), shift = common_ratio([x.scale[0] / y.scale[0] / count, 1.0 / count], 256 * count)
+        bottom, top = quantizer.clamp(self)
+        quantizer.append(
+            replace(
+                self,
+                scale=scale,
+                offset=(y.zero_point << shift) + (1 << shift >> 1) - x.zero_point * count * scale,
+                shift=shift,
+                bottom=bottom,
+                top=top,
+            )
+        )
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        axes = tuple(a + 1 for a in self.axes)
+        total = inputs[0].astype(np.int64).sum(axis=axes, keepdims=True)
+        return (np.clip((total * self.scale + self.offset) >> self.shift, self.bottom, self.top),)
+
+    def macs(self, graph: Graph) -> int:
+        return graph.tensors[self.inputs[0]].size
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        block = self.block(graph.tensors[self.inputs[0]].shape)
+        assert block is not None
+        return [
+            KernelCall(
+                kernel="mean",
+                family="mean",
+                node=self.name,
+                inputs=self.inputs,
+                outputs=self.outputs,
+                params=dict(zip(("outer", "reduced", "inner"), block, strict=True))
+                | {
+                    "scale": self.scale,
+                    "offset": self.offset,
+                    "shift": self.shift,
+                    "low": self.bottom,
+                    "high": self.top,
+                },
+                macs=self.macs(graph),
+            )
+        ]
+
+
+def _append(node: OnnxNode, axes: tuple[int, ...], keepdims: bool) -> None:
+    graph, shape = node.graph, node.shape(0)
+    if not axes:
+        node.refuse("no axis to reduce")
+    if keepdims:
+        graph.append(Mean(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], axes=axes))
+        return
+    kept = graph.append(
+        Mean(
+            name=node.name,
+            inputs=node.inputs[:1],
+            outputs=(graph.fresh(node.outputs[0] + ".kept"),),
+            axes=axes,
+        )
+    )
+    rest = tuple(d for i, d in enumerate(shape) if i not in axes)
+    graph.append(Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest))
+
+
+def import_reduce_mean(node: OnnxNode) -> None:
+    axes = node.attr_or_input("axes", 1)
+    if not axes and node.attr("noop_with_empty_axes", 0):
+        node.refuse("no axis to reduce (noop_with_empty_axes)")
+    chosen = node.axes(axes, node.rank()) if axes else tuple(range(node.rank()))
+    _append(node, tuple(sorted(chosen)), bool(node.attr("keepdims", 1)))
+
+
+def import_global_average_pool(node: OnnxNode) -> None:
+    _append(node, tuple(range(2, node.rank())), True)
+
+
+ONNX = {"ReduceMean": import_reduce_mean, "GlobalAveragePool": import_global_average_pool}
+NODES = (Mean,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("GlobalAveragePool", {"x": (1, 3, 4, 5)}, low=-1.0, high=3.0)
+    yield one_node("ReduceMean", {"x": (1, 2, 3, 4)}, axes=[2, 3], keepdims=0)
+    yield one_node("ReduceMean", {"x": (1, 6)}, {"axes": [-1]}, opset=18)

@@ -1,0 +1,128 @@
+"""Mul of two tensors with broadcasting; Mul and Div by a constant per channel become an affine."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import common_ratio
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ops.affine import append_affine
+from pipeline.ops.broadcast import aligned, binary_params, broadcast_shape, check_broadcast, per_channel
+from pipeline.ops.samples import Sample, one_node, weights
+
+SUMMARY = "with broadcasting; Div by a constant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mul(ClampedNode):
+    """y = a * b. Integer: y = ((a - zero_points[0]) * (b - zero_points[1]) * scale + offset) >> shift, clamped."""
+
+    elementwise: ClassVar[bool] = True
+
+    zero_points: tuple[int, int] = (0, 0)
+    scale: int = 0
+    offset: int = 0
+    shift: int = 0
+    bottom: int = -128
+    top: int = 127
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (broadcast_shape(inputs[0], inputs[1]),)
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        emit.clip(emit.node("Mul", self.inputs[:2]), self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        names = [quantizer.operand(n) for n in self.inputs]
+        a, b = (quantizer.params(n) for n in names)
+        y = quantizer.params(self.output)
+        # The product of two int8 values less their zero points is below 2**16. The second ratio leaves room
+        # for the output's zero point and the rounding constant.
+        (scale, _), shift = common_ratio([a.scale[0] * b.scale[0] / y.scale[0], 1 / 256], 1 << 16)
+        bottom, top = quantizer.clamp(self)
+        quantizer.append(
+            replace(
+                self,
+                inputs=tuple(names),
+                zero_points=(a.zero_point, b.zero_point),
+                scale=scale,
+                offset=(y.zero_point << shift) + (1 << shift >> 1),
+                shift=shift,
+                bottom=bottom,
+                top=top,
+            )
+        )
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        rank = len(graph.tensors[self.output].shape)
+        a, b = (
+            v.astype(np.int64) if graph.is_constant(n) else aligned(v, rank).astype(np.int64)
+            for n, v in zip(self.inputs, inputs, strict=True)
+        )
+        acc = (a - self.zero_points[0]) * (b - self.zero_points[1]) * self.scale + self.offset
+        return (np.clip(acc >> self.shift, self.bottom, self.top),)
+
+    def macs(self, graph: Graph) -> int:
+        return graph.tensors[self.output].size
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        shapes = graph.shapes_of(self.inputs)
+        target = graph.tensors[self.output].shape
+        return [
+            KernelCall(
+                kernel="mul",
+                family="mul",
+                node=self.name,
+                inputs=self.inputs,
+                outputs=self.outputs,
+                params=binary_params(shapes[0], shapes[1], target)
+                | {
+                    "a_zero_point": self.zero_points[0],
+                    "b_zero_point": self.zero_points[1],
+                    "scale": self.scale,
+                    "offset": self.offset,
+                    "shift": self.shift,
+                    "low": self.bottom,
+                    "high": self.top,
+                },
+                macs=self.macs(graph),
+                in_place=shapes[0] == target,
+            )
+        ]
+
+
+def import_mul(node: OnnxNode) -> None:
+    check_broadcast(node, (node.shape(0), node.shape(1)))
+    divide = node.op == "Div"
+    if divide and not node.is_constant(1):
+        node.refuse("its divisor must be a constant")
+    for constant, x in ((1, 0), (0, 1)):
+        if node.is_constant(constant):
+            value = node.constant(constant, "operand").astype(np.float64)
+            if divide:
+                if not value.all():
+                    node.refuse("its divisor has a zero")
+                value = 1.0 / value
+            axis = per_channel(node, x, value)
+            if axis is not None:
+                append_affine(node, x, value, np.zeros(1), axis)
+                return
+            if divide:
+                node.refuse("its divisor must be a scalar or one value per channel")
+    node.graph.append(Mul(name=node.name, inputs=node.inputs[:2], outputs=node.outputs[:1]))
+
+
+ONNX = {"Mul": import_mul, "Div": import_mul}
+NODES = (Mul,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Mul", {"a": (1, 2, 3, 4), "b": (1, 2, 3, 4)})
+    yield one_node("Mul", {"a": (1, 4, 2, 2), "b": (1, 4, 1, 1)}, low=-0.5, high=3.0)
+    yield one_node("Mul", {"a": (1, 2, 3)}, {"b": weights(1, 2, 3)}, label="Mul_constant")
+    yield one_node("Mul", {"a": (1, 3, 2, 2)}, {"b": weights(3, 1, 1)}, label="Mul_per_channel")
+    yield one_node("Div", {"a": (1, 6)}, {"b": 3.0}, label="Div_scalar")

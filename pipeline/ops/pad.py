@@ -1,0 +1,111 @@
+"""Pad with a constant: folded into a convolution's own padding when it is zero, else a fill and a copy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "constant mode"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(Node):
+    """x -> x with `begin[i]` and `end[i]` more entries of `value` around axis i. Integer: `value` is quantized."""
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    value: float = 0.0
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (tuple(d + b + e for d, b, e in zip(inputs[0], self.begin, self.end, strict=True)),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Pad":
+        order = np.argsort(perm)
+        return replace(
+            self, begin=tuple(self.begin[i] for i in order), end=tuple(self.end[i] for i in order)
+        )
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        pads = emit.integers([*self.begin, *self.end])
+        value = emit.floats(np.float32(self.value))
+        emit.node("Pad", [self.inputs[0], pads, value], self.output, mode="constant")
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        return ((self.inputs[0], self.output),)
+
+    def quantize(self, quantizer: Any) -> None:
+        value = quantizer.params(self.output).quantize(np.float64(self.value))
+        quantizer.append(replace(self, value=float(value)))
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        around = ((0, 0), *zip(self.begin, self.end, strict=True))
+        return (np.pad(inputs[0], around, constant_values=int(self.value)),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        source, target = graph.tensors[self.inputs[0]], graph.tensors[self.output]
+        steps = strides_of(target.shape)
+        fill = KernelCall(
+            kernel="fill",
+            family="fill",
+            node=self.name,
+            inputs=(),
+            outputs=self.outputs,
+            params={"count": target.size, "value": int(self.value)},
+        )
+        at = sum(s * b for s, b in zip(steps, self.begin, strict=True))
+        copy = copy_call(
+            self.name,
+            graph,
+            source.name,
+            target.name,
+            source.shape,
+            strides_of(source.shape),
+            steps,
+            target_offset=at,
+        )
+        return [fill, copy]
+
+
+def import_pad(node: OnnxNode) -> None:
+    mode = node.attr("mode", b"constant")
+    if mode not in (b"constant", "constant"):
+        node.refuse(f"mode {mode.decode() if isinstance(mode, bytes) else mode}", "Constant mode is supported.")
+    rank = node.rank()
+    pads = [int(v) for v in node.attr_or_input("pads", 1, [])]
+    axes = node.axes(node.attr_or_input("axes", 3, list(range(rank))), rank)
+    value = node.attr_or_input("value", 2, 0.0)
+    value = float(value[0] if isinstance(value, list) else value)
+    if len(pads) != 2 * len(axes) or rank > MAX_RANK:
+        node.refuse(f"{len(pads)} pads for {len(axes)} axes")
+    if min(pads, default=0) < 0 or max(pads, default=0) > 4096:
+        node.refuse("a negative pad, or one above 4096", "Use Slice to crop.")
+    begin, end = [0] * rank, [0] * rank
+    for i, a in enumerate(axes):
+        begin[a], end[a] = pads[i], pads[i + len(axes)]
+    node.graph.append(
+        Pad(
+            name=node.name,
+            inputs=node.inputs[:1],
+            outputs=node.outputs[:1],
+            begin=tuple(begin),
+            end=tuple(end),
+            value=value,
+        )
+    )
+
+
+ONNX = {"Pad": import_pad}
+NODES = (Pad,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Pad", {"x": (1, 2, 3, 3)}, {"pads": [0, 0, 1, 2, 0, 0, 0, 1]}, label="Pad_spatial")
+    yield one_node("Pad", {"x": (1, 3)}, {"pads": [0, 1, 0, 2], "value": 1.5}, label="Pad_value")
+    yield one_node("Pad", {"x": (1, 3)}, opset=7, pads=[0, 1, 0, 0], mode="constant")

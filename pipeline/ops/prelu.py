@@ -1,0 +1,134 @@
+"""PRelu with a slope per channel; with a single slope it is a LeakyRelu and becomes a table."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import common_ratio
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.activation import Activation
+from pipeline.ops.broadcast import per_channel
+from pipeline.ops.samples import Sample, one_node, weights
+
+SUMMARY = "one slope, or one per channel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PRelu(Node):
+    """x, slope (channels,) along `axis`; y = x where x >= 0, else x * slope.
+
+    Integer: d = x - zero_point; y = (max(d, 0) * scale + min(d, 0) * slope + offset) >> shift, clamped to int8.
+    """
+
+    axis: int
+    zero_point: int = 0
+    scale: int = 0
+    offset: int = 0
+    shift: int = 0
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (inputs[0],)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "PRelu":
+        return replace(self, axis=perm[self.axis])
+
+    def _spread(self, values: Array, rank: int) -> Array:
+        return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        rank = len(graph.tensors[self.inputs[0]].shape)
+        slope = emit.floats(self._spread(graph.constant(self.inputs[1]), rank))
+        emit.node("PRelu", [self.inputs[0], slope], self.output)
+
+    def quantize(self, quantizer: Any) -> None:
+        x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        slope = quantizer.graph.constant(self.inputs[1]).astype(np.float64)
+        ratio = x.scale[0] / y.scale[0]
+        steepest = max(1.0, float(np.abs(slope).max(initial=0)))
+        _, shift = common_ratio([ratio * steepest, 1.0], 256)
+        quantizer.append(
+            replace(
+                self,
+                inputs=(
+                    self.inputs[0],
+                    quantizer.constant(self.inputs[1], np.rint(slope * ratio * 2.0**shift).astype(np.int32)),
+                ),
+                zero_point=x.zero_point,
+                scale=round(ratio * 2**shift),
+                offset=(y.zero_point << shift) + (1 << shift >> 1),
+                shift=shift,
+            )
+        )
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, slope = inputs
+        d = x.astype(np.int64) - self.zero_point
+        below = np.minimum(d, 0) * self._spread(slope.astype(np.int64), x.ndim - 1)
+        acc = np.maximum(d, 0) * self.scale + below + self.offset
+        return (np.clip(acc >> self.shift, -128, 127),)
+
+    def macs(self, graph: Graph) -> int:
+        return graph.tensors[self.output].size
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        shape = graph.tensors[self.output].shape
+        return [
+            KernelCall(
+                kernel="prelu",
+                family="prelu",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params={
+                    "outer": prod(shape[: self.axis]),
+                    "channels": shape[self.axis],
+                    "inner": prod(shape[self.axis + 1 :]),
+                    "zero_point": self.zero_point,
+                    "scale": self.scale,
+                    "offset": self.offset,
+                    "shift": self.shift,
+                },
+                tables={"slope": graph.constant(self.inputs[1])},
+                macs=self.macs(graph),
+                in_place=True,
+            )
+        ]
+
+
+def import_prelu(node: OnnxNode) -> None:
+    slope = node.constant(1, "slope")
+    if slope.size == 1:
+        node.graph.append(
+            Activation(
+                name=node.name,
+                inputs=node.inputs[:1],
+                outputs=node.outputs[:1],
+                function="LeakyRelu",
+                parameters={"alpha": float(slope.reshape(-1)[0])},
+            )
+        )
+        return
+    axis = per_channel(node, 0, slope)
+    if axis is None and slope.ndim == 1 and node.rank() > 1 and slope.size == node.shape(0)[1]:
+        axis = 1
+    if axis is None:
+        node.refuse(f"a slope of shape {slope.shape}; expected one value, or one per channel")
+    name = node.graph.constant(node.inputs[1] + ".slope", slope.reshape(-1).astype(np.float32))
+    node.graph.append(
+        PRelu(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs[:1], axis=axis)
+    )
+
+
+ONNX = {"PRelu": import_prelu}
+NODES = (PRelu,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("PRelu", {"x": (1, 3, 2, 2)}, {"s": weights(3, 1, 1)}, label="PRelu_per_channel")
+    yield one_node("PRelu", {"x": (1, 8)}, {"s": weights(8)}, label="PRelu_per_feature")
+    yield one_node("PRelu", {"x": (1, 8)}, {"s": weights(1)}, label="PRelu_single")

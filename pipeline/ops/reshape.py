@@ -1,0 +1,120 @@
+"""Everything that only renames the axes of the same bytes: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "a view: no code, no copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reshape(Node):
+    """x -> the same elements in row-major order as `shape`."""
+
+    shape: Shape
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        assert prod(inputs[0]) == prod(self.shape), f"{self.name}: {inputs[0]} -> {self.shape}"
+        return (self.shape,)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        emit.node("Reshape", [self.inputs[0], emit.integers(self.shape)], self.output)
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        return ((self.inputs[0], self.output),)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.keep(self)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        return (inputs[0].reshape(-1, *self.shape),)
+
+    def calls(self, graph: Graph) -> list[Any]:
+        return []
+
+
+def _append(node: OnnxNode, shape: Sequence[int]) -> None:
+    if prod(shape) != prod(node.shape(0)) or min(shape, default=1) < 1:
+        node.refuse(
+            f"{node.shape(0)} cannot become {tuple(shape)}",
+            "A batch size written into the model is taken as 1; export with a dynamic batch.",
+        )
+    node.graph.append(
+        Reshape(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], shape=tuple(shape))
+    )
+
+
+def import_reshape(node: OnnxNode) -> None:
+    """0 keeps a dimension (unless allowzero), -1 is inferred. Source: ONNX Reshape."""
+    wanted = [int(v) for v in node.constant(1, "shape").reshape(-1)]
+    given = node.shape(0)
+    if not node.attr("allowzero", 0):
+        if any(v == 0 and i >= len(given) for i, v in enumerate(wanted)):
+            node.refuse(f"shape {wanted} keeps a dimension that {given} does not have")
+        wanted = [given[i] if v == 0 else v for i, v in enumerate(wanted)]
+    if wanted.count(-1) == 1:
+        rest = prod(v for v in wanted if v != -1)
+        wanted[wanted.index(-1)] = prod(given) // rest if rest else 0
+    _append(node, wanted)
+
+
+def import_flatten(node: OnnxNode) -> None:
+    given, axis = node.shape(0), int(node.attr("axis", 1))
+    axis = axis if axis == len(given) else node.axis(axis, len(given))
+    _append(node, (prod(given[:axis]), prod(given[axis:])))
+
+
+def import_squeeze(node: OnnxNode) -> None:
+    given = node.shape(0)
+    wanted = node.attr_or_input("axes", 1)
+    axes = [i for i, d in enumerate(given) if d == 1] if wanted is None else node.axes(wanted, len(given))
+    if any(given[a] != 1 for a in axes):
+        node.refuse(f"axes {list(axes)} of {given} are not all of size 1")
+    _append(node, [d for i, d in enumerate(given) if i not in axes])
+
+
+def import_unsqueeze(node: OnnxNode) -> None:
+    given = node.shape(0)
+    wanted = node.attr_or_input("axes", 1, [])
+    rank = len(given) + len(wanted)
+    axes = set(node.axes(wanted, rank))
+    rest = iter(given)
+    _append(node, [1 if i in axes else next(rest) for i in range(rank)])
+
+
+def import_identity(node: OnnxNode) -> None:
+    """Identity, and Dropout as it is at inference."""
+    if len(node.outputs) > 1 and any(node.outputs[1:]):
+        node.refuse("a mask output", "Export the model in evaluation mode.")
+    if node.op == "Dropout" and node.has(2) and bool(node.constant(2, "training_mode").any()):
+        node.refuse("training mode", "Export the model in evaluation mode.")
+    _append(node, node.shape(0))
+
+
+ONNX = {
+    "Reshape": import_reshape,
+    "Flatten": import_flatten,
+    "Squeeze": import_squeeze,
+    "Unsqueeze": import_unsqueeze,
+    "Identity": import_identity,
+    "Dropout": import_identity,
+}
+NODES = (Reshape,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Reshape", {"x": (1, 2, 3, 4)}, {"shape": [0, -1, 2]})
+    yield one_node("Flatten", {"x": (1, 2, 3, 4)})
+    yield one_node("Squeeze", {"x": (1, 3, 1)}, {"axes": [2]})
+    yield one_node("Squeeze", {"x": (1, 3, 1)}, opset=11, axes=[-1])
+    yield one_node("Unsqueeze", {"x": (1, 3)}, {"axes": [1, 3]})
+    yield one_node("Identity", {"x": (1, 3)})
+    yield one_node("Dropout", {"x": (1, 3)})

@@ -1,0 +1,73 @@
+"""Transpose: taken away by the layout pass wherever possible, else a strided copy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.calls import KernelCall
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "absorbed by the layout of weights, inputs and outputs; else a strided copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transpose(Node):
+    """y = x.transpose(perm)."""
+
+    perm: tuple[int, ...]
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (tuple(inputs[0][p] for p in self.perm),)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        emit.node("Transpose", [self.inputs[0]], self.output, perm=list(self.perm))
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        return ((self.inputs[0], self.output),)
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.keep(self)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        return (inputs[0].transpose(0, *(p + 1 for p in self.perm)),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        source = graph.tensors[self.inputs[0]].shape
+        target = graph.tensors[self.output].shape
+        steps = strides_of(source)
+        return [
+            copy_call(
+                self.name,
+                graph,
+                self.inputs[0],
+                self.output,
+                target,
+                [steps[p] for p in self.perm],
+                strides_of(target),
+            )
+        ]
+
+
+def import_transpose(node: OnnxNode) -> None:
+    rank = node.rank()
+    if rank > MAX_RANK:
+        node.refuse(f"rank {rank}", f"Tensors of up to rank {MAX_RANK} are supported.")
+    perm = node.ints("perm", tuple(reversed(range(rank))))
+    if sorted(perm) != list(range(rank)):
+        node.refuse(f"perm {list(perm)} is not a permutation of {rank} axes")
+    node.graph.append(Transpose(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], perm=perm))
+
+
+ONNX = {"Transpose": import_transpose}
+NODES = (Transpose,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Transpose", {"x": (1, 2, 3, 4)}, perm=[0, 3, 1, 2])
+    yield one_node("Transpose", {"x": (2, 3)})

@@ -1,0 +1,30 @@
+"""Named passes from an imported graph to the canonical float graph; each returns a legal graph that means the same."""
+
+from collections.abc import Callable
+
+from pipeline.errors import ChipfitError, Place
+from pipeline.ir import Graph
+from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps
+from pipeline.passes.layout import channels_last
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    channels_last,
+    fold_pads,
+    fold_affines,
+    fuse_clamps,
+    fold_affines,
+    fuse_clamps,
+)
+
+
+def canonical(graph: Graph, shown: str) -> Graph:
+    """Run every pass, verifying after each; refuse what no kernel can compute in the final layout."""
+    graph.verify(integer=False)
+    for step in PASSES:
+        graph = step(graph)
+        graph.verify(integer=False)
+    for node in graph.nodes:
+        why = node.problem(graph)
+        if why is not None:
+            raise ChipfitError(f"{type(node).__name__} node {node.name!r}: {why}", place=Place(shown))
+    return graph
