@@ -1,0 +1,141 @@
+"""Samples from .npz files: chosen by key and rows, checked against the network's inputs, never pickled."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ChipfitError, Place, did_you_mean
+from pipeline.ir import Array, Port
+
+MAX_BYTES = 1 << 31
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """`inputs`: for each input port (n, *onnx_shape) float32; `labels`: (n,) int64 or None."""
+
+    inputs: tuple[Array, ...]
+    labels: Array | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.inputs[0])
+
+    def take(self, count: int) -> "Samples":
+        """`count` samples spread evenly over all of them, in order."""
+        if count >= self.count:
+            return self
+        rows = np.arange(count) * self.count // count
+        return Samples(tuple(a[rows] for a in self.inputs), None if self.labels is None else self.labels[rows])
+
+
+def read_npz(path: Path, place: Place) -> dict[str, Array]:
+    """Every array of an .npz file, without pickles and within MAX_BYTES."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(i.file_size for i in archive.infolist()) > MAX_BYTES:
+                raise ChipfitError(f"{path.name} unpacks to more than {MAX_BYTES} bytes", place=place)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {k: arrays[k] for k in arrays.files}
+    except OSError as error:
+        raise ChipfitError(f"{path.name} cannot be read: {error.strerror or error}", place=place) from error
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise ChipfitError(
+            f"{path.name} is not a readable .npz file",
+            place=place,
+            hint="Write it with numpy.savez from plain number arrays.",
+        ) from error
+
+
+def load_samples(
+    path: Path,
+    place: Place,
+    ports: Sequence[Port],
+    *,
+    inputs: str | None,
+    labels: str | None,
+    defaults: Sequence[str],
+    rows: tuple[int, int] | None = None,
+    scale: float | None = None,
+    zero_point: float | None = None,
+) -> Samples:
+    """The samples that a product YAML points at.
+
+    `defaults` are the keys tried, in order, for a network of one input when `inputs` is None; a network of
+    several takes one array per input, by the input's name. `rows` is an inclusive range. Integer arrays become
+    scale * (x - zero_point). Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
+    """
+    arrays = read_npz(path, place)
+    chosen = []
+    for port in ports:
+        wanted = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
+        key = next((k for k in wanted if k in arrays), None)
+        if key is None:
+            raise ChipfitError(
+                f"{path.name} has no array {' or '.join(repr(k) for k in wanted)}",
+                place=place,
+                hint=did_you_mean(wanted[0], sorted(arrays)) if arrays else "",
+            )
+        chosen.append(_fitted(arrays[key], key, path, place, port, rows, scale, zero_point))
+    if len({len(a) for a in chosen}) != 1:
+        raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
+    return Samples(tuple(chosen), _labels(arrays, labels, path, place, rows, len(chosen[0])))
+
+
+def _fitted(
+    array: Array,
+    key: str,
+    path: Path,
+    place: Place,
+    port: Port,
+    rows: tuple[int, int] | None,
+    scale: float | None,
+    zero_point: float | None,
+) -> Array:
+    where = f"{path.name}: array {key!r}"
+    if array.dtype.kind not in "fiub":
+        raise ChipfitError(f"{where} has type {array.dtype}, expected numbers", place=place)
+    array = _rows(array, rows)
+    if array.ndim == 0 or len(array) == 0:
+        raise ChipfitError(f"{where} holds no samples", place=place)
+    given, wanted = array.shape[1:], port.onnx_shape
+    same = [d for d in given if d != 1] == [d for d in wanted if d != 1]
+    if not same and not (len(given) == 1 and given[0] == prod(wanted)):
+        raise ChipfitError(
+            f"{where} has samples of shape {given}, the model's input {port.onnx_name!r} wants {wanted[1:]}",
+            place=place,
+            hint="The first axis counts samples.",
+        )
+    real = array.astype(np.float32)
+    if scale is not None or zero_point is not None:
+        real = ((real - np.float32(zero_point or 0)) * np.float32(1 if scale is None else scale)).astype(np.float32)
+    if not np.isfinite(real).all():
+        bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
+        raise ChipfitError(f"{where} holds NaN or infinity, first in sample {bad}", place=place)
+    return real.reshape(len(real), *wanted)
+
+
+def _labels(
+    arrays: dict[str, Array], key: str | None, path: Path, place: Place, rows: tuple[int, int] | None, count: int
+) -> Array | None:
+    if key is None:
+        if "y" not in arrays:
+            return None
+        key = "y"
+    if key not in arrays:
+        raise ChipfitError(f"{path.name} has no array {key!r}", place=place, hint=did_you_mean(key, sorted(arrays)))
+    labels = _rows(arrays[key], rows)
+    if labels.dtype.kind not in "iub" or labels.shape != (count,):
+        raise ChipfitError(
+            f"{path.name}: labels {key!r} of shape {labels.shape} and type {labels.dtype}, expected {count} integers",
+            place=place,
+        )
+    return labels.astype(np.int64)
+
+
+def _rows(array: Array, rows: tuple[int, int] | None) -> Array:
+    return array if rows is None or array.ndim == 0 else array[rows[0] : rows[1] + 1]
