@@ -56,11 +56,9 @@ def multiply_by_quantized_multiplier(value: Array, multiplier: Array, shift: Arr
     """
     shift = np.asarray(shift, np.int64)
     wide = value.astype(np.int64) << np.maximum(shift, 0)
-    product = wide * np.asarray(multiplier, np.int64)
-    nudge = np.where(product >= 0, np.int64(1 << 30), np.int64(1 - (1 << 30)))
-    total = product + nudge
-    # C's division truncates towards zero, NumPy's shift floors.
-    high = np.where(total >= 0, total >> 31, -((-total) >> 31))
+    # gemmlowp adds a nudge that depends on the sign and divides towards zero; for a positive multiplier that is
+    # floor(product / 2**31 + 1/2) whatever the sign.
+    high = (wide * np.asarray(multiplier, np.int64) + (1 << 30)) >> 31
     right = np.maximum(-shift, 0)
     mask = (np.int64(1) << right) - 1
     remainder = high & mask

@@ -1,6 +1,5 @@
 """ONNX to a float graph: constants folded, every operator read by its own module, or refused by name."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +178,3 @@ class _Importer:
         )
         reader(node)
 
-
-def c_name(name: str) -> str:
-    """A tensor's or node's name as part of a C identifier: only [a-z0-9_], never empty, at most 40 characters."""
-    cleaned = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40].strip("_")
-    return cleaned or "unnamed"

@@ -86,27 +86,29 @@ class Conv(ClampedNode):
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         assert self.rescale is not None
-        n, h, w, channels = graph.tensors[self.inputs[0]].shape
-        _, oh, ow, out = graph.tensors[self.output].shape
+        x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output]
         kernel = graph.constant(self.weights)
-        family = "depthwise" if self.depthwise(graph) else "conv2d"
-        quant = graph.tensors[self.inputs[0]].quant
-        assert quant is not None
+        assert x.quant is not None
         params: dict[str, int | tuple[int, ...]] = {
-            "batch": n, "height": h, "width": w, "channels": channels,
-            "out_height": oh, "out_width": ow, "out_channels": out,
-            "kernel_height": kernel.shape[1], "kernel_width": kernel.shape[2],
+            "batch": x.shape[0], "height": x.shape[1], "width": x.shape[2],
+            "out_height": y.shape[1], "out_width": y.shape[2],
+            "kernel_height": kernel.shape[1],
             "stride_y": self.window.strides[0], "stride_x": self.window.strides[1],
             "pad_top": self.window.pads[0], "pad_left": self.window.pads[1],
-            "dilation_y": self.window.dilations[0], "dilation_x": self.window.dilations[1],
+            "dilation_y": self.window.dilations[0],
+            "input_zero_point": x.quant.zero_point,
         }  # fmt: skip
-        packed = kernel
-        if family == "depthwise":
-            packed = kernel[..., 0].transpose(1, 2, 0)
-            del params["out_channels"]
+        out, _, width, depth = kernel.shape
+        taps = {"kernel_width": width, "dilation_x": self.window.dilations[1]}
+        if self.depthwise(graph):
+            family, packed = "depthwise", kernel[..., 0].transpose(1, 2, 0)
+            params |= taps | {"channels": out}
+        elif self.groups == 1 and (self.window.dilations[1] == 1 or width == 1):
+            family, packed = "conv2d", kernel
+            params |= {"channels": depth, "row": width * depth, "out_channels": out}
         else:
-            params["groups"] = self.groups
-        params["input_zero_point"] = quant.zero_point
+            family, packed = "conv2d_grouped", kernel
+            params |= taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
         more, tables = linear_params(self, graph, kernel.reshape(out, -1))
         return [
             KernelCall(

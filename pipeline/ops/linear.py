@@ -33,14 +33,14 @@ def linear_params(
     assert quant is not None
     shift = graph.constant(rescale.shift)
     bias = folded_bias(weights, graph.constant(node.bias), quant.zero_point)
-    params: dict[str, int | tuple[int, ...]] = {"low": rescale.low, "high": rescale.high}
+    params: dict[str, int | tuple[int, ...]] = {"requantize.low": rescale.low, "requantize.high": rescale.high}
     tables: dict[str, Array] = {}
     if rescale.multiplier is None:
         bias = bias + rounding_constant(shift, rescale.zero_point)
-        tables["shift"] = shift.astype(np.uint8)
+        tables["requantize.shift"] = shift.astype(np.uint8)
     else:
-        params["zero_point"] = rescale.zero_point
-        tables["multiplier"] = graph.constant(rescale.multiplier).astype(np.int32)
-        tables["exponent"] = shift.astype(np.int8)
+        params["requantize.zero_point"] = rescale.zero_point
+        tables["requantize.multiplier"] = graph.constant(rescale.multiplier).astype(np.int32)
+        tables["requantize.exponent"] = shift.astype(np.int8)
     assert np.abs(bias).max(initial=0) < 2**31
     return params, {"bias": bias.astype(np.int32)} | tables

@@ -57,7 +57,7 @@ class MaxPool(Node):
 
 def pool_params(window: Window, x: Shape, y: Shape) -> dict[str, int | tuple[int, ...]]:
     """The integer fields that both pooling kernels take."""
-    return {
+    sizes = {
         "batch": x[0], "height": x[1], "width": x[2], "channels": x[3],
         "out_height": y[1], "out_width": y[2],
         "kernel_height": window.kernel[0], "kernel_width": window.kernel[1],
@@ -65,6 +65,7 @@ def pool_params(window: Window, x: Shape, y: Shape) -> dict[str, int | tuple[int
         "pad_top": window.pads[0], "pad_left": window.pads[1],
         "dilation_y": window.dilations[0], "dilation_x": window.dilations[1],
     }  # fmt: skip
+    return {f"pool.{k}": v for k, v in sizes.items()}
 
 
 def import_max_pool(node: OnnxNode) -> None:

@@ -1,0 +1,229 @@
+"""Write a program down as C99: data, calls and the memory map through templates; kernels as verbatim files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import frexp, prod
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from pipeline.calls import C_TYPES, KernelCall
+from pipeline.ir import Array, Port, Tensor
+from pipeline.library import kernel_files
+from pipeline.plan import Program
+
+_WIDTH = 110
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Embedded self-test vectors: one array (n, *stored shape) per input and per output port."""
+
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+
+
+def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict[str, bytes]:
+    """Every file of the library, by its path relative to the library's folder.
+
+    `source` names the model file in comments. The same program gives the same bytes on every machine.
+    """
+    product, prefix = program.product, program.product.upper()
+    tables, calls = _tables_and_calls(program)
+    ports = _ports(program)
+    families = sorted({c.family for c in program.calls})
+    kernels = kernel_files({c.kernel for c in program.calls}, core)
+    sources = sorted([f"{product}.c", f"{product}_weights.c", *(k for k in kernels if k.endswith(".c"))])
+    common: dict[str, Any] = {
+        "product": product,
+        "prefix": prefix,
+        "source": comment(source),
+        "ports": ports,
+        "tables": tables,
+        "calls": calls,
+        "arena": program.arena.size,
+        "lower_bound": program.arena.lower_bound,
+        "layers": len(calls),
+        "macs": program.graph.macs,
+        "weights": sum(t["bytes"] for t in tables),
+        "headers": families,
+        "sources": sources,
+        "vectors": len(vectors.inputs[0]),
+    }
+    selftest = common | _selftest(program, vectors, ports)
+    made = {
+        f"include/{product}.h": ("header.h.j2", common),
+        f"src/{product}.c": ("model.c.j2", common),
+        f"src/{product}_weights.h": ("weights.h.j2", common),
+        f"src/{product}_weights.c": ("weights.c.j2", common),
+        "src/kernel_prefix.h": ("kernel_prefix.h.j2", common),
+        "CMakeLists.txt": ("CMakeLists.txt.j2", common),
+        f"test/{product}_selftest.c": ("selftest.c.j2", selftest),
+    }
+    environment = _environment()
+    files = {path: environment.get_template(t).render(v).encode() for path, (t, v) in made.items()}
+    return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
+
+
+def comment(text: str) -> str:
+    """Text that may stand in a C comment whatever a model file calls its nodes."""
+    printable = re.sub(r"[^\x20-\x7e]", "?", text)
+    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??", "? ?")
+
+
+def c_name(name: str) -> str:
+    """A tensor's or node's name as part of a C identifier: only [a-z0-9_], never empty, at most 40 characters."""
+    cleaned = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40].strip("_")
+    return cleaned or "unnamed"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["comment"] = comment
+    return environment
+
+
+def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    tables: list[dict[str, Any]] = []
+    calls = []
+    for index, call in enumerate(program.calls):
+        fields: list[tuple[str, str]] = []
+        for field, array in call.tables.items():
+            name = f"{program.product}_{index}_{field.rsplit('.', 1)[-1]}"
+            tables.append(_table(name, f"{call.node}: {field.rsplit('.', 1)[-1]}", array))
+            fields.append((field, name))
+        for field, value in call.params.items():
+            text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
+            fields.append((field, text))
+        arguments = []
+        for name in call.inputs:
+            tensor = program.graph.tensors[name]
+            if tensor.data is None:
+                arguments.append(_place(program, name, "const "))
+            else:
+                constant = f"{program.product}_{index}_operand_{len(arguments)}"
+                tables.append(_table(constant, f"{call.node}: {name}", tensor.data))
+                arguments.append(constant)
+        arguments += [_place(program, n, "") for n in call.outputs]
+        calls.append(
+            {
+                "title": _title(call, program),
+                "family": call.family,
+                "kernel": call.kernel,
+                "fields": fields,
+                "arguments": arguments,
+            }
+        )
+    return tables, calls
+
+
+def _title(call: KernelCall, program: Program) -> str:
+    shapes = [
+        "x".join(str(d) for d in program.graph.tensors[n.removesuffix("#copy")].shape)
+        for n in (*call.inputs[:1], *call.outputs)
+    ]
+    macs = f", {call.macs} MACs" if call.macs else ""
+    return f"{call.node}: {' -> '.join(shapes)}{macs}"
+
+
+def _place(program: Program, name: str, const: str) -> str:
+    kind, where = program.homes[name]
+    return f"ARENA({where})" if kind == "arena" else f"{kind}{_suffix(program, kind, where)}"
+
+
+def _suffix(program: Program, kind: str, index: int) -> str:
+    many = len(program.graph.inputs if kind == "input" else program.graph.outputs) > 1
+    return f"_{index}" if many else ""
+
+
+def _table(name: str, title: str, array: Array) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": f"{title}, {'x'.join(str(d) for d in array.shape)}",
+        "ctype": C_TYPES[array.dtype.name],
+        "size": array.size,
+        "bytes": array.nbytes,
+        "rows": _rows(array),
+    }
+
+
+def _rows(array: Array) -> list[str]:
+    """Numbers in lines of at most _WIDTH characters."""
+    words = [str(v) if v != -(2**31) else "(-2147483647 - 1)" for v in array.reshape(-1).tolist()]
+    widest = max(len(w) for w in words) + 2
+    per_row = max(1, (_WIDTH - 4) // widest)
+    return [", ".join(words[i : i + per_row]) for i in range(0, len(words), per_row)]
+
+
+def _ports(program: Program) -> list[dict[str, Any]]:
+    graph = program.graph
+    made = []
+    for direction, ports in (("input", graph.inputs), ("output", graph.outputs)):
+        for index, port in enumerate(ports):
+            tensor = graph.tensors[port.tensor]
+            name = f"{direction}{_suffix(program, direction, index)}"
+            made.append(_port(program.product, direction, name, port, tensor))
+    return made
+
+
+def _port(product: str, direction: str, name: str, port: Port, tensor: Tensor) -> dict[str, Any]:
+    ctype = C_TYPES[tensor.dtype]
+    const = "const " if direction == "input" else ""
+    moved = [p for p in port.perm if port.onnx_shape[p] != 1]
+    made: dict[str, Any] = {
+        "direction": direction,
+        "name": name,
+        "onnx": port.onnx_name,
+        "ctype": ctype,
+        "shape": "x".join(str(d) for d in tensor.shape),
+        "layout": "" if moved == sorted(moved) else f", channels last (the model file has {list(port.onnx_shape)})",
+        "size": prod(tensor.shape),
+        "macro": f"{product}_{name}".upper(),
+        "parameter": f"{const}{ctype} {name}[{prod(tensor.shape)}]",
+        "scale": None,
+    }
+    if tensor.quant is not None:
+        multiplier, shift = exact_ratio(tensor.quant.scale[0])
+        made |= {
+            "scale": repr(tensor.quant.scale[0]),
+            "zero_point": tensor.quant.zero_point,
+            "multiplier": multiplier,
+            "shift": shift,
+        }
+    return made
+
+
+def exact_ratio(scale: float) -> tuple[int, int]:
+    """(multiplier, shift) with scale == multiplier / 2**shift exactly; scales have short mantissas by construction."""
+    mantissa, exponent = frexp(scale)
+    shift = 53 - exponent
+    multiplier = int(mantissa * 2**53)
+    while multiplier % 2 == 0 and shift > 0:
+        multiplier, shift = multiplier // 2, shift - 1
+    return multiplier, shift
+
+
+def _selftest(program: Program, vectors: Vectors, ports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    count = len(vectors.inputs[0])
+    arrays = [*vectors.inputs, *vectors.outputs]
+    shown = [
+        dict(port) | {"array": f"{port['name']}_vectors", "rows": [_row(a) for a in array]}
+        for port, array in zip(ports, arrays, strict=True)
+    ]
+    outputs = [p for p in shown if p["direction"] == "output"]
+    arguments = [f"{p['array']}[v]" if p["direction"] == "input" else f"got_{p['array']}" for p in shown]
+    return {"vectors": list(range(count)), "ports": shown, "outputs": outputs, "arguments": ", ".join(arguments)}
+
+
+def _row(array: Array) -> str:
+    return ", ".join(str(v) for v in np.asarray(array).reshape(-1).tolist())

@@ -1,0 +1,13 @@
+/* y[a][i] = the first k for which x[a][k][i] is largest; x int8 [outer][count][inner], y int32 [outer][inner]. */
+#ifndef CHIPFIT_ARGMAX_H
+#define CHIPFIT_ARGMAX_H
+
+#include "kernel.h"
+
+struct argmax {
+    int32_t outer, count, inner;
+};
+
+void KERNEL(argmax)(const struct argmax *p, const int8_t *x, int32_t *y);
+
+#endif

@@ -1,0 +1,14 @@
+/* y[i] = value for i < count. */
+#ifndef CHIPFIT_FILL_H
+#define CHIPFIT_FILL_H
+
+#include "kernel.h"
+
+struct fill {
+    int32_t count;
+    int32_t value;
+};
+
+void KERNEL(fill)(const struct fill *p, int8_t *y);
+
+#endif
