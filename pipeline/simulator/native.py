@@ -1,0 +1,52 @@
+"""The counting callback as machine code: a small C file compiled once per machine and kept in the user's cache."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from pipeline.toolchain.process import cache_folder, run, zig, zig_version
+
+_SOURCE = Path(__file__).with_name("blockcount.c")
+
+
+class Counter(ctypes.Structure):
+    """`struct counter` of blockcount.c."""
+
+    _fields_ = (
+        ("code_begin", ctypes.c_uint64),
+        ("code_end", ctypes.c_uint64),
+        ("entry_begin", ctypes.c_uint64),
+        ("entry_end", ctypes.c_uint64),
+        ("layers", ctypes.c_uint32),
+        ("layer", ctypes.c_uint32),
+        ("row", ctypes.c_uint32),
+        ("outside", ctypes.c_uint32),
+        ("last_slot", ctypes.c_uint64),
+        ("last_end", ctypes.c_uint64),
+        ("executed", ctypes.c_void_p),
+        ("left", ctypes.c_void_p),
+        ("sizes", ctypes.c_void_p),
+        ("reads", ctypes.c_void_p),
+    )
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The compiled callbacks; two processes may build them at once, the last rename wins."""
+    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    key = hashlib.sha256(
+        b"|".join([_SOURCE.read_bytes(), zig_version().encode(), platform.machine().encode()])
+    ).hexdigest()
+    target = cache_folder() / f"blockcount-{key[:16]}{suffix}"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            made = Path(folder) / target.name
+            arguments = [*zig(), "-O2", "-shared", "-fPIC", "-g0", "-fno-sanitize=all", str(_SOURCE), "-o", str(made)]
+            run(arguments, Path(folder), "compiling the block counter")
+            os.replace(made, target)
+    return ctypes.CDLL(str(target))
