@@ -27,7 +27,7 @@ class Core:
     store: Cost
     block: Cost
     pop_pc: Cost
-    """POP of N registers and PC: this + N, N not counting PC."""
+    """POP of N registers, PC among them: this + N."""
     load_pc: Cost
     branch: Cost
     """B and a taken conditional branch."""
@@ -57,12 +57,12 @@ CORES: Mapping[str, Core] = {
         ),
         Core(
             "cortex-m3", True, alu=_exact(1), multiply=_exact(1), multiply_add=_exact(2), long_multiply=(3, 7),
-            divide=(2, 12), load=(1, 2), store=(1, 2), block=_exact(1), pop_pc=(3, 5), load_pc=(3, 5),
+            divide=(2, 12), load=(1, 2), store=(1, 2), block=_exact(1), pop_pc=(2, 4), load_pc=(3, 5),
             branch=(2, 4), branch_link=(2, 4), branch_exchange=(2, 4), untaken=_exact(1), system=(1, 4),
         ),
         Core(
             "cortex-m4", True, alu=_exact(1), multiply=_exact(1), multiply_add=_exact(1), long_multiply=_exact(1),
-            divide=(2, 12), load=(1, 2), store=(1, 2), block=_exact(1), pop_pc=(3, 5), load_pc=(3, 5),
+            divide=(2, 12), load=(1, 2), store=(1, 2), block=_exact(1), pop_pc=(2, 4), load_pc=(3, 5),
             branch=(2, 4), branch_link=(2, 4), branch_exchange=(2, 4), untaken=_exact(1), system=(1, 4),
         ),
     )

@@ -21,10 +21,9 @@ _CPU = {
     "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
     "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
 }
-_RETURN = 0xE000_0000 - _PAGE  # outside any memory, and below EXC_RETURN's 0xF0000000
+_RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
 _KEPT = [getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4, 12)]
 _STACK = 64 * 1024
-_INSTRUCTION_LIMIT = 20_000_000_000
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ class Machine:
 
     def _run(self) -> None:
         try:
-            self.engine.emu_start(self.image.entry | 1, _RETURN, count=0, timeout=600_000_000)
+            self.engine.emu_start(self.image.entry | 1, _RETURN, timeout=600_000_000)
         except unicorn.UcError as error:
             pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
             where = self.image.symbol_at(pc)

@@ -94,7 +94,7 @@ def price(instruction: capstone.CsInsn, core: Core, multiplier_cycles: int) -> t
     if base in _BLOCKS:
         count = _registers(instruction, base)
         if writes_pc:
-            return (core.pop_pc[0] + count - 1, core.pop_pc[1] + count - 1), nothing
+            return (core.pop_pc[0] + count, core.pop_pc[1] + count), nothing
         return (core.block[0] + count, core.block[1] + count), nothing
     if writes_pc and base in _LOADS:
         return core.load_pc, nothing
