@@ -1,0 +1,52 @@
+"""Numbers with their units written out: sizes in bytes, frequencies in Hz, times as exact seconds, cycles."""
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+SIZES: Mapping[str, int] = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2}
+FREQUENCIES: Mapping[str, int] = {"Hz": 1, "kHz": 1000, "MHz": 10**6}
+TIMES: Mapping[str, Fraction] = {
+    "ns": Fraction(1, 10**9),
+    "us": Fraction(1, 10**6),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+}
+CYCLES: Mapping[str, int] = {"cycle": 1, "cycles": 1}
+
+
+def parse(text: object, units: Mapping[str, int] | Mapping[str, Fraction], example: str) -> Fraction:
+    """`text` such as "100 KiB" as an exact number of the base unit; ValueError says what was expected."""
+    matched = re.fullmatch(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*", text) if isinstance(text, str) else None
+    if matched is None or matched[2] not in units:
+        known = ", ".join(units)
+        raise ValueError(f"{text!r} is not a number with a unit, expected for example {example} (units: {known})")
+    if matched[1].startswith("-"):
+        raise ValueError(f"{text!r} is negative, expected for example {example}")
+    return Fraction(matched[1]) * units[matched[2]]
+
+
+def whole(text: object, units: Mapping[str, int], example: str) -> int:
+    """As `parse`, for what must come out whole (bytes, Hz, cycles)."""
+    value = parse(text, units, example)
+    if value.denominator != 1:
+        raise ValueError(f"{text!r} is not a whole number of the smallest unit, expected for example {example}")
+    return int(value)
+
+
+def show_size(count: int) -> str:
+    """Bytes for people: 512 B, 2.3 KiB, 61.0 MiB."""
+    for unit, factor in (("MiB", 1024**2), ("KiB", 1024)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+def show_time(seconds: Fraction | float) -> str:
+    """Seconds for people: 357 us, 9.6 ms, 1.20 s."""
+    value = float(seconds)
+    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= factor or unit == "us":
+            scaled = value / factor
+            return f"{scaled:.0f} {unit}" if scaled >= 100 else f"{scaled:.3g} {unit}"
+    raise AssertionError
