@@ -160,7 +160,8 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a product YAML, for editors."""
     schema = ProjectConfig.model_json_schema()
     schema["properties"]["extends"] = {"type": "string", "description": "Another product YAML to start from"}
-    schema.get("$defs", {})["DataSource"] = DataSource.model_json_schema()
+    for field in schema["$defs"]["DataSection"]["properties"].values():
+        field["anyOf"].append({"type": "string", "description": "The .npz file, with default keys"})
     del schema["required"]  # a product that extends another may leave out anything
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

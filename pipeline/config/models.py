@@ -114,10 +114,7 @@ class DataSource(Section):
     zero_point: float | None = Field(None, description="See scale")
 
 
-Source = Annotated[
-    DataSource, BeforeValidator(lambda v: {"file": v} if isinstance(v, str) else v),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/DataSource"}]}),
-]  # fmt: skip
+Source = Annotated[DataSource, BeforeValidator(lambda v: {"file": v} if isinstance(v, str) else v)]
 
 
 class DataSection(Section):
