@@ -1,0 +1,170 @@
+"""How far the integer network is from the float one: per tensor, per class, and on the worst inputs."""
+
+from collections.abc import Callable, Mapping
+from math import log10
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pipeline.calibrate import Observed
+from pipeline.data import Samples
+from pipeline.ir import Array, Graph
+from pipeline.onnx_export import float_model
+from pipeline.oracle import FloatOracle
+from pipeline.quantize import Quantized
+
+_PROBES = 64
+_WORST = 5
+
+
+def evaluate(
+    graph: Graph,
+    result: Quantized,
+    observed: Mapping[str, Observed],
+    original: onnx.ModelProto,
+    qdq: onnx.ModelProto,
+    samples: Samples,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """quantize.json: accuracy of both networks, agreement, every tensor's error, distance to the QDQ model.
+
+    The float side is the user's own file in ONNX Runtime, not our reading of it.
+    """
+    integers = _integers(result.graph, samples)
+    outputs = result.graph.run(integers)
+    port = result.graph.outputs[0]
+    quant = result.graph.tensors[port.tensor].quant
+    real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
+    oracle = FloatOracle(_batch_of_one(original))
+    feeds = {p.onnx_name: a for p, a in zip(graph.inputs, samples.inputs, strict=True)}
+    rows = []
+    for done, row in enumerate(oracle.run(feeds, [port.onnx_name]), start=1):
+        rows.append(row[port.onnx_name])
+        progress(done, samples.count)
+    reference = np.stack(rows).reshape(real.shape)
+    return {
+        "samples": samples.count,
+        "accuracy": _accuracy(real, reference, samples.labels),
+        "confusion": _confusion(real, samples.labels),
+        "worst_inputs": _worst(real, reference),
+        "tensors": _tensors(graph, result, observed, samples.take(_PROBES)),
+        "layers": [
+            {
+                "name": p.node,
+                "requantizer": p.requantizer,
+                "accumulator_bound": p.bound,
+                "accumulator_headroom_bits": round(31 - log10(max(p.bound, 1)) / log10(2), 2),
+            }
+            for p in result.proofs
+        ],
+        "qdq": _distance(result, qdq, samples.take(256), outputs),
+    }
+
+
+def _integers(graph: Graph, samples: Samples) -> list[Array]:
+    made = []
+    for port, real in zip(graph.inputs, samples.inputs, strict=True):
+        quant = graph.tensors[port.tensor].quant
+        assert quant is not None
+        made.append(quant.quantize(port.to_stored(real)).astype(np.int8))
+    return made
+
+
+def _batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a dynamic or larger batch set to 1, as the import did."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    constants = {t.name for t in made.graph.initializer}
+    for value in made.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in constants and len(dims) and not dims[0].dim_value:
+            dims[0].dim_value = 1
+    del made.graph.value_info[:]
+    return made
+
+
+def _classes(values: Array) -> Array:
+    """(n,) class of each sample: the largest entry, or the value itself when the network ends in ArgMax."""
+    flat = values.reshape(len(values), -1)
+    return flat.argmax(axis=1) if flat.shape[1] > 1 else np.rint(flat[:, 0]).astype(np.int64)
+
+
+def _accuracy(real: Array, reference: Array, labels: Array | None) -> dict[str, float | None]:
+    ours, theirs = _classes(real), _classes(reference)
+    return {
+        "integer": None if labels is None else round(float(np.mean(ours == labels)), 6),
+        "float": None if labels is None else round(float(np.mean(theirs == labels)), 6),
+        "agreement": round(float(np.mean(ours == theirs)), 6),
+    }
+
+
+def _confusion(real: Array, labels: Array | None) -> list[list[int]] | None:
+    """Rows: truth; columns: the integer network's answer."""
+    if labels is None:
+        return None
+    ours = _classes(real)
+    size = int(max(ours.max(), labels.max())) + 1
+    if size > 64 or labels.min() < 0 or ours.min() < 0:
+        return None
+    counted: list[list[int]] = np.bincount(labels * size + ours, minlength=size * size).reshape(size, size).tolist()
+    return counted
+
+
+def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
+    error = np.abs(real - reference).reshape(len(real), -1).max(axis=1)
+    order = np.argsort(-error, kind="stable")[:_WORST]
+    ours, theirs = _classes(real), _classes(reference)
+    return [
+        {"sample": int(i), "error": _short(error[i]), "float_class": int(theirs[i]), "integer_class": int(ours[i])}
+        for i in order
+    ]
+
+
+def _tensors(
+    graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples
+) -> list[dict[str, Any]]:
+    """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation."""
+    kept: dict[str, Array] = {}
+    result.graph.run(_integers(result.graph, probes), lambda n, v: kept.__setitem__(n, v))
+    names = [n for n in kept if n in observed]
+    made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
+    feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
+    floats = FloatOracle(float_model(graph, made)).stacked(feeds, made) | feeds
+    rows = []
+    for name in names:
+        quant = result.params[name]
+        error = quant.dequantize(kept[name]) - floats[name].reshape(kept[name].shape)
+        noise, signal = float((error**2).sum()), float((floats[name].astype(np.float64) ** 2).sum())
+        rows.append(
+            {
+                "name": name,
+                "low": _short(observed[name].low),
+                "high": _short(observed[name].high),
+                "scale": quant.scale[0],
+                "zero_point": quant.zero_point,
+                "sqnr_db": None if not noise or not signal else round(10 * log10(signal / noise), 2),
+                "saturated": round(float(np.mean((kept[name] == -128) | (kept[name] == 127))), 6),
+            }
+        )
+    return rows
+
+
+def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs: list[Array]) -> dict[str, Any]:
+    """How far ONNX Runtime's answers on model.qdq.onnx are from ours, in output steps."""
+    feeds = {p.onnx_name: a for p, a in zip(result.graph.inputs, probes.inputs, strict=True)}
+    theirs = FloatOracle(qdq).stacked(feeds)
+    ours = result.graph.run(_integers(result.graph, probes))
+    worst, differing, total = 0, 0, 0
+    for port, mine in zip(result.graph.outputs, ours, strict=True):
+        quant = result.graph.tensors[port.tensor].quant
+        other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
+        steps = other if quant is None else np.rint(other / quant.scale[0]) + quant.zero_point
+        off = np.abs(steps - port.to_onnx(mine)).astype(np.int64)
+        worst, differing, total = max(worst, int(off.max())), differing + int((off > 0).sum()), total + off.size
+    return {"samples": probes.count, "outputs": total, "differing": differing, "largest_difference_lsb": worst}
+
+
+def _short(value: Any) -> float:
+    """Six significant digits: float reductions differ between machines in the last ones."""
+    return float(f"{float(value):.6g}")

@@ -1,0 +1,109 @@
+"""What a stage is, and how one is run: cached by what it reads, written atomically, failing in one sentence."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from pipeline.artifact import digests, file_sha256, intact, sha256, sweep, to_json, write_folder
+from pipeline.config import Project
+from pipeline.errors import ChipfitError
+
+Progress = Callable[[str, int, int], None]
+_CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pipeline")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of one product: what it may read, and the folder of every stage's results."""
+
+    project: Project
+    build: Path
+    progress: Progress = field(default=lambda what, done, total: None)
+
+    @property
+    def folder(self) -> Path:
+        return self.build / self.project.config.product
+
+    def read(self, stage: str, name: str) -> bytes:
+        """A file that an earlier stage wrote."""
+        try:
+            return (self.folder / stage / name).read_bytes()
+        except OSError as error:
+            raise ChipfitError(f"{stage}/{name} is missing", hint="Run the build again.") from error
+
+    def read_json(self, stage: str, name: str) -> dict[str, Any]:
+        made: dict[str, Any] = json.loads(self.read(stage, name))
+        return made
+
+
+class Stage(Protocol):
+    """A module of this package. Its name is in the table of `stages/__init__.py`."""
+
+    NAME: str
+    AFTER: tuple[str, ...]
+    """The earlier stages whose files it reads."""
+    TARGETS: tuple[str, ...]
+    """The files that it always writes."""
+
+    @staticmethod
+    def keys(project: Project) -> Any:
+        """The part of the configuration that it reads, as plain JSON values: a change elsewhere reruns nothing."""
+
+    @staticmethod
+    def inputs(project: Project) -> Mapping[str, Path]:
+        """The user's files that it reads, by a name that does not depend on the folder."""
+
+    @staticmethod
+    def run(job: Job) -> dict[str, bytes]:
+        """All files of the stage by relative path. Raises ChipfitError."""
+
+
+def key_of(stage: Stage, job: Job) -> str:
+    """A digest of everything that the stage's result depends on."""
+    document = {
+        "stage": stage.NAME,
+        "code": code_version(),
+        "keys": stage.keys(job.project),
+        "inputs": {n: file_sha256(p) for n, p in stage.inputs(job.project).items()},
+        "before": {s: digests(job.folder / s) for s in stage.AFTER},
+    }
+    return sha256(to_json(document))
+
+
+@cache
+def code_version() -> str:
+    """A digest of chipfit's own source: results made by other code are made again."""
+    files = sorted(p for folder in _CODE for p in folder.rglob("*") if p.suffix in (".py", ".c", ".h", ".S", ".j2"))
+    return sha256(b"".join(p.name.encode() + b"\0" + p.read_bytes() for p in files))
+
+
+def up_to_date(stage: Stage, job: Job) -> bool:
+    """Whether the stage's files are intact and were made from exactly what is there now."""
+    return intact(job.folder / stage.NAME, key_of(stage, job))
+
+
+def execute(stage: Stage, job: Job) -> None:
+    """Run a stage unless another build has just done so; two builds in one folder take turns.
+
+    Raises ChipfitError; whatever was there before is then still there.
+    """
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(job.folder / ".lock", timeout=600)
+        with lock:
+            sweep(job.folder)
+            if not up_to_date(stage, job):
+                key = key_of(stage, job)
+                write_folder(job.folder / stage.NAME, stage.run(job), key)
+    except Timeout as error:
+        raise ChipfitError("another build has held this folder for 10 minutes", place=str(job.folder)) from error
+    except OSError as error:
+        raise ChipfitError(
+            f"cannot write {job.folder}: {error.strerror or error}",
+            hint="Check that the build folder is writable and the disk is not full.",
+        ) from error

@@ -1,0 +1,52 @@
+"""Stage `codegen`: the integer graph becomes a C library with its plan."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Project
+from stages.base import Job
+from stages.samples import data_files, evaluation, stored_integers
+
+NAME = "codegen"
+AFTER = ("quantize",)
+TARGETS = ("plan.json", "CMakeLists.txt")
+_SELFTEST_VECTORS = 4
+
+
+def keys(project: Project) -> Any:
+    config = project.config
+    return [config.product, project.chip.core, config.model.source, config.data.model_dump()]
+
+
+def inputs(project: Project) -> Mapping[str, Path]:
+    return data_files(project)
+
+
+def run(job: Job) -> dict[str, bytes]:
+    from pipeline.artifact import to_json
+    from pipeline.codegen import Vectors, generate
+    from pipeline.graphfile import load
+    from pipeline.plan import plan
+
+    project = job.project
+    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
+    program = plan(project.config.product, graph)
+    samples = evaluation(project, graph.inputs).take(_SELFTEST_VECTORS)
+    integers = stored_integers(graph, samples)
+    vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
+    source = Path(project.config.model.source).name
+    document = {
+        "arena": {"size": program.arena.size, "lower_bound": program.arena.lower_bound},
+        "calls": [
+            {
+                "layer": c.node,
+                "kernel": c.kernel,
+                "macs": c.macs,
+                "inputs": [list(program.homes[n]) for n in c.inputs if n in program.homes],
+                "outputs": [list(program.homes[n]) for n in c.outputs],
+            }
+            for c in program.calls
+        ],
+    }
+    return generate(program, project.chip.core, source, vectors) | {"plan.json": to_json(document)}

@@ -1,0 +1,114 @@
+"""Stage `simulate`: the linked machine code on an emulated chip, bit for bit against the integer reference."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Project
+from stages.base import Job
+from stages.samples import data_files, evaluation, stored_integers
+
+NAME = "simulate"
+AFTER = ("quantize", "codegen", "size-check")
+TARGETS = ("simulate.json",)
+
+
+def keys(project: Project) -> Any:
+    config = project.config
+    return [config.product, config.simulate.model_dump(), config.data.model_dump(), project.chip.model_dump()]
+
+
+def inputs(project: Project) -> Mapping[str, Path]:
+    return data_files(project)
+
+
+def run(job: Job) -> dict[str, bytes]:
+    import numpy as np
+
+    from pipeline.artifact import to_json
+    from pipeline.graphfile import load
+    from pipeline.simulator import Target, simulate
+
+    project, chip = job.project, job.project.chip
+    product = project.config.product
+    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
+    samples = evaluation(project, graph.inputs).take(project.config.simulate.vectors)
+    integers = stored_integers(graph, samples)
+    # Extremes and noise beside the real inputs: they must be bit-exact too, and must take as long.
+    rng = np.random.default_rng(0)
+    extremes = [
+        np.stack([np.full(a.shape[1:], -128), np.full(a.shape[1:], 127), rng.integers(-128, 128, a.shape[1:])])
+        for a in integers
+    ]
+    integers = [np.concatenate([a, e.astype(np.int8)]) for a, e in zip(integers, extremes, strict=True)]
+    expected = [np.ascontiguousarray(o) for o in graph.run(integers)]
+    count = len(integers[0])
+    vectors = [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(count)]
+    wanted = [[o[i].tobytes() for o in expected] for i in range(count)]
+    calls = job.read_json("codegen", "plan.json")["calls"]
+    target = Target(
+        chip.core,
+        (chip.flash.origin, chip.flash.size),
+        (chip.ram.origin, chip.ram.size),
+        chip.multiplier,
+        chip.flash.wait_states,
+    )
+    elf = job.folder / "size-check" / "library.elf"
+    sizes = [len(o) for o in wanted[0]]
+    runs = simulate(
+        elf, target, f"{product}_run", len(calls), vectors, sizes, lambda d, t: job.progress("simulate", d, t)
+    )
+    wrong = sum(list(r.outputs) != w for r, w in zip(runs, wanted, strict=True))
+    host = _host(job, product, integers, expected)
+    slowest = max(runs, key=lambda r: r.total.high)
+    fastest = min(r.total.low for r in runs)
+    accuracy = job.read_json("quantize", "quantize.json")["accuracy"]
+    document = {
+        "cycles": {
+            "min": fastest,
+            "max": slowest.total.high,
+            "zero_wait": slowest.total.zero_wait[1],
+            "depends_on_input": len({r.total for r in runs}) > 1,
+            "overhead": slowest.overhead.high,
+        },
+        "instructions": slowest.total.instructions,
+        "latency_us": round(slowest.total.high / chip.clock * 1e6, 3),
+        "clock_hz": chip.clock,
+        "layers": [
+            {
+                "name": call["layer"],
+                "kernel": call["kernel"],
+                "macs": call["macs"],
+                "cycles": layer.high,
+                "zero_wait": layer.zero_wait[1],
+                "instructions": layer.instructions,
+            }
+            for call, layer in zip(calls, slowest.layers, strict=True)
+        ],
+        "vectors": {"run": count, "real": samples.count, "mismatches": wrong, "host_mismatches": host},
+        "accuracy": {k: accuracy[k] for k in ("integer", "float")},
+        "stack": {"watermark": max(r.stack for r in runs)},
+    }
+    return {"simulate.json": to_json(document)}
+
+
+def _host(job: Job, product: str, integers: list[Any], expected: list[Any]) -> int:
+    """How many vectors the same C computes differently on this machine."""
+    import ctypes
+
+    import numpy as np
+
+    from pipeline.toolchain import host_library
+
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as scratch:
+        made = host_library(job.folder / "codegen", Path(scratch) / "library.so")
+        run = getattr(ctypes.CDLL(str(made)), f"{product}_run")
+        run.restype = None
+        for i in range(len(integers[0])):
+            given = [np.ascontiguousarray(a[i]) for a in integers]
+            got = [np.zeros_like(o[i]) for o in expected]
+            run(*(a.ctypes.data_as(ctypes.c_void_p) for a in (*given, *got)))
+            wrong += any(not np.array_equal(g, o[i]) for g, o in zip(got, expected, strict=True))
+    return wrong

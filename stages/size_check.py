@@ -1,0 +1,87 @@
+"""Stage `size-check`: the library through the real cross compiler, and what it takes of the chip."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Project
+from stages.base import Job
+
+NAME = "size-check"
+AFTER = ("codegen",)
+TARGETS = ("size.json", "library.elf")
+
+
+def keys(project: Project) -> Any:
+    from pipeline.toolchain import TOOLCHAINS
+
+    config, chip = project.config, project.chip
+    limits = [config.budget.flash, config.budget.ram, config.budget.stack]
+    regions = [chip.flash.origin, chip.flash.size, chip.ram.origin, chip.ram.size]
+    try:
+        version = TOOLCHAINS[config.toolchain].version()
+    except Exception:  # a missing compiler is said when the stage runs
+        version = "missing"
+    return [config.product, config.toolchain, version, chip.core, *limits, *regions]
+
+
+def inputs(project: Project) -> Mapping[str, Path]:
+    return {}
+
+
+def run(job: Job) -> dict[str, bytes]:
+    from pipeline.artifact import to_json
+    from pipeline.footprint import measure
+    from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+
+    config, chip = job.project.config, job.project.chip
+    toolchain, entry = TOOLCHAINS[config.toolchain], f"{config.product}_run"
+    with tempfile.TemporaryDirectory(prefix="chipfit-") as scratch:
+        out = Path(scratch)
+        objects = compile_library(toolchain, chip.core, job.folder / "codegen", out)
+        regions = [Memory(m.origin, m.size) for m in (chip.flash, chip.ram)]
+        image = link_image(toolchain, chip.core, objects, entry, regions[0], regions[1], out / "library.elf")
+        footprint = measure(image, entry, f"{config.product}_")
+        elf = image.read_bytes()
+    flash_limit = config.budget.flash or chip.flash.size
+    ram_limit = config.budget.ram or chip.ram.size
+    document = {
+        "toolchain": toolchain.version(),
+        "flash": {
+            "used": footprint.flash,
+            "limit": flash_limit,
+            "code": footprint.code,
+            "constants": footprint.constants,
+            "data": footprint.data,
+        },
+        "ram": {
+            "used": footprint.ram,
+            "limit": ram_limit,
+            "data": footprint.data,
+            "bss": footprint.bss,
+        },
+        "stack": {
+            "worst_case": footprint.stack.worst,
+            "limit": config.budget.stack,
+            "chain": list(footprint.stack.chain),
+            "unknown": footprint.stack.unknown,
+        },
+        "float_symbols": list(footprint.float_symbols),
+        "heap_symbols": list(footprint.heap_symbols),
+        "library_calls": [{"name": s.name, "size": s.size} for s in footprint.library_calls],
+        "symbols": [{"name": s.name, "size": s.size, "kind": s.kind} for s in footprint.symbols],
+        "layers": _layers(job, {s.name: s.size for s in footprint.symbols}),
+    }
+    return {"size.json": to_json(document), "library.elf": elf}
+
+
+def _layers(job: Job, sizes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Constants of each kernel call, by the tables' names in the generated C; kernels are shared between layers."""
+    product = job.project.config.product
+    made = []
+    for index, call in enumerate(job.read_json("codegen", "plan.json")["calls"]):
+        tables = sum(z for n, z in sizes.items() if n.startswith(f"{product}_{index}_"))
+        parameters = sizes.get(f"layer_{index}", 0)
+        made.append({"name": call["layer"], "kernel": call["kernel"], "constants": tables + parameters})
+    return made
