@@ -59,6 +59,7 @@ def load_samples(
     inputs: str | None,
     labels: str | None,
     defaults: Sequence[str],
+    labelled: bool = False,
     rows: tuple[int, int] | None = None,
     scale: float | None = None,
     zero_point: float | None = None,
@@ -66,7 +67,8 @@ def load_samples(
     """The samples that a product YAML points at.
 
     `defaults` are the keys tried, in order, for a network of one input when `inputs` is None; a network of
-    several takes one array per input, by the input's name. `rows` is an inclusive range. Integer arrays become
+    several takes one array per input, by the input's name. `labelled` says whether labels are read
+    at all; `rows` is an inclusive range. Integer arrays become
     scale * (x - zero_point). Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
     """
     arrays = read_npz(path, place)
@@ -83,7 +85,8 @@ def load_samples(
         chosen.append(_fitted(arrays[key], key, path, place, port, rows, scale, zero_point))
     if len({len(a) for a in chosen}) != 1:
         raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
-    return Samples(tuple(chosen), _labels(arrays, labels, path, place, rows, len(chosen[0])))
+    found = _labels(arrays, labels, path, place, rows, len(chosen[0])) if labelled else None
+    return Samples(tuple(chosen), found)
 
 
 def _fitted(

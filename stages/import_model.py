@@ -14,7 +14,7 @@ TARGETS = ("graph.json", "weights.bin")
 
 
 def keys(project: Project) -> Any:
-    return [project.config.product]
+    return [project.config.product, project.config.budget.flash or project.chip.flash.size]
 
 
 def inputs(project: Project) -> Mapping[str, Path]:

@@ -47,6 +47,7 @@ def _load(
         ports,
         inputs=source.inputs,
         labels=source.labels,
+        labelled=key == "data.evaluation",
         defaults=defaults,
         rows=source.rows,
         scale=source.scale,

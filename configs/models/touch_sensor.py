@@ -60,11 +60,11 @@ def _nothing(rng: np.random.Generator) -> Grid:
 
 def _fingers(rng: np.random.Generator) -> Grid:
     first = _somewhere(rng)
-    field = _blob(rng, rng.uniform(7, 10), rng.uniform(28, 95), first)
+    field = _blob(rng, rng.uniform(7, 10), rng.uniform(40, 100), first)
     if rng.random() < 0.25:
         second = _somewhere(rng)
         if np.hypot(first[0] - second[0], first[1] - second[1]) > 12:
-            field += _blob(rng, rng.uniform(7, 10), rng.uniform(28, 95), second)
+            field += _blob(rng, rng.uniform(7, 10), rng.uniform(40, 100), second)
     return field
 
 
@@ -73,7 +73,7 @@ def _water(rng: np.random.Generator) -> Grid:
     for _ in range(rng.integers(1, 5)):
         shape = np.maximum(shape, _blob(rng, rng.uniform(4, 16), 1.0, _somewhere(rng)))
     wet = shape > rng.uniform(0.35, 0.6)
-    field = -rng.uniform(14, 45) * wet * rng.uniform(0.75, 1.0, wet.shape)
+    field = -rng.uniform(20, 48) * wet * rng.uniform(0.75, 1.0, wet.shape)
     if rng.random() < 0.3:
         rim = np.zeros_like(field)
         rim[:SUB] = rim[:, :SUB] = 1.0

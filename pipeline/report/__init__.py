@@ -1,0 +1,105 @@
+"""The report: one self-contained HTML page for people, one Markdown table for a pull request."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline.units import show_size, show_time
+
+_TEMPLATES = Path(__file__).parent
+
+
+def render_html(page: Mapping[str, Any]) -> str:
+    """The page as a string; everything it needs is in it, and it never loads anything."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"size": show_size, "percent": percent, "us": lambda us: show_time(us / 1e6), "n": thousands}
+    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    shared: dict[str, Any] = {
+        "style": style,
+        "bars": budget_bars(page["verdict"]),
+        "flash_map": flash_map(page["size"]),
+        "layers": layer_rows(page["simulate"], page["size"]),
+    }
+    return environment.get_template("index.html.j2").render(**page, **shared)
+
+
+def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any]) -> str:
+    """A table of findings and one of layers."""
+    mark = {True: "pass", False: "**FAIL**"}
+    lines = [f"### {verdict['product']} on {verdict['chip']}: {'fits' if verdict['passed'] else 'does not fit'}", ""]
+    lines += ["| rule | result | |", "|---|---|---|"]
+    lines += [f"| {f['key']} | {mark[f['passed']]} | {f['said']} |" for f in verdict["findings"]]
+    lines += ["", "| layer | kernel | MACs | cycles |", "|---|---|---:|---:|"]
+    lines += [f"| {_cell(x['name'])} | {x['kernel']} | {x['macs']} | {x['cycles']} |" for x in simulate["layers"]]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+def budget_bars(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Used against free, as widths in percent of the larger of both."""
+    rows = [
+        ("Flash", verdict["flash"]["used"], verdict["flash"]["limit"], show_size),
+        ("RAM", verdict["ram"]["used"], verdict["ram"]["limit"], show_size),
+        ("Stack", verdict["stack"]["used"], verdict["stack"]["limit"], show_size),
+        ("Latency", verdict["latency_us"], verdict["latency_limit_us"], lambda us: show_time(us / 1e6)),
+    ]
+    made = []
+    for name, used, limit, show in rows:
+        if used is None or limit is None:
+            continue
+        whole = max(used, limit)
+        made.append(
+            {
+                "name": name,
+                "used": show(used),
+                "limit": show(limit),
+                "share": f"{100 * used / limit:.0f} %",
+                "width": round(100 * used / whole, 2),
+                "mark": round(100 * limit / whole, 2),
+                "over": used > limit,
+            }
+        )
+    return made
+
+
+def flash_map(size: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The largest pieces of flash, with widths in percent; the rest in one."""
+    pieces: Sequence[Mapping[str, Any]] = [s for s in size["symbols"] if s["kind"] != "ram"]
+    total = max(sum(p["size"] for p in pieces), 1)
+    shown = [dict(p) | {"width": round(100 * p["size"] / total, 2)} for p in pieces[:12]]
+    rest = sum(p["size"] for p in pieces[12:])
+    if rest:
+        shown.append({"name": f"{len(pieces) - 12} more", "size": rest, "kind": "rest", "width": round(100 * rest / total, 2)})
+    return shown
+
+
+def layer_rows(simulate: Mapping[str, Any], size: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Layers with their share of the cycles and their constants."""
+    most = max([x["cycles"] for x in simulate["layers"]], default=1)
+    total = max(simulate["cycles"]["max"], 1)
+    return [
+        dict(x)
+        | {
+            "width": round(100 * x["cycles"] / most, 2),
+            "share": f"{100 * x['cycles'] / total:.1f} %",
+            "per_mac": f"{x['cycles'] / x['macs']:.2f}" if x["macs"] else "-",
+            "constants": y["constants"],
+        }
+        for x, y in zip(simulate["layers"], size["layers"], strict=True)
+    ]

@@ -1,0 +1,99 @@
+"""Stage `report`: the verdict, an HTML page, a summary for a pull request, and the manifest."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Project
+from stages.base import Job
+
+NAME = "report"
+AFTER = ("import", "quantize", "codegen", "size-check", "simulate")
+TARGETS = ("index.html", "summary.md", "verdict.json", "manifest.json")
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
+
+
+def keys(project: Project) -> Any:
+    return [project.config.model_dump(mode="json"), project.chip.model_dump(mode="json")]
+
+
+def inputs(project: Project) -> Mapping[str, Path]:
+    from stages.samples import data_files
+
+    return {"model": project.file("model.source", project.config.model.source), **data_files(project)}
+
+
+def run(job: Job) -> dict[str, bytes]:
+    from pipeline.artifact import digests, file_sha256, to_json
+    from pipeline.report import render_html, render_markdown
+    from pipeline.rules import Evidence, judge
+
+    project = job.project
+    quantize = job.read_json("quantize", "quantize.json")
+    size = job.read_json("size-check", "size.json")
+    simulate = job.read_json("simulate", "simulate.json")
+    evidence = Evidence(project.config, project.chip, quantize, size, simulate)
+    findings = judge(evidence)
+    verdict = {
+        "product": project.config.product,
+        "chip": project.chip.chip,
+        "passed": all(f.passed for f in findings),
+        "flash": {k: size["flash"][k] for k in ("used", "limit")},
+        "ram": {k: size["ram"][k] for k in ("used", "limit")},
+        "stack": {"used": size["stack"]["worst_case"], "limit": size["stack"]["limit"]},
+        "cycles": simulate["cycles"]["max"],
+        "latency_us": simulate["latency_us"],
+        "latency_limit_us": _microseconds(project),
+        "accuracy": quantize["accuracy"],
+        "findings": [
+            {
+                "key": f.key,
+                "passed": f.passed,
+                "measured": f.measured,
+                "limit": f.limit,
+                "said": f.said,
+                "hint": f.hint,
+            }
+            for f in findings
+        ],
+    }
+    manifest = {
+        "chipfit": importlib.metadata.version("chipfit"),
+        "python": platform.python_version(),
+        "packages": {n: importlib.metadata.version(n) for n in _PACKAGES},
+        "toolchain": size["toolchain"],
+        "inputs": {n: file_sha256(p) for n, p in sorted(inputs(project).items())},
+        "outputs": {s: digests(job.folder / s) for s in AFTER},
+    }
+    page = {
+        "verdict": verdict,
+        "quantize": quantize,
+        "size": size,
+        "simulate": simulate,
+        "plan": job.read_json("codegen", "plan.json"),
+        "manifest": manifest,
+        "chip": project.chip.model_dump(mode="json"),
+    }
+    return {
+        "verdict.json": to_json(verdict),
+        "manifest.json": to_json(manifest),
+        "summary.md": render_markdown(verdict, simulate).encode(),
+        "index.html": render_html(page).encode(),
+    }
+
+
+def _microseconds(project: Project) -> float | None:
+    limit = project.config.budget.latency
+    return None if limit is None else float(limit * 1_000_000)
+
+
+def failures(job: Job) -> list[str]:
+    """The missed rules of the last report, as `file:line: key: sentence`, for the build's exit."""
+    from pipeline.errors import ChipfitError
+
+    missed = [f for f in job.read_json(NAME, "verdict.json")["findings"] if not f["passed"]]
+    return [
+        str(ChipfitError(f"{f['key']}: {f['said']}", place=job.project.place(f["key"]), hint=f["hint"])) for f in missed
+    ]

@@ -1,0 +1,141 @@
+"""Stages crossed with products as doit tasks: what runs, what is skipped, and how a failure is said."""
+
+import multiprocessing
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import TaskFailed
+
+from pipeline.config import Project, load_project
+from pipeline.errors import ChipfitError, Place
+from stages import STAGES, report
+from stages.base import Job, Stage, execute, up_to_date
+from stages.terminal import Reporter, progress
+
+Task = dict[str, Any]
+
+
+def find_products(pattern: str | Path) -> list[Path]:
+    """Product YAMLs that a path, folder or pattern means, in order of name; relative paths stay relative."""
+    path = Path(pattern)
+    if path.is_dir():
+        return sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+    if path.is_file() or not any(c in str(pattern) for c in "*?["):
+        return [path]
+    return sorted(Path().glob(str(pattern)))
+
+
+def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
+    """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
+
+    A product whose YAML is wrong still has its tasks; they fail with what is wrong with it.
+    """
+    folder = Path(build)
+    loaded = [_load(p) for pattern in products for p in find_products(pattern)]
+    loaded = _refuse_twins(loaded)
+    made: dict[str, Any] = {f"task_{s.NAME}": _creator(s, loaded, folder) for s in STAGES}
+    made["DOIT_CONFIG"] = {
+        "default_tasks": [s.NAME for s in STAGES],
+        "dep_file": str(_database(folder)),
+        "backend": "sqlite3",
+        "continue": True,
+        "verbosity": 2,
+        "reporter": Reporter,
+    }
+    Reporter.build = folder
+    Reporter.products = [name for name, _ in loaded]
+    return made
+
+
+Loaded = tuple[str, Project | ChipfitError]
+
+
+def _load(path: Path) -> Loaded:
+    try:
+        project = load_project(path)
+    except ChipfitError as error:
+        return path.stem, error
+    return project.config.product, project
+
+
+def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
+    first: dict[str, Loaded] = {}
+    made: list[Loaded] = []
+    for name, project in loaded:
+        if name in first and isinstance(project, Project):
+            other = first[name][1]
+            where = str(other.path) if isinstance(other, Project) else name
+            clash = ChipfitError(
+                f"product: {name!r} is also the product of {where}", place=project.place("product"), hint="Rename one."
+            )
+            made.append((f"{name}_{project.path.stem}", clash))
+            continue
+        first.setdefault(name, (name, project))
+        made.append((name, project))
+    return made
+
+
+def _database(folder: Path) -> Path:
+    """doit's own records, inside the build folder when that can be written, else in memory's stead a temporary file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".doit.db"
+        with probe.open("ab"):
+            return probe
+    except OSError:
+        import tempfile
+
+        return Path(tempfile.mkdtemp(prefix="chipfit-")) / "doit.db"
+
+
+def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:
+    def create() -> Iterator[Task]:
+        yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}  # type: ignore[attr-defined]
+        for name, project in loaded:
+            yield _task(stage, name, project, build)
+
+    return create
+
+
+def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path) -> Task:
+    before = [f"{s}:{name}" for s in stage.AFTER[-1:]]
+    if isinstance(project, ChipfitError):
+        failed = (lambda e=project: TaskFailed(str(e))) if not stage.AFTER else (lambda: None)
+        return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
+    job = Job(project, build, progress if multiprocessing.parent_process() is None else _silent)
+    return {
+        "name": name,
+        "actions": [(_run, [stage, job])],
+        "targets": [str(job.folder / stage.NAME / t) for t in stage.TARGETS],
+        "task_dep": before,
+        "uptodate": [(_fresh, [stage, job])],
+        "clean": [(shutil.rmtree, [str(job.folder / stage.NAME)], {"ignore_errors": True})],
+        "doc": f"{name} on {project.chip.chip}",
+    }
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _fresh(stage: Stage, job: Job) -> bool:
+    """Skipped only when the results are intact, and, for the report, when no rule was missed."""
+    if not up_to_date(stage, job):
+        return False
+    return stage is not report or not report.failures(job)  # type: ignore[comparison-overlap]
+
+
+def _run(stage: Stage, job: Job) -> TaskFailed | None:
+    try:
+        execute(stage, job)
+        missed = report.failures(job) if stage is report else []  # type: ignore[comparison-overlap]
+    except ChipfitError as error:
+        place = error.place if error.place is not None else job.project.place("product")
+        if isinstance(place, str):
+            place = Place(place)
+        told = str(error) if error.place is not None else f"{place}: {error}"
+        return TaskFailed(told)
+    return TaskFailed("\n".join(missed)) if missed else None

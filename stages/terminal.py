@@ -1,0 +1,132 @@
+"""What a person sees: one line per stage, progress on long work, the table, and one line per error."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import doit.runner
+from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
+
+from pipeline.units import show_size, show_time
+
+
+class NotReached(TaskFailed):  # type: ignore[misc]
+    """A stage that did not run because an earlier one failed: said by the earlier one, and no error of its own.
+
+    doit's own exception for this makes the exit code 2, as if chipfit had crashed, where one product's failure is
+    meant to be exit code 1.
+    """
+
+
+doit.runner.UnmetDependency = NotReached
+
+
+def progress(what: str, done: int, total: int) -> None:
+    """A counter that rewrites its own line on a terminal, and nothing elsewhere."""
+    stream = sys.__stderr__
+    if stream is None or not stream.isatty() or total < 2:
+        return
+    if done == total:
+        stream.write("\r\x1b[2K")
+    elif done % max(1, total // 50) == 0:
+        filled = 30 * done // total
+        stream.write(f"\r  {what:<10} {'━' * filled}{'╌' * (30 - filled)} {done}/{total}")
+    stream.flush()
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's reporter: says what ran and how long it took, then the table, then what is wrong."""
+
+    desc = "chipfit"
+    build: ClassVar[Path] = Path("build")
+    products: ClassVar[list[str]] = []
+
+    def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+        super().__init__(outstream, options)
+        self._started: dict[str, float] = {}
+        self._seen: set[str] = set()
+
+    def execute_task(self, task: Any) -> None:
+        self._started[task.name] = time.monotonic()
+
+    def add_success(self, task: Any) -> None:
+        if task.actions and ":" in task.name and task.name in self._started:
+            stage, _, product = task.name.partition(":")
+            took = time.monotonic() - self._started[task.name]
+            self.write(f"{stage:<11} {product:<20} {took:6.2f} s\n")
+        self._seen.add(task.name)
+
+    def skip_uptodate(self, task: Any) -> None:
+        self._seen.add(task.name)
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self._seen.add(task.name)
+        self.failures.append({"task": task, "exception": fail})
+
+    def cleanup_error(self, exception: Any) -> None:
+        sys.stderr.write(exception.get_msg())
+
+    def complete_run(self) -> None:
+        stopped = {f["task"].name.partition(":")[2] for f in self.failures if not f["task"].name.startswith("report:")}
+        asked = [p for p in self.products if f"report:{p}" in self._seen and p not in stopped]
+        if asked:
+            self.write(table(self.build, asked))
+        lines: list[str] = []
+        for failure in self.failures:
+            if not isinstance(failure["exception"], NotReached):
+                lines += [x for x in failure["exception"].get_msg().strip().splitlines() if x not in lines]
+        for line in lines:
+            sys.stderr.write(f"{line}\n")
+
+
+def table(build: Path, products: list[str]) -> str:
+    """One row per product that has a verdict."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    made = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("product", "chip"):
+        made.add_column(heading)
+    for heading in ("flash used/free", "RAM used/free", "stack", "cycles", "latency/budget", "accuracy float/int"):
+        made.add_column(heading, justify="right")
+    made.add_column("verdict")
+    rows = 0
+    for product in products:
+        try:
+            verdict = json.loads((build / product / "report" / "verdict.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        rows += 1
+        made.add_row(*_row(verdict), style=None if verdict["passed"] else "bold")
+    if not rows:
+        return ""
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else 150, force_terminal=terminal, highlight=False)
+    with console.capture() as captured:
+        console.print(made)
+    return captured.get()
+
+
+def _row(verdict: dict[str, Any]) -> list[str]:
+    def pair(used: str, limit: str | None) -> str:
+        return f"{used} / {limit}" if limit else used
+
+    limit_us = verdict["latency_limit_us"]
+    accuracy = verdict["accuracy"]
+    shares = "-" if accuracy["float"] is None else f"{100 * accuracy['float']:.2f} / {100 * accuracy['integer']:.2f} %"
+    stack = verdict["stack"]["used"]
+    return [
+        verdict["product"],
+        verdict["chip"],
+        pair(show_size(verdict["flash"]["used"]), show_size(verdict["flash"]["limit"])),
+        pair(show_size(verdict["ram"]["used"]), show_size(verdict["ram"]["limit"])),
+        "?" if stack is None else f"{stack} B",
+        f"{verdict['cycles']:,}",
+        pair(show_time(verdict["latency_us"] / 1e6), None if limit_us is None else show_time(limit_us / 1e6)),
+        shares,
+        "fits" if verdict["passed"] else "DOES NOT FIT",
+    ]
