@@ -18,6 +18,7 @@
 /* All ones when value is negative, else 0. Every supported compiler shifts negative integers arithmetically. */
 static inline int32_t negative_mask(int32_t value)
 {
+    OPAQUE(value);
     int32_t mask = value >> 31;
     OPAQUE(mask);
     return mask;

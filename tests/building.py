@@ -1,0 +1,99 @@
+"""From an ONNX model and samples to a library on disk: what several tests need, without doit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from pipeline.calibrate import Policy, observe
+from pipeline.codegen import Vectors, generate
+from pipeline.data import Samples
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.ir import Array, Graph
+from pipeline.passes import canonical
+from pipeline.plan import Program, plan
+from pipeline.quantize import Quantized, quantize
+from pipeline.simulator import Run, Target, simulate
+from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A network on its way: float and integer graph, integer inputs and what the specification says of them."""
+
+    graph: Graph
+    quantized: Quantized
+    inputs: list[Array]
+    expected: list[Array]
+
+    @property
+    def program(self) -> Program:
+        return plan("net", self.quantized.graph)
+
+
+def build(
+    model: onnx.ModelProto,
+    calibration: tuple[Array, ...],
+    inputs: tuple[Array, ...],
+    requantizer: str = "shift",
+    policy: Policy = Policy("mse"),  # noqa: B008
+    per_channel: bool = True,
+) -> Built:
+    graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
+    observed = observe(graph, Samples(calibration), lambda done, total: None)
+    result = quantize(graph, observed, policy, per_channel=per_channel, requantizer=requantizer)
+    integers = []
+    for port, real in zip(graph.inputs, inputs, strict=True):
+        quant = result.graph.tensors[port.tensor].quant
+        assert quant is not None
+        integers.append(np.ascontiguousarray(quant.quantize(port.to_stored(real)).astype(np.int8)))
+    expected = [np.ascontiguousarray(o) for o in result.graph.run(integers)]
+    return Built(graph, result, integers, expected)
+
+
+def write_library(built: Built, folder: Path, core: str) -> Path:
+    few = Vectors(tuple(a[:2] for a in built.inputs), tuple(a[:2] for a in built.expected))
+    for name, data in generate(built.program, core, "net.onnx", few).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def on_host(
+    built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)
+) -> list[Array]:
+    """The outputs of the C library compiled for this machine."""
+    import ctypes
+
+    made = host_library(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
+    run = getattr(ctypes.CDLL(str(made)), "net_run")
+    run.restype = None
+    outputs = [np.zeros_like(o) for o in built.expected]
+    for i in range(len(built.inputs[0])):
+        given = [np.ascontiguousarray(a[i]) for a in built.inputs]
+        got = [np.ascontiguousarray(o[i]) for o in outputs]
+        run(*(a.ctypes.data_as(ctypes.c_void_p) for a in (*given, *got)))
+        for o, g in zip(outputs, got, strict=True):
+            o[i] = g
+    return outputs
+
+
+def on_chip(built: Built, library: Path, core: str, toolchain: str = "ziglang", count: int = 8) -> list[Run]:
+    """The library's machine code on an emulated core, for the first `count` inputs."""
+    out = library / f"{toolchain}-{core}"
+    out.mkdir(exist_ok=True)
+    tools = TOOLCHAINS[toolchain]
+    objects = compile_library(tools, core, library, out)
+    flash, ram = Memory(0, 1 << 20), Memory(0x20000000, 1 << 16)
+    elf = link_image(tools, core, objects, "net_run", flash, ram, out / "net.elf")
+    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16))
+    vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
+    sizes = [o[0].nbytes for o in built.expected]
+    return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes)
+
+
+def assert_chip_equals(built: Built, runs: list[Run]) -> None:
+    for i, run in enumerate(runs):
+        for got, expected in zip(run.outputs, built.expected, strict=True):
+            assert got == expected[i].tobytes(), f"vector {i}"

@@ -1,0 +1,128 @@
+"""Every operator's samples through every meaning: ONNX Runtime, integer NumPy, C on the host, emulated cores."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from building import assert_chip_equals, build, on_chip, on_host, write_library
+from conftest import need
+
+from pipeline.graphfile import load, save
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.onnx_export import float_model, qdq_model
+from pipeline.ops import IMPORTS, samples
+from pipeline.ops.samples import Sample
+from pipeline.oracle import FloatOracle
+from pipeline.passes import canonical
+
+SAMPLES = {s.name: s for s in samples()}
+LINEAR = ("Conv", "Gemm", "MatMul")
+
+
+@pytest.fixture(params=SAMPLES.values(), ids=SAMPLES.keys())
+def sample(request: pytest.FixtureRequest) -> Iterator[Sample]:
+    yield request.param
+
+
+def test_every_imported_operator_has_a_sample() -> None:
+    sampled = {s.model.graph.node[0].op_type for s in SAMPLES.values()}
+    assert sampled == set(IMPORTS)
+
+
+def test_import_and_passes_keep_the_float_meaning(sample: Sample) -> None:
+    graph = canonical(graph_of(sample.model, "x", "net"), "x")
+    ours = float_model(graph)
+    onnx.checker.check_model(ours)
+    inputs = sample.inputs(4)
+    reference = FloatOracle(sample.model).stacked(inputs)
+    stored = {p.tensor: p.to_stored(inputs[p.onnx_name]) for p in graph.inputs}
+    results = FloatOracle(ours).stacked(stored)
+    for port in graph.outputs:
+        got = port.to_onnx(results[port.tensor])
+        assert got.shape == reference[port.onnx_name].shape
+        np.testing.assert_allclose(got, reference[port.onnx_name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
+def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, requantizer: str) -> None:
+    """Within 4 output steps of float: one from the output, the rest from inputs and weights of one int8 layer."""
+    inputs = sample.inputs(64)
+    built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), requantizer)
+    reference = FloatOracle(sample.model).stacked(inputs)
+    qdq = FloatOracle(qdq_model(built.graph, built.quantized.params, built.quantized.constants)).stacked(inputs)
+    for port, got in zip(built.graph.outputs, built.expected, strict=True):
+        quant = built.quantized.graph.tensors[port.tensor].quant
+        if quant is None:
+            assert np.mean(port.to_onnx(got) == reference[port.onnx_name]) > 0.9
+            continue
+        real = port.to_onnx(quant.dequantize(got))
+        assert np.abs(real - reference[port.onnx_name]).max() <= 4 * quant.scale[0]
+        assert np.abs(real - qdq[port.onnx_name]).max() <= 1.01 * quant.scale[0]
+
+
+def test_graph_survives_its_file(sample: Sample) -> None:
+    inputs = tuple(sample.inputs(3).values())
+    built = build(sample.model, inputs, inputs)
+    again = load(save(built.quantized.graph))
+    again.verify(integer=True)
+    assert save(again) == save(built.quantized.graph)
+    for got, expected in zip(again.run(built.inputs), built.expected, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_machine_code_on_cortex_m0_equals_the_specification(sample: Sample, tmp_path: Path) -> None:
+    inputs = tuple(sample.inputs(8).values())
+    built = build(sample.model, inputs, inputs)
+    runs = on_chip(built, write_library(built, tmp_path, "cortex-m0"), "cortex-m0")
+    assert_chip_equals(built, runs)
+    assert len({r.total for r in runs}) == 1, "the time depends on the input"
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
+def test_multiplier_kernels_on_chip_equal_the_specification(sample: Sample, core: str, tmp_path: Path) -> None:
+    if not sample.name.startswith(LINEAR):
+        pytest.skip("no multiplier in this operator")
+    inputs = tuple(sample.inputs(8).values())
+    built = build(sample.model, inputs, inputs, "multiplier")
+    assert_chip_equals(built, on_chip(built, write_library(built, tmp_path, core), core))
+
+
+@pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
+def test_c_under_the_undefined_behaviour_sanitizer_equals_the_specification(
+    sample: Sample, requantizer: str, tmp_path: Path
+) -> None:
+    need("gcc")
+    inputs = tuple(sample.inputs(16).values())
+    built = build(sample.model, inputs, inputs, requantizer)
+    flags = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover")
+    got = on_host(built, write_library(built, tmp_path, "cortex-m0"), "gcc", flags)
+    for ours, expected in zip(got, built.expected, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("level", ["-O0", "-O3"])
+def test_c_by_other_compilers_equals_the_specification(
+    sample: Sample, compiler: str, level: str, tmp_path: Path
+) -> None:
+    need(compiler)
+    inputs = tuple(sample.inputs(16).values())
+    for requantizer, core in (("shift", "cortex-m0"), ("multiplier", "cortex-m4")):
+        built = build(sample.model, inputs, inputs, requantizer)
+        library = write_library(built, tmp_path / requantizer, core)
+        for ours, expected in zip(on_host(built, library, compiler, (level,)), built.expected, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4"])
+def test_gcc_machine_code_on_every_core_equals_the_specification(
+    sample: Sample, core: str, tmp_path: Path
+) -> None:
+    need("arm-none-eabi-gcc")
+    inputs = tuple(sample.inputs(4).values())
+    built = build(sample.model, inputs, inputs, "shift" if core.startswith("cortex-m0") else "multiplier")
+    assert_chip_equals(built, on_chip(built, write_library(built, tmp_path, core), core, "gcc"))
