@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -48,11 +47,11 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
             fresh.chmod(0o755)
             if target.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-                os.replace(target, old / "old")
-                os.replace(fresh, target)
+                target.replace(old / "old")
+                fresh.replace(target)
                 shutil.rmtree(old, ignore_errors=True)
             else:
-                os.replace(fresh, target)
+                fresh.replace(target)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:

@@ -44,9 +44,7 @@ class Policy:
 
 def observe(graph: Graph, samples: Samples, progress: Callable[[int, int], None]) -> dict[str, Observed]:
     """Run the float graph on every sample; what each float activation held. `progress(done, total)`."""
-    names = [
-        n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"
-    ]
+    names = [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"]
     made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     oracle = FloatOracle(float_model(graph, made))
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, samples.inputs, strict=True)}
@@ -60,9 +58,7 @@ def observe(graph: Graph, samples: Samples, progress: Callable[[int, int], None]
             stride = max(1, ceil(value.size * samples.count / _KEPT))
             kept[name].append(value.reshape(-1)[(done % stride) :: stride])
         progress(done, samples.count)
-    return {
-        n: Observed.of(np.concatenate([*kept[n], np.array(extremes[n], np.float32)])) for n in names
-    }
+    return {n: Observed.of(np.concatenate([*kept[n], np.array(extremes[n], np.float32)])) for n in names}
 
 
 def merged(parts: Sequence[Observed]) -> Observed:
@@ -83,7 +79,7 @@ def choose(observed: Observed, policy: Policy) -> QuantParams:
         share = np.cumsum(observed.counts) / observed.counts.sum()
         tail = (100.0 - policy.percentile) / 100.0
         low = float(observed.centers[np.searchsorted(share, tail)])
-        high = float(observed.centers[min(np.searchsorted(share, 1.0 - tail), BINS - 1)])
+        high = float(observed.centers[min(int(np.searchsorted(share, 1.0 - tail)), BINS - 1)])
         low, high = (observed.low, observed.high) if low >= high else (low, high)
         return params_for(low, high, policy.symmetric)
     return _least_squares(observed, policy.symmetric)

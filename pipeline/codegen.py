@@ -74,12 +74,6 @@ def comment(text: str) -> str:
     return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??", "? ?")
 
 
-def c_name(name: str) -> str:
-    """A tensor's or node's name as part of a C identifier: only [a-z0-9_], never empty, at most 40 characters."""
-    cleaned = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40].strip("_")
-    return cleaned or "unnamed"
-
-
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -222,7 +216,12 @@ def _selftest(program: Program, vectors: Vectors, ports: Sequence[Mapping[str, A
     ]
     outputs = [p for p in shown if p["direction"] == "output"]
     arguments = [f"{p['array']}[v]" if p["direction"] == "input" else f"got_{p['array']}" for p in shown]
-    return {"vectors": list(range(count)), "ports": shown, "outputs": outputs, "arguments": ", ".join(arguments)}
+    return {
+        "vectors": list(range(count)),
+        "ports": shown,
+        "outputs": outputs,
+        "arguments": ", ".join(arguments),
+    }
 
 
 def _row(array: Array) -> str:

@@ -1,6 +1,7 @@
 """Samples from .npz files: chosen by key and rows, checked against the network's inputs, never pickled."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -43,7 +44,14 @@ def read_npz(path: Path, place: Place) -> dict[str, Array]:
             return {k: arrays[k] for k in arrays.files}
     except OSError as error:
         raise ChipfitError(f"{path.name} cannot be read: {error.strerror or error}", place=place) from error
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        zlib.error,
+    ) as error:
         raise ChipfitError(
             f"{path.name} is not a readable .npz file",
             place=place,
@@ -123,7 +131,12 @@ def _fitted(
 
 
 def _labels(
-    arrays: dict[str, Array], key: str | None, path: Path, place: Place, rows: tuple[int, int] | None, count: int
+    arrays: dict[str, Array],
+    key: str | None,
+    path: Path,
+    place: Place,
+    rows: tuple[int, int] | None,
+    count: int,
 ) -> Array | None:
     if key is None:
         if "y" not in arrays:

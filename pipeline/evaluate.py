@@ -116,7 +116,12 @@ def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
     order = np.argsort(-error, kind="stable")[:_WORST]
     ours, theirs = _classes(real), _classes(reference)
     return [
-        {"sample": int(i), "error": _short(error[i]), "float_class": int(theirs[i]), "integer_class": int(ours[i])}
+        {
+            "sample": int(i),
+            "error": _short(error[i]),
+            "float_class": int(theirs[i]),
+            "integer_class": int(ours[i]),
+        }
         for i in order
     ]
 
@@ -161,8 +166,17 @@ def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs:
         other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
         steps = other if quant is None else np.rint(other / quant.scale[0]) + quant.zero_point
         off = np.abs(steps - port.to_onnx(mine)).astype(np.int64)
-        worst, differing, total = max(worst, int(off.max())), differing + int((off > 0).sum()), total + off.size
-    return {"samples": probes.count, "outputs": total, "differing": differing, "largest_difference_lsb": worst}
+        worst, differing, total = (
+            max(worst, int(off.max())),
+            differing + int((off > 0).sum()),
+            total + off.size,
+        )
+    return {
+        "samples": probes.count,
+        "outputs": total,
+        "differing": differing,
+        "largest_difference_lsb": worst,
+    }
 
 
 def _short(value: Any) -> float:

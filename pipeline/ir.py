@@ -174,9 +174,7 @@ class ClampedNode(Node):
     high: float = inf
 
     def fused_clamp(self, low: float, high: float) -> Self:
-        return replace(
-            self, low=min(max(self.low, low), high), high=max(min(self.high, high), low)
-        )
+        return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))
 
 
 @dataclass(frozen=True)

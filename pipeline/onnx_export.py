@@ -47,7 +47,7 @@ class Emitter:
         self.nodes.append(helper.make_node(op, [self.read(i) for i in inputs], [made], **attributes))
         return made
 
-    def floats(self, data: Array) -> str:
+    def floats(self, data: Any) -> str:
         return self._initializer(self.fresh("float"), np.asarray(data, np.float32))
 
     def integers(self, data: Sequence[int]) -> str:
@@ -97,7 +97,7 @@ class Emitter:
         names = [self._initializer(f"{name}.{what}", value) for what, value in (("scale", scale), ("zero", zero))]
         return names[0], names[1], {} if scalar else {"axis": quant.axis}
 
-    def _initializer(self, name: str, data: Array) -> str:
+    def _initializer(self, name: str, data: Any) -> str:
         self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(data).reshape(np.shape(data)), name)
         return name
 
@@ -120,9 +120,7 @@ def float_model(graph: Graph, observe: Sequence[str] = ()) -> onnx.ModelProto:
     )
 
 
-def qdq_model(
-    graph: Graph, params: Mapping[str, QuantParams], constants: Mapping[str, Tensor]
-) -> onnx.ModelProto:
+def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mapping[str, Tensor]) -> onnx.ModelProto:
     """The float graph with a Q/DQ pair behind every activation in `params` and quantized constants.
 
     Inputs and outputs keep the names, shapes and layout of the model file.
@@ -161,9 +159,7 @@ def _model(
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
-    proto = helper.make_graph(
-        emitter.nodes, graph.name, inputs, outputs, list(emitter.initializers.values())
-    )
+    proto = helper.make_graph(emitter.nodes, graph.name, inputs, outputs, list(emitter.initializers.values()))
     return helper.make_model(
         proto,
         opset_imports=[helper.make_opsetid("", OPSET)],

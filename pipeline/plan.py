@@ -41,7 +41,9 @@ def plan(product: str, graph: Graph) -> Program:
     _share_in_place(graph, calls, alias, homes)
     placement = place(_buffers(graph, calls, alias, homes))
     homes |= {n: ("arena", offset) for n, offset in placement.offsets.items()}
-    everywhere = {n: homes[_root(alias, n)] for n, t in graph.tensors.items() if t.data is None and _root(alias, n) in homes}
+    everywhere = {
+        n: homes[_root(alias, n)] for n, t in graph.tensors.items() if t.data is None and _root(alias, n) in homes
+    }
     return Program(product, graph, tuple(calls), homes | everywhere, placement)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -62,9 +61,7 @@ def quantize(
     return Quantized(integer, params, quantizer.constants, tuple(quantizer.proofs))
 
 
-def activation_params(
-    graph: Graph, observed: Mapping[str, Observed], policy: Policy
-) -> dict[str, QuantParams]:
+def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Policy) -> dict[str, QuantParams]:
     """One scale and zero point for every float activation; tied tensors share theirs."""
     leader = {n: n for n in observed}
 
@@ -80,10 +77,8 @@ def activation_params(
     groups: dict[str, list[str]] = {}
     for name in observed:
         groups.setdefault(find(name), []).append(name)
-    fixed = {
-        find(n.output): f for n in graph.nodes if n.output in leader and (f := n.fixed_output()) is not None
-    }
-    params = {}
+    fixed = {find(n.output): f for n in graph.nodes if n.output in leader and (f := n.fixed_output()) is not None}
+    params: dict[str, QuantParams] = {}
     for root, members in groups.items():
         shared = fixed.get(root) or choose(merged([observed[m] for m in members]), policy)
         params |= dict.fromkeys(members, shared)
@@ -93,9 +88,7 @@ def activation_params(
 class Quantizer:
     """What an operator's `quantize` facet speaks to: parameters in, integer nodes out."""
 
-    def __init__(
-        self, graph: Graph, params: Mapping[str, QuantParams], per_channel: bool, requantizer: str
-    ) -> None:
+    def __init__(self, graph: Graph, params: Mapping[str, QuantParams], per_channel: bool, requantizer: str) -> None:
         self.graph, self.per_channel, self.requantizer = graph, per_channel, requantizer
         self.out = GraphBuilder(graph.name)
         self.constants: dict[str, Tensor] = {}
@@ -140,9 +133,7 @@ class Quantizer:
         made = self.out.fresh(f"{name}.requantized")
         return self._lookup(made, name, made, lambda x: x, target)
 
-    def _lookup(
-        self, label: str, x: str, y: str, function: Callable[[Array], Array], target: QuantParams
-    ) -> str:
+    def _lookup(self, label: str, x: str, y: str, function: Callable[[Array], Array], target: QuantParams) -> str:
         real = function(self.params(x).dequantize(np.arange(-128, 128)))
         integer = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
         table = self.constant(f"{label}.table", np.clip(integer, -128, 127).astype(np.int8))
@@ -232,9 +223,7 @@ def _solve(
     # A left shift of the accumulator must stay in 32 bits too: coarser weights until it does.
     if (bounds.astype(object) * 2 ** np.maximum(shifts, 0).astype(object)).max() > INT32_MAX:
         return _solve(kernel, bias, x, replace(y, scale=(y.scale[0] * 2,)), per_channel, requantizer)
-    return _Solved(
-        *solved, scales, shifts.astype(np.int8), multipliers.astype(np.int32), int(bounds.max())
-    )
+    return _Solved(*solved, scales, shifts.astype(np.int8), multipliers.astype(np.int32), int(bounds.max()))
 
 
 def _integers(kernel: Array, bias: Array, x: QuantParams, scales: Array) -> tuple[Array, Array] | None:

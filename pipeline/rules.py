@@ -63,7 +63,13 @@ def stack(e: Evidence) -> Finding | None:
     worst, limit = e.size["stack"]["worst_case"], e.config.budget.stack
     if worst is None:
         return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size['stack']['unknown']}")
-    return _most("budget.stack", worst, limit, show_size, f"The deepest chain is {' > '.join(e.size['stack']['chain'])}.")
+    return _most(
+        "budget.stack",
+        worst,
+        limit,
+        show_size,
+        f"The deepest chain is {' > '.join(e.size['stack']['chain'])}.",
+    )
 
 
 def latency(e: Evidence) -> Finding | None:

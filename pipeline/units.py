@@ -17,7 +17,9 @@ CYCLES: Mapping[str, int] = {"cycle": 1, "cycles": 1}
 
 def parse(text: object, units: Mapping[str, int] | Mapping[str, Fraction], example: str) -> Fraction:
     """`text` such as "100 KiB" as an exact number of the base unit; ValueError says what was expected."""
-    matched = re.fullmatch(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*", text) if isinstance(text, str) else None
+    matched = (
+        re.fullmatch(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*", text) if isinstance(text, str) else None
+    )
     if matched is None or matched[2] not in units:
         known = ", ".join(units)
         raise ValueError(f"{text!r} is not a number with a unit, expected for example {example} (units: {known})")

@@ -44,22 +44,25 @@ class Job:
 class Stage(Protocol):
     """A module of this package. Its name is in the table of `stages/__init__.py`."""
 
-    NAME: str
-    AFTER: tuple[str, ...]
-    """The earlier stages whose files it reads."""
-    TARGETS: tuple[str, ...]
-    """The files that it always writes."""
+    @property
+    def NAME(self) -> str:
+        """Its name, and that of its folder."""
 
-    @staticmethod
-    def keys(project: Project) -> Any:
+    @property
+    def AFTER(self) -> tuple[str, ...]:
+        """The earlier stages whose files it reads."""
+
+    @property
+    def TARGETS(self) -> tuple[str, ...]:
+        """The files that it always writes."""
+
+    def keys(self, project: Project) -> Any:
         """The part of the configuration that it reads, as plain JSON values: a change elsewhere reruns nothing."""
 
-    @staticmethod
-    def inputs(project: Project) -> Mapping[str, Path]:
+    def inputs(self, project: Project) -> Mapping[str, Path]:
         """The user's files that it reads, by a name that does not depend on the folder."""
 
-    @staticmethod
-    def run(job: Job) -> dict[str, bytes]:
+    def run(self, job: Job) -> dict[str, bytes]:
         """All files of the stage by relative path. Raises ChipfitError."""
 
 

@@ -54,9 +54,7 @@ def run(job: Job) -> dict[str, bytes]:
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
     original = load_onnx(project.file("model.source", source), source)
-    document = evaluate(
-        graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t)
-    )
+    document = evaluate(graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t))
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": to_json(document),

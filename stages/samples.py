@@ -38,9 +38,7 @@ def evaluation(project: Project, ports: Sequence[Port]) -> Samples:
     return _load(project, "data.evaluation", source, ports, ("x",))
 
 
-def _load(
-    project: Project, key: str, source: DataSource, ports: Sequence[Port], defaults: Sequence[str]
-) -> Samples:
+def _load(project: Project, key: str, source: DataSource, ports: Sequence[Port], defaults: Sequence[str]) -> Samples:
     return load_samples(
         project.file(key, source.file),
         project.place(key),

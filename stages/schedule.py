@@ -69,7 +69,9 @@ def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
             other = first[name][1]
             where = str(other.path) if isinstance(other, Project) else name
             clash = ChipfitError(
-                f"product: {name!r} is also the product of {where}", place=project.place("product"), hint="Rename one."
+                f"product: {name!r} is also the product of {where}",
+                place=project.place("product"),
+                hint="Rename one.",
             )
             made.append((f"{name}_{project.path.stem}", clash))
             continue
@@ -125,13 +127,13 @@ def _fresh(stage: Stage, job: Job) -> bool:
     """Skipped only when the results are intact, and, for the report, when no rule was missed."""
     if not up_to_date(stage, job):
         return False
-    return stage is not report or not report.failures(job)  # type: ignore[comparison-overlap]
+    return stage is not report or not report.failures(job)
 
 
 def _run(stage: Stage, job: Job) -> TaskFailed | None:
     try:
         execute(stage, job)
-        missed = report.failures(job) if stage is report else []  # type: ignore[comparison-overlap]
+        missed = report.failures(job) if stage is report else []
     except ChipfitError as error:
         place = error.place if error.place is not None else job.project.place("product")
         if isinstance(place, str):

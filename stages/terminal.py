@@ -91,7 +91,14 @@ def table(build: Path, products: list[str]) -> str:
     made = Table(box=SIMPLE, pad_edge=False)
     for heading in ("product", "chip"):
         made.add_column(heading)
-    for heading in ("flash used/free", "RAM used/free", "stack", "cycles", "latency/budget", "accuracy float/int"):
+    for heading in (
+        "flash used/free",
+        "RAM used/free",
+        "stack",
+        "cycles",
+        "latency/budget",
+        "accuracy float/int",
+    ):
         made.add_column(heading, justify="right")
     made.add_column("verdict")
     rows = 0

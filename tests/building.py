@@ -60,14 +60,12 @@ def write_library(built: Built, folder: Path, core: str) -> Path:
     return folder
 
 
-def on_host(
-    built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)
-) -> list[Array]:
+def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)) -> list[Array]:
     """The outputs of the C library compiled for this machine."""
     import ctypes
 
     made = host_library(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
-    run = getattr(ctypes.CDLL(str(made)), "net_run")
+    run = ctypes.CDLL(str(made)).net_run
     run.restype = None
     outputs = [np.zeros_like(o) for o in built.expected]
     for i in range(len(built.inputs[0])):

@@ -18,7 +18,7 @@ from pipeline.oracle import FloatOracle
 from pipeline.passes import canonical
 
 SAMPLES = {s.name: s for s in samples()}
-LINEAR = ("Conv", "Gemm", "MatMul")
+LINEAR = {n: s for n, s in SAMPLES.items() if n.startswith(("Conv", "Gemm", "MatMul"))}
 
 
 @pytest.fixture(params=SAMPLES.values(), ids=SAMPLES.keys())
@@ -81,11 +81,10 @@ def test_machine_code_on_cortex_m0_equals_the_specification(sample: Sample, tmp_
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
-def test_multiplier_kernels_on_chip_equal_the_specification(sample: Sample, core: str, tmp_path: Path) -> None:
-    if not sample.name.startswith(LINEAR):
-        pytest.skip("no multiplier in this operator")
-    inputs = tuple(sample.inputs(8).values())
-    built = build(sample.model, inputs, inputs, "multiplier")
+@pytest.mark.parametrize("linear", LINEAR.values(), ids=LINEAR.keys())
+def test_multiplier_kernels_on_chip_equal_the_specification(linear: Sample, core: str, tmp_path: Path) -> None:
+    inputs = tuple(linear.inputs(8).values())
+    built = build(linear.model, inputs, inputs, "multiplier")
     assert_chip_equals(built, on_chip(built, write_library(built, tmp_path, core), core))
 
 
@@ -119,9 +118,7 @@ def test_c_by_other_compilers_equals_the_specification(
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4"])
-def test_gcc_machine_code_on_every_core_equals_the_specification(
-    sample: Sample, core: str, tmp_path: Path
-) -> None:
+def test_gcc_machine_code_on_every_core_equals_the_specification(sample: Sample, core: str, tmp_path: Path) -> None:
     need("arm-none-eabi-gcc")
     inputs = tuple(sample.inputs(4).values())
     built = build(sample.model, inputs, inputs, "shift" if core.startswith("cortex-m0") else "multiplier")

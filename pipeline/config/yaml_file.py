@@ -12,7 +12,13 @@ from pipeline.errors import ChipfitError, ManyErrors, Place
 MAX_BYTES = 1 << 20
 MAX_NODES = 10_000
 MAX_EXTENDS = 8
-_PATHS = ("model.source", "data.calibration", "data.evaluation", "data.calibration.file", "data.evaluation.file")
+_PATHS = (
+    "model.source",
+    "data.calibration",
+    "data.evaluation",
+    "data.calibration.file",
+    "data.evaluation.file",
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,7 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> Written:
     if not target.is_file():
         raise ChipfitError(f"extends: {base} does not exist", place=where)
     below = read_yaml(target, str(Path(shown).parent / base), (*seen, path.resolve()))
-    return Written(
-        _merged(below.values, values), {**below.places, **places}, {**below.origins, **origins}
-    )
+    return Written(_merged(below.values, values), {**below.places, **places}, {**below.origins, **origins})
 
 
 def _compose(path: Path, shown: str) -> yaml.Node | None:
@@ -75,7 +79,12 @@ def _compose(path: Path, shown: str) -> yaml.Node | None:
 
 
 def _plain(
-    node: yaml.Node, key: str, shown: str, places: dict[str, Place], errors: list[ChipfitError], count: list[int]
+    node: yaml.Node,
+    key: str,
+    shown: str,
+    places: dict[str, Place],
+    errors: list[ChipfitError],
+    count: list[int],
 ) -> Any:
     """The node's value; aliases are counted as often as they are used, so that none can explode."""
     count[0] += 1

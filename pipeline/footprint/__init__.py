@@ -106,9 +106,7 @@ def _kind(section: object) -> str:
     return "constant"
 
 
-def _functions(
-    named: list[tuple[str, int, int, int, str]], contents: dict[int, tuple[int, bytes]]
-) -> dict[int, Code]:
+def _functions(named: list[tuple[str, int, int, int, str]], contents: dict[int, tuple[int, bytes]]) -> dict[int, Code]:
     made = {}
     marks = sorted((v, n) for n, v, _, _, _ in named if n.startswith(("$t", "$d")))
     for name, address, size, index, kind in named:

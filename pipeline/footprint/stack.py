@@ -83,9 +83,9 @@ def _walk(code: Code, functions: Mapping[int, Code]) -> tuple[int, dict[int, int
             deepest = max(deepest, offset)
             targets, goes_on = _exits(instruction, code)
             for target in targets:
-                if code.address <= target < end and target not in functions:
-                    waiting.append((target, offset))
-                elif target == code.address and instruction.mnemonic not in _CALLS:
+                if (code.address <= target < end and target not in functions) or (
+                    target == code.address and instruction.mnemonic not in _CALLS
+                ):
                     waiting.append((target, offset))
                 else:
                     calls[target] = max(calls.get(target, 0), offset)
@@ -109,7 +109,7 @@ def _decode(code: Code) -> list[capstone.CsInsn]:
         chunk = code.data[at - code.address : limit - code.address]
         decoded = list(decoder().disasm(chunk, at))
         made += decoded
-        at = limit if not decoded or decoded[-1].address + decoded[-1].size >= limit else limit
+        at = limit
     return made
 
 
@@ -140,9 +140,7 @@ def _change(i: capstone.CsInsn, instructions: Mapping[int, capstone.CsInsn], cod
     raise _UnboundedError(f"{code.name} computes its stack pointer: {i.mnemonic} {i.op_str} at {i.address:#x}")
 
 
-def _literal(
-    i: capstone.CsInsn, register: int, instructions: Mapping[int, capstone.CsInsn], code: Code
-) -> int:
+def _literal(i: capstone.CsInsn, register: int, instructions: Mapping[int, capstone.CsInsn], code: Code) -> int:
     """The constant that a literal load just before put into `register` (large frames on Armv6-M)."""
     before = sorted(a for a in instructions if a < i.address)[-4:]
     for address in reversed(before):

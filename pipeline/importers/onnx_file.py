@@ -54,11 +54,7 @@ def _load_external(model: onnx.ModelProto, folder: Path, place: Place) -> None:
     tensors = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     for node in model.graph.node:
         for attribute in node.attribute:
-            tensors += [
-                t
-                for t in (attribute.t, *attribute.tensors)
-                if t.data_location == onnx.TensorProto.EXTERNAL
-            ]
+            tensors += [t for t in (attribute.t, *attribute.tensors) if t.data_location == onnx.TensorProto.EXTERNAL]
     for tensor in tensors:
         info = external_data_helper.ExternalDataInfo(tensor)
         target = folder / info.location
@@ -85,9 +81,7 @@ def _load_external(model: onnx.ModelProto, folder: Path, place: Place) -> None:
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise ChipfitError(
-                f"external data of {tensor.name!r}: {_first_line(error)}", place=place
-            ) from error
+            raise ChipfitError(f"external data of {tensor.name!r}: {_first_line(error)}", place=place) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
 

@@ -79,7 +79,10 @@ class _Importer:
                 )
 
     def as_array(self, tensor: onnx.TensorProto) -> Array:
-        if np.prod([max(d, 0) for d in tensor.dims], dtype=np.float64) > MAX_ELEMENTS or min(tensor.dims, default=0) < 0:
+        if (
+            np.prod([max(d, 0) for d in tensor.dims], dtype=np.float64) > MAX_ELEMENTS
+            or min(tensor.dims, default=0) < 0
+        ):
             raise self.fail(f"tensor {tensor.name!r} has an impossible shape {list(tensor.dims)}")
         try:
             array: Array = numpy_helper.to_array(tensor)
@@ -177,4 +180,3 @@ class _Importer:
             file=self.shown,
         )
         reader(node)
-

@@ -81,7 +81,7 @@ def import_activation(node: OnnxNode) -> None:
     )
 
 
-ONNX = {name: import_activation for name in FUNCTIONS}
+ONNX = dict.fromkeys(FUNCTIONS, import_activation)
 NODES = (Activation,)
 
 

@@ -103,9 +103,7 @@ def import_add(node: OnnxNode) -> None:
                 slope = np.array([-1.0 if subtract and x == 1 else 1.0])
                 append_affine(node, x, slope, -value if subtract and constant == 1 else value, axis)
                 return
-    node.graph.append(
-        Add(name=node.name, inputs=node.inputs[:2], outputs=node.outputs[:1], subtract=subtract)
-    )
+    node.graph.append(Add(name=node.name, inputs=node.inputs[:2], outputs=node.outputs[:1], subtract=subtract))
 
 
 ONNX = {"Add": import_add, "Sub": import_add}

@@ -23,8 +23,8 @@ SUMMARY = "folded into the layer before it; else one multiply per element"
 class Affine(ClampedNode):
     """x, scale (channels,), offset (channels,) along `axis` -> y of x's shape.
 
-    Integer: scale and offset are int32, y = (x * scale + offset) >> shift, clamped to [bottom, top]; zero points and the
-    rounding constant are in the offset.
+    Integer: scale and offset are int32, y = (x * scale + offset) >> shift, clamped to [bottom, top].
+    Zero points and the rounding constant are in the offset.
     """
 
     axis: int
@@ -53,7 +53,9 @@ class Affine(ClampedNode):
         ratios = scale * x.scale[0] / y.scale[0]
         shifted = offset / y.scale[0] + y.zero_point + 0.5 - ratios * x.zero_point
         # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
-        _, shift = common_ratio([float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / 128], 256)
+        _, shift = common_ratio(
+            [float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / 128], 256
+        )
         integers = np.rint(ratios * 2.0**shift).astype(np.int32)
         # The zero point is folded with the rounded scale, so that a real 0 stays exactly 0.
         half = 1 << shift >> 1
@@ -117,9 +119,7 @@ def append_affine(node: OnnxNode, x: int, scale: Array, offset: Array, axis: int
         graph.constant(f"{node.name}.{what}", np.broadcast_to(v.reshape(-1), count).astype(np.float32))
         for what, v in (("scale", scale), ("offset", offset))
     )
-    graph.append(
-        Affine(name=node.name, inputs=(node.inputs[x], *names), outputs=node.outputs[:1], axis=axis)
-    )
+    graph.append(Affine(name=node.name, inputs=(node.inputs[x], *names), outputs=node.outputs[:1], axis=axis))
 
 
 def import_batchnorm(node: OnnxNode) -> None:

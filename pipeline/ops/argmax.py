@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, Graph, Node, Shape
@@ -61,16 +59,15 @@ def import_argmax(node: OnnxNode) -> None:
     axis = node.axis(int(node.attr("axis", 0)), node.rank())
     graph = node.graph
     if node.attr("keepdims", 1):
-        graph.append(
-            ArgMax(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], axis=axis), dtype="int32"
-        )
+        graph.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], axis=axis), dtype="int32")
         return
     kept = graph.fresh(node.outputs[0] + ".kept")
     graph.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), dtype="int32")
     shape = node.shape(0)
     rest = tuple(d for i, d in enumerate(shape) if i != axis)
     graph.append(
-        Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest), dtype="int32"
+        Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest),
+        dtype="int32",
     )
 
 

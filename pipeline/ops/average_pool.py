@@ -42,15 +42,15 @@ class AveragePool(ClampedNode):
 
     def counts(self, height: int, width: int) -> Array:
         """How many taps each output position divides by: int64 (oh, ow)."""
-        t, l, b, r = self.counted
-        ones = np.ones((1, height + t + b, width + l + r, 1), np.int64)
+        top, left, bottom, right = self.counted
+        ones = np.ones((1, height + top + bottom, width + left + right, 1), np.int64)
         pads = tuple(p - c for p, c in zip(self.window.pads, self.counted, strict=True))
         rest: Window = replace(self.window, pads=(pads[0], pads[1], pads[2], pads[3]))
         total: Array = rest.patches(ones, fill=0).sum(axis=(3, 4))[0, :, :, 0]
         return total
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
-        n, h, w, c = graph.tensors[self.inputs[0]].shape
+        _, h, w, c = graph.tensors[self.inputs[0]].shape
         # A sum as a depthwise convolution of ones, divided by the exact counts: says ceil mode and asymmetric
         # counting the same way for every opset and runtime.
         x = emit.transpose(self.inputs[0], (0, 3, 1, 2))

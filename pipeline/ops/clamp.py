@@ -38,9 +38,7 @@ def import_clip(node: OnnxNode) -> None:
     low, high = (float(v[0]) if isinstance(v, list) else float(v) for v in (low, high))
     if low > high:
         node.refuse(f"its lower bound {low:g} is above its upper bound {high:g}")
-    node.graph.append(
-        Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=low, high=high)
-    )
+    node.graph.append(Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=low, high=high))
 
 
 ONNX = {"Relu": import_relu, "Clip": import_clip}

@@ -52,9 +52,7 @@ class Conv(ClampedNode):
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         kernel = emit.constant_view(self.weights, (0, 3, 1, 2))
         x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
-        y = emit.node(
-            "Conv", [x, kernel, self.bias], group=self.groups, **self.window.attributes()
-        )
+        y = emit.node("Conv", [x, kernel, self.bias], group=self.groups, **self.window.attributes())
         emit.clip(emit.transpose(y, (0, 2, 3, 1)), self.output, self.low, self.high)
 
     def quantize(self, quantizer: Any) -> None:
@@ -67,9 +65,7 @@ class Conv(ClampedNode):
         assert zero is not None
         samples, batch, h, w, channels = x.shape
         out, kh, kw, per_group = kernel.shape
-        patches = self.window.patches(
-            x.reshape(-1, h, w, channels).astype(np.float64) - zero.zero_point, fill=0.0
-        )
+        patches = self.window.patches(x.reshape(-1, h, w, channels).astype(np.float64) - zero.zero_point, fill=0.0)
         oh, ow = patches.shape[1:3]
         # float64 is exact here: every |sum| is far below 2**53, and BLAS multiplies it quickly.
         columns = patches.reshape(-1, oh, ow, kh * kw, self.groups, per_group)
@@ -172,4 +168,3 @@ def samples() -> Iterator[Sample]:
     yield conv("1d", (1, 3, 11), (4, 3, 3), pads=[1, 1])
     yield conv("same_upper", (1, 2, 5, 5), (2, 2, 2, 2), auto_pad="SAME_UPPER")
     yield conv("same_lower_stride", (1, 2, 6, 5), (2, 2, 3, 2), auto_pad="SAME_LOWER", strides=[2, 2])
-

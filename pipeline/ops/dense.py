@@ -86,7 +86,7 @@ def import_gemm(node: OnnxNode) -> None:
     matrix = node.constant(1, "matrix") * np.float32(node.attr("alpha", 1.0))
     kernel = matrix if node.attr("transB", 0) else matrix.T
     offset = node.optional(2, "offset")
-    bias = np.zeros(kernel.shape[0], np.float32)
+    bias: Array = np.zeros(kernel.shape[0], np.float32)
     if offset is not None:
         if offset.size not in (1, kernel.shape[0]) or (offset.ndim == 2 and offset.shape[0] != 1):
             node.refuse(f"an offset of shape {offset.shape}; expected one value per output")

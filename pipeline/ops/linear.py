@@ -33,7 +33,10 @@ def linear_params(
     assert quant is not None
     shift = graph.constant(rescale.shift)
     bias = folded_bias(weights, graph.constant(node.bias), quant.zero_point)
-    params: dict[str, int | tuple[int, ...]] = {"requantize.low": rescale.low, "requantize.high": rescale.high}
+    params: dict[str, int | tuple[int, ...]] = {
+        "requantize.low": rescale.low,
+        "requantize.high": rescale.high,
+    }
     tables: dict[str, Array] = {}
     if rescale.multiplier is None:
         bias = bias + rounding_constant(shift, rescale.zero_point)

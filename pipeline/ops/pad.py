@@ -28,9 +28,7 @@ class Pad(Node):
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Pad":
         order = np.argsort(perm)
-        return replace(
-            self, begin=tuple(self.begin[i] for i in order), end=tuple(self.end[i] for i in order)
-        )
+        return replace(self, begin=tuple(self.begin[i] for i in order), end=tuple(self.end[i] for i in order))
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         pads = emit.integers([*self.begin, *self.end])

@@ -119,9 +119,7 @@ def import_prelu(node: OnnxNode) -> None:
     if axis is None:
         node.refuse(f"a slope of shape {slope.shape}; expected one value, or one per channel")
     name = node.graph.constant(node.inputs[1] + ".slope", slope.reshape(-1).astype(np.float32))
-    node.graph.append(
-        PRelu(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs[:1], axis=axis)
-    )
+    node.graph.append(PRelu(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs[:1], axis=axis))
 
 
 ONNX = {"PRelu": import_prelu}

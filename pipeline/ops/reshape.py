@@ -47,9 +47,7 @@ def _append(node: OnnxNode, shape: Sequence[int]) -> None:
             f"{node.shape(0)} cannot become {tuple(shape)}",
             "A batch size written into the model is taken as 1; export with a dynamic batch.",
         )
-    node.graph.append(
-        Reshape(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], shape=tuple(shape))
-    )
+    node.graph.append(Reshape(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], shape=tuple(shape)))
 
 
 def import_reshape(node: OnnxNode) -> None:

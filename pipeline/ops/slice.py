@@ -33,7 +33,9 @@ class Slice(Node):
         return replace(self, starts=starts, steps=steps, shape=shape)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
-        last = [s + (n - 1) * d + (1 if d > 0 else -1) for s, d, n in zip(self.starts, self.steps, self.shape, strict=True)]
+        last = [
+            s + (n - 1) * d + (1 if d > 0 else -1) for s, d, n in zip(self.starts, self.steps, self.shape, strict=True)
+        ]
         # A negative end would count from the back: ONNX writes "before the first element" as a huge negative.
         ends = [e if e >= 0 else -(2**31) for e in last]
         parameters = (self.starts, ends, range(len(ends)), self.steps)
@@ -123,7 +125,12 @@ NODES = (Slice,)
 def samples() -> Iterator[Sample]:
     bounds = {"starts": [1, 0], "ends": [3, 99], "axes": [1, 3], "steps": [1, 2]}
     yield one_node("Slice", {"x": (1, 4, 2, 5)}, bounds, label="Slice_step_2")
-    yield one_node("Slice", {"x": (1, 6)}, {"starts": [-1], "ends": [-99], "axes": [1], "steps": [-1]}, label="Slice_back")
+    yield one_node(
+        "Slice",
+        {"x": (1, 6)},
+        {"starts": [-1], "ends": [-99], "axes": [1], "steps": [-1]},
+        label="Slice_back",
+    )
     yield one_node("Slice", {"x": (1, 6)}, opset=9, starts=[1], ends=[4], axes=[1])
     yield one_node("Split", {"x": (1, 5, 2)}, {"split": [2, 3]}, outputs=2, axis=1)
     yield one_node("Split", {"x": (1, 6)}, outputs=2, opset=11, axis=1)

@@ -10,9 +10,7 @@ def channels_last(node: OnnxNode) -> str:
     graph, x = node.graph, node.inputs[0]
     rank = node.rank()
     perm = (0, *range(2, rank), 1)
-    x = graph.append(
-        Transpose(name=f"{node.name}.last", inputs=(x,), outputs=(graph.fresh(f"{x}.last"),), perm=perm)
-    )
+    x = graph.append(Transpose(name=f"{node.name}.last", inputs=(x,), outputs=(graph.fresh(f"{x}.last"),), perm=perm))
     if rank == 3:
         n, w, c = graph.tensors[x].shape
         x = graph.append(

@@ -45,9 +45,7 @@ class Window:
         padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
         span = self.span()
         windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
-        taken = windows[
-            :, :: self.strides[0], :: self.strides[1], :, :: self.dilations[0], :: self.dilations[1]
-        ]
+        taken = windows[:, :: self.strides[0], :: self.strides[1], :, :: self.dilations[0], :: self.dilations[1]]
         return taken.transpose(0, 1, 2, 4, 5, 3)
 
 
@@ -69,7 +67,12 @@ def import_window(node: OnnxNode, kernel: Sequence[int] | None = None) -> Window
         node.refuse("kernel_shape, strides and dilations must be positive, one for each spatial dimension")
     if max(*sizes, *strides, *dilations, *begin, *end) > 4096:
         node.refuse("a kernel, stride, dilation or pad above 4096")
-    window = Window(*(_two(v, 1) for v in (sizes, strides)), (*_two(begin, 0), *_two(end, 0)), _two(dilations, 1))
+    window = Window(
+        kernel=_two(sizes, 1),
+        strides=_two(strides, 1),
+        pads=(*_two(begin, 0), *_two(end, 0)),
+        dilations=_two(dilations, 1),
+    )
     if min(window.output(*_two(spatial, 1))) < 1:
         node.refuse(f"its window {list(sizes)} is larger than the padded input {list(spatial)}")
     return window
@@ -80,7 +83,11 @@ def _two(values: Sequence[int], first: int) -> tuple[int, int]:
 
 
 def _pads(
-    node: OnnxNode, spatial: Sequence[int], sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+    node: OnnxNode,
+    spatial: Sequence[int],
+    sizes: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
 ) -> tuple[list[int], list[int]]:
     """Pads at the begin and at the end of every spatial dimension. Source: ONNX Conv, MaxPool (auto_pad, ceil_mode)."""
     rank = len(spatial)

@@ -75,9 +75,7 @@ def _affine_into_linear(out: GraphBuilder, producer: Node, node: Node) -> Node |
         out.constant(f"{producer.inputs[1]}.folded", folded.astype(np.float32)),
         out.constant(f"{producer.inputs[2]}.folded", moved.astype(np.float32)),
     )
-    return replace(
-        producer, inputs=(producer.inputs[0], *names), outputs=node.outputs, low=node.low, high=node.high
-    )
+    return replace(producer, inputs=(producer.inputs[0], *names), outputs=node.outputs, low=node.low, high=node.high)
 
 
 def _clamp_into_producer(out: GraphBuilder, producer: Node, node: Node) -> Node | None:

@@ -94,9 +94,9 @@ class _Layout:
             self.emit(node.renamed({node.inputs[0]: first.name}), first)
             return
         rank = len(first.perm)
-        agree = all(
-            self.stored[n].perm == first.perm and self.stored[n].order is None for n in moving
-        ) and all(len(self.graph.tensors[o].shape) == rank for o in node.outputs)
+        agree = all(self.stored[n].perm == first.perm and self.stored[n].order is None for n in moving) and all(
+            len(self.graph.tensors[o].shape) == rank for o in node.outputs
+        )
         if agree and not first.plain:
             moved = node.permuted(first.perm, self.graph)
             if moved is not None:
@@ -133,9 +133,7 @@ class _Layout:
                 held = self.out.tensors[source.name].shape
                 order = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
                 self.out.append(node.renamed({node.inputs[0]: source.name}))
-                self.stored[node.output] = Stored(
-                    node.output, tuple(range(len(target))), tuple(int(i) for i in order)
-                )
+                self.stored[node.output] = Stored(node.output, tuple(range(len(target))), tuple(int(i) for i in order))
                 return
         dtype = self.graph.tensors[node.output].dtype
         self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), dtype=dtype)

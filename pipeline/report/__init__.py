@@ -17,7 +17,12 @@ def render_html(page: Mapping[str, Any]) -> str:
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"size": show_size, "percent": percent, "us": lambda us: show_time(us / 1e6), "n": thousands}
+    environment.filters |= {
+        "size": show_size,
+        "percent": percent,
+        "us": lambda us: show_time(us / 1e6),
+        "n": thousands,
+    }
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     shared: dict[str, Any] = {
         "style": style,
@@ -31,7 +36,10 @@ def render_html(page: Mapping[str, Any]) -> str:
 def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any]) -> str:
     """A table of findings and one of layers."""
     mark = {True: "pass", False: "**FAIL**"}
-    lines = [f"### {verdict['product']} on {verdict['chip']}: {'fits' if verdict['passed'] else 'does not fit'}", ""]
+    lines = [
+        f"### {verdict['product']} on {verdict['chip']}: {'fits' if verdict['passed'] else 'does not fit'}",
+        "",
+    ]
     lines += ["| rule | result | |", "|---|---|---|"]
     lines += [f"| {f['key']} | {mark[f['passed']]} | {f['said']} |" for f in verdict["findings"]]
     lines += ["", "| layer | kernel | MACs | cycles |", "|---|---|---:|---:|"]
@@ -85,7 +93,14 @@ def flash_map(size: Mapping[str, Any]) -> list[dict[str, Any]]:
     shown = [dict(p) | {"width": round(100 * p["size"] / total, 2)} for p in pieces[:12]]
     rest = sum(p["size"] for p in pieces[12:])
     if rest:
-        shown.append({"name": f"{len(pieces) - 12} more", "size": rest, "kind": "rest", "width": round(100 * rest / total, 2)})
+        shown.append(
+            {
+                "name": f"{len(pieces) - 12} more",
+                "size": rest,
+                "kind": "rest",
+                "width": round(100 * rest / total, 2),
+            }
+        )
     return shown
 
 

@@ -76,9 +76,20 @@ class Machine:
         self.image = image
         self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self.engine.ctl_set_cpu_model(_CPU[core])
-        top = max([flash[0] + flash[1], *(a + len(d) for a, d in image.segments if a < ram[0] or a >= ram[0] + ram[1])])
+        top = max(
+            [
+                flash[0] + flash[1],
+                *(a + len(d) for a, d in image.segments if a < ram[0] or a >= ram[0] + ram[1]),
+            ]
+        )
         self._map(flash[0], top, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        used = max([ram[0], *(a + n for a, n in image.zeroed), *(a + len(d) for a, d in image.segments if a >= ram[0])])
+        used = max(
+            [
+                ram[0],
+                *(a + n for a, n in image.zeroed),
+                *(a + len(d) for a, d in image.segments if a >= ram[0]),
+            ]
+        )
         self.buffers = -(-used // 64) * 64 + 64
         self.ram = ram[0]
         self.ram_end = self._round(max(ram[0] + ram[1], self.buffers + (1 << 20)) + _STACK)

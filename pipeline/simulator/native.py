@@ -2,7 +2,6 @@
 
 import ctypes
 import hashlib
-import os
 import platform
 import sys
 import tempfile
@@ -46,7 +45,17 @@ def library() -> ctypes.CDLL:
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             made = Path(folder) / target.name
-            arguments = [*zig(), "-O2", "-shared", "-fPIC", "-g0", "-fno-sanitize=all", str(_SOURCE), "-o", str(made)]
+            arguments = [
+                *zig(),
+                "-O2",
+                "-shared",
+                "-fPIC",
+                "-g0",
+                "-fno-sanitize=all",
+                str(_SOURCE),
+                "-o",
+                str(made),
+            ]
             run(arguments, Path(folder), "compiling the block counter")
-            os.replace(made, target)
+            made.replace(target)
     return ctypes.CDLL(str(target))

@@ -11,24 +11,35 @@ from pipeline.errors import ChipfitError
 from pipeline.simulator.cores import Core, Cost
 
 _ALU = frozenset(
-    "adc adcs add adds addw adr and ands asr asrs bic bics cmn cmp eor eors lsl lsls lsr lsrs mov movs movt movw mvn "
-    "mvns neg nop orn orr orrs rev rev16 revsh ror rors rsb rsbs sbc sbcs sub subs subw sxtb sxth tst uxtb uxth "
-    "bfc bfi clz it ite itt itte ittt itee iteee iteet itet itete itett itte ittee ittet ittte itttt rbit rrx "
-    "sbfx ssat ubfx usat teq sel uxtab uxtah sxtab sxtah sxtb16 uxtb16 sxtab16 uxtab16 pkhbt pkhtb "
-    "sadd8 sadd16 ssub8 ssub16 uadd8 uadd16 usub8 usub16 qadd qsub qadd8 qadd16 qsub8 qsub16 "
-    "shadd8 shadd16 uhadd8 uhadd16 ssat16 usat16 usad8".split()
+    """
+    adc adcs add adds addw adr and ands asr asrs bic bics cmn cmp eor eors lsl lsls lsr lsrs mov movs movt movw mvn
+    mvns neg nop orn orr orrs rev rev16 revsh ror rors rsb rsbs sbc sbcs sub subs subw sxtb sxth tst uxtb uxth bfc
+    bfi clz it ite itt itte ittt itee iteee iteet itet itete itett itte ittee ittet ittte itttt rbit rrx sbfx ssat
+    ubfx usat teq sel uxtab uxtah sxtab sxtah sxtb16 uxtb16 sxtab16 uxtab16 pkhbt pkhtb sadd8 sadd16 ssub8 ssub16
+    uadd8 uadd16 usub8 usub16 qadd qsub qadd8 qadd16 qsub8 qsub16 shadd8 shadd16 uhadd8 uhadd16 ssat16 usat16 usad8
+    """.split()
 )
 _MULTIPLY = frozenset({"mul", "muls"})
 _MULTIPLY_ADD = frozenset(
-    "mla mls smlabb smlabt smlatb smlatt smlad smladx smlsd smuad smuadx smusd smulbb smulbt smultb smultt "
-    "smlawb smlawt smulwb smulwt smmul smmulr smmla smmlar usada8".split()
+    """
+    mla mls smlabb smlabt smlatb smlatt smlad smladx smlsd smuad smuadx smusd smulbb smulbt smultb smultt smlawb
+    smlawt smulwb smulwt smmul smmulr smmla smmlar usada8
+    """.split()
 )
-_LONG = frozenset("smull umull smlal umlal smlalbb smlalbt smlaltb smlaltt smlald umaal".split())
+_LONG = frozenset(
+    """
+    smull umull smlal umlal smlalbb smlalbt smlaltb smlaltt smlald umaal
+    """.split()
+)
 _DIVIDE = frozenset({"sdiv", "udiv"})
-_LOADS = frozenset("ldr ldrb ldrh ldrsb ldrsh".split())
-_STORES = frozenset("str strb strh".split())
-_BLOCKS = frozenset("ldm ldmia ldmdb stm stmia stmdb push pop ldrd strd".split())
-_SYSTEM = frozenset("mrs msr dmb dsb isb cpsid cpsie".split())
+_LOADS = frozenset({"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh"})
+_STORES = frozenset({"str", "strb", "strh"})
+_BLOCKS = frozenset(
+    """
+    ldm ldmia ldmdb stm stmia stmdb push pop ldrd strd
+    """.split()
+)
+_SYSTEM = frozenset({"mrs", "msr", "dmb", "dsb", "isb", "cpsid", "cpsie"})
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,12 @@ def price(instruction: capstone.CsInsn, core: Core, multiplier_cycles: int) -> t
 
 
 def _branch(name: str, core: Core) -> tuple[Cost, Cost]:
-    kinds = {"b": core.branch, "bl": core.branch_link, "blx": core.branch_exchange, "bx": core.branch_exchange}
+    kinds = {
+        "b": core.branch,
+        "bl": core.branch_link,
+        "blx": core.branch_exchange,
+        "bx": core.branch_exchange,
+    }
     return kinds[name], (0, 0)
 
 

@@ -77,7 +77,17 @@ def compile_library(toolchain: Toolchain, core: str, library: Path, out: Path) -
     def one(source: Path) -> Path:
         made = out / f"{source.stem}.o"
         relative = str(source.relative_to(library))
-        arguments = [*driver, *target, *toolchain.flags, "-Iinclude", "-Isrc", "-c", relative, "-o", str(made.resolve())]
+        arguments = [
+            *driver,
+            *target,
+            *toolchain.flags,
+            "-Iinclude",
+            "-Isrc",
+            "-c",
+            relative,
+            "-o",
+            str(made.resolve()),
+        ]
         run(arguments, library, f"compiling {relative}")
         return made
 
@@ -86,7 +96,13 @@ def compile_library(toolchain: Toolchain, core: str, library: Path, out: Path) -
 
 
 def link_image(
-    toolchain: Toolchain, core: str, objects: Sequence[Path], entry: str, flash: Memory, ram: Memory, out: Path
+    toolchain: Toolchain,
+    core: str,
+    objects: Sequence[Path],
+    entry: str,
+    flash: Memory,
+    ram: Memory,
+    out: Path,
 ) -> Path:
     """Link the library alone, with `entry` as the only root, where it would stand in the chip's memory.
 
