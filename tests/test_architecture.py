@@ -1,0 +1,61 @@
+"""The shape of the code: imports point one way, tables are true, every file is small enough to read."""
+
+import ast
+from pathlib import Path
+
+from conftest import ROOT
+
+from stages.tables import filled
+
+LAYERS = (
+    ("errors", "units", "config"),
+    ("ir", "fixedpoint", "builder", "calls", "data"),
+    ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle"),
+    ("passes", "calibrate", "quantize", "evaluate"),
+    ("arena", "plan", "library"),
+    ("codegen", "kernels"),
+    ("toolchain", "simulator", "footprint"),
+    ("rules", "report"),
+)
+LEVEL = {name: i for i, names in enumerate(LAYERS) for name in names}
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+    return found
+
+
+def test_inside_pipeline_imports_point_from_later_layers_to_earlier_ones() -> None:
+    for path in sorted((ROOT / "pipeline").rglob("*.py")):
+        own = path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for module in imported(path):
+            if module.startswith("pipeline."):
+                other = module.split(".")[1]
+                assert LEVEL[other] <= LEVEL[own], f"{path.name} imports {module}"
+
+
+def test_pipeline_never_imports_stages_and_nothing_imports_dodo() -> None:
+    for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "stages").rglob("*.py")]:
+        for module in imported(path):
+            assert module.split(".")[0] != "dodo"
+            assert module.split(".")[0] != "stages" or path.is_relative_to(ROOT / "stages"), path
+
+
+def test_the_readme_repeats_the_tables_of_the_code() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert filled(readme) == readme, "run: python -m stages.tables"
+
+
+def test_files_do_one_thing() -> None:
+    for folder in ("pipeline", "stages"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert len(path.read_text("utf-8").splitlines()) <= 350, path
+    for template in (ROOT / "pipeline" / "templates").iterdir():
+        assert len(template.read_text("utf-8").splitlines()) <= 60, template

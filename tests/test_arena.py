@@ -1,0 +1,37 @@
+"""Buffers that live at the same time never overlap, and the arena is near its lower bound."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.arena import Buffer, lower_bound, place
+
+
+@st.composite
+def buffers(draw: st.DrawFn) -> list[Buffer]:
+    made = []
+    for i in range(draw(st.integers(1, 12))):
+        first = draw(st.integers(0, 8))
+        made.append(Buffer(f"b{i}", draw(st.integers(1, 300)), first, first + draw(st.integers(0, 4))))
+    return made
+
+
+@given(buffers())
+def test_buffers_alive_together_do_not_overlap(given_buffers: list[Buffer]) -> None:
+    placed = place(given_buffers)
+    assert placed.size >= placed.lower_bound == lower_bound(given_buffers)
+    for a in given_buffers:
+        assert placed.offsets[a.name] % 4 == 0
+        assert placed.offsets[a.name] + a.size <= placed.size
+        for b in given_buffers:
+            if a.name < b.name and a.meets(b):
+                ends = placed.offsets[a.name] + a.size, placed.offsets[b.name] + b.size
+                assert ends[0] <= placed.offsets[b.name] or ends[1] <= placed.offsets[a.name]
+
+
+def test_a_chain_reaches_the_lower_bound() -> None:
+    chain = [Buffer(f"b{i}", size, i, i + 1) for i, size in enumerate((100, 400, 200, 40))]
+    assert place(chain).size == lower_bound(chain) == 600
+
+
+def test_no_buffers_need_no_arena() -> None:
+    assert place([]).size == 0
