@@ -10,7 +10,7 @@ from typing import Any
 from doit.exceptions import TaskFailed
 
 from pipeline.config import Project, load_project
-from pipeline.errors import ChipfitError, Place
+from pipeline.errors import ChipfitError
 from stages import STAGES, report
 from stages.base import Job, Stage, execute, up_to_date
 from stages.terminal import Reporter, progress
@@ -135,9 +135,9 @@ def _run(stage: Stage, job: Job) -> TaskFailed | None:
         execute(stage, job)
         missed = report.failures(job) if stage is report else []
     except ChipfitError as error:
-        place = error.place if error.place is not None else job.project.place("product")
-        if isinstance(place, str):
-            place = Place(place)
-        told = str(error) if error.place is not None else f"{place}: {error}"
-        return TaskFailed(told)
+        if error.place is not None:
+            return TaskFailed(str(error))
+        key = error.message.partition(":")[0]
+        place = job.project.place(key if key in job.project.places else "product")
+        return TaskFailed(f"{place}: {error}")
     return TaskFailed("\n".join(missed)) if missed else None

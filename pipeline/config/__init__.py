@@ -91,7 +91,7 @@ def _sentences(error: ValidationError, written: Written, shown: str) -> list[Chi
         parts = [str(p) for p in detail["loc"]]
         if parts[:2] == ["chip", "str"] and inline:
             continue  # an inline chip: only the errors of ChipSpec matter
-        if parts[:2] == ["chip", "ChipSpec"]:
+        if len(parts) > 1 and parts[0] == "chip" and "ChipSpec" in parts[1]:
             if not inline:
                 continue
             parts = ["chip", *parts[2:]]

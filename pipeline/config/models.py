@@ -102,7 +102,8 @@ Cycles = Annotated[
 def _identifier(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value) or value in _C_WORDS:
         raise ValueError(
-            f"{value!r} cannot be a name in C, expected a-z, 0-9 and _, beginning with a letter, at most 40 characters"
+            f"{value!r} cannot be a name in C, expected a-z, 0-9 and _, beginning with a letter, at most 40 "
+            "characters, no keyword"
         )
     return value
 

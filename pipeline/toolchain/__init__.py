@@ -1,9 +1,12 @@
 """Compilers: the pinned cross compiler of the ziglang wheel, or GCC from PATH; and a compiler for this machine."""
 
-from pipeline.toolchain.cross import TOOLCHAINS, Memory, Toolchain, compile_library, link_image
+from pipeline.toolchain.build import CODE_OFFSET, Memory, compile_library, link_image
+from pipeline.toolchain.cross import CORES, TOOLCHAINS, Toolchain
 from pipeline.toolchain.host import host_compilers, host_library
 
 __all__ = [
+    "CODE_OFFSET",
+    "CORES",
     "TOOLCHAINS",
     "Memory",
     "Toolchain",

@@ -1,6 +1,7 @@
 """The same library on this machine: the pinned compiler by default, GCC or Clang when asked for by name."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +15,20 @@ def host_compilers() -> list[str]:
 
 
 def host_library(library: Path, out: Path, compiler: str = "ziglang", flags: Sequence[str] = ("-O2",)) -> Path:
-    """Build `library`/src/*.c into the shared library `out`, with every warning an error."""
+    """Build `library`/src/*.c into the shared library `out`, with every warning an error.
+
+    `flags` come last, so that -O0, -O3 or -fsanitize=undefined win. Raises ChipfitError when the compiler is missing
+    or refuses; then nothing is left behind.
+    """
     driver = [*zig(), "-fno-sanitize=all"] if compiler == "ziglang" else [find(compiler)]
     sources = sorted(str(p.relative_to(library)) for p in (library / "src").glob("*.c"))
     arguments = [
-        *driver, "-std=c99", *WARNINGS, "-shared", "-fPIC", "-g0", *flags,
+        *driver, "-std=c99", *WARNINGS, "-shared", "-g0", *([] if sys.platform == "win32" else ["-fPIC"]), *flags,
         "-Iinclude", "-Isrc", *sources, "-o", str(out.resolve()),
     ]  # fmt: skip
-    run(arguments, library, f"compiling the library for this machine with {compiler}")
+    try:
+        run(arguments, library, f"compiling the library for this machine with {compiler}")
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
     return out

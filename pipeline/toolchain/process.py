@@ -1,8 +1,13 @@
 """Running a compiler: argument lists only, a time limit, and one sentence when it fails."""
 
+import atexit
+import contextlib
 import importlib.metadata
+import importlib.util
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,44 +19,84 @@ import platformdirs
 
 from pipeline.errors import ChipfitError
 
-TIMEOUT_S = 300
+TIMEOUT_S = 120
+
+_ERROR = re.compile(r"\berror\b|undefined|multiple definition", re.IGNORECASE)
+# A user's own search paths would make the same sources give other bytes on another machine.
+_IGNORED = frozenset(
+    {"CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS"}
+)
 
 
-def run(arguments: Sequence[str], cwd: Path, what: str) -> str:
-    """Run a tool in `cwd` and return what it printed; raises ChipfitError with its first error line."""
+class ToolError(ChipfitError):
+    """A tool that ran and failed: `printed` is all that it said."""
+
+    def __init__(self, message: str, printed: str) -> None:
+        super().__init__(message)
+        self.printed = printed
+
+
+def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT_S) -> str:
+    """Run a tool in `cwd` and return what it printed.
+
+    Raises ToolError with its first error line, paths below `cwd` made relative, or ChipfitError when the tool is
+    not there or takes more than `timeout` seconds; then it and everything it started is ended.
+    """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             list(arguments),
             cwd=cwd,
             env=_environment(),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=TIMEOUT_S,
-            check=False,
+            start_new_session=os.name == "posix",  # drivers start processes of their own: one group to end
         )
     except FileNotFoundError as error:
         raise ChipfitError(f"toolchain: {arguments[0]} was not found", hint=install_hint(arguments[0])) from error
+    try:
+        out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise ChipfitError(f"toolchain: {what} took more than {TIMEOUT_S} s") from error
-    if done.returncode != 0:
-        lines = [x for x in (done.stderr + done.stdout).splitlines() if x.strip()]
-        first = next((x for x in lines if "error" in x), lines[0] if lines else f"exit code {done.returncode}")
-        raise ChipfitError(f"toolchain: {what} failed: {first.strip()[:300]}")
-    return done.stdout + done.stderr
+        _end(process)
+        raise ChipfitError(f"toolchain: {what} took more than {timeout:g} s") from error
+    except BaseException:
+        _end(process)
+        raise
+    if process.returncode != 0:
+        printed = (err + out).replace(f"{cwd.resolve()}{os.sep}", "").replace(f"{cwd}{os.sep}", "")
+        lines = [x.strip() for x in printed.splitlines() if x.strip()]
+        first = next((x for x in lines if _ERROR.search(x)), lines[0] if lines else f"exit code {process.returncode}")
+        raise ToolError(f"toolchain: {what} failed: {first[:300].rstrip('.')}", printed)
+    return out + err
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
 
 
 def zig() -> list[str]:
     """The compiler driver inside the pinned ziglang wheel."""
+    if importlib.util.find_spec("ziglang") is None:
+        raise ChipfitError("toolchain: the ziglang package is not installed", hint="Run pip install ziglang.")
     return [sys.executable, "-m", "ziglang", "cc"]
 
 
-def zig_version() -> str:
-    return f"ziglang {importlib.metadata.version('ziglang')}"
-
-
 @cache
+def zig_version() -> str:
+    """The pinned wheel's version and that of the Clang inside, such as ziglang 0.17.1 (clang 22.1.8)."""
+    printed = run([*zig(), "--version"], Path.cwd(), "ziglang cc --version")
+    found = re.search(r"clang version (\d+(?:\.\d+)*)", printed)
+    wheel = importlib.metadata.version("ziglang")
+    return f"ziglang {wheel} (clang {found.group(1)})" if found else f"ziglang {wheel}"
+
+
 def find(program: str) -> str:
     """The absolute path of a program on PATH; raises ChipfitError with how to install it."""
     found = shutil.which(program)
@@ -69,19 +114,24 @@ def install_hint(program: str) -> str:
 
 @cache
 def cache_folder() -> Path:
-    """A writable folder for compiler caches: the user's cache folder, or a temporary one."""
+    """A writable folder for compiler caches: the user's cache folder, or one that ends with this process."""
     folder = Path(platformdirs.user_cache_dir("chipfit"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="chipfit-"))
+        made = tempfile.mkdtemp(prefix="chipfit-")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        return Path(made)
 
 
 def _environment() -> Mapping[str, str]:
-    caches = {
-        "ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig"),
-        "ZIG_LOCAL_CACHE_DIR": str(cache_folder() / "zig-local"),
+    kept = {k: v for k, v in os.environ.items() if k not in _IGNORED}
+    caches = str(cache_folder() / "zig")
+    return kept | {
+        "ZIG_GLOBAL_CACHE_DIR": caches,
+        "ZIG_LOCAL_CACHE_DIR": caches,
+        "LC_ALL": "C",
+        "SOURCE_DATE_EPOCH": "0",
     }
-    return {**os.environ, **caches, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}

@@ -1,0 +1,153 @@
+"""Builds that go wrong: one sentence and exit code 1, nothing lost, and the next build recovers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from stages import STAGES
+
+BUILD = [sys.executable, "-m", "stages.cli", "build"]
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A firmware repository with the touch product's YAML and model."""
+    for name in ("touch.onnx", "touch.npz"):
+        shutil.copy(ROOT / "configs" / "models" / name, tmp_path)
+    text = (ROOT / "configs" / "products" / "touch.yaml").read_text("utf-8").replace("../models/", "")
+    (tmp_path / "touch.yaml").write_text(text, "utf-8")
+    return tmp_path
+
+
+def build(repo: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run(
+        BUILD, cwd=repo, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+    )
+    assert "Traceback" not in run.stderr + run.stdout
+    return run
+
+
+def fails(repo: Path, sentence: str, **environment: str) -> None:
+    run = build(repo, **environment)
+    assert run.returncode == 1
+    assert sentence in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+
+
+def change(repo: Path, before: str, after: str) -> None:
+    path = repo / "touch.yaml"
+    text = path.read_text("utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after), "utf-8")
+
+
+def replace_calibration(repo: Path, make: Callable[[np.ndarray], np.ndarray]) -> None:
+    arrays = dict(np.load(repo / "touch.npz"))
+    np.savez(repo / "touch.npz", **arrays | {"calib": make(arrays["calib"])})
+
+
+def test_calibration_data_of_the_wrong_shape(repo: Path) -> None:
+    replace_calibration(repo, lambda c: c[:, :29])
+    fails(repo, "touch.yaml:5: touch.npz: array 'calib' has samples of shape (29,)")
+
+
+def test_calibration_data_with_nan(repo: Path) -> None:
+    def spoil(calibration: np.ndarray) -> np.ndarray:
+        calibration[7, 3] = np.nan
+        return calibration
+
+    replace_calibration(repo, spoil)
+    fails(repo, "array 'calib' holds NaN or infinity, first in sample 7")
+
+
+def test_no_calibration_data(repo: Path) -> None:
+    change(repo, "  calibration: touch.npz", "  # calibration: touch.npz")
+    fails(repo, "data.calibration: no calibration data are given")
+
+
+def test_pickled_data_are_refused(repo: Path) -> None:
+    np.savez(repo / "touch.npz", calib=np.array([{"a": 1}], dtype=object))
+    fails(repo, "touch.npz is not a readable .npz file")
+
+
+def test_weights_larger_than_the_flash_are_said_before_anything_else(repo: Path) -> None:
+    change(repo, "flash: 100 KiB", "flash: 1 KiB")
+    fails(repo, "touch.yaml:8: budget.flash: the weights alone need 1588 bytes as int8, limit 1024 (1.6x)")
+
+
+def test_a_missing_compiler_is_named(repo: Path) -> None:
+    with (repo / "touch.yaml").open("a", encoding="utf-8") as file:
+        file.write("toolchain: gcc\n")
+    fails(repo, "toolchain: arm-none-eabi-gcc was not found on PATH. Hint: Install it", PATH="/nonexistent")
+
+
+def test_a_build_folder_that_cannot_be_written(repo: Path) -> None:
+    (repo / "build").write_text("a file stands where the folder should be", "utf-8")
+    fails(repo, "cannot write build/touch")
+    assert (repo / "build").read_text("utf-8").startswith("a file")
+
+
+def test_two_products_of_one_name_are_refused(repo: Path) -> None:
+    shutil.copy(repo / "touch.yaml", repo / "twin.yaml")
+    run = build(repo)
+    assert run.returncode == 1
+    assert "twin.yaml:2: product: 'touch' is also the product of touch.yaml" in run.stderr
+
+
+def digest(repo: Path) -> dict[str, bytes]:
+    folder = repo / "build" / "touch"
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import stages.base as base
+from pipeline.config import load_project
+from stages import STAGES
+stage = next(s for s in STAGES if s.NAME == sys.argv[1])
+job = base.Job(load_project(Path("touch.yaml")), Path("build"))
+rename = Path.replace
+def die(self, target):
+    os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = die
+base.execute(stage, job)
+"""
+
+
+@pytest.mark.parametrize("stage", [s.NAME for s in STAGES])
+def test_a_kill_in_any_stage_loses_nothing_and_the_next_build_recovers(repo: Path, stage: str) -> None:
+    assert build(repo).returncode == 0
+    whole = digest(repo)
+    shutil.rmtree(repo / "build" / "touch" / stage)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, stage], cwd=repo, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (repo / "build" / "touch" / stage).exists(), "a half-written stage was published"
+    assert build(repo).returncode == 0
+    assert digest(repo) == whole
+
+
+def test_a_kill_at_any_moment_is_recovered_from(repo: Path) -> None:
+    for delay in (0.3, 0.6, 0.9, 1.2):
+        running = subprocess.Popen(BUILD, cwd=repo, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        running.kill()
+        running.wait()
+    assert build(repo).returncode == 0
+
+
+def test_two_builds_at_once_both_succeed(repo: Path) -> None:
+    pair = [subprocess.Popen(BUILD, cwd=repo, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"]
+    for one in pair:
+        out, err = one.communicate(timeout=120)
+        assert one.returncode == 0, out + err
+    assert build(repo).returncode == 0
