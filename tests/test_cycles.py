@@ -32,7 +32,7 @@ STRAIGHT = {
     "load and store of 1": ("mov r3, r0\n ldm r3!, {r2}\n mov r3, r1\n stm r3!, {r2}", 2 + 2 + 2, 2 + 2 + 2),
     "load of 3": ("push {r4, r5}\n mov r3, r0\n ldm r3!, {r2, r4, r5}\n pop {r4, r5}", 3 + 1 + 4 + 3, 3 + 1 + 4 + 3),
     "push and pop of 5": ("push {r4-r7, lr}\n pop {r4-r7}\n pop {r2}\n mov lr, r2", 6 + 5 + 2 + 1, 6 + 5 + 2 + 1),
-    "address and stack": ("sub sp, #8\n add r2, sp, #4\n adr r2, f_run\n add sp, #8\n nop", 5, 5),
+    "address and stack": ("sub sp, #8\n add r2, sp, #4\n adr r2, 1f\n add sp, #8\n 1:", 4, 4),
     "barriers": ("dmb\n dsb\n isb", 12, 9),
     "special registers": ("mrs r2, primask\n msr primask, r2", 8, 6),
     "untaken branch": ("movs r2, #1\n beq 1f\n nop\n 1:", 1 + 1 + 1, 1 + 1 + 1),
@@ -172,7 +172,7 @@ def test_blocks_add_up_to_what_single_steps_say(toolchain: str, tmp_path: Path) 
 FAULTS = {
     "a write to flash": ("ldr r2, =0x08000400\n str r2, [r2]", "faulted"),
     "an unmapped read": ("ldr r2, =0x50000000\n ldr r2, [r2]", "faulted"),
-    "an unaligned load": ("ldr r2, =0x20000001\n ldr r2, [r2]", "faulted"),
+    "an unaligned load": ("ldr r2, =0x20000001\n ldr r2, [r2]", "unaligned access to 0x20000001"),
     "a lost register": ("movs r4, #1", "register r4 was not preserved"),
     "a moved stack pointer": ("sub sp, #8", "the stack pointer was not restored"),
     "a byte past the output": ("movs r2, #0\n strb r2, [r1, #16]", "a byte beside a buffer was overwritten"),

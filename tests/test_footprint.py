@@ -70,7 +70,8 @@ def test_sections_add_up(toolchain: str, tmp_path: Path) -> None:
         need("arm-none-eabi-gcc")
     source = HEAD + (
         "static const int8_t f_table[100] = {1, 2, 3};\nstatic int8_t f_state[40];\n"
-        "void f_run(const int8_t *x, int8_t *y)\n{\n    f_state[x[0] & 31] = f_table[x[1] & 63];\n    y[0] = f_state[x[2] & 31];\n}\n"
+        "void f_run(const int8_t *x, int8_t *y)\n{\n"
+        "    f_state[x[0] & 31] = f_table[x[1] & 63];\n    y[0] = f_state[x[2] & 31];\n}\n"
     )
     found = measured(source, tmp_path, ".c", toolchain)
     assert found.float_symbols == found.heap_symbols == found.library_calls == ()

@@ -1,30 +1,26 @@
 """What a linked library takes of the chip: flash by section, symbol and kind, RAM, and worst-case stack."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
 from pipeline.errors import ChipfitError
-from pipeline.footprint.stack import Code, StackUse, worst_case
+from pipeline.footprint.image import Image, Label, preference, read_image
+from pipeline.footprint.names import is_float, is_heap
+from pipeline.footprint.stack import StackUse, worst_case
 
-_FLOAT = re.compile(
-    r"__aeabi_(f|d|cf|cd|i2f|i2d|ui2f|ui2d|l2f|l2d|ul2f|ul2d|h2f)\w*|__\w*(sf|df|tf|hf)(2|3|si|di|sf|df|hf|vfp)\w*"
-    r"|__(fixuns|fix|float|floatun|extend|trunc|add|sub|mul|div|neg|cmp|eq|ne|lt|le|gt|ge)\w*[sdh]f\w*"
-)
-_HEAP = frozenset({"malloc", "free", "calloc", "realloc", "_sbrk", "sbrk"})
-_SUPPORT = re.compile(r"__aeabi_\w+|__\w+[sd]i[34]?|mem(cpy|set|move|cmp)|__gnu_\w+|__\w+di3")
+__all__ = ["Footprint", "StackUse", "Symbol", "measure"]
+
+_KINDS = {"code": "code", "constant": "constant", "data": "ram", "bss": "ram"}
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A named piece: `kind` is code, constant or ram."""
+    """A named piece: `kind` is code, constant or ram; `aliases` are other names for the same bytes."""
 
     name: str
     size: int
     kind: str
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,7 @@ class Footprint:
     constants: int
     data: int
     bss: int
+    sections: tuple[tuple[str, int], ...]
     symbols: tuple[Symbol, ...]
     float_symbols: tuple[str, ...]
     heap_symbols: tuple[str, ...]
@@ -53,71 +50,47 @@ class Footprint:
 def measure(elf: Path, entry: str, own_prefix: str) -> Footprint:
     """Read a linked image whose only root is `entry`.
 
-    Every function that does not begin with `own_prefix` came from the compiler's support library and is named in
-    `library_calls`. Raises ChipfitError when `entry` is missing.
+    Every function none of whose names begins with `own_prefix` came from the compiler's support library and is
+    named in `library_calls`. Raises ChipfitError when `elf` is no such image or `entry` is missing.
     """
-    with elf.open("rb") as file:
-        image = ELFFile(file)
-        sizes = dict.fromkeys(("code", "constant", "data", "bss"), 0)
-        kinds: dict[int, str] = {}
-        contents: dict[int, tuple[int, bytes]] = {}
-        for index, section in enumerate(image.iter_sections()):
-            if not section["sh_flags"] & 2:
-                continue
-            kind = _kind(section)
-            sizes[kind] += section["sh_size"]
-            kinds[index] = kind
-            if kind == "code":
-                contents[index] = (section["sh_addr"], section.data())
-        table = image.get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
-            raise ChipfitError("size-check: the linked image has no symbols")
-        everything = [
-            (s.name, s["st_value"], s["st_size"], s["st_shndx"], s["st_info"]["type"]) for s in table.iter_symbols()
-        ]
-    named = [(n, v & ~1, z, x, t) for n, v, z, x, t in everything if x in kinds]
-    symbols = [Symbol(n, z, "ram" if kinds[x] in ("data", "bss") else kinds[x]) for n, _, z, x, _ in named if z]
-    symbols.sort(key=lambda s: (-s.size, s.name))
-    functions = _functions(named, contents)
-    starts = {f.name: a for a, f in functions.items()}
-    if entry not in starts:
+    image = read_image(elf)
+    start = next((x.address for x in image.labels if x.function and x.name == entry), None)
+    if start is None:
         raise ChipfitError(f"size-check: {entry} is not in the linked image")
-    names = sorted({n for n, *_ in named})
-    support = tuple(s for s in symbols if s.kind == "code" and not s.name.startswith(own_prefix))
+    sizes = dict.fromkeys(("code", "constant", "data", "bss"), 0)
+    for section in image.sections:
+        sizes[section.kind] += section.size
+    symbols = _symbols(image)
+    names = sorted({x.name for x in image.labels})
     return Footprint(
         code=sizes["code"],
         constants=sizes["constant"],
         data=sizes["data"],
         bss=sizes["bss"],
-        symbols=tuple(symbols),
-        float_symbols=tuple(n for n in names if _FLOAT.fullmatch(n)),
-        heap_symbols=tuple(n for n in names if n in _HEAP),
-        library_calls=support,
-        stack=worst_case(functions, starts[entry]),
+        sections=tuple((s.name, s.size) for s in image.sections),
+        symbols=symbols,
+        float_symbols=tuple(n for n in names if is_float(n)),
+        heap_symbols=tuple(n for n in names if is_heap(n)),
+        library_calls=tuple(
+            s for s in symbols if s.kind == "code" and not any(n.startswith(own_prefix) for n in (s.name, *s.aliases))
+        ),
+        stack=worst_case(image, start),
     )
 
 
-def _kind(section: object) -> str:
-    flags, nobits = section["sh_flags"], section["sh_type"] == "SHT_NOBITS"  # type: ignore[index]
-    if flags & 4:
-        return "code"
-    if flags & 1:
-        return "bss" if nobits else "data"
-    return "constant"
-
-
-def _functions(named: list[tuple[str, int, int, int, str]], contents: dict[int, tuple[int, bytes]]) -> dict[int, Code]:
-    made = {}
-    marks = sorted((v, n) for n, v, _, _, _ in named if n.startswith(("$t", "$d")))
-    for name, address, size, index, kind in named:
-        if index not in contents or kind != "STT_FUNC":
-            continue
-        base, data = contents[index]
-        if not size:  # hand-written assembly without .size: up to the next function, or the section's end
-            later = [v for _, v, _, x, t in named if x == index and t == "STT_FUNC" and v > address]
-            size = min(later, default=base + len(data)) - address
-        inside = [(v, n) for v, n in marks if address <= v < address + size]
-        edges = [*inside[1:], (address + size, "")]
-        literals = tuple((v, e) for (v, n), (e, _) in zip(inside, edges, strict=False) if n.startswith("$d"))
-        made[address] = Code(name, address, data[address - base : address - base + size], literals)
-    return made
+def _symbols(image: Image) -> tuple[Symbol, ...]:
+    """One per piece of memory, the largest first; bytes with two names are counted once."""
+    pieces: dict[tuple[int, str], list[Label]] = {}
+    for label in image.labels:
+        if label.function or label.size:
+            pieces.setdefault((label.address, label.section.kind), []).append(label)
+    made = []
+    for (address, kind), labels in pieces.items():
+        names = sorted((x.name for x in labels), key=preference)
+        size = max(x.size for x in labels)
+        if not size and address in image.functions:
+            size = image.functions[address].end - address
+        # A table that a compiler placed among code is data all the same.
+        shown = "constant" if kind == "code" and not any(x.function for x in labels) else _KINDS[kind]
+        made.append(Symbol(names[0], size, shown, tuple(names[1:])))
+    return tuple(sorted(made, key=lambda s: (-s.size, s.name)))

@@ -14,6 +14,7 @@ struct counter {
     uint32_t layer;                  /* how many layers have begun in this run */
     uint32_t row;                    /* the row that is counted now */
     uint32_t outside;                /* blocks outside the region, or past the last row */
+    uint64_t misaligned;             /* address of the first access that its size does not divide, or 0 */
     uint64_t last_slot;              /* the block before, as an index, or all ones */
     uint64_t last_end;
     uint64_t *executed;              /* [layers][half-words] */
@@ -61,4 +62,13 @@ void chipfit_read(void *engine, int kind, uint64_t address, int size, int64_t va
     struct counter *c = data;
     (void)engine, (void)kind, (void)address, (void)size, (void)value;
     ++c->reads[c->row];
+}
+
+void chipfit_align(void *engine, int kind, uint64_t address, int size, int64_t value, void *data)
+{
+    struct counter *c = data;
+    (void)engine, (void)kind, (void)value;
+    if ((address & (uint64_t)(size - 1)) != 0 && c->misaligned == 0) {
+        c->misaligned = address;
+    }
 }

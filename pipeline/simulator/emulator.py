@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import unicorn
@@ -11,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 from unicorn import arm_const
 
 from pipeline.errors import ChipfitError
+from pipeline.simulator.cores import CORES
 from pipeline.simulator.native import Counter, library
 
 _PAGE = 0x1000
@@ -99,7 +101,7 @@ class Machine:
         self.stack_top = self.ram_end - 256
         for address, data in image.segments:
             self.engine.mem_write(address, data)
-        self._count(layers, flash)
+        self._count(layers, flash, watch_alignment=not CORES[core].armv7m)
 
     @staticmethod
     def _round(address: int) -> int:
@@ -109,7 +111,7 @@ class Machine:
         begin = begin // _PAGE * _PAGE
         self.engine.mem_map(begin, self._round(end) - begin, rights)
 
-    def _count(self, layers: int, flash: tuple[int, int]) -> None:
+    def _count(self, layers: int, flash: tuple[int, int], watch_alignment: bool) -> None:
         begin, end = self.image.code_span()
         words = (end - begin + 1) // 2
         self.executed = np.zeros((layers + 1, words), np.uint64)
@@ -127,23 +129,29 @@ class Machine:
             sizes=self.sizes.ctypes.data,
             reads=self.reads.ctypes.data,
         )
-        native, api = library(), unicorn.unicorn_py3.unicorn.uclib
-        self._hooks = [ctypes.c_size_t(), ctypes.c_size_t()]
-        watched = [
-            (unicorn.UC_HOOK_BLOCK, native.chipfit_block, 1, 0),
-            (unicorn.UC_HOOK_MEM_READ, native.chipfit_read, flash[0], flash[0] + flash[1] - 1),
-        ]
-        for handle, (kind, function, first, last) in zip(self._hooks, watched, strict=True):
-            status = api.uc_hook_add(
-                self.engine._uch,
-                ctypes.byref(handle),
-                ctypes.c_int(kind),
-                ctypes.cast(function, ctypes.c_void_p),
-                ctypes.byref(self.counter),
-                ctypes.c_uint64(first),
-                ctypes.c_uint64(last),
-            )
-            assert status == unicorn.UC_ERR_OK, status
+        self._hook(unicorn.UC_HOOK_BLOCK, library().chipfit_block, 1, 0)
+        self._hook(unicorn.UC_HOOK_MEM_READ, library().chipfit_read, flash[0], flash[0] + flash[1] - 1)
+        # Unicorn lets an Armv6-M core read across a word where the real one faults. Addresses do not depend on
+        # data, so watching one run is enough, and the others stay fast.
+        self._alignment = None
+        if watch_alignment:
+            both = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+            self._alignment = self._hook(both, library().chipfit_align, 1, 0)
+
+    def _hook(self, kind: int, function: Any, first: int, last: int) -> ctypes.c_size_t:
+        """Give Unicorn a machine-code callback on [first, last]; everywhere when first > last."""
+        handle = ctypes.c_size_t()
+        status = unicorn.unicorn_py3.unicorn.uclib.uc_hook_add(
+            self.engine._uch,
+            ctypes.byref(handle),
+            ctypes.c_int(kind),
+            ctypes.cast(function, ctypes.c_void_p),
+            ctypes.byref(self.counter),
+            ctypes.c_uint64(first),
+            ctypes.c_uint64(last),
+        )
+        assert status == unicorn.UC_ERR_OK, status
+        return handle
 
     def call(self, inputs: Sequence[bytes], outputs: Sequence[int]) -> tuple[list[bytes], int]:
         """Run once; returns the output buffers and the deepest byte of stack used.
@@ -177,6 +185,9 @@ class Machine:
         self._begin()
         self._run()
         self._check(stack)
+        if self._alignment is not None:
+            unicorn.unicorn_py3.unicorn.uclib.uc_hook_del(self.engine._uch, self._alignment)
+            self._alignment = None
         return self._results(arguments, inputs, outputs, stack, at)
 
     def _begin(self) -> None:
@@ -201,6 +212,8 @@ class Machine:
         for i, register in enumerate(_KEPT):
             if self.engine.reg_read(register) != 0x1111_1111 * (i + 1):
                 raise ChipfitError(f"simulate: register r{i + 4} was not preserved")
+        if self.counter.misaligned:
+            raise ChipfitError(f"simulate: unaligned access to {self.counter.misaligned:#x}, which this core faults on")
         if self.counter.outside:
             raise ChipfitError("simulate: code ran that the block counter could not attribute")
 

@@ -25,6 +25,7 @@ class Counter(ctypes.Structure):
         ("layer", ctypes.c_uint32),
         ("row", ctypes.c_uint32),
         ("outside", ctypes.c_uint32),
+        ("misaligned", ctypes.c_uint64),
         ("last_slot", ctypes.c_uint64),
         ("last_end", ctypes.c_uint64),
         ("executed", ctypes.c_void_p),

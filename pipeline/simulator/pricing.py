@@ -26,11 +26,8 @@ _MULTIPLY_ADD = frozenset(
     smlawt smulwb smulwt smmul smmulr smmla smmlar usada8
     """.split()
 )
-_LONG = frozenset(
-    """
-    smull umull smlal umlal smlalbb smlalbt smlaltb smlaltt smlald umaal
-    """.split()
-)
+_LONG = frozenset({"smull", "umull"})
+_LONG_ADD = frozenset("smlal umlal smlalbb smlalbt smlaltb smlaltt smlald smlaldx umaal".split())
 _DIVIDE = frozenset({"sdiv", "udiv"})
 _LOADS = frozenset({"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh"})
 _STORES = frozenset({"str", "strb", "strh"})
@@ -115,6 +112,7 @@ def price(instruction: capstone.CsInsn, core: Core, multiplier_cycles: int) -> t
         _ALU: core.alu,
         _MULTIPLY_ADD: core.multiply_add,
         _LONG: core.long_multiply,
+        _LONG_ADD: core.long_multiply_add,
         _DIVIDE: core.divide,
         _LOADS: core.load,
         _STORES: core.store,
@@ -143,7 +141,7 @@ def _branch(name: str, core: Core) -> tuple[Cost, Cost]:
 
 def _base(name: str, identity: int) -> str:
     """The mnemonic without a condition suffix (inside IT blocks Capstone appends one)."""
-    known = _ALU | _MULTIPLY | _MULTIPLY_ADD | _LONG | _DIVIDE | _LOADS | _STORES | _BLOCKS | _SYSTEM
+    known = _ALU | _MULTIPLY | _MULTIPLY_ADD | _LONG | _LONG_ADD | _DIVIDE | _LOADS | _STORES | _BLOCKS | _SYSTEM
     if name in known:
         return name
     return name[:-2] if name[:-2] in known else name

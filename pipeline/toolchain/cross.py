@@ -54,6 +54,9 @@ def _gcc_version(program: str) -> str:
     return f"arm-none-eabi-gcc {run([program, '-dumpfullversion'], Path.cwd(), 'arm-none-eabi-gcc').strip()}"
 
 
+# GCC writes loops that clear or copy as calls of memset and memcpy, which a library without libc does not have.
+_GCC_CODE = ("-O2", "-fno-tree-loop-distribute-patterns")
+
 TOOLCHAINS: Mapping[str, Toolchain] = {
     "ziglang": Toolchain(
         "ziglang",
@@ -63,5 +66,5 @@ TOOLCHAINS: Mapping[str, Toolchain] = {
         ("-rtlib=compiler-rt",),
         {c: ("-target", "thumb-freestanding-eabi", f"-mcpu={c.replace('-', '_')}") for c in CORES},
     ),
-    "gcc": Toolchain("gcc", (), ("-O2", *_C), (), ("-lgcc",), {c: (f"-mcpu={c}",) for c in CORES}),
+    "gcc": Toolchain("gcc", (), (*_GCC_CODE, *_C), (), ("-lgcc",), {c: (f"-mcpu={c}",) for c in CORES}),
 }

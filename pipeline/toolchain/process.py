@@ -21,7 +21,8 @@ from pipeline.errors import ChipfitError
 
 TIMEOUT_S = 120
 
-_ERROR = re.compile(r"\berror\b|undefined|multiple definition", re.IGNORECASE)
+_ERROR = re.compile(r"(?!collect2).*(\berror\b|undefined|multiple definition|no definition)", re.IGNORECASE)
+_FOLDERS = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\]\S*[/\\]")
 # A user's own search paths would make the same sources give other bytes on another machine.
 _IGNORED = frozenset(
     {"CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS"}
@@ -39,7 +40,7 @@ class ToolError(ChipfitError):
 def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT_S) -> str:
     """Run a tool in `cwd` and return what it printed.
 
-    Raises ToolError with its first error line, paths below `cwd` made relative, or ChipfitError when the tool is
+    Raises ToolError with its first error line, without the folders of this machine, or ChipfitError when the tool is
     not there or takes more than `timeout` seconds; then it and everything it started is ended.
     """
     try:
@@ -65,9 +66,9 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
         _end(process)
         raise
     if process.returncode != 0:
-        printed = (err + out).replace(f"{cwd.resolve()}{os.sep}", "").replace(f"{cwd}{os.sep}", "")
+        printed = _FOLDERS.sub("", err + out)
         lines = [x.strip() for x in printed.splitlines() if x.strip()]
-        first = next((x for x in lines if _ERROR.search(x)), lines[0] if lines else f"exit code {process.returncode}")
+        first = next((x for x in lines if _ERROR.match(x)), lines[0] if lines else f"exit code {process.returncode}")
         raise ToolError(f"toolchain: {what} failed: {first[:300].rstrip('.')}", printed)
     return out + err
 
