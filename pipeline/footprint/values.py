@@ -68,7 +68,13 @@ CALLER_SAVED = (arm.ARM_REG_R0, arm.ARM_REG_R1, arm.ARM_REG_R2, arm.ARM_REG_R3, 
 
 def after_call(state: State) -> State:
     """What a call leaves known."""
-    return replace(state, registers={r: v for r, v in state.registers.items() if r not in CALLER_SAVED})
+    kept = {r: v for r, v in state.registers.items() if r not in CALLER_SAVED}
+    return after_store(replace(state, registers=kept))
+
+
+def after_store(state: State) -> State:
+    """What a write through a pointer leaves known: it may hit a local variable, never a saved return address."""
+    return replace(state, saved={d: v for d, v in state.saved.items() if isinstance(v, Return)})
 
 
 def computed(i: capstone.CsInsn, name: str, state: State, image: Image) -> Value | None:
@@ -79,7 +85,7 @@ def computed(i: capstone.CsInsn, name: str, state: State, image: Image) -> Value
             return None
         word = image.read(((i.address + 4) & ~3) + operands[1].mem.disp, 4)
         return None if word is None else int.from_bytes(word, "little")
-    if name == "adr":
+    if name == "adr" or (name == "add" and len(operands) == 3 and operands[1].reg == arm.ARM_REG_PC):
         return int(((i.address + 4) & ~3) + operands[-1].imm)
     if any(o.type not in (arm.ARM_OP_REG, arm.ARM_OP_IMM) for o in operands) or any(o.shift.type for o in operands[:1]):
         return None

@@ -7,7 +7,17 @@ from capstone import arm
 
 from pipeline.footprint.image import Function, Image, is_it
 from pipeline.footprint.jumps import HELPER, table_targets
-from pipeline.footprint.values import ENTRY, OnStack, Return, State, UnboundedError, Value, after_call, computed
+from pipeline.footprint.values import (
+    ENTRY,
+    OnStack,
+    Return,
+    State,
+    UnboundedError,
+    Value,
+    after_call,
+    after_store,
+    computed,
+)
 
 _STOPS = frozenset({"udf", "bkpt", "hlt"})
 _READS_ONLY = frozenset({"cmp", "cmn", "tst", "teq"})
@@ -59,6 +69,8 @@ class _Walk:
     def go(self, target: int, holds: int, state: State, i: capstone.CsInsn, *, jump: bool = True) -> None:
         """Control passes to `target`: inside the function another place, outside it a tail call."""
         inside = self.function.address <= target < self.function.end
+        if not jump and not inside and target not in self.image.functions:
+            raise self.fail("runs on past its end", i)
         if target != self.function.address and (not inside or target in self.image.functions):
             self.call(target, state, i)
             return
@@ -171,6 +183,10 @@ class _Walk:
         memory = next((o.mem for o in operands if o.type == arm.ARM_OP_MEM), None)
         if memory is not None and memory.base == arm.ARM_REG_SP and i.writeback:
             return self.indexed(i, name, state)
+        if memory is not None and memory.base == arm.ARM_REG_SP and not memory.index and name[:2] in ("ld", "st"):
+            return self.transferred(name, registers, state, state, state.depth - memory.disp)
+        if name.startswith("st"):
+            state = after_store(state)
         value = computed(i, name, state, self.image) if first and name not in _READS_ONLY else None
         if first == arm.ARM_REG_SP and name not in _READS_ONLY and not name.startswith("st"):
             if not isinstance(value, OnStack) or value.depth < 0:
@@ -191,7 +207,7 @@ class _Walk:
 
     def pushed(self, registers: list[int], state: State) -> State:
         depth = state.depth + 4 * len(registers)
-        words = {depth - 4 * k: v for k, r in enumerate(registers) if isinstance(v := state.get(r), Return)}
+        words = {depth - 4 * k: v for k, r in enumerate(registers) if (v := state.get(r)) is not None}
         made = state.at(depth)
         return replace(made, saved={**made.saved, **words})
 
@@ -209,16 +225,24 @@ class _Walk:
         last, memory = operands[-1], next(o.mem for o in operands if o.type == arm.ARM_OP_MEM)
         post = last.type == arm.ARM_OP_IMM
         step = (-last.imm if last.subtracted else last.imm) if post else memory.disp
-        if memory.index or state.depth - step < 0 or (post and last.type != arm.ARM_OP_IMM):
+        if memory.index or state.depth - step < 0:
             raise self.fail("computes its stack pointer", i)
         made = state.at(state.depth - step)
-        lowest = state.depth if post else made.depth
+        return self.transferred(name, registers, state, made, state.depth if post else made.depth)
+
+    def transferred(self, name: str, registers: list[int], before: State, after: State, lowest: int) -> State:
+        """`after`, with the words from `lowest` bytes below entry upwards loaded, or stored from `before`."""
         for k, register in enumerate(registers):
-            if name.startswith("ld"):
-                made = made.set(register, state.saved.get(lowest - 4 * k))
-            elif isinstance(value := state.get(register), Return):
-                made = replace(made, saved={**made.saved, lowest - 4 * k: value})
-        return made
+            depth = (lowest - 4 * k + 3) & ~3
+            if name in ("ldr", "ldrd"):
+                after = after.set(register, before.saved.get(depth))
+            elif name.startswith("ld"):
+                after = after.set(register, None)
+            else:
+                value = before.get(register) if name in ("str", "strd") else None
+                kept = {d: v for d, v in after.saved.items() if d != depth}
+                after = replace(after, saved=kept if value is None else {**kept, depth: value})
+        return after
 
 
 _TWO_RESULTS = frozenset("ldrd umull smull umlal smlal umaal smlald smlsld smlalbb smlalbt smlaltb smlaltt".split())

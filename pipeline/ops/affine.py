@@ -133,6 +133,8 @@ def import_batchnorm(node: OnnxNode) -> None:
     channels = node.shape(0)[1] if node.rank() > 1 else 1
     if {v.size for v in (scale, offset, mean, variance)} != {channels}:
         node.refuse(f"its parameters do not have one value for each of {channels} channels")
+    if (variance + float(node.attr("epsilon", 1e-5)) <= 0).any():
+        node.refuse("a variance below zero", "Export the model again.")
     factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
     append_affine(node, 0, factor, offset - mean * factor, axis=min(1, node.rank() - 1))
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Graph
 from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps
@@ -23,6 +25,9 @@ def canonical(graph: Graph, shown: str) -> Graph:
     for step in PASSES:
         graph = step(graph)
         graph.verify(integer=False)
+    for tensor in graph.tensors.values():
+        if tensor.data is not None and not np.isfinite(tensor.data).all():
+            raise ChipfitError(f"constant {tensor.name!r} holds NaN or infinity once folded", place=Place(shown))
     for node in graph.nodes:
         why = node.problem(graph)
         if why is not None:

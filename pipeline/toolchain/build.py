@@ -82,7 +82,8 @@ def _link(
 ) -> Path:
     script = out.with_suffix(".ld")
     arguments = [
-        *toolchain.driver(core), "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,--gc-sections", "-Wl,-z,max-page-size=4",
+        *toolchain.driver(core), "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,--gc-sections",
+        "-Wl,-z,max-page-size=4",
         f"-Wl,-e,{entry}", f"-Wl,-T,{script.name}",
         *(os.path.relpath(o, out.parent) for o in objects), *toolchain.libraries, "-o", out.name,
     ]  # fmt: skip

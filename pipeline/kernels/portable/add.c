@@ -2,9 +2,10 @@
 
 void KERNEL(add)(const struct add *p, const int8_t *a, const int8_t *b, int8_t *y)
 {
-    int32_t index[WALK_RANK] = {0, 0, 0, 0, 0, 0};
+    int32_t index[WALK_RANK];
     int32_t s = 0, t = 0;
     int32_t s_step = p->a_strides[WALK_RANK - 1], t_step = p->b_strides[WALK_RANK - 1];
+    walk_begin(index);
     do {
         int32_t at_a = s, at_b = t;
         for (int32_t i = 0; i < p->dims[WALK_RANK - 1]; ++i) {

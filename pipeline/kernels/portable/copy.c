@@ -4,9 +4,10 @@ void KERNEL(copy)(const struct copy *p, const void *source, void *target)
 {
     const int8_t *from = source;
     int8_t *to = target;
-    int32_t index[WALK_RANK] = {0, 0, 0, 0, 0, 0};
+    int32_t index[WALK_RANK];
     int32_t s = p->source_offset, t = p->target_offset;
     int32_t s_step = p->source_strides[WALK_RANK - 1], t_step = p->target_strides[WALK_RANK - 1];
+    walk_begin(index);
     do {
         int32_t a = s, b = t;
         for (int32_t i = 0; i < p->dims[WALK_RANK - 1]; ++i) {
