@@ -177,6 +177,27 @@ class ClampedNode(Node):
         return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScaledNode(ClampedNode):
+    """A clamped node whose integer meaning ends in y = (accumulator + offset) >> shift, clamped to [bottom, top].
+
+    The rounding constant and the zero points are in the offset. The fields mean nothing in a float graph.
+    """
+
+    offset: int = 0
+    shift: int = 0
+    bottom: int = -128
+    top: int = 127
+
+    def settle(self, accumulator: Array) -> Array:
+        """The last step, on int64."""
+        return np.clip((accumulator + self.offset) >> self.shift, self.bottom, self.top)
+
+    def epilogue(self) -> dict[str, int | tuple[int, ...]]:
+        """The last step's fields as every kernel names them."""
+        return {"offset": self.offset, "shift": self.shift, "low": self.bottom, "high": self.top}
+
+
 @dataclass(frozen=True)
 class Graph:
     """A network: tensors by name, nodes in execution order, ports in the order of the model file."""

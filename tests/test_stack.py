@@ -32,15 +32,19 @@ def stack(
         ("cortex-m0", "bx lr", 0),
         ("cortex-m0", "push {r4-r7, lr}\n sub sp, #508\n str r0, [sp]\n add sp, #508\n pop {r4-r7, pc}", 528),
         ("cortex-m0", "push {r7, lr}\n mov r7, sp\n sub sp, #64\n str r0, [sp]\n mov sp, r7\n pop {r7, pc}", 72),
-        ("cortex-m0", "push {r7, lr}\n add r7, sp, #0\n sub sp, #24\n str r0, [sp]\n adds r7, #0\n mov sp, r7\n pop {r7, pc}", 32),
-        ("cortex-m0", "movs r2, #3\n lsls r2, r2, #8\n negs r3, r2\n add sp, r3\n str r0, [sp]\n add sp, r2\n bx lr", 768),
+        ("cortex-m0", "push {r7, lr}\n add r7, sp, #0\n sub sp, #24\n str r0, [sp]\n adds r7, #0\n"
+         " mov sp, r7\n pop {r7, pc}", 32),
+        ("cortex-m0", "movs r2, #3\n lsls r2, r2, #8\n negs r3, r2\n add sp, r3\n str r0, [sp]\n"
+         " add sp, r2\n bx lr", 768),
         ("cortex-m0", "push {r4, lr}\n pop {r2, r3}\n bx r3", 8),
         ("cortex-m0", "push {lr}\n movs r0, #3\n 1: push {r0}\n add sp, #4\n subs r0, #1\n bpl 1b\n pop {pc}", 8),
-        ("cortex-m3", "str lr, [sp, #-4]!\n sub.w sp, sp, #1000\n str r0, [sp]\n add.w sp, sp, #1000\n ldr pc, [sp], #4", 1004),
+        ("cortex-m3", "str lr, [sp, #-4]!\n sub.w sp, sp, #1000\n str r0, [sp]\n"
+         " add.w sp, sp, #1000\n ldr pc, [sp], #4", 1004),
         ("cortex-m3", "stmdb sp!, {r4-r9, lr}\n ldmia sp!, {r4-r9, pc}", 28),
         ("cortex-m3", "strd r4, r5, [sp, #-16]!\n ldrd r4, r5, [sp], #16\n bx lr", 16),
         ("cortex-m3", "movw r2, #4096\n sub sp, r2\n str r0, [sp]\n movt r2, #0\n add sp, r2\n bx lr", 4096),
-        ("cortex-m4", "push {r7, lr}\n add r7, sp, #0\n subw sp, sp, #800\n str r0, [sp]\n sub.w r3, r7, #4\n mov sp, r3\n"
+        ("cortex-m4", "push {r7, lr}\n add r7, sp, #0\n subw sp, sp, #800\n str r0, [sp]\n"
+         " sub.w r3, r7, #4\n mov sp, r3\n"
          " adds r3, #4\n mov sp, r3\n pop {r7, pc}", 808),
     ],
 )  # fmt: skip

@@ -2,36 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from pipeline.calls import KernelCall
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ir import Array, Graph
 from pipeline.ops.affine import append_affine
-from pipeline.ops.broadcast import aligned, binary_params, broadcast_shape, check_broadcast, per_channel
+from pipeline.ops.broadcast import Binary, check_broadcast, per_channel
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Add(ClampedNode):
+class Add(Binary):
     """y = a + b, or a - b. Integer: y = (a * scales[0] + b * scales[1] + offset) >> shift, clamped."""
-
-    elementwise: ClassVar[bool] = True
 
     subtract: bool = False
     scales: tuple[int, int] = (0, 0)
-    offset: int = 0
-    shift: int = 0
-    bottom: int = -128
-    top: int = 127
-
-    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
-        return (broadcast_shape(inputs[0], inputs[1]),)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         total = emit.node("Sub" if self.subtract else "Add", self.inputs[:2])
@@ -60,36 +51,12 @@ class Add(ClampedNode):
         )
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
-        rank = len(graph.tensors[self.output].shape)
-        a, b = (
-            v.astype(np.int64) if graph.is_constant(n) else aligned(v, rank).astype(np.int64)
-            for n, v in zip(self.inputs, inputs, strict=True)
-        )
-        acc = a * self.scales[0] + b * self.scales[1] + self.offset
-        return (np.clip(acc >> self.shift, self.bottom, self.top),)
+        a, b = self.operands(inputs, graph)
+        acc = a * self.scales[0] + b * self.scales[1]
+        return (self.settle(acc),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        shapes = graph.shapes_of(self.inputs)
-        target = graph.tensors[self.output].shape
-        return [
-            KernelCall(
-                kernel="add",
-                family="add",
-                node=self.name,
-                inputs=self.inputs,
-                outputs=self.outputs,
-                params=binary_params(shapes[0], shapes[1], target)
-                | {
-                    "a_scale": self.scales[0],
-                    "b_scale": self.scales[1],
-                    "offset": self.offset,
-                    "shift": self.shift,
-                    "low": self.bottom,
-                    "high": self.top,
-                },
-                in_place=shapes[0] == target,
-            )
-        ]
+        return [self.call(graph, "add", {"a_scale": self.scales[0], "b_scale": self.scales[1]})]
 
 
 def import_add(node: OnnxNode) -> None:

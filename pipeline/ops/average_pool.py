@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.calls import KernelCall
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ir import Array, Graph, ScaledNode, Shape
 from pipeline.ops.max_pool import pool_params
 from pipeline.ops.samples import Sample, one_node
 from pipeline.ops.spatial import channels_first, channels_last
@@ -19,7 +19,7 @@ SUMMARY = "1-D and 2-D; any stride and padding, counted or not; ceil mode"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AveragePool(ClampedNode):
+class AveragePool(ScaledNode):
     """x (n, h, w, c) -> (n, oh, ow, c).
 
     `counted` are the pads (top, left, bottom, right) whose zeros count as taps. Integer: with s the sum of
@@ -28,10 +28,6 @@ class AveragePool(ClampedNode):
 
     window: Window
     counted: tuple[int, int, int, int] = (0, 0, 0, 0)
-    offset: int = 0
-    shift: int = 0
-    bottom: int = -128
-    top: int = 127
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         n, h, w, c = inputs[0]
@@ -85,7 +81,7 @@ class AveragePool(ClampedNode):
         wide = inputs[0].reshape(-1, h, w, c).astype(np.int64) - quant.zero_point
         total = self.window.patches(wide, fill=0).sum(axis=(3, 4))
         reciprocal = inputs[1].astype(np.int64)[np.maximum(self.counts(h, w), 1) - 1]
-        y = np.clip((total * reciprocal[:, :, None] + self.offset) >> self.shift, self.bottom, self.top)
+        y = self.settle(total * reciprocal[:, :, None])
         return (y.reshape(samples, batch, *y.shape[1:]),)
 
     def macs(self, graph: Graph) -> int:
@@ -108,11 +104,8 @@ class AveragePool(ClampedNode):
                 | {
                     "input_zero_point": x.quant.zero_point,
                     "reciprocal_step": 0 if uniform else 1,
-                    "offset": self.offset,
-                    "shift": self.shift,
-                    "low": self.bottom,
-                    "high": self.top,
-                },
+                }
+                | self.epilogue(),
                 tables={"reciprocal": reciprocal.reshape(-1)[:1] if uniform else reciprocal},
                 macs=self.macs(graph),
             )

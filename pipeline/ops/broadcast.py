@@ -1,17 +1,49 @@
 """What the two-input elementwise operators share: broadcasting, constants per channel, and the kernel's strides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Shape
+from pipeline.ir import Array, Graph, ScaledNode, Shape
 from pipeline.ops.copying import MAX_RANK, strides_of
 
 
-def broadcast_shape(a: Shape, b: Shape) -> Shape:
-    """NumPy's and ONNX's multidirectional broadcasting."""
-    return tuple(int(d) for d in np.broadcast_shapes(a, b))
+@dataclass(frozen=True, kw_only=True)
+class Binary(ScaledNode):
+    """An elementwise operator of two inputs, either of which may be repeated along an axis or constant."""
+
+    elementwise: ClassVar[bool] = True
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (tuple(int(d) for d in np.broadcast_shapes(inputs[0], inputs[1])),)
+
+    def operands(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, Array]:
+        """Both inputs as int64, lined up so that NumPy broadcasts them sample by sample."""
+        rank = len(graph.tensors[self.output].shape)
+        a, b = (
+            (v if graph.is_constant(n) else aligned(v, rank)).astype(np.int64)
+            for n, v in zip(self.inputs, inputs, strict=True)
+        )
+        return a, b
+
+    def call(self, graph: Graph, kernel: str, params: Mapping[str, int]) -> KernelCall:
+        """One call of the kernel `kernel` with its own `params` beside the loops and the epilogue."""
+        a, b = graph.shapes_of(self.inputs)
+        target = graph.tensors[self.output].shape
+        return KernelCall(
+            kernel=kernel,
+            family=kernel,
+            node=self.name,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            params={**binary_params(a, b, target), **params, **self.epilogue()},
+            macs=self.macs(graph),
+            in_place=a == target,
+        )
 
 
 def broadcast_strides(shape: Shape, target: Shape) -> tuple[int, ...]:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.calls import KernelCall
-from pipeline.fixedpoint import Rescale, apply_rescale
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
-from pipeline.ops.linear import linear_params
+from pipeline.ir import Array, Graph, Shape
+from pipeline.ops.linear import Linear, linear_params
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
 from pipeline.ops.window import Window, import_window
@@ -20,23 +19,11 @@ SUMMARY = "1-D and 2-D; any stride, padding, dilation and group count"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv(ClampedNode):
-    """x (n, h, w, c), weights (out, kh, kw, c / groups), bias (out,) -> (n, oh, ow, out).
-
-    In an integer graph `rescale` says how the int32 accumulator becomes int8.
-    """
+class Conv(Linear):
+    """x (n, h, w, c), weights (out, kh, kw, c / groups), bias (out,) -> (n, oh, ow, out)."""
 
     window: Window
     groups: int = 1
-    rescale: Rescale | None = None
-
-    @property
-    def weights(self) -> str:
-        return self.inputs[1]
-
-    @property
-    def bias(self) -> str:
-        return self.inputs[2]
 
     def depthwise(self, graph: Graph) -> bool:
         out, _, _, per_group = graph.tensors[self.weights].shape
@@ -46,21 +33,14 @@ class Conv(ClampedNode):
         (n, h, w, _), out = inputs[0], inputs[1][0]
         return ((n, *self.window.output(h, w), out),)
 
-    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
-        return None
-
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         kernel = emit.constant_view(self.weights, (0, 3, 1, 2))
         x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
         y = emit.node("Conv", [x, kernel, self.bias], group=self.groups, **self.window.attributes())
         emit.clip(emit.transpose(y, (0, 2, 3, 1)), self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
-        quantizer.linear(self)
-
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, kernel, bias = inputs[:3]
-        assert self.rescale is not None
         zero = graph.tensors[self.inputs[0]].quant
         assert zero is not None
         samples, batch, h, w, channels = x.shape
@@ -71,9 +51,7 @@ class Conv(ClampedNode):
         columns = patches.reshape(-1, oh, ow, kh * kw, self.groups, per_group)
         rows = kernel.reshape(self.groups, out // self.groups, kh * kw, per_group).astype(np.float64)
         acc = np.einsum("nyxtgc,gotc->nyxgo", columns, rows, optimize=True).reshape(-1, oh, ow, out)
-        shift, multiplier = (graph.constant(n) if n else None for n in (self.rescale.shift, self.rescale.multiplier))
-        assert shift is not None
-        y = apply_rescale(acc.astype(np.int64) + bias, self.rescale, shift, multiplier)
+        y = self.rescaled(acc.astype(np.int64) + bias, graph)
         return (y.reshape(samples, batch, oh, ow, out),)
 
     def macs(self, graph: Graph) -> int:

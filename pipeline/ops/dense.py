@@ -8,52 +8,33 @@ from typing import Any
 import numpy as np
 
 from pipeline.calls import KernelCall
-from pipeline.fixedpoint import Rescale, apply_rescale
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
-from pipeline.ops.linear import linear_params
+from pipeline.ir import Array, Graph, Shape
+from pipeline.ops.linear import Linear, linear_params
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "by a constant matrix; any number of rows"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dense(ClampedNode):
+class Dense(Linear):
     """x (..., in), weights (out, in), bias (out,) -> (..., out)."""
-
-    rescale: Rescale | None = None
-
-    @property
-    def weights(self) -> str:
-        return self.inputs[1]
-
-    @property
-    def bias(self) -> str:
-        return self.inputs[2]
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         assert inputs[0][-1] == inputs[1][1]
         return ((*inputs[0][:-1], inputs[1][0]),)
 
-    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
-        return None
-
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         product = emit.node("MatMul", [self.inputs[0], emit.constant_view(self.weights, (1, 0))])
         emit.clip(emit.node("Add", [product, self.bias]), self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
-        quantizer.linear(self)
-
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, kernel, bias = inputs[:3]
-        assert self.rescale is not None
         quant = graph.tensors[self.inputs[0]].quant
         assert quant is not None
         # float64 is exact here: every |sum| is far below 2**53, and BLAS multiplies it quickly.
         acc = (x.astype(np.float64) - quant.zero_point) @ kernel.T.astype(np.float64)
-        multiplier = graph.constant(self.rescale.multiplier) if self.rescale.multiplier else None
-        y = apply_rescale(acc.astype(np.int64) + bias, self.rescale, graph.constant(self.rescale.shift), multiplier)
+        y = self.rescaled(acc.astype(np.int64) + bias, graph)
         return (y,)
 
     def macs(self, graph: Graph) -> int:

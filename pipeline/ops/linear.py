@@ -1,22 +1,39 @@
 """What convolution and the dense layer share once they are integers: bias folding, requantization, kernel tables."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from pipeline.fixedpoint import Rescale, folded_bias, rounding_constant
-from pipeline.ir import Array, Graph
+from pipeline.fixedpoint import Rescale, apply_rescale, folded_bias, rounding_constant
+from pipeline.ir import Array, ClampedNode, Graph
 
 
-class Linear(Protocol):
-    """A node with int8 weights of shape (out, taps...) and an int32 bias."""
+@dataclass(frozen=True, kw_only=True)
+class Linear(ClampedNode):
+    """A node of (x, weights, bias); in an integer graph `rescale` says how its int32 accumulator becomes int8."""
+
+    rescale: Rescale | None = None
 
     @property
-    def inputs(self) -> tuple[str, ...]: ...
+    def weights(self) -> str:
+        return self.inputs[1]
+
     @property
-    def bias(self) -> str: ...
-    @property
-    def rescale(self) -> Rescale | None: ...
+    def bias(self) -> str:
+        return self.inputs[2]
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def quantize(self, quantizer: Any) -> None:
+        quantizer.linear(self)
+
+    def rescaled(self, accumulator: Array, graph: Graph) -> Array:
+        """The accumulator (..., out), bias included, as the integers of the output."""
+        assert self.rescale is not None
+        multiplier = graph.constant(self.rescale.multiplier) if self.rescale.multiplier else None
+        return apply_rescale(accumulator, self.rescale, graph.constant(self.rescale.shift), multiplier)
 
 
 def linear_params(

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.calls import KernelCall
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ir import Array, Graph, ScaledNode, Shape
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
 
@@ -18,15 +18,11 @@ SUMMARY = "over axes that lie side by side in memory"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mean(ClampedNode):
+class Mean(ScaledNode):
     """x -> x with every axis of `axes` reduced to size 1. Integer: y = (sum(x) * scale + offset) >> shift, clamped."""
 
     axes: tuple[int, ...]
     scale: int = 0
-    offset: int = 0
-    shift: int = 0
-    bottom: int = -128
-    top: int = 127
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (tuple(1 if i in self.axes else d for i, d in enumerate(inputs[0])),)
@@ -75,7 +71,7 @@ class Mean(ClampedNode):
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         axes = tuple(a + 1 for a in self.axes)
         total = inputs[0].astype(np.int64).sum(axis=axes, keepdims=True)
-        return (np.clip((total * self.scale + self.offset) >> self.shift, self.bottom, self.top),)
+        return (self.settle(total * self.scale),)
 
     def macs(self, graph: Graph) -> int:
         return graph.tensors[self.inputs[0]].size
@@ -93,11 +89,8 @@ class Mean(ClampedNode):
                 params=dict(zip(("outer", "reduced", "inner"), block, strict=True))
                 | {
                     "scale": self.scale,
-                    "offset": self.offset,
-                    "shift": self.shift,
-                    "low": self.bottom,
-                    "high": self.top,
-                },
+                }
+                | self.epilogue(),
                 macs=self.macs(graph),
             )
         ]

@@ -2,36 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from pipeline.calls import KernelCall
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ir import Array, Graph
 from pipeline.ops.affine import append_affine
-from pipeline.ops.broadcast import aligned, binary_params, broadcast_shape, check_broadcast, per_channel
+from pipeline.ops.broadcast import Binary, check_broadcast, per_channel
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting; Div by a constant"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mul(ClampedNode):
+class Mul(Binary):
     """y = a * b. Integer: y = ((a - zero_points[0]) * (b - zero_points[1]) * scale + offset) >> shift, clamped."""
-
-    elementwise: ClassVar[bool] = True
 
     zero_points: tuple[int, int] = (0, 0)
     scale: int = 0
-    offset: int = 0
-    shift: int = 0
-    bottom: int = -128
-    top: int = 127
-
-    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
-        return (broadcast_shape(inputs[0], inputs[1]),)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         emit.clip(emit.node("Mul", self.inputs[:2]), self.output, self.low, self.high)
@@ -58,39 +49,19 @@ class Mul(ClampedNode):
         )
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
-        rank = len(graph.tensors[self.output].shape)
-        a, b = (
-            v.astype(np.int64) if graph.is_constant(n) else aligned(v, rank).astype(np.int64)
-            for n, v in zip(self.inputs, inputs, strict=True)
-        )
-        acc = (a - self.zero_points[0]) * (b - self.zero_points[1]) * self.scale + self.offset
-        return (np.clip(acc >> self.shift, self.bottom, self.top),)
+        a, b = self.operands(inputs, graph)
+        acc = (a - self.zero_points[0]) * (b - self.zero_points[1]) * self.scale
+        return (self.settle(acc),)
 
     def macs(self, graph: Graph) -> int:
         return graph.tensors[self.output].size
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        shapes = graph.shapes_of(self.inputs)
-        target = graph.tensors[self.output].shape
         return [
-            KernelCall(
-                kernel="mul",
-                family="mul",
-                node=self.name,
-                inputs=self.inputs,
-                outputs=self.outputs,
-                params=binary_params(shapes[0], shapes[1], target)
-                | {
-                    "a_zero_point": self.zero_points[0],
-                    "b_zero_point": self.zero_points[1],
-                    "scale": self.scale,
-                    "offset": self.offset,
-                    "shift": self.shift,
-                    "low": self.bottom,
-                    "high": self.top,
-                },
-                macs=self.macs(graph),
-                in_place=shapes[0] == target,
+            self.call(
+                graph,
+                "mul",
+                {"a_zero_point": self.zero_points[0], "b_zero_point": self.zero_points[1], "scale": self.scale},
             )
         ]
 
