@@ -21,8 +21,12 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Placement:
-    """Offsets in bytes, the arena's size, and the most bytes that are ever alive at once (no plan beats it)."""
+    """The buffers and their offsets in bytes, the arena's size, and the most bytes that are ever alive at once.
 
+    No plan can be smaller than that `lower_bound`.
+    """
+
+    buffers: tuple[Buffer, ...]
     offsets: Mapping[str, int]
     size: int
     lower_bound: int
@@ -39,7 +43,7 @@ def place(buffers: Sequence[Buffer]) -> Placement:
     )
     plans = [_first_fit(sorted(buffers, key=lambda b: (order(b), b.name))) for order in orders]
     offsets, size = min(plans, key=lambda p: p[1])
-    return Placement(offsets, size, lower_bound(buffers))
+    return Placement(tuple(buffers), offsets, size, lower_bound(buffers))
 
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:

@@ -37,7 +37,14 @@ def run(job: Job) -> dict[str, bytes]:
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
     source = Path(project.config.model.source).name
     document = {
-        "arena": {"size": program.arena.size, "lower_bound": program.arena.lower_bound},
+        "arena": {
+            "size": program.arena.size,
+            "lower_bound": program.arena.lower_bound,
+            "buffers": [
+                {"name": b.name, "offset": program.arena.offsets[b.name], "size": b.size, "calls": [b.first, b.last]}
+                for b in program.arena.buffers
+            ],
+        },
         "calls": [
             {
                 "layer": c.node,

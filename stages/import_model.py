@@ -22,7 +22,8 @@ def inputs(project: Project) -> Mapping[str, Path]:
     found = {"model": source}
     folder = source.parent
     if folder.is_dir():  # external data lie beside the model
-        found |= {p.name: p for p in sorted(folder.glob(f"{source.stem}*data*"))}
+        beside = (p for p in sorted(folder.iterdir()) if p != source and p.suffix in (".data", ".bin", ".weights"))
+        found |= {p.name: p for p in beside}
     return found
 
 

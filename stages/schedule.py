@@ -1,6 +1,5 @@
 """Stages crossed with products as doit tasks: what runs, what is skipped, and how a failure is said."""
 
-import multiprocessing
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -107,7 +106,7 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path)
     if isinstance(project, ChipfitError):
         failed = (lambda e=project: TaskFailed(str(e))) if not stage.AFTER else (lambda: None)
         return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
-    job = Job(project, build, progress if multiprocessing.parent_process() is None else _silent)
+    job = Job(project, build, progress)
     return {
         "name": name,
         "actions": [(_run, [stage, job])],
@@ -117,10 +116,6 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path)
         "clean": [(shutil.rmtree, [str(job.folder / stage.NAME)], {"ignore_errors": True})],
         "doc": f"{name} on {project.chip.chip}",
     }
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 def _fresh(stage: Stage, job: Job) -> bool:

@@ -1,6 +1,7 @@
 """What a person sees: one line per stage, progress on long work, the table, and one line per error."""
 
 import json
+import multiprocessing
 import sys
 import time
 from pathlib import Path
@@ -25,16 +26,25 @@ doit.runner.UnmetDependency = NotReached
 
 
 def progress(what: str, done: int, total: int) -> None:
-    """A counter that rewrites its own line on a terminal, and nothing elsewhere."""
+    """A bar on a terminal while work of many steps goes on; nothing elsewhere, nor when stages run side by side."""
     stream = sys.__stderr__
-    if stream is None or not stream.isatty() or total < 2:
+    if stream is None or not stream.isatty() or total < 2 or multiprocessing.parent_process() is not None:
         return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    if what not in _bars:
+        bar = Progress(console=Console(file=stream), transient=True)
+        bar.start()
+        _bars[what] = bar, bar.add_task(what, total=total)
+    bar, task = _bars[what]
+    bar.update(task, completed=done)
     if done == total:
-        stream.write("\r\x1b[2K")
-    elif done % max(1, total // 50) == 0:
-        filled = 30 * done // total
-        stream.write(f"\r  {what:<10} {'━' * filled}{'╌' * (30 - filled)} {done}/{total}")
-    stream.flush()
+        bar.stop()
+        del _bars[what]
+
+
+_bars: dict[str, Any] = {}
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]

@@ -125,6 +125,23 @@ def test_the_generated_library_is_clean_under_sanitizers_and_warnings(workshop: 
         assert subprocess.run([str(out)], check=False).returncode == 0
 
 
+def test_the_step_hook_is_called_before_each_layer_and_at_the_end(workshop: Path, tmp_path: Path) -> None:
+    need("gcc")
+    library = workshop / "build" / "touch" / "codegen"
+    (tmp_path / "hook.c").write_text(
+        '#include "touch.h"\nstatic int32_t next;\nvoid touch_step(int32_t step) { next = step == next ? next + 1 : -1; }\n'
+        "int main(void)\n{\n    static int8_t in[TOUCH_INPUT_SIZE], out[TOUCH_OUTPUT_SIZE];\n"
+        "    touch_run(in, out);\n    return next == TOUCH_LAYERS + 1 ? 0 : 1;\n}\n",
+        "utf-8",
+    )
+    sources = [str(p) for p in (library / "src").glob("*.c")]
+    include = [f"-I{library / 'include'}", f"-I{library / 'src'}"]
+    out = tmp_path / "hook"
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-DTOUCH_STEP_HOOK"]
+    subprocess.run(["gcc", *flags, *include, *sources, str(tmp_path / "hook.c"), "-o", str(out)], check=True)
+    assert subprocess.run([str(out)], check=False).returncode == 0
+
+
 def test_gcc_is_one_key_away(workshop: Path) -> None:
     need("arm-none-eabi-gcc")
     folder = workshop / "configs" / "products"

@@ -28,6 +28,7 @@ def render_html(page: Mapping[str, Any]) -> str:
         "style": style,
         "bars": budget_bars(page["verdict"]),
         "flash_map": flash_map(page["size"]),
+        "ram_map": ram_map(page["plan"]),
         "layers": layer_rows(page["simulate"], page["size"]),
     }
     return environment.get_template("index.html.j2").render(**page, **shared)
@@ -102,6 +103,22 @@ def flash_map(size: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return shown
+
+
+def ram_map(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The arena's buffers as boxes in percent: time (kernel calls) to the right, addresses downwards."""
+    calls, size = max(len(plan["calls"]), 1), max(plan["arena"]["size"], 1)
+    return [
+        {
+            "name": b["name"],
+            "size": b["size"],
+            "left": round(100 * b["calls"][0] / calls, 2),
+            "width": round(100 * (b["calls"][1] - b["calls"][0] + 1) / calls, 2),
+            "top": round(100 * b["offset"] / size, 2),
+            "height": round(100 * b["size"] / size, 2),
+        }
+        for b in plan["arena"]["buffers"]
+    ]
 
 
 def layer_rows(simulate: Mapping[str, Any], size: Mapping[str, Any]) -> list[dict[str, Any]]:
