@@ -38,7 +38,9 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
     made: dict[str, Any] = {f"task_{s.NAME}": _creator(s, loaded, folder) for s in STAGES}
     made["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
-        "dep_file": str(_database(folder)),
+        # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
+        # more file that a full disk, a kill or a second build can hurt.
+        "dep_file": ":memory:",
         "backend": "sqlite3",
         "continue": True,
         "verbosity": 2,
@@ -77,19 +79,6 @@ def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
         first.setdefault(name, (name, project))
         made.append((name, project))
     return made
-
-
-def _database(folder: Path) -> Path:
-    """doit's own records, inside the build folder when that can be written, else in memory's stead a temporary file."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".doit.db"
-        with probe.open("ab"):
-            return probe
-    except OSError:
-        import tempfile
-
-        return Path(tempfile.mkdtemp(prefix="chipfit-")) / "doit.db"
 
 
 def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:

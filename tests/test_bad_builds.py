@@ -151,3 +151,31 @@ def test_two_builds_at_once_both_succeed(repo: Path) -> None:
         out, err = one.communicate(timeout=120)
         assert one.returncode == 0, out + err
     assert build(repo).returncode == 0
+
+
+def test_a_disk_that_takes_no_more_is_said_and_nothing_half_written_is_published(repo: Path) -> None:
+    resource = pytest.importorskip("resource")
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+
+    run = subprocess.run(
+        BUILD, cwd=repo, capture_output=True, text=True, timeout=60, check=False, preexec_fn=small_files
+    )
+    assert run.returncode == 1
+    assert "cannot write build/touch/import: File too large" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (repo / "build" / "touch" / "import").exists()
+    assert build(repo).returncode == 0
+
+
+def test_a_product_with_a_wrong_yaml_still_has_its_tasks_and_the_others_build(repo: Path) -> None:
+    (repo / "wrong.yaml").write_text("product: wrong\nmodel: {source: touch.onnx}\nchip: nowhere\n", "utf-8")
+    listed = subprocess.run(
+        [*BUILD, "list", "--all"], cwd=repo, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert listed.returncode == 0 and "report:wrong" in listed.stdout
+    run = build(repo)
+    assert run.returncode == 1
+    assert run.stderr.startswith("wrong.yaml:3: chip: 'nowhere' is not known.")
+    assert "touch" in run.stdout and " fits" in run.stdout

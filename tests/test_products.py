@@ -129,7 +129,8 @@ def test_the_step_hook_is_called_before_each_layer_and_at_the_end(workshop: Path
     need("gcc")
     library = workshop / "build" / "touch" / "codegen"
     (tmp_path / "hook.c").write_text(
-        '#include "touch.h"\nstatic int32_t next;\nvoid touch_step(int32_t step) { next = step == next ? next + 1 : -1; }\n'
+        '#include "touch.h"\nstatic int32_t next;\n'
+        "void touch_step(int32_t step) { next = step == next ? next + 1 : -1; }\n"
         "int main(void)\n{\n    static int8_t in[TOUCH_INPUT_SIZE], out[TOUCH_OUTPUT_SIZE];\n"
         "    touch_run(in, out);\n    return next == TOUCH_LAYERS + 1 ? 0 : 1;\n}\n",
         "utf-8",
