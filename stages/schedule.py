@@ -1,5 +1,6 @@
 """Stages crossed with products as doit tasks: what runs, what is skipped, and how a failure is said."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,7 @@ def _load(path: Path) -> Loaded:
     try:
         project = load_project(path)
     except ChipfitError as error:
-        return path.stem, error
+        return re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) or "product", error
     return project.config.product, project
 
 
@@ -66,6 +67,9 @@ def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
     first: dict[str, Loaded] = {}
     made: list[Loaded] = []
     for name, project in loaded:
+        if name in first and isinstance(project, ChipfitError):
+            made.append((f"{name}_{len(made)}", project))
+            continue
         if name in first and isinstance(project, Project):
             other = first[name][1]
             where = str(other.path) if isinstance(other, Project) else name
