@@ -88,20 +88,14 @@ def build(arguments: Sequence[str]) -> int:
 
 
 def find_here() -> list[str]:
-    """Product YAMLs in configs/products or in the current folder: files with a product key."""
+    """The product YAMLs in configs/products, else in the current folder."""
+    from stages.schedule import find_products
+
     for folder in (Path("configs/products"), Path()):
-        found = [p for p in sorted(folder.glob("*.y*ml")) if _is_product(p)]
+        found = find_products(folder) if folder.is_dir() else []
         if found:
             return [str(p) for p in found]
     raise ChipfitError("no product YAML here", place=".", hint="chipfit init writes a starter, or name one.")
-
-
-def _is_product(path: Path) -> bool:
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return False
-    return any(line.startswith("product:") for line in lines)
 
 
 def init(arguments: Sequence[str]) -> int:

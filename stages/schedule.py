@@ -19,13 +19,24 @@ Task = dict[str, Any]
 
 
 def find_products(pattern: str | Path) -> list[Path]:
-    """Product YAMLs that a path, folder or pattern means, in order of name; relative paths stay relative."""
+    """Product YAMLs that a file, folder or pattern means, in order of name; relative paths stay relative.
+
+    A file named outright is taken as it is; of a folder or pattern, the files with a `product` key.
+    """
     path = Path(pattern)
     if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+        return sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and _is_product(p))
     if path.is_file() or not any(c in str(pattern) for c in "*?["):
         return [path]
-    return sorted(Path().glob(str(pattern)))
+    return sorted(p for p in Path().glob(str(pattern)) if _is_product(p))
+
+
+def _is_product(path: Path) -> bool:
+    """Whether some line begins with the key, so that a broken product is still found and complained about."""
+    try:
+        return any(line.startswith("product:") for line in path.read_text("utf-8", "replace").splitlines())
+    except OSError:
+        return False
 
 
 def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:

@@ -169,6 +169,17 @@ def test_a_disk_that_takes_no_more_is_said_and_nothing_half_written_is_published
     assert build(repo).returncode == 0
 
 
+def test_other_yamls_in_the_folder_are_no_products(repo: Path) -> None:
+    (repo / "compose.yml").write_text("services: {}\n", "utf-8")
+    assert build(repo).returncode == 0
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
+    run = build(tmp_path)
+    assert run.returncode == 1
+    assert run.stderr == ".: no product YAML here. Hint: chipfit init writes a starter, or name one.\n"
+
+
 def test_a_product_with_a_wrong_yaml_still_has_its_tasks_and_the_others_build(repo: Path) -> None:
     (repo / "wrong.yaml").write_text("product: wrong\nmodel: {source: touch.onnx}\nchip: nowhere\n", "utf-8")
     listed = subprocess.run(
