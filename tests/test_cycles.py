@@ -1,7 +1,8 @@
 """The cycle model against the manuals' tables: hand-written code whose cost is worked out by hand.
 
-Sources: Cortex-M0 TRM (DDI 0432C) table 3-1, Cortex-M0+ TRM (DDI 0484C) table 3-1. Expected totals are literal
-numbers; every function ends in `bx lr` (3 cycles on M0, 2 on M0+) unless it pops the PC.
+Sources: Cortex-M0 TRM (DDI 0432C) table 3-1, Cortex-M0+ TRM (DDI 0484C) table 3-1, Cortex-M3 TRM (DDI 0337I) and
+Cortex-M4 TRM (DDI 0439D) table 3-1 and load/store timings. Expected totals are literal numbers; every function ends
+in `bx lr` (3 cycles on M0, 2 on M0+, 1 + P = 2 to 4 on M3 and M4) unless it pops the PC.
 """
 
 from pathlib import Path
@@ -13,8 +14,9 @@ from conftest import need
 from unicorn import arm_const
 
 from pipeline.errors import ChipfitError
+from pipeline.simulator import Target, simulate
 from pipeline.simulator.cores import CORES
-from pipeline.simulator.emulator import Image
+from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import decoder, price, price_block
 
 # (body, cycles on M0, cycles on M0+), without the final bx lr.
@@ -35,6 +37,15 @@ STRAIGHT = {
     "address and stack": ("sub sp, #8\n add r2, sp, #4\n adr r2, 1f\n add sp, #8\n 1:", 4, 4),
     "barriers": ("dmb\n dsb\n isb", 12, 9),
     "special registers": ("mrs r2, primask\n msr primask, r2", 8, 6),
+    "interrupt mask": ("cpsid i\n cpsie i", 2, 2),
+    "move to the program counter": ("adr r2, 1f\n mov pc, r2\n .balign 4\n 1:", 1 + 3, 1 + 2),
+    "addition to the program counter": ("movs r2, #0\n add pc, r2\n nop\n 1:", 1 + 3, 1 + 2),
+    "branch and exchange": ("adr r2, 1f\n adds r2, #1\n bx r2\n .balign 4\n 1:", 2 + 3, 2 + 2),
+    "branch with link and exchange": (
+        "mov r3, lr\n adr r2, 1f\n adds r2, #1\n blx r2\n .balign 4\n 1: mov lr, r3",
+        1 + 2 + 3 + 1,
+        1 + 2 + 2 + 1,
+    ),
     "untaken branch": ("movs r2, #1\n beq 1f\n nop\n 1:", 1 + 1 + 1, 1 + 1 + 1),
     "taken branch": ("movs r2, #0\n beq 1f\n nop\n 1:", 1 + 3, 1 + 2),
     "branch always": ("b 1f\n nop\n 1:", 3, 2),
@@ -104,21 +115,102 @@ def test_wait_states_bound_the_time_from_both_sides(tmp_path: Path) -> None:
     done = run(source, tmp_path, wait_states=2)
     assert done.total.zero_wait == (7, 7)
     assert (done.total.low, done.total.high) == (7, 7 + 3 * 2)
+    # A flash that keeps a line of 64 bits brings all four half-words at once.
+    wide = Target("cortex-m0", FLASH, RAM, wait_states=2, fetch_bytes=8)
+    total = simulate(link(source, tmp_path / "wide"), wide, "f_run", 0, [[bytes(16)]], [16])[0].total
+    assert (total.low, total.high) == (7, 7 + 2 * 2)
 
 
-def test_costs_on_cortex_m3_and_m4_are_ranges() -> None:
-    def cost(assembled: bytes, core: str) -> tuple[int, int]:
-        return price_block(assembled, 0, CORES[core], 1).stay
+@pytest.mark.parametrize("count", [1, 4, 8])
+@pytest.mark.parametrize(("core", "leave"), [("cortex-m0", 3), ("cortex-m0plus", 2)])
+def test_several_registers_cost_one_cycle_each(count: int, core: str, leave: int, tmp_path: Path) -> None:
+    these = f"r0-r{count - 1}" if count > 1 else "r0"
+    source = f"function f_run\n push {{{these}}}\n pop {{{these}}}\n bx lr\n .size f_run, . - f_run\n"
+    expected = (1 + count) + (1 + count) + leave
+    assert run(source, tmp_path, core).total.zero_wait == (expected, expected)
 
-    smull, udiv, mla = bytes.fromhex("80fb0201"), bytes.fromhex("b0fbf1f0"), bytes.fromhex("00fb0120")
-    assert cost(smull, "cortex-m3") == (3, 5) and cost(smull, "cortex-m4") == (1, 1)
-    assert cost(udiv, "cortex-m3") == cost(udiv, "cortex-m4") == (2, 12)
-    assert cost(mla, "cortex-m3") == (2, 2) and cost(mla, "cortex-m4") == (1, 1)
+
+@pytest.mark.parametrize(
+    # push of N: 1 + N; pop of N with PC among them: 4 + N, or 3 + N.
+    ("core", "registers", "expected"),
+    [
+        ("cortex-m0", "", 2 + 5),
+        ("cortex-m0", "r4-r7, ", 6 + 9),
+        ("cortex-m0plus", "", 2 + 4),
+        ("cortex-m0plus", "r4-r7, ", 6 + 8),
+    ],
+)
+def test_a_pop_of_the_program_counter_counts_it(core: str, registers: str, expected: int, tmp_path: Path) -> None:
+    source = f"function f_run\n push {{{registers}lr}}\n pop {{{registers}pc}}\n .size f_run, . - f_run\n"
+    assert run(source, tmp_path, core).total.zero_wait == (expected, expected)
+
+
+def test_a_branch_to_its_own_next_instruction_is_a_range(tmp_path: Path) -> None:
+    source = "function f_run\n movs r2, #0\n beq 1f\n 1: bx lr\n .size f_run, . - f_run\n"
+    assert run(source, tmp_path).total.zero_wait == (1 + 1 + 3, 1 + 3 + 3)
+
+
+# (body, M3 low, M3 high, M4 low, M4 high), without the final bx lr of 2 to 4. A load or store that begins a block, or
+# whose address the instruction before computed, may wait 1 more; a literal may meet the fetch unit.
+RANGES = {
+    "arithmetic": ("movs r2, #1\n add.w r2, r2, #300\n ubfx r2, r2, #1, #3\n clz r2, r2\n ssat r2, #8, r2", 5, 5, 5, 5),
+    "multiply": ("mul r2, r3, r2", 1, 1, 1, 1),
+    "multiply and add": ("mla r2, r3, r2, r3\n mls r2, r3, r2, r3", 4, 4, 2, 2),
+    "long multiply": ("smull r2, r3, r2, r3\n umlal r2, r3, r2, r3", 3 + 4, 5 + 7, 2, 2),
+    "divide": ("movs r3, #3\n udiv r2, r3, r3", 1 + 2, 1 + 12, 1 + 2, 1 + 12),
+    "first load": ("ldr r2, [r0]", 1, 2 + 1, 1, 2 + 1),
+    "loads in a row": ("ldr r2, [r0]\n ldr r3, [r0, #4]", 1 + 1, 3 + 2, 1 + 1, 3 + 2),
+    "load from a new address": ("movs r3, #4\n ldr r2, [r0, r3]", 1 + 1, 1 + 3, 1 + 1, 1 + 3),
+    "load from an old address": ("movs r3, #4\n nop\n ldr r2, [r0, r3]", 2 + 1, 2 + 2, 2 + 1, 2 + 2),
+    "store": ("nop\n strb r2, [r1]", 1 + 1, 1 + 2, 1 + 1, 1 + 2),
+    "literal": ("nop\n ldr r2, =0x12345678", 1 + 1, 1 + 3, 1 + 1, 1 + 3),
+    "two registers": ("nop\n ldrd r2, r3, [r0]", 1 + 3, 1 + 3, 1 + 3, 1 + 3),
+    "several registers": ("mov r3, r0\n ldm r3!, {r2, r12}", 1 + 3, 1 + 4, 1 + 3, 1 + 4),
+    "table branch": ("movs r2, #0\n tbb [pc, r2]\n 1: .byte (2f - 1b) / 2, 0\n 2:", 1 + 3, 1 + 6, 1 + 3, 1 + 6),
+    "untaken branch": ("movs r2, #1\n beq 1f\n nop\n 1:", 3, 3, 3, 3),
+    "taken branch": ("movs r2, #0\n beq 1f\n nop\n 1:", 1 + 2, 1 + 4, 1 + 2, 1 + 4),
+    "compare and branch": ("movs r2, #0\n cbz r2, 1f\n nop\n 1:", 1 + 2, 1 + 4, 1 + 2, 1 + 4),
+    "if then else": ("movs r2, #0\n ite eq\n addeq r2, #1\n addne r2, #1", 1 + 2, 1 + 1 + 2, 1 + 2, 1 + 1 + 2),
+    "skipped load": ("movs r2, #0\n it ne\n ldrne r3, [r0]", 1 + 1, 1 + 1 + 2, 1 + 1, 1 + 1 + 2),
+    "skipped return": ("movs r2, #0\n it ne\n bxne lr", 1 + 1, 1 + 1 + 1, 1 + 1, 1 + 1 + 1),
+    "word at an odd byte": ("ldr r2, [r0, #1]", 1, 3 + 2, 1, 3 + 2),
+    "word at an odd half-word": ("ldr r2, [r0, #2]", 1, 3 + 1, 1, 3 + 1),
+    "half-word at an odd byte": ("ldrh r2, [r0, #1]", 1, 3 + 1, 1, 3 + 1),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4"])
+def test_costs_on_cortex_m3_and_m4_are_ranges(name: str, core: str, tmp_path: Path) -> None:
+    body, *ranges = RANGES[name]
+    low, high = ranges[:2] if core == "cortex-m3" else ranges[2:]
+    done = run(f"function f_run\n {body}\n bx lr\n .pool\n .size f_run, . - f_run\n", tmp_path, core)
+    assert done.total.zero_wait == (low + 2, high + 4)
+
+
+def test_a_return_inside_an_it_block_is_taken_when_nothing_follows(tmp_path: Path) -> None:
+    source = "function f_run\n movs r2, #0\n it eq\n bxeq lr\n b .\n .size f_run, . - f_run\n"
+    assert run(source, tmp_path, "cortex-m3").total.zero_wait == (1 + 0 + 2, 1 + 1 + 4)
+
+
+def test_an_it_block_that_a_page_cuts_stays_conditional(tmp_path: Path) -> None:
+    # b.w 2 to 4, movs 1, it 0 to 1 at the page's end, bxne (not executed) 1 in the next page, bx lr 2 to 4.
+    source = (
+        "function f_run\n b.w 1f\n .balign 4096\n .space 4092\n 1: movs r2, #0\n it ne\n bxne lr\n bx lr\n"
+        " .size f_run, . - f_run\n"
+    )
+    assert run(source, tmp_path, "cortex-m3").total.zero_wait == (2 + 1 + 0 + 1 + 2, 4 + 1 + 1 + 1 + 4)
+
+
+def test_straight_code_longer_than_a_page_is_counted_whole(tmp_path: Path) -> None:
+    source = "function f_run\n .rept 5000\n adds r2, #1\n .endr\n bx lr\n .size f_run, . - f_run\n"
+    done = run(source, tmp_path)
+    assert (done.total.zero_wait, done.total.instructions) == ((5003, 5003), 5001)
 
 
 def test_an_instruction_without_a_price_is_an_error() -> None:
     bkpt = bytes.fromhex("00be")
-    with pytest.raises(ChipfitError, match="no cost is known for bkpt"):
+    with pytest.raises(ChipfitError, match="bkpt #0 at 0x0 has no known cost on cortex-m0"):
         price_block(bkpt, 0, CORES["cortex-m0"], 1)
 
 
@@ -138,15 +230,27 @@ void f_run(const int8_t *x, int8_t *y)
 """
 
 
-@pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])
-def test_blocks_add_up_to_what_single_steps_say(toolchain: str, tmp_path: Path) -> None:
-    """The same code stepped instruction by instruction, each priced alone, branches by where the next one stands."""
+@pytest.mark.parametrize(
+    # ziglang compiles at -Os, gcc at -O2.
+    ("toolchain", "core", "model"),
+    [
+        ("ziglang", "cortex-m0", arm_const.UC_CPU_ARM_CORTEX_M0),
+        ("gcc", "cortex-m0", arm_const.UC_CPU_ARM_CORTEX_M0),
+        ("ziglang", "cortex-m0plus", arm_const.UC_CPU_ARM_CORTEX_M0),
+        ("ziglang", "cortex-m3", arm_const.UC_CPU_ARM_CORTEX_M3),
+        ("ziglang", "cortex-m4", arm_const.UC_CPU_ARM_CORTEX_M4),
+    ],
+)
+def test_blocks_add_up_to_what_single_steps_say(toolchain: str, core: str, model: int, tmp_path: Path) -> None:
+    """The same code stepped instruction by instruction, each priced alone, branches by where the next one stands.
+
+    On M3 and M4 the low bounds are compared: the high ones depend on neighbours, which a single step does not see.
+    """
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    total = run(KERNEL, tmp_path, suffix=".c", toolchain=toolchain).total
-    image = Image.read(link(KERNEL, tmp_path / "again", toolchain=toolchain, suffix=".c"), "f_run")
-    engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
-    engine.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M0)
+    total = run(KERNEL, tmp_path, core, suffix=".c", toolchain=toolchain).total
+    image = Image.read(link(KERNEL, tmp_path / "again", core, toolchain=toolchain, suffix=".c"), "f_run")
+    engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, model)
     engine.mem_map(FLASH[0], FLASH[1])
     engine.mem_map(RAM[0], RAM[1])
     for address, data in image.segments:
@@ -160,28 +264,18 @@ def test_blocks_add_up_to_what_single_steps_say(toolchain: str, tmp_path: Path) 
     end = FLASH[0] + 0x100
     engine.reg_write(arm_const.UC_ARM_REG_LR, end | 1)
     engine.emu_start(image.entry | 1, end)
-    cycles = 0
+    cycles = steps = conditional = 0
     for here, following in zip(trace, [*trace[1:], end], strict=True):
         instruction = next(decoder().disasm(bytes(engine.mem_read(here, 4)), here))
-        stay, taken = price(instruction, CORES["cortex-m0"], 1)
-        cycles += stay[0] + (taken[0] if following != here + instruction.size else 0)
-    assert total.zero_wait == (cycles, cycles)
-    assert total.instructions == len(trace)
-
-
-FAULTS = {
-    "a write to flash": ("ldr r2, =0x08000400\n str r2, [r2]", "faulted"),
-    "an unmapped read": ("ldr r2, =0x50000000\n ldr r2, [r2]", "faulted"),
-    "an unaligned load": ("ldr r2, =0x20000001\n ldr r2, [r2]", "unaligned access to 0x20000001"),
-    "a lost register": ("movs r4, #1", "register r4 was not preserved"),
-    "a moved stack pointer": ("sub sp, #8", "the stack pointer was not restored"),
-    "a byte past the output": ("movs r2, #0\n strb r2, [r1, #16]", "a byte beside a buffer was overwritten"),
-    "a changed input": ("movs r2, #99\n strb r2, [r0]", "an input buffer was overwritten"),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_misbehaviour_is_said(name: str, tmp_path: Path) -> None:
-    body, said = FAULTS[name]
-    with pytest.raises(ChipfitError, match=said):
-        run(f"function f_run\n {body}\n bx lr\n .pool\n .size f_run, . - f_run\n", tmp_path)
+        stay, taken = price(instruction, CORES[core], 1)
+        at, cycles, steps = here + instruction.size, cycles + stay[0], steps + 1
+        conditional = (
+            len(instruction.mnemonic) - 1 if instruction.mnemonic.startswith("it") else max(0, conditional - 1)
+        )
+        while conditional and at != following:  # skipped by IT: no step, one cycle
+            at += next(decoder().disasm(bytes(engine.mem_read(at, 4)), at)).size
+            cycles, steps, conditional = cycles + 1, steps + 1, conditional - 1
+        cycles += taken[0] if at != following else 0
+    assert total.zero_wait[0] == cycles
+    assert total.zero_wait[1] == cycles or CORES[core].armv7m
+    assert total.instructions == steps

@@ -7,27 +7,33 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.simulator.cores import CORES, Core, Cost
-from pipeline.simulator.emulator import Image, Machine
+from pipeline.simulator.emulator import Machine
+from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import BlockPrice, price_block
+
+_LONGEST = 1024  # half-words: Unicorn's blocks have 512 instructions at most
 
 
 @dataclass(frozen=True)
 class Target:
-    """The chip's facts that time depends on; flash and ram are (origin, size)."""
+    """The chip's facts that time depends on; flash and ram are (origin, size), `fetch_bytes` is what one read of
+    flash brings to the core: 4, or 8 where the flash keeps a 64-bit line."""
 
     core: str
     flash: tuple[int, int]
     ram: tuple[int, int]
     multiplier_cycles: int = 1
     wait_states: int = 0
+    fetch_bytes: int = 4
 
 
 @dataclass(frozen=True)
 class Cycles:
     """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
 
-    `low` assumes that prefetch hides every wait state; `high` that it hides none: each 32-bit word of the
-    instruction stream and each data read from flash waits in full.
+    `low` assumes that prefetch hides every wait state; `high` that it hides none: each read of flash that brings
+    instructions (`fetch_bytes` at a time, anew for every block) and each data read from flash waits in full. Reads
+    ahead that a taken branch discards are not among them.
     """
 
     zero_wait: Cost
@@ -38,7 +44,8 @@ class Cycles:
 
 @dataclass(frozen=True)
 class Run:
-    """One inference: output buffers, the whole, and one entry per layer in order."""
+    """One inference: output buffers, the whole, what the entry itself took, one entry per layer that began, in
+    order, and the deepest byte of stack."""
 
     outputs: tuple[bytes, ...]
     total: Cycles
@@ -55,41 +62,53 @@ def simulate(
     vectors: Sequence[Sequence[bytes]],
     output_sizes: Sequence[int],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    time_limit: float = 600.0,
 ) -> list[Run]:
     """Run `entry` once per vector (one bytes object per input buffer) in one emulated chip.
 
-    `layers` is how many kernel calls the entry makes. Raises ChipfitError on a fault, a broken calling standard, or
-    code that cannot be priced.
+    `layers` is the most kernel calls that the entry may make. Raises ChipfitError on a fault, a broken calling
+    standard, code that cannot be priced, or a vector that runs for more than `time_limit` seconds.
     """
     image = Image.read(elf, entry)
-    machine = Machine(image, target.core, target.flash, target.ram, layers)
+    core = CORES[target.core]
+    machine = Machine(image, core, target.flash, target.ram, layers, count_reads=target.wait_states > 0)
     prices: dict[int, BlockPrice] = {}
     runs = []
     for done, inputs in enumerate(vectors, start=1):
-        outputs, stack = machine.call(inputs, output_sizes)
-        rows = [_row(machine, image, target, prices, row) for row in range(layers + 1)]
+        outputs, stack = machine.call(inputs, output_sizes, time_limit)
+        rows = [_row(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
         runs.append(Run(tuple(outputs), _sum(rows), rows[0], tuple(rows[1:]), stack))
         progress(done, len(vectors))
     return runs
 
 
-def _row(machine: Machine, image: Image, target: Target, prices: dict[int, BlockPrice], row: int) -> Cycles:
-    core: Core = CORES[target.core]
-    origin = image.code_span()[0]
-    low = high = words = instructions = 0
+def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], row: int) -> Cycles:
+    low = high = fetches = instructions = 0
     executed, left = machine.executed[row], machine.left[row]
     for slot in np.flatnonzero(executed).tolist():
         if slot not in prices:
-            address = origin + 2 * slot
-            code = bytes(machine.engine.mem_read(address, int(machine.sizes[slot])))
-            prices[slot] = price_block(code, address, core, target.multiplier_cycles)
+            prices[slot] = _price(machine, core, target, prices, slot)
         price, times, taken = prices[slot], int(executed[slot]), int(left[slot])
         low += times * price.stay[0] + taken * price.taken[0]
         high += times * price.stay[1] + taken * price.taken[1]
-        words += times * price.words
+        fetches += times * price.fetches
         instructions += times * price.instructions
-    waits = target.wait_states * (words + int(machine.reads[row]))
+    high += int(machine.unaligned[row])
+    waits = target.wait_states * (fetches + int(machine.reads[row]) + int(machine.unaligned[row]))
     return Cycles((low, high), low, high + waits, instructions)
+
+
+def _price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
+    """Unicorn cuts long code, so a block may begin inside an IT block: what the block before it left open counts."""
+    address, size = machine.image.code_span()[0] + 2 * slot, int(machine.sizes[slot])
+    conditional = 0
+    if core.armv7m:
+        begin = max(0, slot - _LONGEST)
+        window = machine.sizes[begin:slot]
+        ends = np.flatnonzero((window > 0) & (np.arange(len(window)) + window // 2 == len(window)))
+        conditional = max((prices[begin + e].conditional for e in ends.tolist() if begin + e in prices), default=0)
+    code = bytes(machine.engine.mem_read(address, size))
+    return price_block(code, address, core, target.multiplier_cycles, target.fetch_bytes, conditional)
 
 
 def _sum(rows: Sequence[Cycles]) -> Cycles:

@@ -14,13 +14,16 @@ struct counter {
     uint32_t layer;                  /* how many layers have begun in this run */
     uint32_t row;                    /* the row that is counted now */
     uint32_t outside;                /* blocks outside the region, or past the last row */
-    uint64_t misaligned;             /* address of the first access that its size does not divide, or 0 */
     uint64_t last_slot;              /* the block before, as an index, or all ones */
     uint64_t last_end;
     uint64_t *executed;              /* [layers][half-words] */
     uint64_t *left;                  /* [layers][half-words] */
     uint16_t *sizes;                 /* [half-words], bytes; several blocks may begin at one address, the size is one */
     uint64_t *reads;                 /* [layers]: data reads in the watched region */
+    uint64_t *unaligned;             /* [layers]: cycles that unaligned accesses add */
+    uint8_t *crooked;                /* [half-words]: 1 where an instruction made an unaligned access */
+    int (*register_read)(void *engine, int name, void *value);
+    int32_t pc;                      /* Unicorn's name for PC */
 };
 
 void chipfit_block(void *engine, uint64_t address, uint32_t size, void *data)
@@ -64,11 +67,20 @@ void chipfit_read(void *engine, int kind, uint64_t address, int size, int64_t va
     ++c->reads[c->row];
 }
 
-void chipfit_align(void *engine, int kind, uint64_t address, int size, int64_t value, void *data)
+/* Cortex-M3 and M4 split an unaligned access: a half-word or a word at an odd half-word adds one access, a word at
+ * an odd byte adds two (DDI 0337, DDI 0439, load/store timings). */
+void chipfit_unaligned(void *engine, int kind, uint64_t address, int size, int64_t value, void *data)
 {
     struct counter *c = data;
-    (void)engine, (void)kind, (void)value;
-    if ((address & (uint64_t)(size - 1)) != 0 && c->misaligned == 0) {
-        c->misaligned = address;
+    uint32_t pc = 0;
+    (void)kind, (void)value;
+    if ((address & (uint64_t)(size - 1)) == 0) {
+        return;
+    }
+    c->unaligned[c->row] += (size == 4 && (address & 1) != 0) ? 2 : 1;
+    c->register_read(engine, c->pc, &pc);
+    pc &= ~UINT32_C(1);
+    if (pc >= c->code_begin && pc < c->code_end) {
+        c->crooked[(pc - c->code_begin) / 2] = 1;
     }
 }

@@ -25,13 +25,16 @@ class Counter(ctypes.Structure):
         ("layer", ctypes.c_uint32),
         ("row", ctypes.c_uint32),
         ("outside", ctypes.c_uint32),
-        ("misaligned", ctypes.c_uint64),
         ("last_slot", ctypes.c_uint64),
         ("last_end", ctypes.c_uint64),
         ("executed", ctypes.c_void_p),
         ("left", ctypes.c_void_p),
         ("sizes", ctypes.c_void_p),
         ("reads", ctypes.c_void_p),
+        ("unaligned", ctypes.c_void_p),
+        ("crooked", ctypes.c_void_p),
+        ("register_read", ctypes.c_void_p),
+        ("pc", ctypes.c_int32),
     )
 
 

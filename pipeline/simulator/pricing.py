@@ -13,40 +13,54 @@ from pipeline.simulator.cores import Core, Cost
 _ALU = frozenset(
     """
     adc adcs add adds addw adr and ands asr asrs bic bics cmn cmp eor eors lsl lsls lsr lsrs mov movs movt movw mvn
-    mvns neg nop orn orr orrs rev rev16 revsh ror rors rsb rsbs sbc sbcs sub subs subw sxtb sxth tst uxtb uxth bfc
-    bfi clz it ite itt itte ittt itee iteee iteet itet itete itett itte ittee ittet ittte itttt rbit rrx sbfx ssat
-    ubfx usat teq sel uxtab uxtah sxtab sxtah sxtb16 uxtb16 sxtab16 uxtab16 pkhbt pkhtb sadd8 sadd16 ssub8 ssub16
-    uadd8 uadd16 usub8 usub16 qadd qsub qadd8 qadd16 qsub8 qsub16 shadd8 shadd16 uhadd8 uhadd16 ssat16 usat16 usad8
+    mvns neg nop orn orns orr orrs rev rev16 revsh ror rors rsb rsbs sbc sbcs sub subs subw sxtb sxth tst uxtb uxth
+    bfc bfi clz rbit rrx rrxs sbfx ssat ubfx usat teq pld
     """.split()
 )
 _MULTIPLY = frozenset({"mul", "muls"})
-_MULTIPLY_ADD = frozenset(
+_MULTIPLY_ADD = frozenset({"mla", "mls"})
+_LONG = frozenset({"smull", "umull"})
+_LONG_ADD = frozenset({"smlal", "umlal"})
+_DIVIDE = frozenset({"sdiv", "udiv"})
+# Armv7E-M only, one cycle each.
+_DSP = frozenset(
     """
-    mla mls smlabb smlabt smlatb smlatt smlad smladx smlsd smuad smuadx smusd smulbb smulbt smultb smultt smlawb
-    smlawt smulwb smulwt smmul smmulr smmla smmlar usada8
+    sel uxtab uxtah sxtab sxtah sxtb16 uxtb16 sxtab16 uxtab16 pkhbt pkhtb sadd8 sadd16 ssub8 ssub16 sasx ssax uadd8
+    uadd16 usub8 usub16 uasx usax qadd qsub qdadd qdsub qadd8 qadd16 qsub8 qsub16 qasx qsax uqadd8 uqadd16 uqsub8
+    uqsub16 uqasx uqsax shadd8 shadd16 shsub8 shsub16 shasx shsax uhadd8 uhadd16 uhsub8 uhsub16 uhasx uhsax ssat16
+    usat16 usad8 usada8 smlabb smlabt smlatb smlatt smlad smladx smlsd smlsdx smuad smuadx smusd smusdx smulbb smulbt
+    smultb smultt smlawb smlawt smulwb smulwt smmul smmulr smmla smmlar smmls smmlsr smlalbb smlalbt smlaltb smlaltt
+    smlald smlaldx smlsld smlsldx umaal
     """.split()
 )
-_LONG = frozenset({"smull", "umull"})
-_LONG_ADD = frozenset("smlal umlal smlalbb smlalbt smlaltb smlaltt smlald smlaldx umaal".split())
-_DIVIDE = frozenset({"sdiv", "udiv"})
 _LOADS = frozenset({"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh"})
 _STORES = frozenset({"str", "strb", "strh"})
-_BLOCKS = frozenset(
-    """
-    ldm ldmia ldmdb stm stmia stmdb push pop ldrd strd
-    """.split()
+SINGLES = _LOADS | _STORES
+"""Loads and stores of one value: on Armv7-M the only ones that may be unaligned."""
+_BLOCKS = frozenset("ldm ldmia ldmdb stm stmia stmdb push pop ldrd strd".split())
+_STATE = frozenset({"cpsid", "cpsie"})
+_SYSTEM = frozenset({"mrs", "msr", "dmb", "dsb", "isb"})
+_BRANCHES = frozenset({"bl", "blx", "bx"})
+_KNOWN = frozenset().union(
+    _ALU, _MULTIPLY, _MULTIPLY_ADD, _LONG, _LONG_ADD, _DIVIDE, _DSP, SINGLES, _BLOCKS, _STATE, _SYSTEM, _BRANCHES
 )
-_SYSTEM = frozenset({"mrs", "msr", "dmb", "dsb", "isb", "cpsid", "cpsie"})
+# All that Armv6-M has of 32 bits (DDI 0419, A5.3). Unicorn faults on the others, but runs IT, CBZ and CBNZ.
+_WIDE_ARMV6M = _SYSTEM | {"bl"}
+_NOTHING: Cost = (0, 0)
 
 
 @dataclass(frozen=True)
 class BlockPrice:
-    """Cycles of one pass with no taken exit, what a taken exit adds, instructions, and 32-bit words fetched."""
+    """Cycles of one pass with no taken exit, what a taken exit adds, instructions, and reads of flash to fetch them.
+
+    `conditional` is how many instructions of an IT block are still to come after the last one.
+    """
 
     stay: Cost
     taken: Cost
     instructions: int
-    words: int
+    fetches: int
+    conditional: int = 0
 
 
 @cache
@@ -57,94 +71,129 @@ def decoder() -> capstone.Cs:
     return made
 
 
-def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int) -> BlockPrice:
-    """Price the bytes of one block at `address`.
+def price_block(
+    code: bytes, address: int, core: Core, multiplier_cycles: int, fetch_bytes: int = 4, conditional: int = 0
+) -> BlockPrice:
+    """Price the bytes of one block at `address`, the first `conditional` instructions of which an IT governs.
 
     Every instruction but the last runs straight through; `taken` is what the last adds when it leaves for anywhere
-    but the next instruction. (A branch to its own next instruction is therefore priced as untaken; compilers emit
-    none.) Instructions inside an IT block may be skipped for 1 cycle: their low bound. Raises ChipfitError for an
-    instruction that the table does not know.
+    but the next instruction. A conditional branch to its own next instruction cannot be told taken from untaken: it
+    costs from untaken to taken. Instructions inside an IT block may be skipped for 1 cycle: their low bound. What
+    runs before the block is not known, so a load or store that begins it may wait for its address.
+
+    `fetches` counts the reads of flash, `fetch_bytes` wide each, that bring the block in: one for every such unit
+    that the block touches, as if none were left over from the block before.
+
+    Raises ChipfitError for an instruction that the core does not have or the table does not know.
     """
     decoded = list(decoder().disasm(code, address))
     if sum(i.size for i in decoded) != len(code):
         at = address + sum(i.size for i in decoded)
         raise ChipfitError(f"simulate: undecodable instruction at {at:#x}")
-    low = high = conditional = 0
-    extra: Cost = (0, 0)
-    for position, instruction in enumerate(decoded):
-        stay, taken = price(instruction, core, multiplier_cycles)
+    low = high = 0
+    extra = _NOTHING
+    before: capstone.CsInsn | None = None
+    for instruction in decoded:
         skippable = conditional > 0
         conditional -= skippable
-        if instruction.mnemonic.startswith("it") and instruction.id == arm.ARM_INS_IT:
-            conditional = len(instruction.mnemonic) - 1
-        low += 1 if skippable else stay[0]
+        stay, extra = price(instruction, core, multiplier_cycles, skippable)
+        low += min(1, stay[0]) if skippable else stay[0]
         high += stay[1]
-        if position == len(decoded) - 1:
-            extra = taken
-    first, last = address // 4, (address + len(code) - 1) // 4
-    return BlockPrice((low, high), extra, len(decoded), last - first + 1)
+        if _address_may_stall(before, instruction):
+            high += core.address_stall[1]
+        if instruction.id == arm.ARM_INS_IT:
+            conditional = len(instruction.mnemonic) - 1
+        else:
+            before = instruction
+    first, last = address // fetch_bytes, (address + len(code) - 1) // fetch_bytes
+    return BlockPrice((low, high), extra, len(decoded), last - first + 1, conditional)
 
 
-def price(instruction: capstone.CsInsn, core: Core, multiplier_cycles: int) -> tuple[Cost, Cost]:
-    """(cost when control falls through, what a taken exit adds) of one instruction."""
-    name = instruction.mnemonic.removesuffix(".w").removesuffix(".n")
-    nothing: Cost = (0, 0)
-    writes_pc = _writes_pc(instruction)
-    if name in ("b", "bl", "blx", "bx") or name.startswith("b."):
-        return _branch(name, core)
+def price(
+    instruction: capstone.CsInsn, core: Core, multiplier_cycles: int, skippable: bool = False
+) -> tuple[Cost, Cost]:
+    """(cost when control falls through, what a taken exit adds) of one instruction; `skippable`: in an IT block."""
+    base = base_name(instruction)
+    if not core.armv7m and _not_armv6m(instruction, base):
+        raise _refused(instruction, f"is no Armv6-M instruction: {core.name} faults on it")
+    if base in ("cbz", "cbnz") or (instruction.id == arm.ARM_INS_B and instruction.cc != arm.ARM_CC_AL):
+        if instruction.operands[-1].imm == instruction.address + instruction.size:
+            return (core.untaken[0], core.branch[1]), _NOTHING
+        return core.untaken, _less(core.branch, core.untaken)
+    cost, leaves = _cost(instruction, base, core, multiplier_cycles)
+    if leaves and skippable:
+        return core.untaken, _less(cost, core.untaken)
+    return cost, _NOTHING
+
+
+def base_name(instruction: capstone.CsInsn) -> str:
+    """The mnemonic without a width, and without the condition that Capstone appends inside IT blocks."""
+    name: str = instruction.mnemonic.removesuffix(".w").removesuffix(".n")
+    return name[:-2] if name not in _KNOWN and name[:-2] in _KNOWN else name
+
+
+def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles: int) -> tuple[Cost, bool]:
+    """Cycles of an instruction that is executed, and whether it leaves for elsewhere."""
     if instruction.id == arm.ARM_INS_B:
-        return core.untaken, _less(core.branch, core.untaken)
-    if name in ("cbz", "cbnz"):
-        return core.untaken, _less(core.branch, core.untaken)
-    if name in ("tbb", "tbh"):
-        return (2 + core.branch[0], 2 + core.branch[1]), nothing
-    base = _base(name, instruction.id)
+        return core.branch, True
+    if base in _BRANCHES:
+        return (core.branch_link if base == "bl" else core.branch_exchange), True
+    if base in ("tbb", "tbh"):
+        return core.table_branch, True
+    writes_pc = _writes_pc(instruction, base)
     if base in _BLOCKS:
-        count = _registers(instruction, base)
-        if writes_pc:
-            return (core.pop_pc[0] + count, core.pop_pc[1] + count), nothing
-        return (core.block[0] + count, core.block[1] + count), nothing
-    if writes_pc and base in _LOADS:
-        return core.load_pc, nothing
+        count, fixed = _registers(instruction, base), core.pop_pc if writes_pc else core.block
+        return (fixed[0] + count, fixed[1] + count), writes_pc
     if writes_pc:
-        return core.branch, nothing
+        return (core.load_pc if base in _LOADS else core.branch), True
+    if base in _MULTIPLY:
+        return (core.multiply if core.armv7m else (multiplier_cycles, multiplier_cycles)), False
+    if instruction.id == arm.ARM_INS_IT:
+        return core.if_then, False
+    if base in _DSP and not core.dsp:
+        raise _refused(instruction, f"is an instruction of Armv7E-M: {core.name} faults on it")
     simple: Mapping[frozenset[str], Cost] = {
         _ALU: core.alu,
+        _DSP: core.alu,
         _MULTIPLY_ADD: core.multiply_add,
         _LONG: core.long_multiply,
         _LONG_ADD: core.long_multiply_add,
         _DIVIDE: core.divide,
         _LOADS: core.load,
         _STORES: core.store,
+        _STATE: core.state_change,
         _SYSTEM: core.system,
     }
-    if base in _MULTIPLY:
-        return (core.multiply if core.armv7m else (multiplier_cycles, multiplier_cycles)), nothing
     for names, cost in simple.items():
-        if base in names and cost != nothing:
-            return cost, nothing
-    raise ChipfitError(
-        f"simulate: no cost is known for {instruction.mnemonic} {instruction.op_str} at {instruction.address:#x} "
-        f"on {core.name}"
-    )
+        if base in names and cost != _NOTHING:
+            return cost, False
+    raise _refused(instruction, f"has no known cost on {core.name}")
 
 
-def _branch(name: str, core: Core) -> tuple[Cost, Cost]:
-    kinds = {
-        "b": core.branch,
-        "bl": core.branch_link,
-        "blx": core.branch_exchange,
-        "bx": core.branch_exchange,
-    }
-    return kinds[name], (0, 0)
+def _refused(instruction: capstone.CsInsn, why: str) -> ChipfitError:
+    text = f"{instruction.mnemonic} {instruction.op_str}".strip()
+    return ChipfitError(f"simulate: {text} at {instruction.address:#x} {why}")
 
 
-def _base(name: str, identity: int) -> str:
-    """The mnemonic without a condition suffix (inside IT blocks Capstone appends one)."""
-    known = _ALU | _MULTIPLY | _MULTIPLY_ADD | _LONG | _LONG_ADD | _DIVIDE | _LOADS | _STORES | _BLOCKS | _SYSTEM
-    if name in known:
-        return name
-    return name[:-2] if name[:-2] in known else name
+def _not_armv6m(instruction: capstone.CsInsn, base: str) -> bool:
+    if instruction.size == 4:
+        return base not in _WIDE_ARMV6M
+    return base in ("cbz", "cbnz") or instruction.id == arm.ARM_INS_IT
+
+
+def _address_may_stall(before: capstone.CsInsn | None, instruction: capstone.CsInsn) -> bool:
+    """Whether a load or store may wait for its address, or for the fetch unit when it reads a literal."""
+    base = base_name(instruction)
+    if base in ("push", "pop"):
+        needed = {arm.ARM_REG_SP}
+    elif base in SINGLES | _BLOCKS:
+        memory = [o.mem for o in instruction.operands if o.type == arm.ARM_OP_MEM]
+        needed = {r for m in memory for r in (m.base, m.index) if r} or {instruction.operands[0].reg}
+    else:
+        return False
+    if before is None or arm.ARM_REG_PC in needed:
+        return True
+    return not needed.isdisjoint(before.regs_access()[1])
 
 
 def _less(a: Cost, b: Cost) -> Cost:
@@ -158,11 +207,8 @@ def _registers(instruction: capstone.CsInsn, base: str) -> int:
     return 2 if base in ("ldrd", "strd") else registers - 1
 
 
-def _writes_pc(instruction: capstone.CsInsn) -> bool:
-    if instruction.mnemonic.startswith("push"):
+def _writes_pc(instruction: capstone.CsInsn, base: str) -> bool:
+    if base.startswith(("push", "st", "cmp", "cmn", "tst", "teq", "pld")):
         return False
-    operands = instruction.operands
-    if instruction.mnemonic.startswith(("pop", "ldm")):
-        return any(o.type == arm.ARM_OP_REG and o.reg == arm.ARM_REG_PC for o in operands)
-    stores = instruction.mnemonic.startswith(("st", "cmp", "cmn", "tst", "teq"))
-    return bool(operands) and not stores and operands[0].type == arm.ARM_OP_REG and operands[0].reg == arm.ARM_REG_PC
+    registers = [o.reg for o in instruction.operands if o.type == arm.ARM_OP_REG]
+    return arm.ARM_REG_PC in (registers if base.startswith(("pop", "ldm")) else registers[:1])

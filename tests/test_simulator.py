@@ -1,0 +1,159 @@
+"""The emulated chip faults where the real one would, keeps runs apart, and notices what the caller would suffer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from assembly import FLASH, RAM, link, run
+
+from pipeline.errors import ChipfitError
+from pipeline.simulator import Target, simulate
+
+M0 = Target("cortex-m0", FLASH, RAM)
+
+
+def function(body: str, name: str = "f_run") -> str:
+    return f"function {name}\n {body}\n bx lr\n .pool\n .size {name}, . - {name}\n"
+
+
+FAULTS = {
+    "a write to flash": ("ldr r2, =0x08000400\n str r2, [r2]", "str r2, .r2., address 0x8000400: .*WRITE_PROT"),
+    "an unmapped read": (
+        "nop\n ldr r2, =0x50000000\n ldr r3, [r2, #4]",
+        "faulted at 0x80002[0-9a-f]+ in f_run, ldr r3, .r2, #4., address 0x50000004: .*READ_UNMAPPED",
+    ),
+    "an unaligned load": ("ldr r2, =0x20000001\n ldr r2, [r2]", "ldr r2, .r2. .* unaligned access to 0x20000001"),
+    "an unaligned half-word": ("ldr r2, =0x20000001\n strh r2, [r2]", "unaligned access to 0x20000001"),
+    "unaligned registers": ("ldr r2, =0x20000002\n ldm r2!, {r3}", "unaligned access to 0x20000002"),
+    "a jump to Arm state": ("movs r2, #0\n bx r2", "faulted"),
+    "a breakpoint": ("bkpt #0", "faulted at .* in f_run, bkpt #0"),
+    "a lost register": ("movs r4, #1", "register r4 was not preserved"),
+    "a moved stack pointer": ("sub sp, #8", "the stack pointer was not restored"),
+    "a byte past the output": ("movs r2, #0\n strb r2, [r1, #16]", "a byte beside a buffer was overwritten"),
+    "a changed input": ("movs r2, #99\n strb r2, [r0]", "an input buffer was overwritten"),
+    "a stray write far off": ("ldr r2, =0x20010000\n str r2, [r2]", "overwritten, at 0x20010000"),
+    "a write into the caller's frame": ("mov r2, sp\n str r0, [r2]", "a byte beside a buffer was overwritten"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_misbehaviour_is_said(name: str, tmp_path: Path) -> None:
+    body, said = FAULTS[name]
+    with pytest.raises(ChipfitError, match=said):
+        run(function(body), tmp_path)
+
+
+# Encodings, since the assembler refuses them for the core.
+ARMV7M = {
+    "clz": ".short 0xfab0, 0xf080",
+    "udiv": ".short 0xfbb0, 0xf0f1",
+    "movw": ".short 0xf241, 0x0000",
+    "add.w": ".short 0xf102, 0x0201",
+    "cbz": "movs r2, #0\n .short 0xb102\n nop",
+    "ite": ".short 0xbf0c\n nop\n nop",
+}
+
+
+@pytest.mark.parametrize("name", ARMV7M)
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m0plus"])
+def test_code_for_armv7m_does_not_pass_on_armv6m(name: str, core: str, tmp_path: Path) -> None:
+    with pytest.raises(ChipfitError, match=rf"{name} .*(Invalid instruction|no Armv6-M instruction)"):
+        run(function(ARMV7M[name]), tmp_path, core)
+
+
+@pytest.mark.parametrize("body", [".short 0xfb22, 0x2203", ".short 0xfa82, 0xf283"])  # smlad, qadd
+def test_code_for_armv7em_does_not_pass_on_cortex_m3(body: str, tmp_path: Path) -> None:
+    assert run(function(body), tmp_path / "m4", "cortex-m4").total.zero_wait == (1 + 2, 1 + 4)
+    with pytest.raises(ChipfitError, match=r"cortex-m3 faults on it|Invalid instruction"):
+        run(function(body), tmp_path / "m3", "cortex-m3")
+
+
+@pytest.mark.parametrize("body", ["adds r2, r0, #2\n ldm r2, {r2, r3}", "adds r2, r0, #1\n ldrd r2, r3, [r2]"])
+def test_only_single_loads_may_be_unaligned_on_armv7m(body: str, tmp_path: Path) -> None:
+    with pytest.raises(ChipfitError, match=r"ld(m|rd).* in f_run makes an unaligned access"):
+        run(function(body), tmp_path, "cortex-m4")
+
+
+def test_an_access_that_only_a_later_input_makes_unaligned_is_noticed(tmp_path: Path) -> None:
+    elf = link(function("ldrb r2, [r0]\n adds r2, r0, r2\n ldr r2, [r2]"), tmp_path)
+    with pytest.raises(ChipfitError, match="unaligned access"):
+        simulate(elf, M0, "f_run", 0, [[bytes([4] * 16)], [bytes([3] * 16)]], [16])
+
+
+def test_a_runaway_is_stopped_and_told_where(tmp_path: Path) -> None:
+    elf = link(function("b ."), tmp_path)
+    with pytest.raises(ChipfitError, match=r"did not return within 0.2 s: it is at 0x8000\w+ in f_run"):
+        simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16], time_limit=0.2)
+
+
+def test_more_calls_than_layers_are_an_error(tmp_path: Path) -> None:
+    source = "function f_run\n push {r4, lr}\n bl f_leaf\n bl f_leaf\n pop {r4, pc}\n .size f_run, . - f_run\n"
+    source += function("nop", "f_leaf")
+    assert len(run(source, tmp_path, layers=5).layers) == 2
+    with pytest.raises(ChipfitError, match="could not attribute"):
+        run(source, tmp_path, layers=1)
+
+
+def test_arguments_beyond_four_are_on_an_aligned_stack(tmp_path: Path) -> None:
+    # The fifth buffer is the output: its first byte becomes the low bits of sp, its second what the fourth begins with.
+    body = "ldr r2, [sp]\n mov r0, sp\n movs r1, #7\n ands r0, r1\n strb r0, [r2]\n ldrb r3, [r3]\n strb r3, [r2, #1]"
+    done = simulate(link(function(body), tmp_path), M0, "f_run", 0, [[b"a", b"b", b"c", b"d"]], [2])[0]
+    assert done.outputs == (b"\x00d",)
+
+
+def test_memory_is_as_after_startup_for_every_vector(tmp_path: Path) -> None:
+    source = """
+#include <stdint.h>
+void f_run(const int8_t *x, int8_t *y);
+static volatile int8_t set = 5, clear;
+void f_run(const int8_t *x, int8_t *y)
+{
+    y[0] = set++;
+    y[1] = clear++;
+    y[2] = x[0];
+}
+"""
+    elf = link(source, tmp_path, suffix=".c")
+    runs = simulate(elf, M0, "f_run", 0, [[b"\x01"], [b"\x02"]], [3])
+    assert [r.outputs for r in runs] == [(b"\x05\x00\x01",), (b"\x05\x00\x02",)]
+
+
+def test_an_output_that_is_not_written_is_not_zero(tmp_path: Path) -> None:
+    assert set(run(function("nop"), tmp_path).outputs[0]) != {0}
+
+
+def test_the_watermark_counts_whole_words(tmp_path: Path) -> None:
+    # The word on the stack begins with the byte that memory is painted with.
+    assert run(function("movs r2, #0xa5\n push {r2}\n pop {r2}"), tmp_path).stack == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"no ELF at all" * 10])
+def test_a_file_that_is_no_image_is_one_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "broken.elf").write_bytes(content)
+    with pytest.raises(ChipfitError, match=r"broken.elf is not a linked image"):
+        simulate(tmp_path / "broken.elf", M0, "f_run", 0, [], [])
+
+
+def test_an_entry_that_is_missing_or_has_no_size_is_one_sentence(tmp_path: Path) -> None:
+    elf = link("function f_run\n bx lr\n", tmp_path)
+    for entry in ("f_run", "g_run"):
+        with pytest.raises(ChipfitError, match=f"{entry} is not a function in the linked image"):
+            simulate(elf, M0, entry, 0, [[bytes(16)]], [16])
+
+
+def _load_counter(cache: Path) -> "subprocess.Popen[str]":
+    code = "from pipeline.simulator.native import library; print(library()._name)"
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the cache folder is moved by XDG_CACHE_HOME")
+def test_the_counter_is_built_by_two_processes_at_once_or_without_a_cache_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    processes = [_load_counter(tmp_path), _load_counter(tmp_path), _load_counter(tmp_path / "file")]
+    first, second, apart = (p.communicate()[0] for p in processes)
+    assert [p.returncode for p in processes] == [0, 0, 0]
+    assert first == second != apart and "blockcount-" in apart
+    assert len(list((tmp_path / "chipfit").glob("blockcount-*.so"))) == 1
