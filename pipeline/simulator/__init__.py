@@ -32,8 +32,8 @@ class Cycles:
     """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
 
     `low` assumes that prefetch hides every wait state; `high` that it hides none: each read of flash that brings
-    instructions (`fetch_bytes` at a time, anew for every block) and each data read from flash waits in full. Reads
-    ahead that a taken branch discards are not among them.
+    instructions (`fetch_bytes` at a time, anew for every block) and each data read from flash waits in full, and so
+    does one read ahead that every taken branch discards.
     """
 
     zero_wait: Cost
@@ -91,7 +91,7 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
         price, times, taken = prices[slot], int(executed[slot]), int(left[slot])
         low += times * price.stay[0] + taken * price.taken[0]
         high += times * price.stay[1] + taken * price.taken[1]
-        fetches += times * price.fetches
+        fetches += times * price.fetches + taken
         instructions += times * price.instructions
     high += int(machine.unaligned[row])
     waits = target.wait_states * (fetches + int(machine.reads[row]) + int(machine.unaligned[row]))
