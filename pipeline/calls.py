@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 
 from pipeline.ir import Array
 
-C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "uint16": "uint16_t"}
+C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "uint16": "uint16_t",
+    "int64": "int64_t",
+}
+
+
+def suffix(dtype: str) -> str:
+    """What a kernel's name ends in for activations of this type."""
+    return {"int8": "", "int16": "_s16"}[dtype]
 
 
 @dataclass(frozen=True, eq=False)

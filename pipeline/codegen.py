@@ -132,7 +132,12 @@ def _title(call: KernelCall, program: Program) -> str:
 
 def _place(program: Program, name: str, const: str) -> str:
     kind, where = program.homes[name]
-    return f"ARENA({where})" if kind == "arena" else f"{kind}{_suffix(program, kind, where)}"
+    dtype = program.graph.tensors[name.removesuffix("#copy")].dtype
+    if kind == "arena":
+        return f"ARENA({where})"
+    # Kernels see the bytes of uint8 ports as int8.
+    cast = f"({const}int8_t *)" if dtype == "uint8" else ""
+    return f"{cast}{kind}{_suffix(program, kind, where)}"
 
 
 def _suffix(program: Program, kind: str, index: int) -> str:

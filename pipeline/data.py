@@ -4,13 +4,14 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import ChipfitError, Place, did_you_mean
-from pipeline.ir import Array, Port
+from pipeline.ir import Array, Port, Tensor
 
 MAX_BYTES = 1 << 31
 
@@ -71,17 +72,19 @@ def load_samples(
     rows: tuple[int, int] | None = None,
     scale: float | None = None,
     zero_point: float | None = None,
+    tensors: Sequence[Tensor | None] = (),
 ) -> Samples:
     """The samples that a product YAML points at.
 
     `defaults` are the keys tried, in order, for a network of one input when `inputs` is None; a network of
     several takes one array per input, by the input's name. `labelled` says whether labels are read
     at all; `rows` is an inclusive range. Integer arrays become
-    scale * (x - zero_point). Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
+    scale * (x - zero_point); without either, integers of the very type of a quantized input (`tensors`, one for
+    each port) are that input's own. Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
     """
     arrays = read_npz(path, place)
     chosen = []
-    for port in ports:
+    for port, tensor in zip_longest(ports, tensors):
         wanted = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
         key = next((k for k in wanted if k in arrays), None)
         if key is None:
@@ -90,7 +93,7 @@ def load_samples(
                 place=place,
                 hint=did_you_mean(wanted[0], sorted(arrays)) if arrays else "",
             )
-        chosen.append(_fitted(arrays[key], key, path, place, port, rows, scale, zero_point))
+        chosen.append(_fitted(arrays[key], key, path, place, port, tensor, rows, scale, zero_point))
     if len({len(a) for a in chosen}) != 1:
         raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
     found = _labels(arrays, labels, path, place, rows, len(chosen[0])) if labelled else None
@@ -103,6 +106,7 @@ def _fitted(
     path: Path,
     place: Place,
     port: Port,
+    tensor: Tensor | None,
     rows: tuple[int, int] | None,
     scale: float | None,
     zero_point: float | None,
@@ -124,6 +128,8 @@ def _fitted(
     real = array.astype(np.float32)
     if scale is not None or zero_point is not None:
         real = ((real - np.float32(zero_point or 0)) * np.float32(1 if scale is None else scale)).astype(np.float32)
+    elif tensor is not None and tensor.quant is not None and array.dtype == tensor.dtype:
+        real = tensor.quant.dequantize(array).astype(np.float32)
     if not np.isfinite(real).all():
         bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
         raise ChipfitError(f"{where} holds NaN or infinity, first in sample {bad}", place=place)

@@ -1,6 +1,6 @@
 """How far the integer network is from the float one: per tensor, per class, and on the worst inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import log10
 from typing import Any
 
@@ -12,7 +12,7 @@ from pipeline.data import Samples
 from pipeline.ir import Array, Graph
 from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle
-from pipeline.quantize import Quantized
+from pipeline.quantize import Proof, Quantized, proofs
 
 _PROBES = 64
 _WORST = 5
@@ -31,7 +31,7 @@ def evaluate(
 
     The float side is the user's own file in ONNX Runtime, not our reading of it.
     """
-    integers = _integers(result.graph, samples)
+    integers = result.graph.integers(samples.inputs)
     outputs = result.graph.run(integers)
     port = result.graph.outputs[0]
     quant = result.graph.tensors[port.tensor].quant
@@ -49,26 +49,39 @@ def evaluate(
         "confusion": _confusion(real, samples.labels),
         "worst_inputs": _worst(real, reference),
         "tensors": _tensors(graph, result, observed, samples.take(_PROBES)),
-        "layers": [
-            {
-                "name": p.node,
-                "requantizer": p.requantizer,
-                "accumulator_bound": p.bound,
-                "accumulator_headroom_bits": round(31 - log10(max(p.bound, 1)) / log10(2), 2),
-            }
-            for p in result.proofs
-        ],
+        "layers": _layers(result.proofs),
         "qdq": _distance(result, qdq, samples.take(256), outputs),
     }
 
 
-def _integers(graph: Graph, samples: Samples) -> list[Array]:
-    made = []
-    for port, real in zip(graph.inputs, samples.inputs, strict=True):
-        quant = graph.tensors[port.tensor].quant
-        assert quant is not None
-        made.append(quant.quantize(port.to_stored(real)).astype(np.int8))
-    return made
+def evaluate_integer(graph: Graph, samples: Samples) -> dict[str, Any]:
+    """quantize.json of a network that came quantized: there is no float network to compare it with."""
+    outputs = graph.run(graph.integers(samples.inputs))
+    port = graph.outputs[0]
+    quant = graph.tensors[port.tensor].quant
+    real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
+    right = None if samples.labels is None else float(np.mean(_classes(real) == samples.labels))
+    return {
+        "samples": samples.count,
+        "accuracy": {"integer": None if right is None else round(right, 6), "float": None, "agreement": None},
+        "confusion": _confusion(real, samples.labels),
+        "worst_inputs": [],
+        "tensors": [],
+        "layers": _layers(proofs(graph)),
+        "qdq": None,
+    }
+
+
+def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": p.node,
+            "requantizer": p.requantizer,
+            "accumulator_bound": p.bound,
+            "accumulator_headroom_bits": round(31 - log10(max(p.bound, 1)) / log10(2), 2),
+        }
+        for p in found
+    ]
 
 
 def _batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -131,7 +144,7 @@ def _tensors(
 ) -> list[dict[str, Any]]:
     """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation."""
     kept: dict[str, Array] = {}
-    result.graph.run(_integers(result.graph, probes), lambda n, v: kept.__setitem__(n, v))
+    result.graph.run(result.graph.integers(probes.inputs), lambda n, v: kept.__setitem__(n, v))
     names = [n for n in kept if n in observed]
     made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
@@ -159,7 +172,7 @@ def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs:
     """How far ONNX Runtime's answers on model.qdq.onnx are from ours, in output steps."""
     feeds = {p.onnx_name: a for p, a in zip(result.graph.inputs, probes.inputs, strict=True)}
     theirs = FloatOracle(qdq).stacked(feeds)
-    ours = result.graph.run(_integers(result.graph, probes))
+    ours = result.graph.run(result.graph.integers(probes.inputs))
     worst, differing, total = 0, 0, 0
     for port, mine in zip(result.graph.outputs, ours, strict=True):
         quant = result.graph.tensors[port.tensor].quant

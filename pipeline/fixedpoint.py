@@ -1,13 +1,14 @@
 """All fixed-point arithmetic: how a wide accumulator becomes a narrow output, in integers only.
 
-Two requantizers:
+Three requantizers:
 
 * `shift`: one arithmetic right shift per channel, after the rounding constant was added: round half up.
 * `multiplier`: a 32-bit fixed-point multiplier and a shift per channel, rounded twice as the reference kernels
   of TensorFlow Lite do (gemmlowp's saturating rounding doubling high multiply, then a rounding divide by a
   power of two that rounds half away from zero).
+* `once`: the same multiplier, rounded once, half up: TensorFlow Lite's reference FULLY_CONNECTED.
 
-Both then add the zero point and clamp; ReLU, ReLU6, Clip and HardTanh live in that clamp and cost nothing.
+All then add the zero point and clamp; ReLU, ReLU6, Clip and HardTanh live in that clamp and cost nothing.
 """
 
 from collections.abc import Sequence
@@ -34,10 +35,11 @@ class Rescale:
     zero_point: int
     low: int
     high: int
+    once: bool = False
 
     @property
     def kind(self) -> str:
-        return "shift" if self.multiplier is None else "multiplier"
+        return "shift" if self.multiplier is None else "once" if self.once else "multiplier"
 
 
 def rounding_shift(value: Array, shift: Array | int) -> Array:
@@ -47,8 +49,8 @@ def rounding_shift(value: Array, shift: Array | int) -> Array:
     return (wide + half) >> np.asarray(shift, np.int64)
 
 
-def multiply_by_quantized_multiplier(value: Array, multiplier: Array, shift: Array) -> Array:
-    """value * multiplier * 2**(shift - 31), rounded twice; int64 arrays that hold int32 values.
+def multiply_by_quantized_multiplier(value: Array, multiplier: Array | int, shift: Array | int) -> Array:
+    """value * multiplier * 2**(shift - 31), rounded twice; int64 values that fit int32.
 
     `multiplier` is in [2**30, 2**31), `shift` positive means left. Source: TensorFlow Lite
     `MultiplyByQuantizedMultiplier` built on gemmlowp's `SaturatingRoundingDoublingHighMul` and
@@ -66,13 +68,23 @@ def multiply_by_quantized_multiplier(value: Array, multiplier: Array, shift: Arr
     return (high >> right) + (remainder > threshold)
 
 
+def multiply_once(value: Array, multiplier: Array | int, shift: Array | int) -> Array:
+    """floor(value * multiplier * 2**(shift - 31) + 1/2): int64 arrays that hold int32 values.
+
+    Source: TensorFlow Lite `MultiplyByQuantizedMultiplier` with single rounding.
+    """
+    total = 31 - np.asarray(shift, np.int64)
+    product = value.astype(np.int64) * np.asarray(multiplier, np.int64)
+    return (product + (np.int64(1) << (total - 1))) >> total
+
+
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """(multiplier, shift) with real ~ multiplier * 2**(shift - 31), multiplier in [2**30, 2**31).
 
     Source: TensorFlow Lite `QuantizeMultiplier`. `real` must be positive and below 2**30.
     """
     mantissa, exponent = frexp(real)
-    multiplier = round(mantissa * 2**31)
+    multiplier = floor(mantissa * 2**31 + 0.5)
     if multiplier == 2**31:
         multiplier, exponent = multiplier // 2, exponent + 1
     if exponent < -31:
@@ -105,14 +117,14 @@ def apply_rescale(acc: Array, rescale: Rescale, shift: Array, multiplier: Array 
     if multiplier is None:
         scaled = rounding_shift(acc, shift)
     else:
-        scaled = multiply_by_quantized_multiplier(acc, multiplier, shift)
+        scaled = (multiply_once if rescale.once else multiply_by_quantized_multiplier)(acc, multiplier, shift)
     return np.clip(scaled + rescale.zero_point, rescale.low, rescale.high)
 
 
 def folded_bias(weights: Array, bias: Array, zero_point: int) -> Array:
     """bias - zero_point * sum(w): what lets an inner loop multiply raw inputs. int64 (channels,).
 
-    `weights` (channels, taps) int8, `bias` (channels,) int32.
+    `weights` (channels, taps) int8 (int16 with a zero point taken out), `bias` (channels,) int32.
     """
     folded: Array = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum(axis=1)
     return folded

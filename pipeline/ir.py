@@ -62,9 +62,15 @@ class Tensor:
     def bytes(self) -> int:
         return self.size * np.dtype(self.dtype).itemsize
 
+    def stored(self, real: Array) -> Array:
+        """`real` values as this quantized tensor's integers, saturated to its type."""
+        assert self.quant is not None
+        limits = np.iinfo(self.dtype)
+        return np.ascontiguousarray(self.quant.quantize(real, limits.min, limits.max).astype(self.dtype))
+
     @classmethod
     def constant(cls, name: str, data: Array, quant: QuantParams | None = None) -> "Tensor":
-        frozen = np.ascontiguousarray(data)
+        frozen = np.array(data, order="C")
         frozen.flags.writeable = False
         return cls(name, frozen.shape, frozen.dtype.name, frozen, quant)
 
@@ -213,6 +219,16 @@ class Graph:
     def macs(self) -> int:
         return sum(n.macs(self) for n in self.nodes)
 
+    @property
+    def quantized_inputs(self) -> bool:
+        """Whether every input is an integer with a scale."""
+        return all(self.tensors[p.tensor].quant is not None for p in self.inputs)
+
+    @property
+    def integer(self) -> bool:
+        """Whether no tensor is float: the model file was quantized already."""
+        return all(t.dtype != "float32" for t in self.tensors.values())
+
     def shapes_of(self, names: Sequence[str]) -> list[Shape]:
         return [self.tensors[n].shape for n in names]
 
@@ -259,6 +275,10 @@ class Graph:
             assert name == tensor.name
             assert tensor.dtype in (INTEGER_DTYPES if integer else DTYPES), f"{name} is {tensor.dtype}"
             assert tensor.data is None or tensor.data.shape == tensor.shape
+
+    def integers(self, samples: Sequence[Array]) -> list[Array]:
+        """Real samples (n, *onnx_shape), one array per input port, as the integers that `run` takes."""
+        return [self.tensors[p.tensor].stored(p.to_stored(a)) for p, a in zip(self.inputs, samples, strict=True)]
 
     def run(self, inputs: Sequence[Array], keep: Callable[[str, Array], None] | None = None) -> list[Array]:
         """Run the integer meaning on samples.

@@ -120,6 +120,11 @@ def float_model(graph: Graph, observe: Sequence[str] = ()) -> onnx.ModelProto:
     )
 
 
+def named_model(graph: Graph) -> onnx.ModelProto:
+    """The float graph with inputs and outputs as the model file names, shapes and lays them out."""
+    return qdq_model(graph, {}, {})
+
+
 def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mapping[str, Tensor]) -> onnx.ModelProto:
     """The float graph with a Q/DQ pair behind every activation in `params` and quantized constants.
 
@@ -129,7 +134,7 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
     emitter.written = {p.tensor: f"{p.tensor}.stored" for p in graph.outputs}
     for port in graph.inputs:
         stored = emitter.transpose(port.tensor, port.perm, f"{port.tensor}.stored")
-        emitter.names[port.tensor] = emitter.pair(stored, params[port.tensor])
+        emitter.names[port.tensor] = emitter.pair(stored, params[port.tensor]) if port.tensor in params else stored
     for node in graph.nodes:
         node.to_onnx(graph, emitter)
         for name in node.outputs:

@@ -61,6 +61,20 @@ def quantize(
     return Quantized(integer, params, quantizer.constants, tuple(quantizer.proofs))
 
 
+def proofs(graph: Graph) -> tuple[Proof, ...]:
+    """The accumulator bound of every linear layer of an integer graph."""
+    made = []
+    for node in graph.nodes:
+        if isinstance(node, Conv | Dense) and node.rescale is not None:
+            x = graph.tensors[node.inputs[0]]
+            assert x.quant is not None
+            weights = graph.constant(node.weights)
+            weights = weights.reshape(len(weights), -1)
+            folded = folded_bias(weights, graph.constant(node.bias), x.quant.zero_point)
+            made.append(Proof(node.name, int(accumulator_bound(weights, folded).max(initial=0)), node.rescale.kind))
+    return tuple(made)
+
+
 def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Policy) -> dict[str, QuantParams]:
     """One scale and zero point for every float activation; tied tensors share theirs."""
     leader = {n: n for n in observed}

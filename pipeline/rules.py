@@ -112,6 +112,9 @@ def drop(e: Evidence) -> Finding | None:
     got, limit = e.quantize["accuracy"], e.config.accuracy.max_drop
     if limit is None:
         return None
+    if got["float"] is None and e.quantize["qdq"] is None:
+        why = "the model came quantized: there is no float network to compare with"
+        return Finding("accuracy.max_drop", False, 0, limit, why, "Leave max_drop out.")
     if got["integer"] is None:
         return Finding("accuracy.max_drop", False, 0, limit, "there are no labelled evaluation data", _LABELS)
     lost = max(0.0, got["float"] - got["integer"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config import Project
 from stages.base import Job
-from stages.samples import data_files, evaluation, stored_integers
+from stages.samples import data_files, evaluation
 
 NAME = "codegen"
 AFTER = ("quantize",)
@@ -32,8 +32,8 @@ def run(job: Job) -> dict[str, bytes]:
     project = job.project
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
     program = plan(project.config.product, graph)
-    samples = evaluation(project, graph.inputs).take(_SELFTEST_VECTORS)
-    integers = stored_integers(graph, samples)
+    samples = evaluation(project, graph).take(_SELFTEST_VECTORS)
+    integers = graph.integers(samples.inputs)
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
     source = Path(project.config.model.source).name
     document = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.config import Project
 from pipeline.errors import ChipfitError
+from pipeline.ir import Graph
 from stages.base import Job
 
 NAME = "import"
@@ -29,21 +30,19 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.graphfile import save
-    from pipeline.importers.onnx_graph import import_onnx
-    from pipeline.passes import canonical
 
     project = job.project
     written = project.config.model.source
     path = project.file("model.source", written)
-    if path.suffix != ".onnx":
+    if path.suffix not in (".onnx", ".tflite"):
         raise ChipfitError(
-            f"model.source: {written} is not an .onnx file",
+            f"model.source: {written} is neither an .onnx nor a .tflite file",
             place=project.place("model.source"),
             hint="Export the network to ONNX (PyTorch: torch.onnx.export).",
         )
     if not path.is_file():
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
-    graph = canonical(import_onnx(path, written, project.config.product), written)
+    graph = _read(path, written, project.config.product)
     weights = sum(t.size for t in graph.tensors.values() if t.data is not None)
     free = project.config.budget.flash or project.chip.flash.size
     if weights > free:
@@ -53,3 +52,17 @@ def run(job: Job) -> dict[str, bytes]:
             hint="No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip.",
         )
     return save(graph)
+
+
+def _read(path: Path, written: str, product: str) -> Graph:
+    """The canonical graph: float, or integer when the file is a quantized .tflite."""
+    from pipeline.passes import canonical
+
+    if path.suffix == ".tflite":
+        from pipeline.importers.tflite_graph import import_tflite
+
+        graph = import_tflite(path, written, product)
+        return graph if graph.integer else canonical(graph, written)
+    from pipeline.importers.onnx_graph import import_onnx
+
+    return canonical(import_onnx(path, written, product), written)

@@ -10,7 +10,7 @@ from stages.samples import calibration, data_files, evaluation
 
 NAME = "quantize"
 AFTER = ("import",)
-TARGETS = ("graph.json", "weights.bin", "model.qdq.onnx", "quantize.json")
+TARGETS = ("graph.json", "weights.bin", "quantize.json")
 
 
 def keys(project: Project) -> Any:
@@ -32,16 +32,18 @@ def _requantizer(project: Project) -> str:
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.artifact import to_json
     from pipeline.calibrate import Policy, observe
-    from pipeline.evaluate import evaluate
+    from pipeline.evaluate import evaluate, evaluate_integer
     from pipeline.graphfile import load, save
     from pipeline.importers.onnx_file import load_onnx
-    from pipeline.onnx_export import qdq_model
+    from pipeline.onnx_export import named_model, qdq_model
     from pipeline.quantize import quantize
 
     project, asked = job.project, job.project.config.quantization
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")})
-    typical = calibration(project, graph.inputs)
-    held_out = evaluation(project, graph.inputs)
+    held_out = evaluation(project, graph)
+    if graph.integer:
+        return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
+    typical = calibration(project, graph)
     observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total))
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric")
     result = quantize(
@@ -53,7 +55,8 @@ def run(job: Job) -> dict[str, bytes]:
     )
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
-    original = load_onnx(project.file("model.source", source), source)
+    path = project.file("model.source", source)
+    original = load_onnx(path, source) if path.suffix == ".onnx" else named_model(graph)
     document = evaluate(graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t))
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),

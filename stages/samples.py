@@ -10,6 +10,8 @@ from pipeline.data import Samples, load_samples
 from pipeline.errors import ChipfitError
 from pipeline.ir import Array, Graph, Port
 
+_NOISE = 64
+
 
 def data_files(project: Project) -> Mapping[str, Path]:
     """The .npz files that the product names, by role."""
@@ -18,7 +20,7 @@ def data_files(project: Project) -> Mapping[str, Path]:
     return {n: project.file(f"data.{n}", s.file) for n, s in named.items() if s is not None}
 
 
-def calibration(project: Project, ports: Sequence[Port]) -> Samples:
+def calibration(project: Project, graph: Graph) -> Samples:
     """Typical inputs. Raises ChipfitError when the product names none."""
     source = project.config.data.calibration
     if source is None:
@@ -27,22 +29,36 @@ def calibration(project: Project, ports: Sequence[Port]) -> Samples:
             place=project.place("data"),
             hint="Name an .npz file with typical inputs; int8 ranges are chosen from them.",
         )
-    return _load(project, "data.calibration", source, ports, ("calib", "x"))
+    return _load(project, "data.calibration", source, graph, ("calib", "x"))
 
 
-def evaluation(project: Project, ports: Sequence[Port]) -> Samples:
-    """Held-out inputs, or the calibration inputs without labels when the product names none."""
+def evaluation(project: Project, graph: Graph) -> Samples:
+    """Held-out inputs, or the calibration inputs without labels when the product names none.
+
+    A network that came quantized needs no data at all: then they are noise over the whole range of its inputs.
+    """
     source = project.config.data.evaluation
-    if source is None:
-        return Samples(calibration(project, ports).inputs)
-    return _load(project, "data.evaluation", source, ports, ("x",))
+    if source is not None:
+        return _load(project, "data.evaluation", source, graph, ("x",))
+    if project.config.data.calibration is None and graph.quantized_inputs:
+        rng = np.random.default_rng(0)
+        return Samples(tuple(_noise(rng, graph, p) for p in graph.inputs))
+    return Samples(calibration(project, graph).inputs)
 
 
-def _load(project: Project, key: str, source: DataSource, ports: Sequence[Port], defaults: Sequence[str]) -> Samples:
+def _noise(rng: np.random.Generator, graph: Graph, port: Port) -> Array:
+    tensor = graph.tensors[port.tensor]
+    limits = np.iinfo(tensor.dtype)
+    assert tensor.quant is not None
+    integers = rng.integers(limits.min, limits.max, (_NOISE, *port.onnx_shape), endpoint=True)
+    return tensor.quant.dequantize(integers).astype(np.float32)
+
+
+def _load(project: Project, key: str, source: DataSource, graph: Graph, defaults: Sequence[str]) -> Samples:
     return load_samples(
         project.file(key, source.file),
         project.place(key),
-        ports,
+        graph.inputs,
         inputs=source.inputs,
         labels=source.labels,
         labelled=key == "data.evaluation",
@@ -50,14 +66,5 @@ def _load(project: Project, key: str, source: DataSource, ports: Sequence[Port],
         rows=source.rows,
         scale=source.scale,
         zero_point=source.zero_point,
+        tensors=[graph.tensors[p.tensor] for p in graph.inputs],
     )
-
-
-def stored_integers(graph: Graph, samples: Samples) -> list[Array]:
-    """The samples as the generated C takes them: one int8 array (n, *stored shape) per input port."""
-    made = []
-    for port, real in zip(graph.inputs, samples.inputs, strict=True):
-        quant = graph.tensors[port.tensor].quant
-        assert quant is not None
-        made.append(np.ascontiguousarray(quant.quantize(port.to_stored(real)).astype(np.int8)))
-    return made

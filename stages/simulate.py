@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.config import Project
+from pipeline.ir import Array
 from stages.base import Job
-from stages.samples import data_files, evaluation, stored_integers
+from stages.samples import data_files, evaluation
 
 NAME = "simulate"
 AFTER = ("quantize", "codegen", "size-check")
@@ -24,8 +27,6 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    import numpy as np
-
     from pipeline.artifact import to_json
     from pipeline.graphfile import load
     from pipeline.simulator import Target, simulate
@@ -33,15 +34,11 @@ def run(job: Job) -> dict[str, bytes]:
     project, chip = job.project, job.project.chip
     product = project.config.product
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
-    samples = evaluation(project, graph.inputs).take(project.config.simulate.vectors)
-    integers = stored_integers(graph, samples)
+    samples = evaluation(project, graph).take(project.config.simulate.vectors)
+    integers = graph.integers(samples.inputs)
     # Extremes and noise beside the real inputs: they must be bit-exact too, and must take as long.
     rng = np.random.default_rng(0)
-    extremes = [
-        np.stack([np.full(a.shape[1:], -128), np.full(a.shape[1:], 127), rng.integers(-128, 128, a.shape[1:])])
-        for a in integers
-    ]
-    integers = [np.concatenate([a, e.astype(np.int8)]) for a, e in zip(integers, extremes, strict=True)]
+    integers = [np.concatenate([a, _extremes(a, rng)]) for a in integers]
     expected = [np.ascontiguousarray(o) for o in graph.run(integers)]
     count = len(integers[0])
     vectors = [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(count)]
@@ -93,11 +90,16 @@ def run(job: Job) -> dict[str, bytes]:
     return {"simulate.json": to_json(document)}
 
 
+def _extremes(array: Array, rng: np.random.Generator) -> Array:
+    """The least input, the largest, and noise over the whole range of `array`'s type."""
+    limits, shape = np.iinfo(array.dtype), array.shape[1:]
+    noise = rng.integers(limits.min, limits.max, shape, endpoint=True)
+    return np.stack([np.full(shape, limits.min), np.full(shape, limits.max), noise]).astype(array.dtype)
+
+
 def _host(job: Job, product: str, integers: list[Any], expected: list[Any]) -> int:
     """How many vectors the same C computes differently on this machine."""
     import ctypes
-
-    import numpy as np
 
     from pipeline.toolchain import host_library
 

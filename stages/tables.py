@@ -24,8 +24,13 @@ def stages() -> str:
 
 def operators() -> str:
     """One row per operator module."""
-    rows = [f"| {', '.join(m.ONNX)} | {m.SUMMARY} |" for m in OPERATORS if m.ONNX]
-    return "\n".join(["| ONNX | here |", "|---|---|", *rows, "| Constant, Shape, Size | folded at import |"])
+    rows = [
+        f"| {', '.join(m.ONNX) or '-'} | {', '.join(getattr(m, 'TFLITE', ())) or '-'} | {m.SUMMARY} |"
+        for m in OPERATORS
+        if m.ONNX or getattr(m, "TFLITE", ())
+    ]
+    head = ["| ONNX | TensorFlow Lite | here |", "|---|---|---|"]
+    return "\n".join([*head, *rows, "| Constant, Shape, Size | | folded at import |"])
 
 
 def chips() -> str:

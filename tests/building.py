@@ -43,13 +43,17 @@ def build(
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
     observed = observe(graph, Samples(calibration), lambda done, total: None)
     result = quantize(graph, observed, policy, per_channel=per_channel, requantizer=requantizer)
-    integers = []
-    for port, real in zip(graph.inputs, inputs, strict=True):
-        quant = result.graph.tensors[port.tensor].quant
-        assert quant is not None
-        integers.append(np.ascontiguousarray(quant.quantize(port.to_stored(real)).astype(np.int8)))
-    expected = [np.ascontiguousarray(o) for o in result.graph.run(integers)]
-    return Built(graph, result, integers, expected)
+    return ran(graph, result, result.graph.integers(inputs))
+
+
+def ran(graph: Graph, result: Quantized, integers: list[Array]) -> Built:
+    return Built(graph, result, integers, [np.ascontiguousarray(o) for o in result.graph.run(integers)])
+
+
+def from_integers(graph: Graph, inputs: list[Array]) -> Built:
+    """A network that came quantized; `inputs` are integers as its file has them."""
+    stored = [np.ascontiguousarray(p.to_stored(a)) for p, a in zip(graph.inputs, inputs, strict=True)]
+    return ran(graph, Quantized(graph, {}, {}, ()), stored)
 
 
 def write_library(built: Built, folder: Path, core: str) -> Path:

@@ -9,7 +9,7 @@ from stages.tables import filled
 
 LAYERS = (
     ("errors", "units", "config"),
-    ("ir", "fixedpoint", "builder", "calls", "data"),
+    ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle"),
     ("passes", "calibrate", "quantize", "evaluate"),
     ("arena", "plan", "library"),

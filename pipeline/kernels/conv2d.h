@@ -28,5 +28,6 @@ struct conv2d {
 
 void KERNEL(conv2d_shift)(const struct conv2d *p, const int8_t *x, int8_t *y);
 void KERNEL(conv2d_multiplier)(const struct conv2d *p, const int8_t *x, int8_t *y);
+void KERNEL(conv2d_once)(const struct conv2d *p, const int8_t *x, int8_t *y);
 
 #endif

@@ -26,5 +26,6 @@ struct conv2d_grouped {
 
 void KERNEL(conv2d_grouped_shift)(const struct conv2d_grouped *p, const int8_t *x, int8_t *y);
 void KERNEL(conv2d_grouped_multiplier)(const struct conv2d_grouped *p, const int8_t *x, int8_t *y);
+void KERNEL(conv2d_grouped_once)(const struct conv2d_grouped *p, const int8_t *x, int8_t *y);
 
 #endif

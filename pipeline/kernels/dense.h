@@ -19,5 +19,6 @@ struct dense {
 
 void KERNEL(dense_shift)(const struct dense *p, const int8_t *x, int8_t *y);
 void KERNEL(dense_multiplier)(const struct dense *p, const int8_t *x, int8_t *y);
+void KERNEL(dense_once)(const struct dense *p, const int8_t *x, int8_t *y);
 
 #endif

@@ -25,5 +25,6 @@ struct depthwise {
 
 void KERNEL(depthwise_shift)(const struct depthwise *p, const int8_t *x, int8_t *y);
 void KERNEL(depthwise_multiplier)(const struct depthwise *p, const int8_t *x, int8_t *y);
+void KERNEL(depthwise_once)(const struct depthwise *p, const int8_t *x, int8_t *y);
 
 #endif

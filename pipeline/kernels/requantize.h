@@ -3,6 +3,7 @@
  * shift:      y = clamp(acc >> shift[channel]); rounding and the zero point are in the bias already.
  * multiplier: y = clamp(acc * multiplier[channel] * 2^(exponent[channel] - 31) + zero_point), rounded twice as
  *             the reference kernels of TensorFlow Lite do. multiplier is in [2^30, 2^31).
+ * once:       as multiplier, but rounded once, ties up.
  */
 #ifndef CHIPFIT_REQUANTIZE_H
 #define CHIPFIT_REQUANTIZE_H

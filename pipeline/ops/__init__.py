@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Node
 from pipeline.ops import (
     activation,
@@ -14,13 +15,16 @@ from pipeline.ops import (
     clamp,
     concat,
     conv,
+    conv_transpose,
     dense,
+    gather,
     lookup,
     max_pool,
     mean,
     mul,
     pad,
     prelu,
+    reference,
     reshape,
     slice,
     softmax,
@@ -30,6 +34,7 @@ from pipeline.ops.samples import Sample
 
 OPERATORS: tuple[ModuleType, ...] = (
     conv,
+    conv_transpose,
     dense,
     max_pool,
     average_pool,
@@ -44,13 +49,18 @@ OPERATORS: tuple[ModuleType, ...] = (
     argmax,
     concat,
     slice,
+    gather,
     pad,
     transpose,
     reshape,
     lookup,
+    reference,
 )
 
 IMPORTS: Mapping[str, Callable[[OnnxNode], None]] = {k: f for m in OPERATORS for k, f in m.ONNX.items()}
+TFLITE: Mapping[str, Callable[[TfliteNode], None]] = {
+    k: f for m in OPERATORS for k, f in getattr(m, "TFLITE", {}).items()
+}
 NODES: Mapping[str, type[Node]] = {c.__name__: c for m in OPERATORS for c in m.NODES}
 
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tflite
 
-from pipeline.calls import KernelCall
-from pipeline.fixedpoint import common_ratio
+from pipeline.calls import KernelCall, suffix
+from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph
 from pipeline.ops.affine import append_affine
-from pipeline.ops.broadcast import Binary, check_broadcast, per_channel
+from pipeline.ops.broadcast import Binary, check_broadcast, folded, per_channel
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting"
@@ -59,6 +61,67 @@ class Add(Binary):
         return [self.call(graph, "add", {"a_scale": self.scales[0], "b_scale": self.scales[1]})]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AddRescaled(Binary):
+    """y = (a << left) rescaled + (b << left) rescaled, rescaled again: each by (multiplier, exponent), rounded twice.
+
+    `rescales` are those of a, b and y, `zero_points` too. Source: TFLite reference_integer_ops::Add.
+    """
+
+    subtract: bool = False
+    left: int = 20
+    zero_points: tuple[int, int, int] = (0, 0, 0)
+    rescales: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0), (0, 0))
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        a, b = (
+            multiply_by_quantized_multiplier((v - z) << self.left, m, e)
+            for v, z, (m, e) in zip(self.operands(inputs, graph), self.zero_points, self.rescales, strict=False)
+        )
+        multiplier, exponent = self.rescales[2]
+        total = a - b if self.subtract else a + b
+        y = multiply_by_quantized_multiplier(total, multiplier, exponent) + self.zero_points[2]
+        return (np.clip(y, self.bottom, self.top),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        params = {"left": self.left, "low": self.bottom, "high": self.top, "sign": -1 if self.subtract else 1}
+        for name, zero, (multiplier, exponent) in zip("aby", self.zero_points, self.rescales, strict=True):
+            params |= {f"{name}_zero_point": zero, f"{name}_multiplier": multiplier, f"{name}_exponent": exponent}
+        kind = "add_rescaled" + suffix(graph.tensors[self.output].dtype)
+        return [self.call(graph, kind, params, family="add_rescaled", epilogue=False)]
+
+
+def import_tflite_add(node: TfliteNode) -> None:
+    """Both scaled by 2**20 (2**15 for int16) over twice the larger scale. Source: TFLite ADD and SUB Prepare."""
+    options = node.options(tflite.SubOptions if node.op == "SUB" else tflite.AddOptions)
+    if folded(node):
+        return
+    fields = node.activation(options.FusedActivationFunction())
+    subtract = node.op == "SUB"
+    if not node.quantized:
+        node.emit(Add(name=node.name, inputs=node.inputs[:2], outputs=node.outputs, subtract=subtract, **fields))
+        return
+    left = 15 if node.dtype == "int16" else 20
+    a, b, y = node.scale(0), node.scale(1), node.output_scale()
+    twice = float(np.float32(2) * np.float32(max(a, b)))
+    reals = (a / twice, b / twice, twice / ((1 << left) * y))
+    if reals[2] >= 1.0:
+        node.refuse("an output scale far below those of its inputs")
+    pairs = [quantize_multiplier(r) for r in reals]
+    node.emit(
+        AddRescaled(
+            name=node.name,
+            inputs=node.inputs[:2],
+            outputs=node.outputs,
+            subtract=subtract,
+            left=left,
+            zero_points=(node.zero(0), node.zero(1), node.output_zero()),
+            rescales=(pairs[0], pairs[1], pairs[2]),
+            **fields,
+        )
+    )
+
+
 def import_add(node: OnnxNode) -> None:
     subtract = node.op == "Sub"
     check_broadcast(node, (node.shape(0), node.shape(1)))
@@ -74,7 +137,8 @@ def import_add(node: OnnxNode) -> None:
 
 
 ONNX = {"Add": import_add, "Sub": import_add}
-NODES = (Add,)
+TFLITE = {"ADD": import_tflite_add, "SUB": import_tflite_add}
+NODES = (Add, AddRescaled)
 
 
 def samples() -> Iterator[Sample]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
@@ -71,7 +72,17 @@ def import_argmax(node: OnnxNode) -> None:
     )
 
 
+def import_tflite_argmax(node: TfliteNode) -> None:
+    given = node.shape(0)
+    axis = node.axis(int(node.constant(1, "axis").reshape(-1)[0]), len(given))
+    kept = node.graph.fresh(f"{node.outputs[0]}.kept")
+    made = node.step(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), "int32", None)
+    rest = tuple(d for i, d in enumerate(given) if i != axis)
+    node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
+
+
 ONNX = {"ArgMax": import_argmax}
+TFLITE = {"ARG_MAX": import_tflite_argmax}
 NODES = (ArgMax,)
 
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tflite
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, ScaledNode, Shape
 from pipeline.ops.max_pool import pool_params
 from pipeline.ops.samples import Sample, one_node
 from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.window import Window, import_window
+from pipeline.ops.window import Window, import_window, tflite_window
 
 SUMMARY = "1-D and 2-D; any stride and padding, counted or not; ceil mode"
 
@@ -112,6 +114,56 @@ class AveragePool(ScaledNode):
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AveragePoolExact(AveragePool):
+    """The integers' own average: sum over count, clamped to [bottom, top]; one scale throughout.
+
+    Ties away from zero on the integers raised by `bias`: 128 for what was uint8 in the file, else 0.
+
+    Source: TFLite reference_integer_ops::AveragePool, reference_ops::AveragePool.
+    """
+
+    bias: int = 0
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        samples, batch, h, w, c = inputs[0].shape
+        total = self.window.patches(inputs[0].reshape(-1, h, w, c).astype(np.int64), fill=0).sum(axis=(3, 4))
+        count = self.counts(h, w)[:, :, None]
+        total = total + self.bias * count
+        y = np.clip(np.sign(total) * ((np.abs(total) + count // 2) // count) - self.bias, self.bottom, self.top)
+        return (y.reshape(samples, batch, *y.shape[1:]),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output]
+        return [
+            KernelCall(
+                kernel=f"average_pool_exact{suffix(x.dtype)}",
+                family="average_pool_exact",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params=pool_params(self.window, x.shape, y.shape)
+                | {"bias": self.bias, "low": self.bottom, "high": self.top},
+                macs=self.macs(graph),
+            )
+        ]
+
+
+def import_tflite_average_pool(node: TfliteNode) -> None:
+    options = node.options(tflite.Pool2DOptions)
+    window = tflite_window(node, (options.FilterHeight(), options.FilterWidth()), options)
+    if node.quantized and (node.scale(0), node.zero(0)) != (node.output_scale(), node.output_zero()):
+        node.refuse("its input and output have different scales")
+    fields = node.activation(options.FusedActivationFunction())
+    if node.quantized:
+        exact = {"bias": 128 if node.unsigned else 0, **fields}
+        node.emit(
+            AveragePoolExact(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, window=window, **exact)
+        )
+        return
+    node.emit(AveragePool(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, window=window, **fields))
+
+
 def import_average_pool(node: OnnxNode) -> None:
     window = import_window(node)
     counted = (0, 0, 0, 0)
@@ -133,7 +185,8 @@ def import_average_pool(node: OnnxNode) -> None:
 
 
 ONNX = {"AveragePool": import_average_pool}
-NODES = (AveragePool,)
+TFLITE = {"AVERAGE_POOL_2D": import_tflite_average_pool}
+NODES = (AveragePool, AveragePoolExact)
 
 
 def samples() -> Iterator[Sample]:

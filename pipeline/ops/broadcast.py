@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.calls import KernelCall
-from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.node import ImportNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, ScaledNode, Shape
 from pipeline.ops.copying import MAX_RANK, strides_of
 
@@ -30,17 +31,19 @@ class Binary(ScaledNode):
         )
         return a, b
 
-    def call(self, graph: Graph, kernel: str, params: Mapping[str, int]) -> KernelCall:
+    def call(
+        self, graph: Graph, kernel: str, params: Mapping[str, int], *, family: str = "", epilogue: bool = True
+    ) -> KernelCall:
         """One call of the kernel `kernel` with its own `params` beside the loops and the epilogue."""
         a, b = graph.shapes_of(self.inputs)
         target = graph.tensors[self.output].shape
         return KernelCall(
             kernel=kernel,
-            family=kernel,
+            family=family or kernel,
             node=self.name,
             inputs=self.inputs,
             outputs=self.outputs,
-            params={**binary_params(a, b, target), **params, **self.epilogue()},
+            params={**binary_params(a, b, target), **params, **(self.epilogue() if epilogue else {})},
             macs=self.macs(graph),
             in_place=a == target,
         )
@@ -75,7 +78,7 @@ def aligned(array: Array, rank: int) -> Array:
     return array.reshape(array.shape[0], *(1,) * (rank - (array.ndim - 1)), *array.shape[1:])
 
 
-def per_channel(node: OnnxNode, x: int, constant: Array) -> int | None:
+def per_channel(node: ImportNode, x: int, constant: Array) -> int | None:
     """The one axis of inputs[x] along which `constant` varies, when it is per channel or scalar; else None."""
     shape = node.shape(x)
     if constant.ndim > len(shape):
@@ -89,7 +92,7 @@ def per_channel(node: OnnxNode, x: int, constant: Array) -> int | None:
     return None
 
 
-def check_broadcast(node: OnnxNode, shapes: Sequence[Shape]) -> None:
+def check_broadcast(node: ImportNode, shapes: Sequence[Shape]) -> None:
     """Refuse shapes that do not broadcast or are too deep for the kernel."""
     try:
         result = np.broadcast_shapes(*shapes)
@@ -97,3 +100,15 @@ def check_broadcast(node: OnnxNode, shapes: Sequence[Shape]) -> None:
         node.refuse(f"shapes {shapes[0]} and {shapes[1]} do not broadcast")
     if len(result) > MAX_RANK:
         node.refuse(f"rank {len(result)}", f"Tensors of up to rank {MAX_RANK} are supported.")
+
+
+_ARITHMETIC = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply}
+
+
+def folded(node: TfliteNode) -> bool:
+    """Compute a TFLite operator on integer constants (shape arithmetic) now; otherwise check that it can run."""
+    if all(node.is_constant(i) for i in range(2)):
+        node.fold(np.asarray(_ARITHMETIC[node.op](node.constant(0, "operand"), node.constant(1, "operand"))))
+        return True
+    check_broadcast(node, (node.shape(0), node.shape(1)))
+    return False

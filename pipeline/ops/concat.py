@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tflite
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.importers.tflite_node import TfliteNode
+from pipeline.ir import Array, Graph, Node, Shape, Tensor
 from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.lookup import Lookup, clamp_table
+from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
 
 SUMMARY = "along any axis"
@@ -77,7 +81,60 @@ def import_concat(node: OnnxNode) -> None:
     node.graph.append(Concat(name=node.name, inputs=node.inputs, outputs=node.outputs[:1], axis=axis))
 
 
+def import_tflite_concat(node: TfliteNode) -> None:
+    """CONCATENATION, and PACK, which gives every input a new axis first. Constants count as operands of one scale."""
+    if node.op == "PACK":
+        axis = node.axis(node.options(tflite.PackOptions).Axis(), node.rank() + 1)
+        shape = (*node.shape(0)[:axis], 1, *node.shape(0)[axis:])
+        views = []
+        for i, name in enumerate(node.inputs):
+            source = node.graph.tensors[name]
+            if source.shape != node.shape(0):
+                node.refuse(f"inputs of shapes {source.shape} and {node.shape(0)}")
+            made = node.graph.fresh(f"{name}.packed")
+            if source.data is not None:
+                views.append(node.graph.add(Tensor.constant(made, source.data.reshape(shape), source.quant)))
+                continue
+            view = Reshape(name=f"{node.name}.{i}", inputs=(name,), outputs=(made,), shape=shape)
+            views.append(node.step(view, source.dtype, source.quant))
+        node.emit(Concat(name=node.name, inputs=tuple(views), outputs=node.outputs, axis=axis))
+        return
+    options = node.options(tflite.ConcatenationOptions)
+    axis, first = node.axis(options.Axis(), node.rank()), node.shape(0)
+    for name in node.inputs:
+        shape = node.graph.tensors[name].shape if name else ()
+        if len(shape) != len(first) or any(
+            a != b for i, (a, b) in enumerate(zip(shape, first, strict=True)) if i != axis
+        ):
+            node.refuse(f"inputs of shapes {list(first)} and {list(shape)} along axis {axis}")
+    names = [_rescaled(node, i) for i in range(len(node.inputs))]
+    clamp_table(
+        node,
+        options.FusedActivationFunction(),
+        lambda y: Concat(name=node.name, inputs=tuple(names), outputs=(y,), axis=axis),
+    )
+
+
+def _rescaled(node: TfliteNode, index: int) -> str:
+    """Input `index` with the output's parameters. Source: TFLite reference_ops::ConcatenationWithScaling."""
+    x, y = node.graph.tensors[node.inputs[index]], node.declared[0]
+    if x.quant is None or y.quant is None or (x.quant.scale, x.quant.zero_point) == (y.quant.scale, y.quant.zero_point):
+        return x.name
+    if x.data is not None or x.dtype != "int8":
+        node.refuse(f"its input {x.name!r} has another scale than its output")
+    scale = np.float32(x.quant.scale[0]) * (np.float32(1) / np.float32(y.quant.scale[0]))
+    # uint8 zero points, as the kernel sees them.
+    zero_x, zero_y = np.float32(x.quant.zero_point + 128), y.quant.zero_point + 128
+    bias = -zero_x * scale
+    real = np.arange(256, dtype=np.float32) * scale + bias
+    rounded = np.copysign(np.floor(np.abs(real.astype(np.float64)) + 0.5), real) + zero_y
+    table = node.graph.constant(f"{x.name}.rescale", (np.clip(rounded, 0, 255) - 128).astype(np.int8))
+    made = node.graph.fresh(f"{x.name}.rescaled")
+    return node.step(Lookup(name=made, inputs=(x.name, table), outputs=(made,)), "int8", y.quant)
+
+
 ONNX = {"Concat": import_concat}
+TFLITE = {"CONCATENATION": import_tflite_concat, "PACK": import_tflite_concat}
 NODES = (Concat,)
 
 

@@ -6,14 +6,16 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import tflite
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_params
+from pipeline.ops.linear import Linear, linear_params, tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.window import Window, import_window
+from pipeline.ops.window import Window, import_window, tflite_window
 
 SUMMARY = "1-D and 2-D; any stride, padding, dilation and group count"
 
@@ -74,7 +76,10 @@ class Conv(Linear):
         }  # fmt: skip
         out, _, width, depth = kernel.shape
         taps = {"kernel_width": width, "dilation_x": self.window.dilations[1]}
-        if self.depthwise(graph):
+        if kernel.dtype == np.int16:
+            family, packed = "conv_w16", kernel
+            params |= taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
+        elif self.depthwise(graph):
             family, packed = "depthwise", kernel[..., 0].transpose(1, 2, 0)
             params |= taps | {"channels": out}
         elif self.groups == 1 and (self.window.dilations[1] == 1 or width == 1):
@@ -126,7 +131,26 @@ def import_conv(node: OnnxNode) -> None:
     channels_first(node, y)
 
 
+def import_tflite_conv(node: TfliteNode) -> None:
+    """CONV_2D: weights (out, kh, kw, c / groups). DEPTHWISE_CONV_2D: (1, kh, kw, out)."""
+    kernel, given = node.constant(1, "weights"), node.shape(0)
+    if kernel.ndim != 4 or len(given) != 4:
+        node.refuse(f"weights of shape {kernel.shape} on {given}")
+    if node.op == "CONV_2D":
+        options, axis = node.options(tflite.Conv2DOptions), 0
+    else:
+        options, axis = node.options(tflite.DepthwiseConv2DOptions), 3
+        kernel = kernel.transpose(3, 1, 2, 0)
+    groups = given[3] // kernel.shape[3] if kernel.shape[3] else 0
+    if not groups or groups * kernel.shape[3] != given[3] or kernel.shape[0] % groups:
+        node.refuse(f"weights of shape {node.shape(1)} do not fit an input of shape {given}")
+    window = tflite_window(node, kernel.shape[1:3], options, (options.DilationHFactor(), options.DilationWFactor()))
+    fields = tflite_linear(node, kernel, axis, 2, options.FusedActivationFunction())
+    node.emit(Conv(name=node.name, outputs=node.outputs, window=window, groups=groups, **fields))
+
+
 ONNX = {"Conv": import_conv}
+TFLITE = {"CONV_2D": import_tflite_conv, "DEPTHWISE_CONV_2D": import_tflite_conv}
 NODES = (Conv,)
 
 

@@ -6,11 +6,14 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import tflite
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_params
+from pipeline.ops.linear import Linear, linear_params, tflite_linear
+from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "by a constant matrix; any number of rows"
@@ -46,18 +49,32 @@ class Dense(Linear):
         out, taps = kernel.shape
         params, tables = linear_params(self, graph, kernel)
         rows = prod(graph.tensors[self.output].shape) // out
+        family, fields = "dense", {"rows": rows, "inputs": taps, "outputs": out}
+        if kernel.dtype == np.int16:
+            family, fields = "conv_w16", rows_as_images(rows, taps, out)
         return [
             KernelCall(
-                kernel=f"dense_{self.rescale.kind}",
-                family="dense",
+                kernel=f"{family}_{self.rescale.kind}",
+                family=family,
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={"rows": rows, "inputs": taps, "outputs": out} | params,
+                params=fields | params,
                 tables={"weights": kernel} | tables,
                 macs=self.macs(graph),
             )
         ]
+
+
+def rows_as_images(rows: int, taps: int, out: int) -> dict[str, int]:
+    """A dense layer as a convolution of images of one pixel, for the kernels that exist for convolutions alone."""
+    ones = ("height", "width", "out_height", "out_width", "groups", "kernel_height", "kernel_width")
+    more = ("stride_y", "stride_x", "dilation_y", "dilation_x")
+    zeros = ("pad_top", "pad_left", "input_zero_point")
+    return {
+        "batch": rows, "depth": taps, "group_outputs": out,
+        **dict.fromkeys((*ones, *more), 1), **dict.fromkeys(zeros, 0),
+    }  # fmt: skip
 
 
 def import_gemm(node: OnnxNode) -> None:
@@ -92,7 +109,32 @@ def _append(node: OnnxNode, kernel: Array, bias: Array) -> None:
     node.graph.append(Dense(name=node.name, inputs=(node.inputs[0], *constants), outputs=node.outputs[:1]))
 
 
+def import_fully_connected(node: TfliteNode) -> None:
+    """Every leading axis is a row. Source: TFLite FULLY_CONNECTED, whose reference kernel rounds once."""
+    options = node.options(tflite.FullyConnectedOptions)
+    kernel, given = node.constant(1, "weights"), node.shape(0)
+    if options.WeightsFormat() or kernel.ndim != 2 or prod(given) % kernel.shape[1] or not prod(given):
+        node.refuse(f"weights of shape {kernel.shape} in format {options.WeightsFormat()} on {given}")
+    x, rows = node.inputs[0], (prod(given) // kernel.shape[1], kernel.shape[1])
+    fields = tflite_linear(node, kernel, 0, 2, options.FusedActivationFunction(), once=True)
+    if given[-1] != rows[1]:
+        source = node.graph.tensors[x]
+        view = Reshape(name=f"{node.name}.rows", inputs=(x,), outputs=(node.graph.fresh(f"{x}.rows"),), shape=rows)
+        x, given = node.step(view, source.dtype, source.quant), rows
+    fields["inputs"] = (x, *fields["inputs"][1:])
+    made, target = (*given[:-1], len(kernel)), node.declared[0].shape
+    if made == target:
+        node.emit(Dense(name=node.name, outputs=node.outputs, **fields))
+        return
+    dense = Dense(name=node.name, outputs=(node.graph.fresh(f"{node.outputs[0]}.rows"),), **fields)
+    y = node.step(dense, node.dtype, node.declared[0].quant)
+    if prod(target) != prod(made):
+        node.refuse(f"the file says it makes {list(target)}, its inputs make {list(made)}")
+    node.emit(Reshape(name=f"{node.name}.shape", inputs=(y,), outputs=node.outputs, shape=target))
+
+
 ONNX = {"Gemm": import_gemm, "MatMul": import_matmul}
+TFLITE = {"FULLY_CONNECTED": import_fully_connected}
 NODES = (Dense,)
 
 

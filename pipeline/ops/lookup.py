@@ -1,14 +1,16 @@
 """Any function of one int8 value: a 256-byte table. What activations become in an integer graph."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import isinf, prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.calls import KernelCall
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.clamp import Clamp
 from pipeline.ops.samples import Sample
 
 SUMMARY = "not from ONNX: what every other activation becomes"
@@ -24,7 +26,7 @@ class Lookup(Node):
         return (inputs[0],)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
-        return (inputs[1][inputs[0].astype(np.int64) + 128],)
+        return (inputs[1][inputs[0].astype(np.int8).astype(np.int64) + 128],)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         return [
@@ -39,6 +41,26 @@ class Lookup(Node):
                 in_place=True,
             )
         ]
+
+
+def append_table(node: TfliteNode, x: str, table: Array) -> None:
+    """`table` (256,) int8 on int8 `x` as the node's output."""
+    name = node.graph.constant(f"{node.name}.table", table.astype(np.int8))
+    node.emit(Lookup(name=node.name, inputs=(x, name), outputs=node.outputs))
+
+
+def clamp_table(node: TfliteNode, fused: int, make: Callable[[str], Node]) -> None:
+    """The node that `make` gives for an output name, with a fused activation behind it where there is one."""
+    low, high = node.real_range(fused)
+    if isinf(low) and isinf(high):
+        node.emit(make(node.outputs[0]))
+        return
+    raw = node.step(make(node.graph.fresh(f"{node.outputs[0]}.raw")), node.dtype, node.declared[0].quant)
+    if not node.quantized:
+        node.emit(Clamp(name=f"{node.name}.clamp", inputs=(raw,), outputs=node.outputs, low=low, high=high))
+        return
+    bottom, top = node.clamp(low, high)
+    append_table(node, raw, np.arange(-128, 128).clip(bottom, top))
 
 
 ONNX: dict[str, Any] = {}

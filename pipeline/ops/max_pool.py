@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import tflite
+
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.lookup import clamp_table
 from pipeline.ops.samples import Sample, one_node
 from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.window import Window, import_window
+from pipeline.ops.window import Window, import_window, tflite_window
 
 SUMMARY = "1-D and 2-D; any stride, padding, dilation; ceil mode"
 
@@ -79,7 +83,19 @@ def import_max_pool(node: OnnxNode) -> None:
     channels_first(node, y)
 
 
+def import_tflite_max_pool(node: TfliteNode) -> None:
+    """A fused activation is a clamp behind it."""
+    options = node.options(tflite.Pool2DOptions)
+    window = tflite_window(node, (options.FilterHeight(), options.FilterWidth()), options)
+    clamp_table(
+        node,
+        options.FusedActivationFunction(),
+        lambda y: MaxPool(name=node.name, inputs=node.inputs[:1], outputs=(y,), window=window),
+    )
+
+
 ONNX = {"MaxPool": import_max_pool}
+TFLITE = {"MAX_POOL_2D": import_tflite_max_pool}
 NODES = (MaxPool,)
 
 

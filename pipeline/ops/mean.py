@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall
-from pipeline.fixedpoint import common_ratio
+from pipeline.calls import KernelCall, suffix
+from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import LIMITS, TfliteNode
 from pipeline.ir import Array, Graph, ScaledNode, Shape
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
@@ -96,6 +97,83 @@ class Mean(ScaledNode):
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeanRescaled(Mean):
+    """y = (sum(x) + offset) by (multiplier, exponent), rounded twice, + zero_point; the count is in the multiplier.
+
+    Source: TFLite reference_ops::QuantizedMeanOrSum.
+    """
+
+    rescale: tuple[int, int] = (0, 0)
+    zero_point: int = 0
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        total = inputs[0].astype(np.int64).sum(axis=tuple(a + 1 for a in self.axes), keepdims=True) + self.offset
+        multiplier, exponent = self.rescale
+        y = multiply_by_quantized_multiplier(total, multiplier, exponent) + self.zero_point
+        return (np.clip(y, self.bottom, self.top),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        block = self.block(graph.tensors[self.inputs[0]].shape)
+        assert block is not None
+        params = dict(zip(("outer", "reduced", "inner"), block, strict=True)) | {
+            "offset": self.offset,
+            "multiplier": self.rescale[0],
+            "exponent": self.rescale[1],
+            "zero_point": self.zero_point,
+            "low": self.bottom,
+            "high": self.top,
+        }
+        return [
+            KernelCall(
+                kernel="mean_rescaled" + suffix(graph.tensors[self.output].dtype),
+                family="mean_rescaled",
+                node=self.name,
+                inputs=self.inputs,
+                outputs=self.outputs,
+                params=params,
+                macs=self.macs(graph),
+            )
+        ]
+
+
+def import_tflite_mean(node: TfliteNode) -> None:
+    given = node.shape(0)
+    axes = tuple(sorted({node.axis(int(a), len(given)) for a in node.constant(1, "axes").reshape(-1)}))
+    if not axes:
+        node.refuse("no axis to reduce")
+    kept = tuple(1 if i in axes else d for i, d in enumerate(given))
+    count = prod(given[a] for a in axes)
+    if not node.quantized:
+        mean: Mean = Mean(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, axes=axes)
+    else:
+        multiplier, exponent = quantize_multiplier(node.scale(0) / node.output_scale())
+        shift = min(count.bit_length() - 1, 32, 31 + exponent)
+        rescale, limits = ((multiplier << shift) // count, exponent - shift), LIMITS[node.dtype]
+        if count << max(15 if node.dtype == "int8" else 23, 0) > 1 << 30 or rescale[1] > 8:
+            node.refuse(f"a mean of {count} values")
+        mean = MeanRescaled(
+            name=node.name,
+            inputs=node.inputs[:1],
+            outputs=node.outputs,
+            axes=axes,
+            offset=-node.zero(0) * count,
+            rescale=rescale,
+            zero_point=node.output_zero(),
+            bottom=limits[0],
+            top=limits[1],
+        )
+    if mean.block(given) is None:
+        node.refuse(f"its axes {list(axes)} of {list(given)} do not lie side by side")
+    if node.declared[0].shape == kept:
+        node.emit(mean)
+        return
+    inner = replace(mean, outputs=(node.graph.fresh(f"{node.outputs[0]}.kept"),))
+    made = node.step(inner, node.dtype, node.declared[0].quant)
+    rest = tuple(d for i, d in enumerate(given) if i not in axes)
+    node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
+
+
 def _append(node: OnnxNode, axes: tuple[int, ...], keepdims: bool) -> None:
     graph, shape = node.graph, node.shape(0)
     if not axes:
@@ -128,7 +206,8 @@ def import_global_average_pool(node: OnnxNode) -> None:
 
 
 ONNX = {"ReduceMean": import_reduce_mean, "GlobalAveragePool": import_global_average_pool}
-NODES = (Mean,)
+TFLITE = {"MEAN": import_tflite_mean}
+NODES = (Mean, MeanRescaled)
 
 
 def samples() -> Iterator[Sample]:

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tflite
 
-from pipeline.calls import KernelCall
-from pipeline.fixedpoint import common_ratio
+from pipeline.calls import KernelCall, suffix
+from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph
 from pipeline.ops.affine import append_affine
-from pipeline.ops.broadcast import Binary, check_broadcast, per_channel
+from pipeline.ops.broadcast import Binary, check_broadcast, folded, per_channel
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting; Div by a constant"
@@ -66,6 +68,58 @@ class Mul(Binary):
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class MulRescaled(Binary):
+    """y = (a - zero_points[0]) * (b - zero_points[1]) by (multiplier, exponent), rounded twice, + zero_points[2].
+
+    Source: TFLite reference_integer_ops::Mul.
+    """
+
+    zero_points: tuple[int, int, int] = (0, 0, 0)
+    rescale: tuple[int, int] = (0, 0)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        a, b = self.operands(inputs, graph)
+        product = (a - self.zero_points[0]) * (b - self.zero_points[1])
+        multiplier, exponent = self.rescale
+        y = multiply_by_quantized_multiplier(product, multiplier, exponent) + self.zero_points[2]
+        return (np.clip(y, self.bottom, self.top),)
+
+    def macs(self, graph: Graph) -> int:
+        return graph.tensors[self.output].size
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        params = {f"{n}_zero_point": z for n, z in zip("aby", self.zero_points, strict=True)}
+        params |= {"multiplier": self.rescale[0], "exponent": self.rescale[1], "low": self.bottom, "high": self.top}
+        kind = "mul_rescaled" + suffix(graph.tensors[self.output].dtype)
+        return [self.call(graph, kind, params, family="mul_rescaled", epilogue=False)]
+
+
+def import_tflite_mul(node: TfliteNode) -> None:
+    """The multiplier is a float32 product and quotient. Source: TFLite MUL Prepare."""
+    options = node.options(tflite.MulOptions)
+    if folded(node):
+        return
+    fields = node.activation(options.FusedActivationFunction())
+    if not node.quantized:
+        node.emit(Mul(name=node.name, inputs=node.inputs[:2], outputs=node.outputs, **fields))
+        return
+    a, b, y = (np.float32(s) for s in (node.scale(0), node.scale(1), node.output_scale()))
+    rescale = quantize_multiplier(float(a * b / y))
+    if rescale[1] > 14:
+        node.refuse("an output scale far below the product of its inputs' scales")
+    node.emit(
+        MulRescaled(
+            name=node.name,
+            inputs=node.inputs[:2],
+            outputs=node.outputs,
+            zero_points=(node.zero(0), node.zero(1), node.output_zero()),
+            rescale=rescale,
+            **fields,
+        )
+    )
+
+
 def import_mul(node: OnnxNode) -> None:
     check_broadcast(node, (node.shape(0), node.shape(1)))
     divide = node.op == "Div"
@@ -88,7 +142,8 @@ def import_mul(node: OnnxNode) -> None:
 
 
 ONNX = {"Mul": import_mul, "Div": import_mul}
-NODES = (Mul,)
+TFLITE = {"MUL": import_tflite_mul}
+NODES = (Mul, MulRescaled)
 
 
 def samples() -> Iterator[Sample]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
 from pipeline.ops.samples import Sample, one_node
@@ -99,7 +100,20 @@ def import_pad(node: OnnxNode) -> None:
     )
 
 
+def import_tflite_pad(node: TfliteNode) -> None:
+    """PAD fills with the output's zero, PADV2 with a constant."""
+    pads, rank = node.constant(1, "paddings"), node.rank()
+    if pads.shape != (rank, 2) or pads.min(initial=0) < 0 or pads.max(initial=0) > 4096 or rank > MAX_RANK:
+        node.refuse(f"paddings {pads.tolist()} for {rank} axes")
+    value = float(node.output_zero()) if node.quantized and node.declared[0].quant else 0.0
+    if node.op == "PADV2":
+        value = float(node.constant(2, "value").reshape(-1)[0])
+    begin, end = (tuple(int(v) for v in pads[:, i]) for i in (0, 1))
+    node.emit(Pad(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, begin=begin, end=end, value=value))
+
+
 ONNX = {"Pad": import_pad}
+TFLITE = {"PAD": import_tflite_pad, "PADV2": import_tflite_pad}
 NODES = (Pad,)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.calls import KernelCall
-from pipeline.fixedpoint import common_ratio
+from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.activation import Activation
 from pipeline.ops.broadcast import per_channel
@@ -100,6 +101,82 @@ class PRelu(Node):
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PReluRescaled(PRelu):
+    """d by rescales[0] where d >= 0, else d * slope by rescales[1], rounded twice, + output_zero_point.
+
+    Source: TFLite reference_ops::Prelu.
+    """
+
+    rescales: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    output_zero_point: int = 0
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, slope = inputs
+        d = x.astype(np.int64) - self.zero_point
+        below = d * self._spread(slope.astype(np.int64), x.ndim - 1)
+        above, under = (
+            multiply_by_quantized_multiplier(v, m, e) for v, (m, e) in zip((d, below), self.rescales, strict=True)
+        )
+        return (np.clip(np.where(d >= 0, above, under) + self.output_zero_point, -128, 127),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        shape = graph.tensors[self.output].shape
+        params = {
+            "outer": prod(shape[: self.axis]),
+            "channels": shape[self.axis],
+            "inner": prod(shape[self.axis + 1 :]),
+            "x_zero_point": self.zero_point,
+            "y_zero_point": self.output_zero_point,
+        }
+        for side, (multiplier, exponent) in zip(("above", "below"), self.rescales, strict=True):
+            params |= {f"{side}_multiplier": multiplier, f"{side}_exponent": exponent}
+        return [
+            KernelCall(
+                kernel="prelu_rescaled",
+                family="prelu_rescaled",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params=params,
+                tables={"slope": graph.constant(self.inputs[1])},
+                macs=self.macs(graph),
+                in_place=True,
+            )
+        ]
+
+
+def import_tflite_prelu(node: TfliteNode) -> None:
+    slope = node.constant(1, "slope")
+    axis = per_channel(node, 0, slope)
+    if axis is None:
+        node.refuse(f"a slope of shape {slope.shape}; expected one value, or one per channel")
+    channels = node.shape(0)[axis]
+    slopes = np.broadcast_to(slope.reshape(-1), channels)
+    if not node.quantized:
+        name = node.graph.constant(f"{node.inputs[1]}.slope", slopes.astype(np.float32))
+        node.emit(PRelu(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs, axis=axis))
+        return
+    if node.dtype != "int8":
+        node.refuse(f"type {node.dtype}", "int8 and uint8 are supported.")
+    x, a, y = (np.float32(s) for s in (node.scale(0), node.scale(1), node.output_scale()))
+    rescales = (quantize_multiplier(float(x / y)), quantize_multiplier(float(x * a / y)))
+    if max(rescales[0][1], rescales[1][1]) > 14:
+        node.refuse("an output scale far below its input's")
+    name = node.graph.constant(f"{node.inputs[1]}.slope", slopes.astype(np.int16) - np.int16(node.zero(1)))
+    node.emit(
+        PReluRescaled(
+            name=node.name,
+            inputs=(node.inputs[0], name),
+            outputs=node.outputs,
+            axis=axis,
+            zero_point=node.zero(0),
+            rescales=rescales,
+            output_zero_point=node.output_zero(),
+        )
+    )
+
+
 def import_prelu(node: OnnxNode) -> None:
     slope = node.constant(1, "slope")
     if slope.size == 1:
@@ -123,7 +200,8 @@ def import_prelu(node: OnnxNode) -> None:
 
 
 ONNX = {"PRelu": import_prelu}
-NODES = (PRelu,)
+TFLITE = {"PRELU": import_tflite_prelu}
+NODES = (PRelu, PReluRescaled)
 
 
 def samples() -> Iterator[Sample]:

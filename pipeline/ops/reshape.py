@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.samples import Sample, one_node
 
@@ -97,6 +100,18 @@ def import_identity(node: OnnxNode) -> None:
     _append(node, node.shape(0))
 
 
+def import_tflite_view(node: TfliteNode) -> None:
+    """The file declares the resulting shape of RESHAPE, SQUEEZE and EXPAND_DIMS."""
+    shape = node.declared[0].shape
+    if prod(shape) != prod(node.shape(0)) or not prod(shape):
+        node.refuse(f"{node.shape(0)} cannot become {shape}")
+    node.emit(Reshape(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, shape=shape))
+
+
+def import_tflite_shape(node: TfliteNode) -> None:
+    node.fold(np.array(node.shape(0), np.int32))
+
+
 ONNX = {
     "Reshape": import_reshape,
     "Flatten": import_flatten,
@@ -104,6 +119,12 @@ ONNX = {
     "Unsqueeze": import_unsqueeze,
     "Identity": import_identity,
     "Dropout": import_identity,
+}
+TFLITE = {
+    "RESHAPE": import_tflite_view,
+    "SQUEEZE": import_tflite_view,
+    "EXPAND_DIMS": import_tflite_view,
+    "SHAPE": import_tflite_shape,
 }
 NODES = (Reshape,)
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
+import tflite
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
 
 SUMMARY = "constant bounds and steps, backwards too"
@@ -118,7 +122,87 @@ def _append(node: OnnxNode, output: int, starts: list[int], steps: list[int], sh
     )
 
 
+def _emit(node: TfliteNode, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]) -> None:
+    """One box as the only output; axes that the declared shape leaves out must have size 1."""
+    if len(shape) > MAX_RANK or min(shape, default=1) < 1:
+        node.refuse(f"a result of shape {list(shape)}")
+    box = Slice(
+        name=node.name,
+        inputs=node.inputs[:1],
+        outputs=node.outputs,
+        starts=tuple(starts),
+        steps=tuple(steps),
+        shape=tuple(shape),
+    )
+    target = node.declared[0].shape
+    if target == box.shape or prod(target) != prod(shape):
+        node.emit(box)
+        return
+    made = node.step(
+        replace(box, outputs=(node.graph.fresh(f"{node.outputs[0]}.box"),)), node.dtype, node.declared[0].quant
+    )
+    node.emit(Reshape(name=f"{node.name}.shape", inputs=(made,), outputs=node.outputs, shape=target))
+
+
+def import_tflite_slice(node: TfliteNode) -> None:
+    begin, sizes, given = node.constant(1, "begin").tolist(), node.constant(2, "size").tolist(), node.shape(0)
+    if not len(begin) == len(sizes) == len(given):
+        node.refuse("its begin and size do not fit its input")
+    shape = [d - b if s == -1 else s for d, b, s in zip(given, begin, sizes, strict=True)]
+    if any(b < 0 or b + s > d for d, b, s in zip(given, begin, shape, strict=True)):
+        node.refuse(f"the box at {begin} of {shape} is outside {list(given)}")
+    _emit(node, begin, [1] * len(given), shape)
+
+
+def import_tflite_strided_slice(node: TfliteNode) -> None:
+    """Masks as bits per axis; an axis of shrink_axis_mask is one index. Source: TFLite STRIDED_SLICE."""
+    options, given = node.options(tflite.StridedSliceOptions), node.shape(0)
+    begin, end, steps = (node.constant(i, n).tolist() for i, n in ((1, "begin"), (2, "end"), (3, "strides")))
+    if options.EllipsisMask() or options.NewAxisMask() or not len(begin) == len(end) == len(steps) <= len(given):
+        node.refuse("an ellipsis or new axis, or begin, end and strides that do not fit")
+    starts, jumps, shape = [0] * len(given), [1] * len(given), list(given)
+    for i, (b, e, s) in enumerate(zip(begin, end, steps, strict=True)):
+        if s == 0:
+            node.refuse("a stride of 0")
+        if options.ShrinkAxisMask() >> i & 1:
+            at = node.axis(b, given[i])
+            starts[i], jumps[i], shape[i] = at, 1, 1
+            continue
+        first = None if options.BeginMask() >> i & 1 else b
+        last = None if options.EndMask() >> i & 1 else b + e if options.Offset() else e
+        chosen = range(given[i])[slice(first, last, s)]
+        if not len(chosen):
+            node.refuse(f"an empty result along axis {i}")
+        starts[i], jumps[i], shape[i] = chosen.start, s, len(chosen)
+    _emit(node, starts, jumps, shape)
+
+
+def import_tflite_split(node: TfliteNode) -> None:
+    """SPLIT takes (axis, x), UNPACK x and an axis option; parts are equal, UNPACK drops the axis."""
+    x = 1 if node.op == "SPLIT" else 0
+    given, count = node.shape(x), len(node.outputs)
+    at = int(node.constant(0, "axis").reshape(-1)[0]) if x else node.options(tflite.UnpackOptions).Axis()
+    axis = node.axis(at, len(given))
+    if given[axis] % count or len(given) > MAX_RANK or (not x and given[axis] != count):
+        node.refuse(f"{given[axis]} entries in {count} parts")
+    for i in range(count):
+        starts, shape = [0] * len(given), list(given)
+        shape[axis] = given[axis] // count
+        starts[axis] = i * shape[axis]
+        part = replace(
+            node, name=node.name if i == 0 else f"{node.name}.{i}", inputs=(node.inputs[x],),
+            outputs=(node.outputs[i],), declared=(node.declared[i],),
+        )  # fmt: skip
+        _emit(part, starts, [1] * len(given), shape)
+
+
 ONNX = {"Slice": import_slice, "Split": import_split}
+TFLITE = {
+    "SLICE": import_tflite_slice,
+    "STRIDED_SLICE": import_tflite_strided_slice,
+    "SPLIT": import_tflite_split,
+    "UNPACK": import_tflite_split,
+}
 NODES = (Slice,)
 
 

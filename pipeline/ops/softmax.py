@@ -6,9 +6,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import tflite
 
+from pipeline import gemmlowp
 from pipeline.calls import KernelCall
+from pipeline.fixedpoint import quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
@@ -71,6 +75,54 @@ class Softmax(Node):
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxExact(Softmax):
+    """As gemmlowp computes it: e[d] = exp(-d) in Q0.31 from a table, 1 / sum(e) by Newton's method in Q0.31.
+
+    The table is 0 beyond the difference that counts. Source: TFLite reference_ops::Softmax.
+    """
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
+        axis = self.axis + 1
+        e = table[x.max(axis=axis, keepdims=True) - x]
+        total = gemmlowp.divide_by_pot(e, 12).sum(axis=axis, keepdims=True)
+        headroom = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(total.astype(object))
+        scale = gemmlowp.one_over_one_plus((total << headroom) - (1 << 31))
+        y = gemmlowp.divide_by_pot(gemmlowp.high_multiply(scale, e), 35 - headroom) - 128
+        return (np.where(e == 0, -128, np.clip(y, -128, 127)),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        (call,) = super().calls(graph)
+        return [replace(call, kernel="softmax_exact", family="softmax_exact")]
+
+
+def import_tflite_softmax(node: TfliteNode) -> None:
+    """Along the last axis. Source: TFLite SOFTMAX Prepare, PreprocessSoftmaxScaling."""
+    beta, shape = node.options(tflite.SoftmaxOptions).Beta(), node.shape(0)
+    last = len(shape) - 1
+    if last < 0 or shape[last] > 1 << 12:
+        node.refuse(f"an input of shape {list(shape)}", f"Up to {1 << 12} classes are supported.")
+    if not 0 < beta < 1e4:
+        node.refuse(f"beta {beta}")
+    if not node.quantized:
+        if beta != 1:
+            node.refuse(f"beta {beta}", "Scale the logits before the softmax.")
+        node.emit(Softmax(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, axis=last))
+        return
+    if node.dtype != "int8" or (node.output_scale(), node.output_zero()) != (1 / 256, -128):
+        node.refuse("its output must be int8 with scale 1/256 and zero point -128")
+    multiplier, shift = quantize_multiplier(min(beta * node.scale(0) * 2.0**26, 2.0**31 - 1))
+    if shift < 0:
+        node.refuse("an input scale too small to tell its values apart")
+    difference = np.arange(256, dtype=np.int64)
+    inside = difference <= gemmlowp.input_radius(5, shift)
+    scaled = gemmlowp.high_multiply(gemmlowp.multiply_by_pot(-difference, shift), multiplier)
+    table = np.where(inside, gemmlowp.exp_on_negative_values(scaled, 5), 0)
+    name = node.graph.constant(f"{node.name}.exp", table.astype(np.int32))
+    node.emit(SoftmaxExact(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs, axis=last))
+
+
 def import_softmax(node: OnnxNode) -> None:
     """Before opset 13 the axis splits the tensor into a matrix whose rows are normalized. Source: ONNX Softmax."""
     shape = node.shape(0)
@@ -89,7 +141,8 @@ def import_softmax(node: OnnxNode) -> None:
 
 
 ONNX = {"Softmax": import_softmax}
-NODES = (Softmax,)
+TFLITE = {"SOFTMAX": import_tflite_softmax}
+NODES = (Softmax, SoftmaxExact)
 
 
 def samples() -> Iterator[Sample]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
 from pipeline.ops.samples import Sample, one_node
@@ -64,7 +65,15 @@ def import_transpose(node: OnnxNode) -> None:
     node.graph.append(Transpose(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], perm=perm))
 
 
+def import_tflite_transpose(node: TfliteNode) -> None:
+    perm = tuple(int(p) for p in node.constant(1, "perm").reshape(-1))
+    if sorted(perm) != list(range(node.rank())) or node.rank() > MAX_RANK:
+        node.refuse(f"perm {list(perm)} is not a permutation of {node.rank()} axes")
+    node.emit(Transpose(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, perm=perm))
+
+
 ONNX = {"Transpose": import_transpose}
+TFLITE = {"TRANSPOSE": import_tflite_transpose}
 NODES = (Transpose,)
 
 

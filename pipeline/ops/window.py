@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tflite
 
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array
 
 
@@ -115,3 +117,25 @@ def _pads(
                 steps -= 1  # a window may not begin in the padding at the end
             end[i] += max(0, (steps - 1) * strides[i] - room)
     return begin, end
+
+
+def tflite_window(node: TfliteNode, kernel: Sequence[int], options: Any, dilations: tuple[int, int] = (1, 1)) -> Window:
+    """The window of a TFLite convolution or pool on its first input; SAME puts the odd pad at the end."""
+    strides, sizes = (options.StrideH(), options.StrideW()), (int(kernel[0]), int(kernel[1]))
+    if len(node.shape(0)) != 4:
+        node.refuse(f"an input of shape {node.shape(0)}, expected 4 dimensions")
+    spatial = node.shape(0)[1:3]
+    if min(*sizes, *strides, *dilations, *spatial) < 1 or max(*sizes, *strides, *dilations) > 4096:
+        node.refuse("kernel, strides and dilations must be between 1 and 4096")
+    pads = [0, 0, 0, 0]
+    if options.Padding() == tflite.Padding.SAME:
+        for i in range(2):
+            steps = -(-spatial[i] // strides[i])
+            total = max(0, (steps - 1) * strides[i] + (sizes[i] - 1) * dilations[i] + 1 - spatial[i])
+            pads[i], pads[i + 2] = total // 2, total - total // 2
+    elif options.Padding() != tflite.Padding.VALID:
+        node.refuse(f"padding {options.Padding()}")
+    window = Window(sizes, strides, (pads[0], pads[1], pads[2], pads[3]), dilations)
+    if min(window.output(*spatial)) < 1:
+        node.refuse(f"its window {list(sizes)} is larger than the padded input {list(spatial)}")
+    return window

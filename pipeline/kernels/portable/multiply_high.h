@@ -1,7 +1,13 @@
 #include "kernel.h"
 
+/* floor((a * b + half * 2^30) / 2^31) for b >= 0 and half 0 or 1. */
+static inline int32_t multiply_floor(int32_t a, int32_t b, int32_t half)
+{
+    return (int32_t)(((int64_t)a * b + ((int64_t)half << 30)) >> 31);
+}
+
 /* floor(a * b / 2^31 + 1/2) for b >= 0: gemmlowp's saturating rounding doubling high multiply. */
 static inline int32_t multiply_high(int32_t a, int32_t b)
 {
-    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+    return multiply_floor(a, b, 1);
 }

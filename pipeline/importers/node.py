@@ -1,0 +1,61 @@
+"""One node of a model file as an operator's import function sees it, whatever the file's format."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from pipeline.builder import GraphBuilder
+from pipeline.errors import ChipfitError, Place
+from pipeline.ir import Array, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class ImportNode:
+    """`inputs` holds "" for an omitted optional input; `file` is the model's path for messages."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    graph: GraphBuilder
+    file: str
+
+    def refuse(self, why: str, hint: str = "") -> NoReturn:
+        """Say that this operator cannot do `why`."""
+        raise ChipfitError(f"{self.op} node {self.name!r}: {why}", place=Place(self.file), hint=hint)
+
+    def has(self, index: int) -> bool:
+        return index < len(self.inputs) and self.inputs[index] != ""
+
+    def shape(self, index: int) -> Shape:
+        return self.graph.tensors[self.inputs[index]].shape
+
+    def rank(self, index: int = 0) -> int:
+        return len(self.shape(index))
+
+    def is_constant(self, index: int) -> bool:
+        return self.has(index) and self.graph.data(self.inputs[index]) is not None
+
+    def constant(self, index: int, what: str) -> Array:
+        """The constant at input `index`; refuses an activation there."""
+        data = self.graph.data(self.inputs[index]) if self.has(index) else None
+        if data is None:
+            self.refuse(f"its {what} (input {index}) must be a constant", "Freeze it when you export the model.")
+        return data
+
+    def optional(self, index: int, what: str) -> Array | None:
+        return self.constant(index, what) if self.has(index) else None
+
+    def axis(self, value: int, rank: int) -> int:
+        """A possibly negative axis as a non-negative one."""
+        if not -rank <= value < rank:
+            self.refuse(f"axis {value} does not exist in a tensor of rank {rank}")
+        return value % rank
+
+    def axes(self, values: Sequence[int], rank: int) -> tuple[int, ...]:
+        found = tuple(self.axis(int(v), rank) for v in np.atleast_1d(np.asarray(values)))
+        if len(set(found)) != len(found):
+            self.refuse(f"axes {list(values)} name one axis twice")
+        return found

@@ -1,0 +1,196 @@
+"""Opening a TensorFlow Lite flatbuffer that may be broken or hostile: every offset, length and number is checked here.
+
+What comes out is plain data; nothing later touches the flatbuffer but for an operator's own options.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite
+
+from pipeline.errors import ChipfitError, Place
+from pipeline.ir import Array, Shape
+
+MAX_BYTES = 1 << 31
+MAX_ELEMENTS = 1 << 28
+MAX_ITEMS = 20_000
+_HINT = "Convert the model again, or copy the whole file."
+_DTYPES = {
+    tflite.TensorType.FLOAT32: "float32",
+    tflite.TensorType.FLOAT16: "float16",
+    tflite.TensorType.INT8: "int8",
+    tflite.TensorType.UINT8: "uint8",
+    tflite.TensorType.INT16: "int16",
+    tflite.TensorType.INT32: "int32",
+    tflite.TensorType.INT64: "int64",
+    tflite.TensorType.BOOL: "bool",
+}
+_OPERATORS = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+_BROKEN = (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteTensor:
+    """One tensor. `scales` is empty when it is not quantized, else one entry or one for each index of `axis`."""
+
+    name: str
+    shape: Shape
+    dtype: str
+    data: Array | None
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int
+    dynamic: bool
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteOperator:
+    """One operator; `options` is its table in the flatbuffer, of the kind that its code prescribes, or None."""
+
+    code: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteModel:
+    tensors: tuple[TfliteTensor, ...]
+    operators: tuple[TfliteOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def load_tflite(path: Path, shown: str) -> TfliteModel:
+    """The checked model. `shown` is the path as the user wrote it. Raises ChipfitError."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ChipfitError(f"the file has {size} bytes, the limit is {MAX_BYTES}", place=Place(shown))
+        data = path.read_bytes()
+    except OSError as error:
+        raise ChipfitError(
+            f"cannot be read: {error.strerror}", place=Place(shown), hint="Check model.source in the product YAML."
+        ) from error
+    return parse_tflite(data, shown)
+
+
+def parse_tflite(data: bytes, shown: str) -> TfliteModel:
+    """As `load_tflite`, from bytes."""
+    if data[4:8] != b"TFL3":
+        raise ChipfitError("is not a TensorFlow Lite file", place=Place(shown), hint=_HINT)
+    try:
+        return _Reader(data, shown).model()
+    except _BROKEN as error:
+        raise ChipfitError("is damaged or truncated", place=Place(shown), hint=_HINT) from error
+
+
+class _Reader:
+    def __init__(self, data: bytes, shown: str) -> None:
+        self.data, self.shown = data, shown
+        self.proto = tflite.Model.GetRootAsModel(bytearray(data), 0)
+
+    def fail(self, message: str, hint: str = _HINT) -> ChipfitError:
+        return ChipfitError(message, place=Place(self.shown), hint=hint)
+
+    def model(self) -> TfliteModel:
+        if self.proto.Version() != 3:
+            raise self.fail(f"has schema version {self.proto.Version()}, expected 3")
+        if self.proto.SubgraphsLength() != 1:
+            raise self.fail(
+                f"has {self.proto.SubgraphsLength()} subgraphs, expected 1",
+                "Control flow is not supported: convert a plain feed-forward network.",
+            )
+        graph = self.proto.Subgraphs(0)
+        counts = (graph.TensorsLength(), graph.OperatorsLength(), self.proto.BuffersLength())
+        if max(counts) > MAX_ITEMS or self.proto.OperatorCodesLength() > MAX_ITEMS:
+            raise self.fail(f"has {max(counts)} tensors, operators or buffers, the limit is {MAX_ITEMS}")
+        tensors = tuple(self.tensor(graph.Tensors(i), i) for i in range(counts[0]))
+        operators = tuple(self.operator(graph.Operators(i)) for i in range(counts[1]))
+        inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
+        for index in (*inputs, *outputs):
+            if not 0 <= index < len(tensors):
+                raise self.fail(f"its inputs or outputs name tensor {index}, which does not exist")
+        for operator in operators:
+            for index in (*operator.inputs, *operator.outputs):
+                if not -1 <= index < len(tensors):
+                    raise self.fail(f"a {operator.code} names tensor {index}, which does not exist")
+        return TfliteModel(tensors, operators, inputs, outputs)
+
+    def tensor(self, proto: Any, index: int) -> TfliteTensor:
+        name = (proto.Name() or b"").decode("utf-8", "replace") or f"tensor_{index}"
+        dtype = _DTYPES.get(proto.Type())
+        if dtype is None:
+            dtype = next((k.lower() for k, v in vars(tflite.TensorType).items() if v == proto.Type()), "unknown")
+        shape, signature = _ints(proto.ShapeAsNumpy()), _ints(proto.ShapeSignatureAsNumpy())
+        if proto.Sparsity() is not None:
+            raise self.fail(f"tensor {name!r} is stored sparse", "Convert the model without sparse encoding.")
+        if min(shape, default=1) < 0 or prod(map(float, shape)) > MAX_ELEMENTS or len(shape) > 8:
+            raise self.fail(f"tensor {name!r} has an impossible shape {list(shape)}")
+        scales, zeros, axis = self.quantization(proto, name, dtype, shape)
+        data = self.buffer(proto.Buffer(), name, dtype, shape)
+        dynamic = any(s < 0 for s in signature[1:])
+        return TfliteTensor(name, shape, dtype, data, scales, zeros, axis, dynamic)
+
+    def quantization(
+        self, proto: Any, name: str, dtype: str, shape: Shape
+    ) -> tuple[tuple[float, ...], tuple[int, ...], int]:
+        given = proto.Quantization()
+        if given is None or given.ScaleLength() == 0 or dtype.startswith("float"):
+            return (), (), 0
+        scales = np.asarray(given.ScaleAsNumpy(), np.float32)
+        zeros = np.asarray(given.ZeroPointAsNumpy(), np.int64).reshape(-1)
+        zeros = np.zeros(len(scales), np.int64) if given.ZeroPointLength() == 0 else zeros
+        axis = given.QuantizedDimension()
+        if not (np.isfinite(scales).all() and (scales > 0).all()):
+            raise self.fail(f"tensor {name!r} has a scale of zero, below zero, infinite or NaN")
+        if len(zeros) == 1 < len(scales):
+            zeros = np.repeat(zeros, len(scales))
+        if len(zeros) != len(scales):
+            raise self.fail(f"tensor {name!r} has {len(scales)} scales and {len(zeros)} zero points")
+        if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
+            raise self.fail(f"tensor {name!r} of shape {list(shape)} has {len(scales)} scales along dimension {axis}")
+        if np.dtype(dtype).kind in "iu" and dtype != "int64":
+            limits = np.iinfo(dtype)
+            if zeros.min() < limits.min or zeros.max() > limits.max:
+                raise self.fail(f"tensor {name!r} has a zero point outside {dtype}")
+        return tuple(float(s) for s in scales), tuple(int(z) for z in zeros), axis if len(scales) > 1 else 0
+
+    def buffer(self, index: int, name: str, dtype: str, shape: Shape) -> Array | None:
+        if not 0 <= index < self.proto.BuffersLength():
+            raise self.fail(f"tensor {name!r} names buffer {index}, which does not exist")
+        buffer = self.proto.Buffers(index)
+        if index == 0 or buffer.DataLength() == 0:
+            return None
+        if dtype not in _DTYPES.values():
+            raise self.fail(f"constant {name!r} has type {dtype}, which is not supported")
+        raw = np.asarray(buffer.DataAsNumpy(), np.uint8)
+        needed = prod(shape) * np.dtype(dtype).itemsize
+        if raw.nbytes < needed:
+            raise self.fail(f"tensor {name!r} needs {needed} bytes, its buffer has {raw.nbytes}")
+        array: Array = np.frombuffer(raw.tobytes()[:needed], np.dtype(dtype).newbyteorder("<")).reshape(shape)
+        return array.astype(dtype)
+
+    def operator(self, proto: Any) -> TfliteOperator:
+        if not 0 <= proto.OpcodeIndex() < self.proto.OperatorCodesLength():
+            raise self.fail(f"an operator has code {proto.OpcodeIndex()}, which does not exist")
+        code = self.proto.OperatorCodes(proto.OpcodeIndex())
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        name = _OPERATORS.get(number, f"number {number}")
+        if name == "CUSTOM":
+            name = f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}"
+        inputs, outputs = _ints(proto.InputsAsNumpy()), _ints(proto.OutputsAsNumpy())
+        return TfliteOperator(name, inputs, outputs, proto.BuiltinOptions())
+
+
+def _ints(array: Any) -> tuple[int, ...]:
+    """A vector of the flatbuffer; the reader gives 0 for an absent one."""
+    if isinstance(array, int):
+        return ()
+    values: Sequence[int] = np.asarray(array).reshape(-1)[:MAX_ITEMS].tolist()
+    return tuple(values)

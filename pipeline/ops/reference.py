@@ -1,0 +1,176 @@
+"""Activations as TensorFlow Lite's reference kernels compute them on integers: each is a table of all its values.
+
+In a float model the same operators are the activations and clamps that ONNX has too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from math import inf
+from typing import Any
+
+import numpy as np
+import tflite
+
+from pipeline import gemmlowp
+from pipeline.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.importers.tflite_node import TfliteNode
+from pipeline.ir import Array, Node
+from pipeline.ops.activation import Activation
+from pipeline.ops.clamp import Clamp
+from pipeline.ops.lookup import append_table
+from pipeline.ops.samples import Sample
+
+SUMMARY = "TensorFlow Lite's integer activations: a 256-byte table each"
+
+_RANGES = {"RELU": (0.0, inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+
+
+def _rescaled(values: Array, real: float) -> Array:
+    multiplier, exponent = quantize_multiplier(real)
+    return multiply_by_quantized_multiplier(values, multiplier, exponent)
+
+
+def _clamped(node: TfliteNode, x: Array) -> Array:
+    """Source: TFLite QuantizedReluX."""
+    low, high = node.clamp(*_RANGES[node.op])
+    ratio = float(np.float32(node.scale(0)) / np.float32(node.output_scale()))
+    return (_rescaled(x, ratio) + node.output_zero()).clip(low, high)
+
+
+def _leaky(node: TfliteNode, x: Array) -> Array:
+    """Source: TFLite reference_ops::QuantizeLeakyRelu."""
+    alpha = np.float32(node.options(tflite.LeakyReluOptions).Alpha())
+    scale, y = np.float32(node.scale(0)), np.float32(node.output_scale())
+    above = _rescaled(x, float(scale / y))
+    slope = float(scale * alpha / y)
+    below = _rescaled(x, abs(slope)) if slope > 0 else np.zeros_like(x)
+    if slope < 0:
+        node.refuse(f"a slope of {alpha}")
+    return np.where(x >= 0, above, below) + node.output_zero()
+
+
+def _fixed_point(node: TfliteNode, x: Array, function: Callable[[Array, int], Array], bits: int, ends: Array) -> Array:
+    """`function` in Q4.27, then `bits` fractional bits; saturated where the input leaves Q4."""
+    multiplier, shift = quantize_multiplier(float(np.float32(node.scale(0))) * 2.0**27)
+    if shift < 0:
+        node.refuse("an input scale too small to tell its values apart")
+    radius = gemmlowp.input_radius(4, shift)
+    inside = np.clip(x, -radius, radius)
+    scaled = multiply_by_quantized_multiplier(inside, multiplier, shift)
+    y = gemmlowp.divide_by_pot(function(scaled, 4), 31 - bits)
+    return np.where(x <= -radius, ends[0], np.where(x >= radius, ends[1], y + node.output_zero()))
+
+
+def _logistic(node: TfliteNode, x: Array) -> Array:
+    """Source: TFLite reference_integer_ops::Logistic."""
+    if (node.output_scale(), node.output_zero()) != (1 / 256, -128):
+        node.refuse("its output must have scale 1/256 and zero point -128 (0 as uint8)")
+    return _fixed_point(node, x, gemmlowp.logistic, 8, np.array([-128, 127]))
+
+
+def _tanh(node: TfliteNode, x: Array) -> Array:
+    """Source: TFLite reference_integer_ops::Tanh."""
+    if (node.output_scale(), node.output_zero()) != (1 / 128, 0):
+        node.refuse("its output must have scale 1/128 and zero point 0 (128 as uint8)")
+    return _fixed_point(node, x, gemmlowp.tanh, 7, np.array([-128, 127]))
+
+
+def _hard_swish(node: TfliteNode, x: Array) -> Array:
+    """int16 arithmetic on the input times 128. Source: TFLite HardSwishPrepare, reference_ops::HardSwish."""
+    fine = np.float32(1 / 128) * np.float32(node.scale(0))
+    out, out_exponent = quantize_multiplier(float(fine / np.float32(node.output_scale())))
+    relu, relu_exponent = quantize_multiplier(float(fine / np.float32(3 / 32768)))
+    if out_exponent > 0:
+        node.refuse("an output scale far below its input's")
+    value = x << 7
+    wide = _high16(value, _to_int16(out))
+    reluish = value
+    if relu_exponent > 0:
+        reluish = np.clip(reluish << (relu_exponent - 1), -32768, 32767)
+    reluish = _high16(reluish, _to_int16(relu))
+    if relu_exponent > 0:
+        reluish = np.clip(reluish << 1, -32768, 32767)
+    elif relu_exponent < 0:
+        reluish = gemmlowp.divide_by_pot(reluish, -relu_exponent)
+    reluish = (reluish + (1 << 15)) >> 1
+    product = reluish * wide
+    product = np.where(product >= 0, product >> 15, -((-product) >> 15))
+    return gemmlowp.divide_by_pot(np.minimum(product, 32767), -out_exponent) + node.output_zero()
+
+
+def _to_int16(multiplier: int) -> int:
+    return 32767 if multiplier >= 2**31 - 1 - (1 << 15) else (multiplier + (1 << 15)) >> 16
+
+
+def _high16(a: Array, b: int) -> Array:
+    """SaturatingRoundingDoublingHighMul on int16."""
+    return np.minimum((a * b + (1 << 14)) >> 15, 32767)
+
+
+def _elu(node: TfliteNode, x: Array) -> Array:
+    """Source: TFLite PopulateLookupTable, float32 throughout."""
+    real = np.float32(node.scale(0)) * x.astype(np.float32)
+    y = np.where(real < 0, np.expm1(real), real).astype(np.float32) * (np.float32(1) / np.float32(node.output_scale()))
+    rounded = np.copysign(np.floor(np.abs(y.astype(np.float64)) + 0.5), y)
+    made: Array = rounded.astype(np.int64) + node.output_zero()
+    return made
+
+
+def _requantize(node: TfliteNode, x: Array) -> Array:
+    """int8 to int8. Source: TFLite reference_ops::Requantize."""
+    return _rescaled(x, node.scale(0) / node.output_scale()) + node.output_zero()
+
+
+_INTEGER: Mapping[str, Callable[[TfliteNode, Array], Array]] = {
+    **dict.fromkeys(_RANGES, _clamped),
+    "LEAKY_RELU": _leaky,
+    "LOGISTIC": _logistic,
+    "TANH": _tanh,
+    "HARD_SWISH": _hard_swish,
+    "ELU": _elu,
+    "QUANTIZE": _requantize,
+}
+_FLOAT = {"LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish"}
+
+
+def import_unary(node: TfliteNode) -> None:
+    """The operator on every int8 value, less the zero point; the table is clamped to int8."""
+    if not node.quantized:
+        node.emit(_float(node))
+        return
+    if node.graph.tensors[node.inputs[0]].dtype != "int8" or node.dtype != "int8":
+        node.refuse(f"{node.graph.tensors[node.inputs[0]].dtype} to {node.dtype}", "int8 and uint8 are supported.")
+    values = np.arange(-128, 128, dtype=np.int64) - node.zero(0)
+    append_table(node, node.inputs[0], _INTEGER[node.op](node, values).clip(-128, 127))
+
+
+def _float(node: TfliteNode) -> Node:
+    made: dict[str, Any] = {"name": node.name, "inputs": node.inputs[:1], "outputs": node.outputs}
+    if node.op in _RANGES:
+        low, high = _RANGES[node.op]
+        return Clamp(low=low, high=high, **made)
+    if node.op in _FLOAT:
+        return Activation(function=_FLOAT[node.op], **made)
+    if node.op == "LEAKY_RELU":
+        alpha = float(node.options(tflite.LeakyReluOptions).Alpha())
+        return Activation(function="LeakyRelu", parameters={"alpha": alpha}, **made)
+    if node.op == "ELU":
+        return Activation(function="Elu", parameters={"alpha": 1.0}, **made)
+    return node.refuse("on a float tensor inside the network", "Quantize the whole model to int8.")
+
+
+def import_dequantize(node: TfliteNode) -> None:
+    """Of a constant; one at the edge of the network is gone before this."""
+    if not node.is_constant(0):
+        node.refuse("inside the network", "Quantize the whole model to int8.")
+    data, quant = node.constant(0, "value"), node.graph.tensors[node.inputs[0]].quant
+    node.fold((data if quant is None else quant.dequantize(data)).astype(np.float32))
+
+
+ONNX: dict[str, Any] = {}
+TFLITE = {**dict.fromkeys(_INTEGER, import_unary), "DEQUANTIZE": import_dequantize}
+NODES: tuple[type[Node], ...] = ()
+
+
+def samples() -> Iterator[Sample]:
+    """Every table is compared with LiteRT on all 256 inputs instead."""
+    return iter(())

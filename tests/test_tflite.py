@@ -1,0 +1,134 @@
+"""Quantized TFLite models: LiteRT's reference kernels == integer NumPy == C == machine code, bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+
+from building import Built, assert_chip_equals, from_integers, on_chip, on_host, write_library
+from conftest import need
+from tflite_cases import Case, cases
+from tflite_models import litert
+
+from pipeline.graphfile import load, save
+from pipeline.importers.tflite_file import parse_tflite
+from pipeline.importers.tflite_graph import tflite_graph_of
+from pipeline.ir import Array
+from pipeline.ops import TFLITE
+
+CASES = {c.name: c for c in cases()}
+MLPERF = ("kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "ad01_int8")
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+def built(model: bytes, inputs: list[Array]) -> Built:
+    return from_integers(tflite_graph_of(parse_tflite(model, "net.tflite"), "net.tflite", "net"), inputs)
+
+
+def every_value(case: Case, count: int) -> list[Array]:
+    """Random inputs; for activations the 256 values that int8 has."""
+    if case.shapes == ((1, 256),) and case.dtype != "int16":
+        return [np.arange(256).astype(np.uint8).view(case.dtype).reshape(1, 1, 256)]
+    return case.inputs(count)
+
+
+def test_every_operator_has_a_case() -> None:
+    sampled = {o.code for c in CASES.values() for o in parse_tflite(c.model, "x").operators}
+    assert sampled >= set(TFLITE) - {"DEQUANTIZE", "RELU_0_TO_1"}
+
+
+def test_integer_numpy_equals_litert(case: Case) -> None:
+    inputs = every_value(case, 100)
+    for got, expected in zip(built(case.model, inputs).expected, litert(case.model, inputs), strict=True):
+        np.testing.assert_array_equal(got.reshape(-1), expected.reshape(-1))
+
+
+def test_machine_code_on_cortex_m0_equals_the_specification(case: Case, tmp_path: Path) -> None:
+    net = built(case.model, every_value(case, 8))
+    again = load(save(net.quantized.graph))
+    assert save(again) == save(net.quantized.graph)
+    runs = on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0")
+    assert_chip_equals(net, runs)
+    assert len({r.total for r in runs}) == 1, "the time depends on the input"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_c_on_the_host_equals_the_specification(case: Case, compiler: str, tmp_path: Path) -> None:
+    need(compiler)
+    net = built(case.model, every_value(case, 16))
+    library = write_library(net, tmp_path, "cortex-m4")
+    for flags in (("-O0",), ("-O3",), ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover")):
+        if compiler == "clang" and len(flags) > 1:
+            continue
+        for got, expected in zip(on_host(net, library, compiler, flags), net.expected, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])
+def test_machine_code_on_cortex_m4_equals_the_specification(case: Case, toolchain: str, tmp_path: Path) -> None:
+    if toolchain == "gcc":
+        need("arm-none-eabi-gcc")
+    net = built(case.model, every_value(case, 4))
+    assert_chip_equals(net, on_chip(net, write_library(net, tmp_path, "cortex-m4"), "cortex-m4", toolchain))
+
+
+def mlperf(shared_models: Path, name: str, random: int) -> tuple[bytes, list[Array], list[Array]]:
+    """The model, the stored vectors followed by random ones, and LiteRT's outputs on them."""
+    model = (shared_models / "mlperf_tiny" / f"{name}.tflite").read_bytes()
+    stored = np.load(shared_models / "mlperf_tiny" / f"{name}.vectors.npz")
+    shape = tflite_graph_of(parse_tflite(model, name), name, "net").inputs[0].onnx_shape
+    noise = np.random.default_rng(5).integers(-128, 128, (random, *shape)).astype(np.int8)
+    inputs = [np.concatenate([stored["input"].reshape(-1, *shape), noise])]
+    expected = litert(model, inputs)
+    count = len(stored["input"])
+    np.testing.assert_array_equal(expected[0][:count].reshape(-1), stored["output"].reshape(-1))
+    return model, inputs, expected
+
+
+@pytest.mark.parametrize("name", MLPERF)
+def test_mlperf_tiny_equals_litert_on_the_host(name: str, shared_models: Path, tmp_path: Path) -> None:
+    model, inputs, expected = mlperf(shared_models, name, 200)
+    net = built(model, inputs)
+    np.testing.assert_array_equal(net.expected[0].reshape(-1), expected[0].reshape(-1))
+    library = write_library(net, tmp_path, "cortex-m0")
+    np.testing.assert_array_equal(on_host(net, library)[0], net.expected[0])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", MLPERF)
+def test_mlperf_tiny_equals_litert_with_every_compiler(name: str, shared_models: Path, tmp_path: Path) -> None:
+    model, inputs, _ = mlperf(shared_models, name, 200)
+    net = built(model, inputs)
+    library = write_library(net, tmp_path, "cortex-m0")
+    for compiler in ("gcc", "clang"):
+        need(compiler)
+        for flags in (("-O0",), ("-O3",), ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover")):
+            if compiler == "gcc" or len(flags) == 1:
+                np.testing.assert_array_equal(on_host(net, library, compiler, flags)[0], net.expected[0])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
+@pytest.mark.parametrize("name", MLPERF)
+def test_mlperf_tiny_equals_litert_on_the_chip(name: str, core: str, shared_models: Path, tmp_path: Path) -> None:
+    model, inputs, _ = mlperf(shared_models, name, 3)
+    net = built(model, inputs)
+    library = write_library(net, tmp_path, core)
+    assert_chip_equals(net, on_chip(net, library, core, count=4))
+
+
+def test_keyword_spotting_keeps_its_accuracy(shared_models: Path) -> None:
+    model = (shared_models / "mlperf_tiny" / "kws_ref_model.tflite").read_bytes()
+    data = np.load(shared_models / "mlperf_tiny" / "kws_500.npz")
+    inputs = [data["x"].reshape(-1, 1, 49, 10, 1)]
+    got = built(model, inputs).expected[0]
+    np.testing.assert_array_equal(got.reshape(-1), litert(model, inputs)[0].reshape(-1))
+    assert np.mean(got.reshape(500, -1).argmax(axis=1) == data["y"]) == pytest.approx(0.898)
