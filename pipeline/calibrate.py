@@ -35,16 +35,31 @@ class Observed:
 
 @dataclass(frozen=True)
 class Policy:
-    """How ranges are chosen: `method` is min-max, percentile or mse."""
+    """How ranges are chosen: `method` is min-max, percentile or mse; int16 is always symmetric."""
 
     method: str
     percentile: float = 99.99
     symmetric: bool = False
+    dtype: str = "int8"
+
+    def params(self, low: float, high: float) -> QuantParams:
+        """Parameters whose range covers [low, high] and 0, where 0 is exact."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        if self.dtype != "int8" or self.symmetric:
+            peak = np.iinfo(self.dtype).max
+            return QuantParams((snap(max(-low, high, 1e-8) / peak),), 0, None, self.dtype)
+        scale = snap(max(high - low, 1e-8) / 255.0)
+        return QuantParams((scale,), int(np.clip(np.floor(-128.0 - low / scale + 0.5 + 1e-9), -128, 127)))
 
 
-def observe(graph: Graph, samples: Samples, progress: Callable[[int, int], None]) -> dict[str, Observed]:
-    """Run the float graph on every sample; what each float activation held. `progress(done, total)`."""
-    names = [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"]
+def observe(
+    graph: Graph, samples: Samples, progress: Callable[[int, int], None], names: Sequence[str] = ()
+) -> dict[str, Observed]:
+    """Run the float graph on every sample; what each of `names` held (all float activations unless given).
+
+    `progress(done, total)`.
+    """
+    names = names or [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"]
     made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     oracle = FloatOracle(float_model(graph, made))
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, samples.inputs, strict=True)}
@@ -74,20 +89,21 @@ def merged(parts: Sequence[Observed]) -> Observed:
 def choose(observed: Observed, policy: Policy) -> QuantParams:
     """Scale and zero point for int8 activations by the policy's method."""
     if policy.method == "min-max":
-        return params_for(observed.low, observed.high, policy.symmetric)
+        return policy.params(observed.low, observed.high)
     if policy.method == "percentile":
         share = np.cumsum(observed.counts) / observed.counts.sum()
         tail = (100.0 - policy.percentile) / 100.0
         low = float(observed.centers[np.searchsorted(share, tail)])
         high = float(observed.centers[min(int(np.searchsorted(share, 1.0 - tail)), BINS - 1)])
         low, high = (observed.low, observed.high) if low >= high else (low, high)
-        return params_for(low, high, policy.symmetric)
-    return _least_squares(observed, policy.symmetric)
+        return policy.params(low, high)
+    return _least_squares(observed, policy)
 
 
-def _least_squares(observed: Observed, symmetric: bool) -> QuantParams:
+def _least_squares(observed: Observed, policy: Policy) -> QuantParams:
     """The range, cut back step by step from each end, whose int8 rounding and saturation err least in square."""
-    best, low, high = params_for(observed.low, observed.high, symmetric), observed.low, observed.high
+    best, low, high = policy.params(observed.low, observed.high), observed.low, observed.high
+    symmetric = policy.symmetric or policy.dtype != "int8"
     least = _error(observed, best)
     for cut_low in (True, False):
         start_low, start_high = low, high
@@ -96,7 +112,7 @@ def _least_squares(observed: Observed, symmetric: bool) -> QuantParams:
             lo, hi = (start_low * factor, start_high) if cut_low else (start_low, start_high * factor)
             if symmetric:
                 lo, hi = observed.low * factor, observed.high * factor
-            params = params_for(lo, hi, symmetric)
+            params = policy.params(lo, hi)
             error = _error(observed, params)
             if error < least * (1 - 1e-9):
                 least, best, low, high = error, params, lo, hi
@@ -108,15 +124,6 @@ def _least_squares(observed: Observed, symmetric: bool) -> QuantParams:
 def _error(observed: Observed, params: QuantParams) -> float:
     rounded = params.dequantize(params.quantize(observed.centers))
     return float((observed.counts * (rounded - observed.centers) ** 2).sum())
-
-
-def params_for(low: float, high: float, symmetric: bool) -> QuantParams:
-    """int8 parameters whose range covers [low, high] and 0, where 0 is exact."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    if symmetric:
-        return QuantParams((snap(max(-low, high, 1e-8) / 127.0),), 0)
-    scale = snap(max(high - low, 1e-8) / 255.0)
-    return QuantParams((scale,), int(np.clip(np.floor(-128.0 - low / scale + 0.5 + 1e-9), -128, 127)))
 
 
 def snap(scale: float) -> float:

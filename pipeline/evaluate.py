@@ -12,7 +12,8 @@ from pipeline.data import Samples
 from pipeline.ir import Array, Graph
 from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle
-from pipeline.quantize import Proof, Quantized, proofs
+from pipeline.quantize import Quantized, proofs
+from pipeline.quantizer import Proof
 
 _PROBES = 64
 _WORST = 5

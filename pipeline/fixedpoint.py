@@ -1,12 +1,13 @@
 """All fixed-point arithmetic: how a wide accumulator becomes a narrow output, in integers only.
 
-Three requantizers:
+Four requantizers:
 
 * `shift`: one arithmetic right shift per channel, after the rounding constant was added: round half up.
 * `multiplier`: a 32-bit fixed-point multiplier and a shift per channel, rounded twice as the reference kernels
   of TensorFlow Lite do (gemmlowp's saturating rounding doubling high multiply, then a rounding divide by a
   power of two that rounds half away from zero).
 * `once`: the same multiplier, rounded once, half up: TensorFlow Lite's reference FULLY_CONNECTED.
+* `wide`: a 48-bit accumulator by a 15-bit multiplier, rounded once, half up: int16 activations.
 
 All then add the zero point and clamp; ReLU, ReLU6, Clip and HardTanh live in that clamp and cost nothing.
 """
@@ -20,12 +21,13 @@ import numpy as np
 from pipeline.ir import Array
 
 INT32_MAX = 2**31 - 1
+INT48_MAX = 2**47 - 1
 _LARGEST_SHIFT = 24
 
 
 @dataclass(frozen=True)
 class Rescale:
-    """How an int32 accumulator becomes an int8 output.
+    """How an accumulator becomes an output: `kind` is one of the requantizers above.
 
     `shift` (and `multiplier`, for that requantizer) name constant tensors of one entry per output channel.
     """
@@ -35,11 +37,7 @@ class Rescale:
     zero_point: int
     low: int
     high: int
-    once: bool = False
-
-    @property
-    def kind(self) -> str:
-        return "shift" if self.multiplier is None else "once" if self.once else "multiplier"
+    kind: str = "multiplier"
 
 
 def rounding_shift(value: Array, shift: Array | int) -> Array:
@@ -111,13 +109,31 @@ def largest_shift(ratio: float, peak: float) -> int:
     return min(n, _LARGEST_SHIFT)
 
 
+def multiply_wide(value: Array, multiplier: Array, shift: Array) -> Array:
+    """(value * multiplier + 2**(shift - 1)) >> shift for |value| < 2**47, multiplier below 2**15, shift 1 to 46.
+
+    Source: TensorFlow Lite `MultiplyByQuantizedMultiplier` of a 64-bit value.
+    """
+    shift = shift.astype(np.int64)
+    return (value.astype(np.int64) * multiplier.astype(np.int64) + (np.int64(1) << (shift - 1))) >> shift
+
+
+def wide_multiplier(real: float) -> tuple[int, int] | None:
+    """(multiplier, shift) of the `wide` requantizer for `real`; None when it is out of range."""
+    multiplier, exponent = quantize_multiplier(real)
+    reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    shift = 15 - exponent
+    return (reduced, shift) if 1 <= shift <= 46 else None
+
+
+REQUANTIZERS = {"multiplier": multiply_by_quantized_multiplier, "once": multiply_once, "wide": multiply_wide}
+
+
 def apply_rescale(acc: Array, rescale: Rescale, shift: Array, multiplier: Array | None) -> Array:
     """int8-ranged int64 array of `acc`'s shape; channels are the last axis."""
-    assert acc.size == 0 or np.abs(acc).max() <= INT32_MAX, "an accumulator left int32: the proof is wrong"
-    if multiplier is None:
-        scaled = rounding_shift(acc, shift)
-    else:
-        scaled = (multiply_once if rescale.once else multiply_by_quantized_multiplier)(acc, multiplier, shift)
+    largest = INT48_MAX if rescale.kind == "wide" else INT32_MAX
+    assert acc.size == 0 or np.abs(acc).max() <= largest, "an accumulator is too large: the proof is wrong"
+    scaled = rounding_shift(acc, shift) if multiplier is None else REQUANTIZERS[rescale.kind](acc, multiplier, shift)
     return np.clip(scaled + rescale.zero_point, rescale.low, rescale.high)
 
 
@@ -138,10 +154,10 @@ def rounding_constant(shift: Array, zero_point: int) -> Array:
     return constant
 
 
-def accumulator_bound(weights: Array, folded: Array) -> Array:
+def accumulator_bound(weights: Array, folded: Array, largest: int = 128) -> Array:
     """Per output channel, a proven bound on |accumulator| after any number of terms in any order.
 
-    A partial sum is at most |folded| + sum |w| * 128, since no int8 input is larger than 128.
+    A partial sum is at most |folded| + sum |w| * largest, the largest magnitude of an input: 128 for int8.
     """
-    bound: Array = np.abs(folded) + 128 * np.abs(weights.astype(np.int64)).sum(axis=1)
+    bound: Array = np.abs(folded) + largest * np.abs(weights.astype(np.int64)).sum(axis=1)
     return bound

@@ -16,7 +16,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
-INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32")
+INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64")
 DTYPES = ("float32", *INTEGER_DTYPES)
 
 
@@ -27,11 +27,18 @@ class QuantParams:
     scale: tuple[float, ...]
     zero_point: int = 0
     axis: int | None = None
+    dtype: str = "int8"
 
-    def quantize(self, real: Array, low: int = -128, high: int = 127) -> Array:
-        """int32 array of `real`'s shape: rounded half to even, saturated to [low, high]."""
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the largest integer."""
+        info = np.iinfo(self.dtype)
+        return int(info.min), int(info.max)
+
+    def quantize(self, real: Array) -> Array:
+        """Array of `real`'s shape and this type: rounded half to even, saturated."""
         scaled = np.rint(np.asarray(real, np.float64) / self._spread(real.ndim)) + self.zero_point
-        return np.clip(scaled, low, high).astype(np.int32)
+        return np.clip(scaled, *self.limits).astype(self.dtype)
 
     def dequantize(self, integer: Array) -> Array:
         """float64 array of `integer`'s shape."""
@@ -65,8 +72,7 @@ class Tensor:
     def stored(self, real: Array) -> Array:
         """`real` values as this quantized tensor's integers, saturated to its type."""
         assert self.quant is not None
-        limits = np.iinfo(self.dtype)
-        return np.ascontiguousarray(self.quant.quantize(real, limits.min, limits.max).astype(self.dtype))
+        return np.ascontiguousarray(self.quant.quantize(real))
 
     @classmethod
     def constant(cls, name: str, data: Array, quant: QuantParams | None = None) -> "Tensor":
@@ -143,8 +149,8 @@ class Node:
         """Pairs of tensors that must share one scale and zero point."""
         return ()
 
-    def fixed_output(self) -> QuantParams | None:
-        """The output's quantization when the operator prescribes it (softmax: 1/256, -128)."""
+    def fixed_output(self, dtype: str) -> QuantParams | None:
+        """The output's quantization when the operator prescribes it (softmax: 1/256, -128 for int8)."""
         return None
 
     def quantize(self, quantizer: Any) -> None:

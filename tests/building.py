@@ -1,6 +1,6 @@
 """From an ONNX model and samples to a library on disk: what several tests need, without doit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,10 @@ def build(
     requantizer: str = "shift",
     policy: Policy = Policy("mse"),  # noqa: B008
     per_channel: bool = True,
+    activations: str = "int8",
 ) -> Built:
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
+    policy = replace(policy, dtype=activations)
     observed = observe(graph, Samples(calibration), lambda done, total: None)
     result = quantize(graph, observed, policy, per_channel=per_channel, requantizer=requantizer)
     return ran(graph, result, result.graph.integers(inputs))

@@ -11,7 +11,7 @@ LAYERS = (
     ("errors", "units", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle"),
-    ("passes", "calibrate", "quantize", "evaluate"),
+    ("passes", "calibrate", "solve", "quantizer", "quantize", "evaluate"),
     ("arena", "plan", "library"),
     ("codegen", "kernels"),
     ("toolchain", "simulator", "footprint"),

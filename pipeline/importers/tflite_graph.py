@@ -101,7 +101,8 @@ class _Importer:
         zeros = {z - low for z in tensor.zero_points}
         if len(zeros) > 1 or (len(tensor.scales) > 1 and zeros != {0}):
             raise self.fail(f"tensor {tensor.name!r} has a zero point for each channel other than 0")
-        return QuantParams(tensor.scales, zeros.pop(), tensor.axis if len(tensor.scales) > 1 else None)
+        dtype = "int8" if tensor.dtype == "uint8" else tensor.dtype
+        return QuantParams(tensor.scales, zeros.pop(), tensor.axis if len(tensor.scales) > 1 else None, dtype)
 
     def tensor(self, index: int) -> Tensor:
         given = self.model.tensors[index]
@@ -132,7 +133,7 @@ class _Importer:
         if tensor.dtype == "uint8" and given == index:
             stored = f"{made.name}.uint8"
             assert made.quant is not None
-            raw = replace(made.quant, zero_point=made.quant.zero_point + 128)
+            raw = replace(made.quant, zero_point=made.quant.zero_point + 128, dtype="uint8")
             self.builder.add(Tensor(stored, made.shape, "uint8", None, raw))
             self.flip(stored, made.name)
         return self.port(stored, self.model.tensors[given].name, made.shape)
@@ -148,7 +149,7 @@ class _Importer:
             raise self.fail(f"output {name!r} does not depend on any input")
         if self.model.tensors[index].dtype == "uint8" and given == index:
             assert tensor.quant is not None
-            raw = replace(tensor.quant, zero_point=tensor.quant.zero_point + 128)
+            raw = replace(tensor.quant, zero_point=tensor.quant.zero_point + 128, dtype="uint8")
             stored = self.builder.add(Tensor(f"{name}.uint8", tensor.shape, "uint8", None, raw))
             self.flip(name, stored)
             name = stored

@@ -9,5 +9,6 @@ struct argmax {
 };
 
 void KERNEL(argmax)(const struct argmax *p, const int8_t *x, int32_t *y);
+void KERNEL(argmax_s16)(const struct argmax *p, const int16_t *x, int32_t *y);
 
 #endif

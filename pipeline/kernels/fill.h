@@ -10,5 +10,6 @@ struct fill {
 };
 
 void KERNEL(fill)(const struct fill *p, int8_t *y);
+void KERNEL(fill_s16)(const struct fill *p, int16_t *y);
 
 #endif

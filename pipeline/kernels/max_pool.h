@@ -9,5 +9,6 @@ struct max_pool {
 };
 
 void KERNEL(max_pool)(const struct max_pool *p, const int8_t *x, int8_t *y);
+void KERNEL(max_pool_s16)(const struct max_pool *p, const int16_t *x, int16_t *y);
 
 #endif

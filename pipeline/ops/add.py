@@ -34,6 +34,22 @@ class Add(Binary):
         names = [quantizer.operand(n) for n in self.inputs]
         a, b = (quantizer.params(n) for n in names)
         y = quantizer.params(self.output)
+        if y.dtype == "int16":
+            twice = 2 * max(a.scale[0], b.scale[0])
+            pairs = [
+                quantize_multiplier(r) for r in (a.scale[0] / twice, b.scale[0] / twice, twice / 2**15 / y.scale[0])
+            ]
+            if pairs[2][1] > 0:
+                quantizer.refuse(self, "its output is far smaller than its inputs")
+            bottom, top = quantizer.clamp(self)
+            quantizer.append(
+                AddRescaled(
+                    name=self.name, inputs=tuple(names), outputs=self.outputs, subtract=self.subtract, left=15,
+                    zero_points=(a.zero_point, b.zero_point, y.zero_point), rescales=(pairs[0], pairs[1], pairs[2]),
+                    bottom=bottom, top=top,
+                )
+            )  # fmt: skip
+            return
         sign = -1.0 if self.subtract else 1.0
         ratios = [a.scale[0] / y.scale[0], sign * b.scale[0] / y.scale[0]]
         # The third ratio leaves room for the output's zero point and the rounding constant in the offset.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, ClampedNode, Graph, Shape
@@ -52,9 +52,10 @@ class Affine(ClampedNode):
         scale, offset = (quantizer.graph.constant(n).astype(np.float64) for n in self.inputs[1:3])
         ratios = scale * x.scale[0] / y.scale[0]
         shifted = offset / y.scale[0] + y.zero_point + 0.5 - ratios * x.zero_point
+        most = 256 if x.dtype == "int8" else 32768
         # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
         _, shift = common_ratio(
-            [float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / 128], 256
+            [float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / most * 2], most
         )
         integers = np.rint(ratios * 2.0**shift).astype(np.int32)
         # The zero point is folded with the rounded scale, so that a real 0 stays exactly 0.
@@ -91,7 +92,7 @@ class Affine(ClampedNode):
         axis = self.axis if channels > 1 else len(shape)
         return [
             KernelCall(
-                kernel="affine",
+                kernel="affine" + suffix(graph.tensors[self.output].dtype),
                 family="affine",
                 node=self.name,
                 inputs=self.inputs[:1],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
@@ -40,7 +40,7 @@ class ArgMax(Node):
         shape = graph.tensors[self.inputs[0]].shape
         return [
             KernelCall(
-                kernel="argmax",
+                kernel="argmax" + suffix(graph.tensors[self.inputs[0]].dtype),
                 family="argmax",
                 node=self.name,
                 inputs=self.inputs,

@@ -11,8 +11,9 @@ from pipeline.calls import KernelCall, suffix
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, ScaledNode, Shape
+from pipeline.ir import Array, Graph, QuantParams, ScaledNode, Shape
 from pipeline.ops.max_pool import pool_params
+from pipeline.ops.pad import Pad
 from pipeline.ops.samples import Sample, one_node
 from pipeline.ops.spatial import channels_first, channels_last
 from pipeline.ops.window import Window, import_window, tflite_window
@@ -59,6 +60,9 @@ class AveragePool(ScaledNode):
 
     def quantize(self, quantizer: Any) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        if x.dtype == "int16":
+            self._quantize_wide(quantizer, x, y)
+            return
         ratio, taps = x.scale[0] / y.scale[0], self.window.kernel[0] * self.window.kernel[1]
         # s is at most 255 per tap, so s * reciprocal is at most 255 * ratio: one ratio bounds every count.
         _, shift = common_ratio([ratio, 1.0], 256)
@@ -75,6 +79,31 @@ class AveragePool(ScaledNode):
                 top=top,
             )
         )
+
+    def _quantize_wide(self, quantizer: Any, x: QuantParams, y: QuantParams) -> None:
+        """int16: the exact average at the input's scale, then the output's scale."""
+        source, window = self.inputs[0], self.window
+        if any(self.counted):
+            source = quantizer.out.fresh(f"{self.name}.padded")
+            top, left, bottom_, right = self.counted
+            pad = Pad(
+                name=source, inputs=self.inputs[:1], outputs=(source,), begin=(0, top, left, 0),
+                end=(0, bottom_, right, 0), value=float(x.zero_point),
+            )  # fmt: skip
+            quantizer.append(pad, x)
+            rest = tuple(p - c for p, c in zip(window.pads, self.counted, strict=True))
+            window = replace(window, pads=(rest[0], rest[1], rest[2], rest[3]))
+        made = self.output if x == y else quantizer.out.fresh(f"{self.output}.average")
+        bottom, top = quantizer.clamp(self, x)
+        quantizer.append(
+            AveragePoolExact(
+                name=self.name, inputs=(source,), outputs=(made,), window=window,
+                bottom=bottom, top=top,
+            ),
+            x,
+        )  # fmt: skip
+        if made != self.output:
+            quantizer.requantize(made, x, self.output, y)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.importers.node import ImportNode
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape
 from pipeline.ops.conv import Conv
 from pipeline.ops.copying import copy_call, strides_of
-from pipeline.ops.linear import tflite_linear
+from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
 from pipeline.ops.window import Window
@@ -61,7 +61,7 @@ class Spread(Node):
     def calls(self, graph: Graph) -> list[KernelCall]:
         source, target = graph.tensors[self.inputs[0]], graph.tensors[self.output]
         fill = KernelCall(
-            kernel="fill" + ("" if target.dtype == "int8" else "_s16"),
+            kernel="fill" + suffix(target.dtype),
             family="fill",
             node=self.name,
             inputs=(),

@@ -12,7 +12,8 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_params, tflite_linear
+from pipeline.ops.linear import Linear, linear_kernel, linear_params
+from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
 
@@ -50,11 +51,12 @@ class Dense(Linear):
         params, tables = linear_params(self, graph, kernel)
         rows = prod(graph.tensors[self.output].shape) // out
         family, fields = "dense", {"rows": rows, "inputs": taps, "outputs": out}
-        if kernel.dtype == np.int16:
-            family, fields = "conv_w16", rows_as_images(rows, taps, out)
+        if self.rescale.kind == "wide" or kernel.dtype == np.int16:
+            family = "conv_s16" if self.rescale.kind == "wide" else "conv_w16"
+            fields = rows_as_images(rows, taps, out)
         return [
             KernelCall(
-                kernel=f"{family}_{self.rescale.kind}",
+                kernel=linear_kernel(family, self.rescale),
                 family=family,
                 node=self.name,
                 inputs=self.inputs[:1],

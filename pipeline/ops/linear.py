@@ -5,17 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fixedpoint import (
-    INT32_MAX,
-    Rescale,
-    accumulator_bound,
-    apply_rescale,
-    folded_bias,
-    quantize_multiplier,
-    rounding_constant,
-)
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, ClampedNode, Graph, QuantParams
+from pipeline.fixedpoint import Rescale, apply_rescale, folded_bias, rounding_constant
+from pipeline.ir import Array, ClampedNode, Graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,58 +62,14 @@ def linear_params(
         params["requantize.zero_point"] = rescale.zero_point
         tables["requantize.multiplier"] = graph.constant(rescale.multiplier).astype(np.int32)
         tables["requantize.exponent"] = shift.astype(np.int8)
+    if rescale.kind == "wide":
+        assert rescale.multiplier is not None
+        wide = {"bias": bias, "multiplier": graph.constant(rescale.multiplier), "shift": shift}
+        return {"zero_point": rescale.zero_point, "low": rescale.low, "high": rescale.high}, wide
     assert np.abs(bias).max(initial=0) < 2**31
     return params, {"bias": bias.astype(np.int32)} | tables
 
 
-def tflite_linear(
-    node: TfliteNode, kernel: Array, axis: int, bias: int, fused: int, *, once: bool = False
-) -> dict[str, Any]:
-    """`inputs` after the first, clamp and `rescale` of a linear node; `kernel` is (out, taps...), made of input 1.
-
-    `axis` is the channels' dimension in the file, `bias` and `fused` the input index and the activation code.
-    Source: TFLite PopulateConvolutionQuantizationParams and, with `once`, GetQuantizedConvolutionMultipler.
-    """
-    graph, out = node.graph, len(kernel)
-    low, high = node.real_range(fused)
-    offset = node.optional(bias, "bias")
-    if offset is not None and offset.shape != (out,):
-        node.refuse(f"a bias of shape {offset.shape} for {out} outputs")
-    if not node.quantized:
-        if kernel.dtype != np.float32:
-            node.refuse(f"weights of type {kernel.dtype} on float activations", "Quantize the whole model to int8.")
-        offset = np.zeros(out, np.float32) if offset is None else offset.astype(np.float32)
-        names = (graph.constant(f"{node.inputs[1]}.rows", kernel), graph.constant(f"{node.name}.bias", offset))
-        return {"inputs": (node.inputs[0], *names), "low": low, "high": high}
-    if kernel.dtype != np.int8:
-        node.refuse(f"weights of type {kernel.dtype}", "int8 and uint8 weights are supported.")
-    weights, quant = kernel.astype(np.int16), node.quant(1)
-    if quant.zero_point:
-        weights = weights - np.int16(quant.zero_point)
-    if quant.axis not in (None, axis):
-        node.refuse(f"scales along dimension {quant.axis} of its weights, expected {axis}")
-    wide = np.zeros(out, np.int64) if offset is None else offset.astype(np.int64)
-    x, y = node.scale(0), node.output_scale()
-    if once and quant.axis is None:
-        reals = [float(np.float32(x) * np.float32(quant.scale[0])) / y] * out
-    else:
-        reals = [x * s / y for s in (quant.scale if quant.axis is not None else quant.scale * out)]
-    pairs = [quantize_multiplier(r) for r in reals]
-    multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
-    bound = accumulator_bound(weights.reshape(out, -1), folded_bias(weights.reshape(out, -1), wide, node.zero(0)))
-    if (bound.astype(object) * 2 ** np.maximum(shift, 0).astype(object)).max(initial=0) > INT32_MAX:
-        node.refuse("its accumulator can leave 32 bits", "Quantize it with smaller weights or fewer inputs.")
-    fits = quant.zero_point == 0
-    bottom, top = node.clamp(low, high)
-    made = (
-        graph.constant(f"{node.inputs[1]}.rows", weights.astype(np.int8) if fits else weights, _along_outputs(quant)),
-        graph.constant(f"{node.name}.bias", wide.astype(np.int32)),
-        graph.constant(f"{node.name}.shift", shift.astype(np.int8)),
-        graph.constant(f"{node.name}.multiplier", multiplier.astype(np.int32)),
-    )
-    rescale = Rescale(made[2], made[3], node.output_zero(), bottom, top, once)
-    return {"inputs": (node.inputs[0], *made), "low": low, "high": high, "rescale": rescale}
-
-
-def _along_outputs(quant: QuantParams) -> QuantParams:
-    return QuantParams(quant.scale, 0, None if quant.axis is None else 0)
+def linear_kernel(family: str, rescale: Rescale) -> str:
+    """The C function of a family for this requantizer."""
+    return family if rescale.kind == "wide" else f"{family}_{rescale.kind}"

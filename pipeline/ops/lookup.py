@@ -63,8 +63,37 @@ def clamp_table(node: TfliteNode, fused: int, make: Callable[[str], Node]) -> No
     append_table(node, raw, np.arange(-128, 128).clip(bottom, top))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Interpolate(Node):
+    """x int16, table (513,) int16: values at -32768, -32640, ..., 32768, straight lines in between, ties up."""
+
+    elementwise: ClassVar[bool] = True
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (inputs[0],)
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        at, table = inputs[0].astype(np.int64) + 32768, inputs[1].astype(np.int64)
+        left, right = table[at >> 7], table[(at >> 7) + 1]
+        return (left + (((right - left) * (at & 127) + 64) >> 7),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        return [
+            KernelCall(
+                kernel="interpolate",
+                family="interpolate",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params={"count": prod(graph.tensors[self.output].shape)},
+                tables={"table": graph.constant(self.inputs[1])},
+                in_place=True,
+            )
+        ]
+
+
 ONNX: dict[str, Any] = {}
-NODES = (Lookup,)
+NODES = (Lookup, Interpolate)
 
 
 def samples() -> Iterator[Sample]:

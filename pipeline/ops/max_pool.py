@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
@@ -43,13 +44,13 @@ class MaxPool(Node):
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape
-        y = self.window.patches(inputs[0].reshape(-1, h, w, c), fill=-128).max(axis=(3, 4))
+        y = self.window.patches(inputs[0].reshape(-1, h, w, c), fill=np.iinfo(inputs[0].dtype).min).max(axis=(3, 4))
         return (y.reshape(samples, batch, *y.shape[1:]),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         return [
             KernelCall(
-                kernel="max_pool",
+                kernel="max_pool" + suffix(graph.tensors[self.output].dtype),
                 family="max_pool",
                 node=self.name,
                 inputs=self.inputs,

@@ -56,6 +56,18 @@ class Mean(ScaledNode):
         block = self.block(quantizer.graph.tensors[self.inputs[0]].shape)
         assert block is not None
         count = block[1]
+        if x.dtype == "int16":
+            rescale = quantize_multiplier(x.scale[0] / y.scale[0] / count)
+            if count << max(rescale[1], 0) > 1 << 14:
+                quantizer.refuse(self, f"a mean of {count} values does not fit 32 bits at int16")
+            bottom, top = quantizer.clamp(self)
+            quantizer.append(
+                MeanRescaled(
+                    name=self.name, inputs=self.inputs, outputs=self.outputs, axes=self.axes,
+                    offset=-x.zero_point * count, rescale=rescale, zero_point=y.zero_point, bottom=bottom, top=top,
+                )
+            )  # fmt: skip
+            return
         (scale, _), shift = common_ratio([x.scale[0] / y.scale[0] / count, 1.0 / count], 256 * count)
         bottom, top = quantizer.clamp(self)
         quantizer.append(

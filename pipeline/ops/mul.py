@@ -33,6 +33,18 @@ class Mul(Binary):
         names = [quantizer.operand(n) for n in self.inputs]
         a, b = (quantizer.params(n) for n in names)
         y = quantizer.params(self.output)
+        if y.dtype == "int16":
+            rescale = quantize_multiplier(a.scale[0] * b.scale[0] / y.scale[0])
+            if rescale[1] > 0:
+                quantizer.refuse(self, "its output is far smaller than the product of its inputs' ranges")
+            bottom, top = quantizer.clamp(self)
+            quantizer.append(
+                MulRescaled(
+                    name=self.name, inputs=tuple(names), outputs=self.outputs, rescale=rescale,
+                    zero_points=(a.zero_point, b.zero_point, y.zero_point), bottom=bottom, top=top,
+                )
+            )  # fmt: skip
+            return
         # The product of two int8 values less their zero points is below 2**16. The second ratio leaves room
         # for the output's zero point and the rounding constant.
         (scale, _), shift = common_ratio([a.scale[0] * b.scale[0] / y.scale[0], 1 / 256], 1 << 16)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
@@ -51,7 +51,7 @@ class Pad(Node):
         source, target = graph.tensors[self.inputs[0]], graph.tensors[self.output]
         steps = strides_of(target.shape)
         fill = KernelCall(
-            kernel="fill",
+            kernel="fill" + suffix(target.dtype),
             family="fill",
             node=self.name,
             inputs=(),

@@ -48,6 +48,8 @@ class PRelu(Node):
 
     def quantize(self, quantizer: Any) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        if y.dtype != "int8":
+            quantizer.refuse(self, "a slope per channel has no int16 kernel")
         slope = quantizer.graph.constant(self.inputs[1]).astype(np.float64)
         ratio = x.scale[0] / y.scale[0]
         steepest = max(1.0, float(np.abs(slope).max(initial=0)))

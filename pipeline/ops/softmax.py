@@ -39,14 +39,30 @@ class Softmax(Node):
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         emit.node("Softmax", [self.inputs[0]], self.output, axis=self.axis)
 
-    def fixed_output(self) -> QuantParams:
-        return QuantParams((1 / 256,), -128)
+    def fixed_output(self, dtype: str) -> QuantParams:
+        return QuantParams((1 / 256,), -128) if dtype == "int8" else QuantParams((1 / 32768,), 0, None, dtype)
 
     def quantize(self, quantizer: Any) -> None:
+        target, own = quantizer.params(self.output), self.fixed_output(quantizer.params(self.output).dtype)
+        if target != own:
+            made = quantizer.out.fresh(f"{self.output}.own")
+            self.renamed({self.output: made}).lowered(quantizer, own)
+            quantizer.requantize(made, own, self.output, target)
+            return
+        self.lowered(quantizer, own)
+
+    def lowered(self, quantizer: Any, own: QuantParams) -> None:
+        """The integer node for an output of exactly `own`."""
         scale = quantizer.params(self.inputs[0]).scale[0]
+        if own.dtype == "int16":
+            wide = np.rint(_ONE * np.exp(-scale * 128 * np.arange(513))).astype(np.uint16)
+            name = quantizer.constant(f"{self.name}.exp", wide)
+            inputs = (self.inputs[0], name)
+            quantizer.append(SoftmaxWide(name=self.name, inputs=inputs, outputs=self.outputs, axis=self.axis), own)
+            return
         table = np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
         name = quantizer.constant(f"{self.name}.exp", table)
-        quantizer.append(replace(self, inputs=(self.inputs[0], name)))
+        quantizer.append(replace(self, inputs=(self.inputs[0], name)), own)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
@@ -73,6 +89,26 @@ class Softmax(Node):
                 in_place=True,
             )
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxWide(Softmax):
+    """int16, output scale 1/32768: e by straight lines between 513 values of round(2**15 * exp(-128 i * scale)).
+
+    y = floor((2**15 * e + sum / 2) / sum), at most 32767.
+    """
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
+        axis = self.axis + 1
+        d = x.max(axis=axis, keepdims=True) - x
+        e = table[d >> 7] - (((table[d >> 7] - table[(d >> 7) + 1]) * (d & 127) + 64) >> 7)
+        total = e.sum(axis=axis, keepdims=True)
+        return (np.minimum(((e << 15) + total // 2) // total, 32767),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        (call,) = super().calls(graph)
+        return [replace(call, kernel="softmax_s16", family="softmax_s16")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +178,7 @@ def import_softmax(node: OnnxNode) -> None:
 
 ONNX = {"Softmax": import_softmax}
 TFLITE = {"SOFTMAX": import_tflite_softmax}
-NODES = (Softmax, SoftmaxExact)
+NODES = (Softmax, SoftmaxWide, SoftmaxExact)
 
 
 def samples() -> Iterator[Sample]:

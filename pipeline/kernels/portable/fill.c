@@ -1,9 +1,7 @@
-#include "fill.h"
+#define ELEMENT int8_t
+#include "fill_loop.h"
 
 void KERNEL(fill)(const struct fill *p, int8_t *y)
 {
-    for (int32_t i = 0; i < p->count; ++i) {
-        y[i] = (int8_t)p->value;
-        OPAQUE(i); /* else compilers call memset, which a freestanding library must not */
-    }
+    fill_loop(p, y);
 }

@@ -1,0 +1,168 @@
+"""What an operator's `quantize` facet speaks to: parameters in, integer nodes out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+
+from pipeline.builder import GraphBuilder
+from pipeline.errors import ChipfitError
+from pipeline.fixedpoint import Rescale
+from pipeline.ir import Array, ClampedNode, Graph, Node, QuantParams, Tensor
+from pipeline.ops.conv import Conv
+from pipeline.ops.dense import Dense
+from pipeline.ops.lookup import Interpolate, Lookup
+from pipeline.solve import Solved, solve, solve_pinned, solve_wide
+
+_NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a layer's accumulator cannot overflow: the largest magnitude it can reach, whatever the input."""
+
+    node: str
+    bound: int
+    requantizer: str
+
+
+class Quantizer:
+    """Collects the integer graph, the quantized constants and the proofs."""
+
+    def __init__(self, graph: Graph, params: Mapping[str, QuantParams], per_channel: bool, requantizer: str) -> None:
+        self.graph, self.per_channel, self.requantizer = graph, per_channel, requantizer
+        self.out = GraphBuilder(graph.name)
+        self.constants: dict[str, Tensor] = {}
+        self.proofs: list[Proof] = []
+        self._params = dict(params)
+        for port in graph.inputs:
+            tensor, quant = graph.tensors[port.tensor], params[port.tensor]
+            self.out.add(replace(tensor, dtype=quant.dtype, quant=quant))
+
+    def refuse(self, node: Node, why: str) -> NoReturn:
+        """Say that a layer cannot become integers."""
+        raise ChipfitError(f"layer {node.name!r} ({type(node).__name__}): {why}")
+
+    def params(self, name: str) -> QuantParams:
+        return self._params[name]
+
+    def constant(self, hint: str, data: Array) -> str:
+        return self.out.constant(hint, data)
+
+    def append(self, node: Node, params: QuantParams | None = None, *, dtype: str = "int8") -> str:
+        """Append a node whose output has `params`, or those chosen for it; `dtype` is for an output without any."""
+        params = params or self._params.get(node.output)
+        return self.out.append(node, params.dtype if params else dtype, params)
+
+    def keep(self, node: Node) -> None:
+        """An operator that only moves values: the same node on integers, at the scale of what it moves."""
+        source = self.out.tensors[node.inputs[0]]
+        target = self._params.get(node.output)
+        if source.quant is None or target is None or source.quant == target:
+            self.out.append(node, source.dtype, source.quant)
+            return
+        made = self.out.fresh(f"{node.output}.moved")
+        self.out.append(node.renamed({node.output: made}), source.dtype, source.quant)
+        self.requantize(made, source.quant, node.output, target)
+
+    def clamp(self, node: ClampedNode, params: QuantParams | None = None) -> tuple[int, int]:
+        """The node's clamp as integers of its output, within its type."""
+        params = params or self.params(node.output)
+        low, high = (
+            int(np.clip(np.rint(b / params.scale[0]) + params.zero_point, *params.limits))
+            for b in (node.low, node.high)
+        )
+        return low, high
+
+    def table(self, node: Node, function: Callable[[Array], Array]) -> None:
+        """`node` as a lookup of `function` (float64 to float64): every int8 value, or lines between 513 of int16."""
+        x = node.inputs[0]
+        self._lookup(node.name, x, self.params(x), node.output, function, self.params(node.output))
+
+    def requantized(self, name: str, target: QuantParams) -> str:
+        """`name` (activation or constant) with exactly the parameters `target`."""
+        if self.graph.is_constant(name):
+            data = target.quantize(self.graph.constant(name))
+            return self.out.constant(f"{name}.{target.dtype}", data, target)
+        if self.params(name) == target:
+            return name
+        made = self.out.fresh(f"{name}.requantized")
+        self.requantize(name, self.params(name), made, target)
+        return made
+
+    def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
+        """The same real values with other parameters."""
+        self._lookup(y, x, source, y, lambda v: v, target)
+
+    def _lookup(
+        self, label: str, x: str, source: QuantParams, y: str, function: Callable[[Array], Array], target: QuantParams
+    ) -> None:
+        if source.dtype != target.dtype:
+            raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint="Use one type.")
+        small = source.dtype == "int8"
+        integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
+        real = function(source.dequantize(integers))
+        rounded = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
+        name = self.constant(f"{label}.table", np.clip(rounded, *target.limits).astype(target.dtype))
+        self.out.append(
+            (Lookup if small else Interpolate)(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target
+        )
+
+    def operand(self, name: str) -> str:
+        """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
+        if not self.graph.is_constant(name):
+            return name
+        data, pinned = self.graph.constant(name), self.graph.tensors[name].quant
+        dtype = self._params[self.graph.outputs[0].tensor].dtype if self._params else "int8"
+        peak = 127.0 if dtype == "int8" else 32767.0
+        quant = pinned or QuantParams((max(float(np.abs(data).max(initial=0)), 1e-8) / peak,), 0, None, dtype)
+        made = self.out.constant(f"{name}.{quant.dtype}", quant.quantize(data), quant)
+        self.constants[name] = self.out.tensors[made]
+        self._params[made] = quant
+        return made
+
+    def linear(self, node: Conv | Dense) -> None:
+        """A convolution or dense layer: weights, bias and requantizer."""
+        kernel = self.graph.constant(node.weights).astype(np.float64)
+        solved = self._solved(node, kernel.reshape(len(kernel), -1))
+        y = self.params(node.output)
+        scales = [float(s) for s in solved.scales]
+        weights = self.out.constant(
+            node.weights,
+            solved.weights.reshape(kernel.shape),
+            QuantParams(tuple(scales), 0, 0, solved.weights.dtype.name),
+        )
+        steps = tuple(s * self.params(node.inputs[0]).scale[0] for s in scales)
+        bias = self.out.constant(node.bias, solved.bias, QuantParams(steps, 0, 0, solved.bias.dtype.name))
+        self.constants[node.weights] = self.out.tensors[weights]
+        self.constants[node.bias] = self.out.tensors[bias]
+        shift = self.constant(f"{node.name}.shift", solved.shift)
+        multiplier = None
+        if solved.multiplier is not None:
+            multiplier = self.constant(f"{node.name}.multiplier", solved.multiplier)
+        low, high = self.clamp(node)
+        rescale = Rescale(shift, multiplier, y.zero_point, low, high, solved.kind)
+        extra = (shift,) if multiplier is None else (shift, multiplier)
+        self.append(replace(node, inputs=(node.inputs[0], weights, bias, *extra), rescale=rescale))
+        self.proofs.append(Proof(node.name, solved.bound, rescale.kind))
+
+    def _solved(self, node: Conv | Dense, kernel: Array) -> Solved:
+        bias = self.graph.constant(node.bias).astype(np.float64)
+        x, y = self.params(node.inputs[0]), self.params(node.output)
+        pinned = self.graph.tensors[node.weights].quant
+        if x.dtype != y.dtype:
+            self.refuse(node, f"goes from {x.dtype} to {y.dtype}")
+        if x.dtype == "int16":
+            solved = solve_wide(kernel, bias, x, y, self.per_channel, pinned)
+            if solved is None:
+                self.refuse(node, "its scales are too far apart for int16 activations")
+            return solved
+        solved = solve_pinned(kernel, bias, x, y, pinned) if pinned else None
+        solved = solved or solve(kernel, bias, x, y, self.per_channel, self.requantizer)
+        if solved is None:
+            raise ChipfitError(
+                f"layer {node.name!r} multiplies its input up by more than a shift can say",
+                hint="Write quantization.requantize: auto or multiplier.",
+            )
+        return solved
