@@ -163,7 +163,7 @@ def _tensors(
                 "scale": quant.scale[0],
                 "zero_point": quant.zero_point,
                 "sqnr_db": None if not noise or not signal else round(10 * log10(signal / noise), 2),
-                "saturated": round(float(np.mean((kept[name] == -128) | (kept[name] == 127))), 6),
+                "saturated": round(float(np.mean(np.isin(kept[name], quant.limits))), 6),
             }
         )
     return rows
@@ -172,7 +172,7 @@ def _tensors(
 def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs: list[Array]) -> dict[str, Any]:
     """How far ONNX Runtime's answers on model.qdq.onnx are from ours, in output steps."""
     feeds = {p.onnx_name: a for p, a in zip(result.graph.inputs, probes.inputs, strict=True)}
-    theirs = FloatOracle(qdq).stacked(feeds)
+    theirs = FloatOracle(qdq, as_written=True).stacked(feeds)
     ours = result.graph.run(result.graph.integers(probes.inputs))
     worst, differing, total = 0, 0, 0
     for port, mine in zip(result.graph.outputs, ours, strict=True):

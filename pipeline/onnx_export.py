@@ -1,6 +1,7 @@
 """A graph said again in standard ONNX: the float oracle's input, and the model with Q and DQ pairs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isinf
 from typing import Any
 
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.ir import Array, Graph, QuantParams, Shape, Tensor
 
-OPSET = 20
+OPSET = 21
 IR_VERSION = 10
 
 
@@ -80,13 +81,15 @@ class Emitter:
         return made
 
     def dequantized(self, name: str, data: Array, quant: QuantParams) -> str:
+        if data.dtype == np.int64:  # the 64-bit bias of int16 activations, which DequantizeLinear does not take
+            return self._initializer(name, quant.dequantize(data).astype(np.float32))
         stored = self._initializer(f"{name}.q", data)
         scale, zero, axis = self._parameters(name, quant, data.dtype)
         return self.node("DequantizeLinear", [stored, scale, zero], name, **axis)
 
     def pair(self, name: str, quant: QuantParams) -> str:
         """A QuantizeLinear and a DequantizeLinear behind `name`; returns the dequantized name."""
-        scale, zero, axis = self._parameters(name, quant, np.dtype(np.int8))
+        scale, zero, axis = self._parameters(name, quant, np.dtype(quant.dtype))
         q = self.node("QuantizeLinear", [name, scale, zero], f"{name}.quantized", **axis)
         return self.node("DequantizeLinear", [q, scale, zero], f"{name}.dequantized", **axis)
 
@@ -103,7 +106,7 @@ class Emitter:
 
 
 def _moved(quant: QuantParams, perm: tuple[int, ...]) -> QuantParams:
-    return quant if quant.axis is None else QuantParams(quant.scale, quant.zero_point, perm.index(quant.axis))
+    return quant if quant.axis is None else replace(quant, axis=perm.index(quant.axis))
 
 
 def float_model(graph: Graph, observe: Sequence[str] = ()) -> onnx.ModelProto:

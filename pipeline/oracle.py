@@ -12,10 +12,13 @@ from pipeline.ir import Array
 class FloatOracle:
     """An ONNX model in ONNX Runtime, fed one sample at a time (the model's batch is 1)."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, *, as_written: bool = False) -> None:
+        """`as_written`: each node by itself, not Q/DQ pairs fused into integer kernels with roundings of their own."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if as_written:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError
-from pipeline.fixedpoint import Rescale
+from pipeline.fixedpoint import Rescale, common_ratio
 from pipeline.ir import Array, ClampedNode, Graph, Node, QuantParams, Tensor
+from pipeline.ops.affine import Affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.ops.lookup import Interpolate, Lookup
@@ -93,7 +94,26 @@ class Quantizer:
 
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
         """The same real values with other parameters."""
+        if source.dtype == target.dtype == "int16":
+            self.scaled(y, x, source, y, target, target.limits)
+            return
         self._lookup(y, x, source, y, lambda v: v, target)
+
+    def scaled(
+        self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
+    ) -> None:
+        """The same real values with other parameters, clamped to `limits`: int16, without the error of a table."""
+        count = self.out.tensors[x].shape[0]
+        (scale, _), shift = common_ratio([source.scale[0] / target.scale[0], 1.0], 32768)
+        offset = (target.zero_point << shift) + (1 << shift >> 1) - source.zero_point * scale
+        names = (
+            self.constant(f"{label}.scale", np.full(count, scale, np.int32)),
+            self.constant(f"{label}.offset", np.full(count, offset, np.int32)),
+        )
+        node = Affine(
+            name=label, inputs=(x, *names), outputs=(y,), axis=0, shift=shift, bottom=limits[0], top=limits[1]
+        )
+        self.out.append(node, target.dtype, target)
 
     def _lookup(
         self, label: str, x: str, source: QuantParams, y: str, function: Callable[[Array], Array], target: QuantParams

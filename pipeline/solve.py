@@ -100,7 +100,10 @@ def solve_pinned(kernel: Array, bias: Array, x: QuantParams, y: QuantParams, pin
 def solve_wide(
     kernel: Array, bias: Array, x: QuantParams, y: QuantParams, per_channel: bool, pinned: QuantParams | None
 ) -> Solved | None:
-    """int8 weights on int16 activations: a 64-bit bias and the `wide` requantizer; None when a scale is too far off."""
+    """int8 weights on int16 activations: requantizer `once` where the sum provably fits 32 bits, else `wide`.
+
+    None when a scale is too far off.
+    """
     peaks = np.abs(kernel).max(axis=1, initial=0)
     peaks = peaks if per_channel else np.full_like(peaks, peaks.max(initial=0))
     scales = np.maximum(peaks, 1e-12) / 127.0
@@ -119,7 +122,13 @@ def solve_wide(
         return None
     weights = np.clip(np.rint(kernel / scales[:, None]), -127, 127).astype(np.int8)
     integers = wide.astype(np.int64)
-    bound = int(accumulator_bound(weights, folded_bias(weights, integers, x.zero_point), 32768).max(initial=0))
+    bounds = accumulator_bound(weights, folded_bias(weights, integers, x.zero_point), 32768)
+    bound = int(bounds.max(initial=0))
+    narrow = [quantize_multiplier(float(s) * x.scale[0] / y.scale[0]) for s in scales]
+    shifts = np.array([e for _, e in narrow])
+    if (bounds.astype(object) * 2 ** np.maximum(shifts, 0).astype(object)).max(initial=0) <= INT32_MAX:
+        multipliers = np.array([m for m, _ in narrow], np.int32)
+        return Solved(weights, integers.astype(np.int32), scales, shifts.astype(np.int8), multipliers, bound, "once")
     if bound > INT48_MAX:
         return None
     multipliers, shifts = (np.array(v) for v in zip(*(p for p in pairs if p), strict=True))

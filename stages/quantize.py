@@ -45,7 +45,7 @@ def run(job: Job) -> dict[str, bytes]:
         return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
     typical = calibration(project, graph)
     observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total))
-    policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric")
+    policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     result = quantize(
         graph,
         observed,

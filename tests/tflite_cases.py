@@ -68,15 +68,15 @@ def linear() -> Iterator[Case]:
     def dense(name: str, x: tuple[int, ...], out: int, dtype: str = "int8", act: int = NONE, **extra: Any) -> Case:
         rng, inputs = _rng(name), x[-1] if not extra.get("flat") else int(np.prod(x[1:]))
         sx, sw, sy = (np.float32(v) for v in rng.uniform((0.01, 0.002, 0.03), (0.1, 0.01, 0.1)))
-        u = dtype == "uint8"
+        u, wide = dtype == "uint8", dtype == "int16"
         w = rng.integers(0, 256, (out, inputs)) if u else rng.integers(-127, 128, (out, inputs))
         y = (*x[:-1], out) if extra.get("keep") else (int(np.prod(x)) // inputs, out)
         scale_w: Any = sw * rng.uniform(0.3, 1, out).astype(np.float32) if extra.get("per_channel") else sw
         tensors = {
-            "x": T(x, dtype, sx, int(rng.integers(100, 150)) if u else int(rng.integers(-128, 128))),
-            "w": T((out, inputs), dtype, scale_w, 131 if u else 0, data=w),
-            "b": T((out,), "int32", sx * scale_w, data=rng.integers(-3000, 3000, out)),
-            "y": T(y, dtype, sy, 128 if u else int(rng.integers(-60, 60))),
+            "x": T(x, dtype, sx, 0 if wide else int(rng.integers(100, 150)) if u else int(rng.integers(-128, 128))),
+            "w": T((out, inputs), "int8" if wide else dtype, scale_w, 131 if u else 0, data=w),
+            "b": T((out,), "int64" if wide else "int32", sx * scale_w, data=rng.integers(-3000, 3000, out)),
+            "y": T(y, dtype, sy, 0 if wide else 128 if u else int(rng.integers(-60, 60))),
         }
         inputs_ = ["x", "w", "b"] if extra.get("bias", True) else ["x", "w", ""]
         fields = {"fusedActivationFunction": act, "keepNumDims": bool(extra.get("keep"))}
@@ -91,6 +91,7 @@ def linear() -> Iterator[Case]:
     yield dense("FULLY_CONNECTED_keep", (1, 5, 6), 4, keep=True)
     yield dense("FULLY_CONNECTED_per_channel", (1, 20), 6, per_channel=True)
     yield dense("FULLY_CONNECTED_uint8", (1, 20), 6, "uint8", RELU6)
+    yield dense("FULLY_CONNECTED_int16", (2, 20), 6, "int16", RELU)
 
     def conv(
         name: str,
@@ -106,7 +107,7 @@ def linear() -> Iterator[Case]:
         groups: int = 1,
         per_channel: bool = True,
     ) -> Case:
-        rng, (kh, kw, out), u = _rng(name), kernel, dtype == "uint8"
+        rng, (kh, kw, out), u, wide = _rng(name), kernel, dtype == "uint8", dtype == "int16"
         shape = (1, kh, kw, out) if depthwise else (out, kh, kw, x[3] // groups)
         sx, sy = (np.float32(v) for v in rng.uniform((0.01, 0.03), (0.1, 0.1)))
         count = out if per_channel and not u else 1
@@ -118,10 +119,10 @@ def linear() -> Iterator[Case]:
             size = x[1 + i] if padding == SAME else x[1 + i] - span + 1
             spatial.append(-(-size // stride[i]))
         tensors = {
-            "x": T(x, dtype, sx, 121 if u else int(rng.integers(-128, 128))),
-            "w": T(shape, dtype, sw, 117 if u else 0, 3 if depthwise else 0, w),
-            "b": T((out,), "int32", sw * sx, data=rng.integers(-3000, 3000, out)),
-            "y": T((x[0], *spatial, out), dtype, sy, 128 if u else int(rng.integers(-60, 60))),
+            "x": T(x, dtype, sx, 0 if wide else 121 if u else int(rng.integers(-128, 128))),
+            "w": T(shape, "int8" if wide else dtype, sw, 117 if u else 0, 3 if depthwise else 0, w),
+            "b": T((out,), "int64" if wide else "int32", sw * sx, data=rng.integers(-3000, 3000, out)),
+            "y": T((x[0], *spatial, out), dtype, sy, 0 if wide else 128 if u else int(rng.integers(-60, 60))),
         }
         fields = {
             "padding": padding, "strideH": stride[0], "strideW": stride[1], "fusedActivationFunction": act,
@@ -142,6 +143,8 @@ def linear() -> Iterator[Case]:
     yield conv("CONV_2D_per_tensor", (2, 5, 5, 3), (2, 2, 4), per_channel=False)
     yield conv("CONV_2D_grouped", (1, 5, 5, 4), (3, 3, 6), groups=2)
     yield conv("CONV_2D_uint8", (1, 5, 6, 3), (3, 3, 4), dtype="uint8", act=RELU)
+    yield conv("CONV_2D_int16", (1, 5, 6, 3), (3, 3, 4), dtype="int16")
+    yield conv("DEPTHWISE_int16", (1, 6, 6, 5), (3, 3, 5), depthwise=True, act=RELU, dtype="int16")
     yield conv("DEPTHWISE", (1, 6, 6, 5), (3, 3, 5), depthwise=True, act=RELU)
     yield conv("DEPTHWISE_stride", (1, 6, 7, 4), (3, 3, 4), depthwise=True, stride=(2, 2))
     yield conv("DEPTHWISE_multiplier", (1, 5, 5, 3), (3, 3, 6), depthwise=True, padding=VALID)
@@ -172,6 +175,7 @@ def pools() -> Iterator[Case]:
         yield pool(code, (1, 5, 5, 2), (3, 2), (1, 2), SAME, RELU_N1)
         yield pool(code, (1, 25, 5, 4), (25, 5), (25, 5), VALID, NONE)
         yield pool(code, (2, 4, 4, 2), (2, 2), (2, 2), VALID, RELU, "uint8")
+        yield pool(code, (1, 5, 5, 2), (3, 2), (1, 2), SAME, NONE, "int16")
 
 
 def means() -> Iterator[Case]:
@@ -197,6 +201,8 @@ def binaries() -> Iterator[Case]:
     ) -> Case:
         rng, u = _rng(f"{code}{a}{b}{act}{dtype}"), dtype == "uint8"
         zero = (lambda: int(rng.integers(90, 160))) if u else (lambda: int(rng.integers(-60, 60)))
+        if dtype == "int16":
+            zero = lambda: 0  # noqa: E731
         sa, sb, sy = (float(v) for v in rng.uniform(0.02, 0.1, 3))
         data = rng.integers(0 if u else -128, 256 if u else 128, b) if more.get("constant") else None
         tensors = {
@@ -215,6 +221,7 @@ def binaries() -> Iterator[Case]:
         yield binary(code, (1, 7), (1, 7), RELU6)
         yield binary(code, (1, 2, 3), (3,), RELU_N1, constant=True)
         yield binary(code, (1, 6), (1, 6), NONE, "uint8")
+        yield binary(code, (1, 6, 2), (1, 6, 1), RELU, "int16")
 
 
 def prelus() -> Iterator[Case]:

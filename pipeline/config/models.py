@@ -191,7 +191,7 @@ class Budget(Section):
 
 class Quantization(Section):
     weights: Literal["int8"] = "int8"
-    activations: Literal["int8"] = "int8"
+    activations: Literal["int8", "int16"] = Field("int8", description="int16 for networks that lose accuracy at 8 bits")
     scales: Literal["per-channel", "per-tensor"] = Field("per-channel", description="Of weights")
     zero_points: Literal["asymmetric", "symmetric"] = Field("asymmetric", description="Of activations")
     calibration: Literal["min-max", "percentile", "mse"] = Field("mse", description="How ranges are chosen")

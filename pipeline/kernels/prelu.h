@@ -14,8 +14,10 @@ struct prelu {
     int32_t scale;
     int32_t offset;
     int32_t shift;
+    int32_t low, high;
 };
 
 void KERNEL(prelu)(const struct prelu *p, const int8_t *x, int8_t *y);
+void KERNEL(prelu_s16)(const struct prelu *p, const int16_t *x, int16_t *y);
 
 #endif

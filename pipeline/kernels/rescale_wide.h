@@ -19,9 +19,10 @@ static inline int32_t rescale_wide(int64_t sum, uint32_t multiplier, uint32_t sh
         return high >> (shift - 32);
     }
     uint32_t half = 1u << (shift - 1);
-    low += half;
-    high += low < half;
-    return shift == 32 ? high : (int32_t)(((uint32_t)high << (32 - shift)) | (low >> shift));
+    uint32_t sum_low = low + half;
+    /* The carry from bit 31, which a comparison would make a branch. */
+    high += (int32_t)(((low & half) | ((low | half) & ~sum_low)) >> 31);
+    return shift == 32 ? high : (int32_t)(((uint32_t)high << (32 - shift)) | (sum_low >> shift));
 }
 
 #endif

@@ -25,6 +25,10 @@ class Clamp(ClampedNode):
         emit.clip(self.inputs[0], self.output, self.low, self.high)
 
     def quantize(self, quantizer: Any) -> None:
+        x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        if x.dtype == y.dtype == "int16":
+            quantizer.scaled(self.name, self.inputs[0], x, self.output, y, quantizer.clamp(self))
+            return
         quantizer.table(self, lambda x: x.clip(self.low, self.high))
 
 

@@ -12,7 +12,7 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params
+from pipeline.ops.linear import Linear, linear_kernel, linear_params, wide_family
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
@@ -77,8 +77,8 @@ class Conv(Linear):
         }  # fmt: skip
         out, _, width, depth = kernel.shape
         taps = {"kernel_width": width, "dilation_x": self.window.dilations[1]}
-        if self.rescale.kind == "wide" or kernel.dtype == np.int16:
-            family, packed = "conv_s16" if self.rescale.kind == "wide" else "conv_w16", kernel
+        if x.dtype == "int16" or kernel.dtype == np.int16:
+            family, packed = wide_family(self.rescale, kernel), kernel
             params |= taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
         elif self.depthwise(graph):
             family, packed = "depthwise", kernel[..., 0].transpose(1, 2, 0)

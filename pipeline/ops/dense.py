@@ -12,7 +12,7 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params
+from pipeline.ops.linear import Linear, linear_kernel, linear_params, wide_family
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
@@ -51,9 +51,8 @@ class Dense(Linear):
         params, tables = linear_params(self, graph, kernel)
         rows = prod(graph.tensors[self.output].shape) // out
         family, fields = "dense", {"rows": rows, "inputs": taps, "outputs": out}
-        if self.rescale.kind == "wide" or kernel.dtype == np.int16:
-            family = "conv_s16" if self.rescale.kind == "wide" else "conv_w16"
-            fields = rows_as_images(rows, taps, out)
+        if graph.tensors[self.output].dtype == "int16" or kernel.dtype == np.int16:
+            family, fields = wide_family(self.rescale, kernel), rows_as_images(rows, taps, out)
         return [
             KernelCall(
                 kernel=linear_kernel(family, self.rescale),

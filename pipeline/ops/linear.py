@@ -72,4 +72,11 @@ def linear_params(
 
 def linear_kernel(family: str, rescale: Rescale) -> str:
     """The C function of a family for this requantizer."""
-    return family if rescale.kind == "wide" else f"{family}_{rescale.kind}"
+    return family if family.startswith("conv_s16") else f"{family}_{rescale.kind}"
+
+
+def wide_family(rescale: Rescale, weights: Array) -> str:
+    """The kernels for int16 weights, or for int16 activations with a wide or a 32-bit sum."""
+    if weights.dtype == np.int16:
+        return "conv_w16"
+    return "conv_s16" if rescale.kind == "wide" else "conv_s16_once"

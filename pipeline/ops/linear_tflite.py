@@ -37,7 +37,7 @@ def tflite_linear(
     if quant.axis not in (None, axis):
         node.refuse(f"scales along dimension {quant.axis} of its weights, expected {axis}")
     integers = np.zeros(len(kernel), np.int64) if offset is None else offset.astype(np.int64)
-    lower = _wide if node.dtype == "int16" else _narrow
+    lower = _wide if node.dtype == "int16" and not once else _narrow
     names, kind = lower(node, kernel, integers, _ratios(node, quant, len(kernel), once), once)
     rescale = Rescale(names[2], names[3], node.output_zero(), *node.clamp(low, high), kind)
     return {"inputs": (node.inputs[0], *names), "low": low, "high": high, "rescale": rescale}
@@ -66,12 +66,14 @@ def _ratios(node: TfliteNode, quant: QuantParams, out: int, once: bool) -> list[
 def _narrow(
     node: TfliteNode, kernel: Array, bias: Array, ratios: list[float], once: bool
 ) -> tuple[tuple[str, str, str, str], str]:
-    """int8 activations: a 32-bit sum; weights with a zero point become int16."""
+    """A 32-bit sum; weights with a zero point become int16."""
     graph, quant = node.graph, node.quant(1)
+    if quant.zero_point and node.dtype == "int16":
+        node.refuse("uint8 weights on int16 activations")
     weights = kernel.astype(np.int16) - np.int16(quant.zero_point) if quant.zero_point else kernel
     multiplier, shift = (np.array(v) for v in zip(*(quantize_multiplier(r) for r in ratios), strict=True))
     flat = weights.reshape(len(weights), -1)
-    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)))
+    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)), 128 if node.dtype == "int8" else 32768)
     if (bound.astype(object) * 2 ** np.maximum(shift, 0).astype(object)).max(initial=0) > INT32_MAX:
         node.refuse("its accumulator can leave 32 bits", "Quantize it with smaller weights or fewer inputs.")
     names = (

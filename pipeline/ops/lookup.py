@@ -59,6 +59,8 @@ def clamp_table(node: TfliteNode, fused: int, make: Callable[[str], Node]) -> No
     if not node.quantized:
         node.emit(Clamp(name=f"{node.name}.clamp", inputs=(raw,), outputs=node.outputs, low=low, high=high))
         return
+    if node.dtype != "int8":
+        node.refuse(f"a fused activation on {node.dtype}", "int8 and uint8 are supported.")
     bottom, top = node.clamp(low, high)
     append_table(node, raw, np.arange(-128, 128).clip(bottom, top))
 

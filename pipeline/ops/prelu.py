@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall
+from pipeline.calls import KernelCall, suffix
 from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
@@ -48,12 +48,10 @@ class PRelu(Node):
 
     def quantize(self, quantizer: Any) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
-        if y.dtype != "int8":
-            quantizer.refuse(self, "a slope per channel has no int16 kernel")
         slope = quantizer.graph.constant(self.inputs[1]).astype(np.float64)
         ratio = x.scale[0] / y.scale[0]
         steepest = max(1.0, float(np.abs(slope).max(initial=0)))
-        _, shift = common_ratio([ratio * steepest, 1.0], 256)
+        _, shift = common_ratio([ratio * steepest, 1.0], 256 if y.dtype == "int8" else 32768)
         quantizer.append(
             replace(
                 self,
@@ -73,7 +71,7 @@ class PRelu(Node):
         d = x.astype(np.int64) - self.zero_point
         below = np.minimum(d, 0) * self._spread(slope.astype(np.int64), x.ndim - 1)
         acc = np.maximum(d, 0) * self.scale + below + self.offset
-        return (np.clip(acc >> self.shift, -128, 127),)
+        return (np.clip(acc >> self.shift, *_limits(self, graph)),)
 
     def macs(self, graph: Graph) -> int:
         return graph.tensors[self.output].size
@@ -82,7 +80,7 @@ class PRelu(Node):
         shape = graph.tensors[self.output].shape
         return [
             KernelCall(
-                kernel="prelu",
+                kernel="prelu" + suffix(graph.tensors[self.output].dtype),
                 family="prelu",
                 node=self.name,
                 inputs=self.inputs[:1],
@@ -95,12 +93,18 @@ class PRelu(Node):
                     "scale": self.scale,
                     "offset": self.offset,
                     "shift": self.shift,
+                    **dict(zip(("low", "high"), _limits(self, graph), strict=True)),
                 },
                 tables={"slope": graph.constant(self.inputs[1])},
                 macs=self.macs(graph),
                 in_place=True,
             )
         ]
+
+
+def _limits(node: Node, graph: Graph) -> tuple[int, int]:
+    info = np.iinfo(graph.tensors[node.output].dtype)
+    return int(info.min), int(info.max)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,54 +2,20 @@
 
 #include "rescale_wide.h"
 
-/* One output: `top` and `left` are the window's first row and column, `first` its group's first channel. */
-static int64_t conv_s16_at(const struct conv_s16 *p, const int16_t *x, const int8_t *w,
-                           int32_t top, int32_t left, int32_t first, int64_t acc)
+#define PARAMS conv_s16
+#define ELEMENT int16_t
+#define WEIGHT int8_t
+#define SUM int64_t
+
+static inline int16_t finish(const struct conv_s16 *p, int64_t sum, int32_t channel)
 {
-    int32_t channels = p->groups * p->depth;
-    int32_t iy = top;
-    for (int32_t ky = 0; ky < p->kernel_height; ++ky) {
-        int32_t ix = left;
-        for (int32_t kx = 0; kx < p->kernel_width; ++kx) {
-            if (iy >= 0 && iy < p->height && ix >= 0 && ix < p->width) {
-                const int16_t *in = x + (iy * p->width + ix) * channels + first;
-                for (int32_t c = 0; c < p->depth; ++c) {
-                    acc += w[c] * in[c];
-                }
-            } else {
-                for (int32_t c = 0; c < p->depth; ++c) {
-                    acc += w[c] * p->input_zero_point;
-                }
-            }
-            w += p->depth;
-            ix += p->dilation_x;
-        }
-        iy += p->dilation_y;
-    }
-    return acc;
+    int32_t value = rescale_wide(sum, p->multiplier[channel], p->shift[channel]) + p->zero_point;
+    return (int16_t)min_int32(max_int32(value, p->low), p->high);
 }
+
+#include "conv_wide_loop.h"
 
 void KERNEL(conv_s16)(const struct conv_s16 *p, const int16_t *x, int16_t *y)
 {
-    int32_t size = p->kernel_height * p->kernel_width * p->depth;
-    for (int32_t b = 0; b < p->batch; ++b) {
-        for (int32_t oy = 0; oy < p->out_height; ++oy) {
-            for (int32_t ox = 0; ox < p->out_width; ++ox) {
-                int32_t top = oy * p->stride_y - p->pad_top;
-                int32_t left = ox * p->stride_x - p->pad_left;
-                const int8_t *w = p->weights;
-                int32_t o = 0;
-                for (int32_t g = 0; g < p->groups; ++g) {
-                    for (int32_t i = 0; i < p->group_outputs; ++i) {
-                        int64_t acc = conv_s16_at(p, x, w, top, left, g * p->depth, p->bias[o]);
-                        int32_t value = rescale_wide(acc, p->multiplier[o], p->shift[o]) + p->zero_point;
-                        *y++ = (int16_t)min_int32(max_int32(value, p->low), p->high);
-                        w += size;
-                        ++o;
-                    }
-                }
-            }
-        }
-        x += p->height * p->width * p->groups * p->depth;
-    }
+    conv_wide_loop(p, x, y);
 }

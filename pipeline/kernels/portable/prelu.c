@@ -1,16 +1,7 @@
-#include "prelu.h"
+#define ELEMENT int8_t
+#include "prelu_loop.h"
 
 void KERNEL(prelu)(const struct prelu *p, const int8_t *x, int8_t *y)
 {
-    for (int32_t a = 0; a < p->outer; ++a) {
-        for (int32_t c = 0; c < p->channels; ++c) {
-            int32_t slope = p->slope[c];
-            for (int32_t i = 0; i < p->inner; ++i) {
-                int32_t d = *x++ - p->zero_point;
-                int32_t below = d & negative_mask(d);
-                int32_t acc = (d - below) * p->scale + below * slope + p->offset;
-                *y++ = clamp_int8(acc >> p->shift, -128, 127);
-            }
-        }
-    }
+    prelu_loop(p, x, y);
 }

@@ -1,7 +1,8 @@
 #include "multiply_high.h"
 #include "requantize.h"
 
-static inline int8_t requantize(const struct requantize *r, int32_t acc, int32_t channel)
+/* Before the clamp. */
+static inline int32_t requantized(const struct requantize *r, int32_t acc, int32_t channel)
 {
     int32_t exponent = r->exponent[channel];
     int32_t left = max_int32(exponent, 0);
@@ -10,5 +11,10 @@ static inline int8_t requantize(const struct requantize *r, int32_t acc, int32_t
      * a right shift it is what is rounded. */
     int32_t floored = multiply_floor(acc * (int32_t)(1u << left), r->multiplier[channel], right == 0);
     int32_t half = (int32_t)((1u << right) >> 1);
-    return clamp_int8(((floored + half) >> right) + r->zero_point, r->low, r->high);
+    return ((floored + half) >> right) + r->zero_point;
+}
+
+static inline int8_t requantize(const struct requantize *r, int32_t acc, int32_t channel)
+{
+    return clamp_int8(requantized(r, acc, channel), r->low, r->high);
 }

@@ -1,8 +1,8 @@
-#include "conv_w16.h"
-
+/* Grouped convolution for any types. The including file chooses PARAMS (the struct), ELEMENT, WEIGHT and SUM, and how
+ * finish(p, sum, channel) makes an ELEMENT of a SUM. */
 /* One output: `top` and `left` are the window's first row and column, `first` its group's first channel. */
-static inline int32_t conv_w16_at(const struct conv_w16 *p, const int8_t *x, const int16_t *w,
-                                        int32_t top, int32_t left, int32_t first, int32_t acc)
+static SUM window_sum(const struct PARAMS *p, const ELEMENT *x, const WEIGHT *w,
+                      int32_t top, int32_t left, int32_t first, SUM acc)
 {
     int32_t channels = p->groups * p->depth;
     int32_t iy = top;
@@ -10,7 +10,7 @@ static inline int32_t conv_w16_at(const struct conv_w16 *p, const int8_t *x, con
         int32_t ix = left;
         for (int32_t kx = 0; kx < p->kernel_width; ++kx) {
             if (iy >= 0 && iy < p->height && ix >= 0 && ix < p->width) {
-                const int8_t *in = x + (iy * p->width + ix) * channels + first;
+                const ELEMENT *in = x + (iy * p->width + ix) * channels + first;
                 for (int32_t c = 0; c < p->depth; ++c) {
                     acc += w[c] * in[c];
                 }
@@ -27,8 +27,7 @@ static inline int32_t conv_w16_at(const struct conv_w16 *p, const int8_t *x, con
     return acc;
 }
 
-/* The including file chooses requantize(). */
-static inline void conv_w16_loop(const struct conv_w16 *p, const int8_t *x, int8_t *y)
+static inline void conv_wide_loop(const struct PARAMS *p, const ELEMENT *x, ELEMENT *y)
 {
     int32_t size = p->kernel_height * p->kernel_width * p->depth;
     for (int32_t b = 0; b < p->batch; ++b) {
@@ -36,12 +35,11 @@ static inline void conv_w16_loop(const struct conv_w16 *p, const int8_t *x, int8
             for (int32_t ox = 0; ox < p->out_width; ++ox) {
                 int32_t top = oy * p->stride_y - p->pad_top;
                 int32_t left = ox * p->stride_x - p->pad_left;
-                const int16_t *w = p->weights;
+                const WEIGHT *w = p->weights;
                 int32_t o = 0;
                 for (int32_t g = 0; g < p->groups; ++g) {
                     for (int32_t i = 0; i < p->group_outputs; ++i) {
-                        int32_t acc = conv_w16_at(p, x, w, top, left, g * p->depth, p->bias[o]);
-                        *y++ = requantize(&p->requantize, acc, o);
+                        *y++ = finish(p, window_sum(p, x, w, top, left, g * p->depth, p->bias[o]), o);
                         w += size;
                         ++o;
                     }
