@@ -12,6 +12,11 @@ class GraphBuilder:
         self.name = name
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
+        self.integers: dict[str, str] = {}
+        """Tensors that the model file keeps as integers, with their ONNX type."""
+        self.raw_inputs: set[str] = set()
+        """Inputs of an integer type whose scale nothing has said yet."""
+        self._aliases: dict[str, str] = {}
         self._taken: set[str] = set()
 
     def fresh(self, hint: str) -> str:
@@ -22,6 +27,14 @@ class GraphBuilder:
             name = f"{hint}.{count}"
         self._taken.add(name)
         return name
+
+    def alias(self, name: str, target: str) -> None:
+        """`name` is another name for the tensor `target`."""
+        self._aliases[name] = target
+
+    def resolved(self, name: str) -> str:
+        """The tensor that a name of the model file means."""
+        return self._aliases.get(name, name)
 
     def add(self, tensor: Tensor) -> str:
         self.tensors[tensor.name] = tensor

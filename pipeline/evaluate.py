@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from pipeline.calibrate import Observed
 from pipeline.data import Samples
 from pipeline.ir import Array, Graph
 from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle
-from pipeline.quantize import Quantized, proofs
+from pipeline.quantize import Quantized, proofs, unsettled
 from pipeline.quantizer import Proof
 
 _PROBES = 64
@@ -38,12 +39,14 @@ def evaluate(
     quant = result.graph.tensors[port.tensor].quant
     real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
     oracle = FloatOracle(_batch_of_one(original))
-    feeds = {p.onnx_name: a for p, a in zip(graph.inputs, samples.inputs, strict=True)}
+    feeds = _feeds(result, original, samples)
     rows = []
     for done, row in enumerate(oracle.run(feeds, [port.onnx_name]), start=1):
         rows.append(row[port.onnx_name])
         progress(done, samples.count)
     reference = np.stack(rows).reshape(real.shape)
+    if reference.dtype.kind in "iu" and quant is not None:
+        reference = quant.dequantize(reference)
     return {
         "samples": samples.count,
         "accuracy": _accuracy(real, reference, samples.labels),
@@ -51,7 +54,7 @@ def evaluate(
         "worst_inputs": _worst(real, reference),
         "tensors": _tensors(graph, result, observed, samples.take(_PROBES)),
         "layers": _layers(result.proofs),
-        "qdq": _distance(result, qdq, samples.take(256), outputs),
+        "qdq": _distance(result, qdq if unsettled(graph) else original, samples.take(256), outputs),
     }
 
 
@@ -83,6 +86,18 @@ def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
         }
         for p in found
     ]
+
+
+def _feeds(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[str, Array]:
+    """The samples as the inputs of `model`: integers where it takes those."""
+    kinds = {i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
+    made = {}
+    for port, real in zip(result.graph.inputs, samples.inputs, strict=True):
+        kind, tensor = kinds[port.onnx_name], result.graph.tensors[port.tensor]
+        made[port.onnx_name] = (
+            real.astype(kind) if kind.kind == "f" else port.to_onnx(tensor.stored(port.to_stored(real)))
+        )
+    return made
 
 
 def _batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -171,15 +186,17 @@ def _tensors(
 
 def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs: list[Array]) -> dict[str, Any]:
     """How far ONNX Runtime's answers on model.qdq.onnx are from ours, in output steps."""
-    feeds = {p.onnx_name: a for p, a in zip(result.graph.inputs, probes.inputs, strict=True)}
-    theirs = FloatOracle(qdq, as_written=True).stacked(feeds)
+    model = _batch_of_one(qdq)
+    theirs = FloatOracle(model, as_written=True).stacked(_feeds(result, model, probes))
     ours = result.graph.run(result.graph.integers(probes.inputs))
     worst, differing, total = 0, 0, 0
     for port, mine in zip(result.graph.outputs, ours, strict=True):
         quant = result.graph.tensors[port.tensor].quant
         other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
-        steps = other if quant is None else np.rint(other / quant.scale[0]) + quant.zero_point
-        off = np.abs(steps - port.to_onnx(mine)).astype(np.int64)
+        steps = other
+        if quant is not None and other.dtype.kind == "f":
+            steps = np.rint(other / quant.scale[0]) + quant.zero_point
+        off = np.abs(steps.astype(np.float64) - port.to_onnx(mine)).astype(np.int64)
         worst, differing, total = (
             max(worst, int(off.max())),
             differing + int((off > 0).sum()),

@@ -92,6 +92,8 @@ class Port:
     onnx_name: str
     onnx_shape: Shape
     perm: tuple[int, ...]
+    unsigned: bool = False
+    """The model file keeps it as uint8; an integer graph keeps that at its edges."""
 
     def to_stored(self, samples: Array) -> Array:
         """(n, *onnx_shape) -> (n, *stored shape)."""

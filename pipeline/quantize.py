@@ -34,7 +34,7 @@ def quantize(
     quantizer = Quantizer(graph, params, per_channel, requantizer)
     for node in graph.nodes:
         node.quantize(quantizer)
-    integer = quantizer.out.build(graph.inputs, graph.outputs, graph.opset)
+    integer = quantizer.out.build(quantizer.inputs, quantizer.outputs(), graph.opset)
     integer.verify(integer=True)
     return Quantized(integer, params, quantizer.constants, tuple(quantizer.proofs))
 
@@ -60,28 +60,10 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
     What the model file prescribes (`Tensor.quant`) is taken; the rest is chosen from `observed`. Raises
     ChipfitError for a tensor that has neither.
     """
-    names = unsettled(graph)
-    pins = {n: q for n, t in graph.tensors.items() if t.data is None and (q := t.quant) is not None}
-    leader = {n: n for n in (*names, *pins)}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
-    for node in graph.nodes:
-        for a, b in node.ties():
-            if a in leader and b in leader:
-                first, second = find(a), find(b)
-                # Two prescribed scales stay two; the node between them requantizes.
-                if first != second and pins.get(first, pins.get(second)) == pins.get(second, pins.get(first)):
-                    leader[second] = first
-                    pins |= {first: pins[second]} if second in pins else {}
-    groups: dict[str, list[str]] = {}
-    for name in leader:
-        groups.setdefault(find(name), []).append(name)
+    groups, pins = _groups(graph)
+    roots = {m: root for root, members in groups.items() for m in members}
     fixed = {
-        find(n.output): f for n in graph.nodes if n.output in leader and (f := n.fixed_output(policy.dtype)) is not None
+        roots[n.output]: f for n in graph.nodes if n.output in roots and (f := n.fixed_output(policy.dtype)) is not None
     }
     params: dict[str, QuantParams] = {}
     for root, members in groups.items():
@@ -100,4 +82,29 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
 
 def unsettled(graph: Graph) -> list[str]:
     """The float activations whose scale the model file does not prescribe."""
-    return [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32" and t.quant is None]
+    groups, pins = _groups(graph)
+    return [m for root, members in groups.items() if root not in pins for m in members]
+
+
+def _groups(graph: Graph) -> tuple[dict[str, list[str]], dict[str, QuantParams]]:
+    """Float activations that share one scale, by their leader, and the scale that the file prescribes for a leader."""
+    leader = {n: n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"}
+    pins = {n: q for n in leader if (q := graph.tensors[n].quant) is not None}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            name = leader[name]
+        return name
+
+    for node in graph.nodes:
+        for a, b in node.ties():
+            if a in leader and b in leader:
+                first, second = find(a), find(b)
+                # Two prescribed scales stay two; the node between them requantizes.
+                if first != second and pins.get(first, pins.get(second)) == pins.get(second, pins.get(first)):
+                    leader[second] = first
+                    pins |= {first: pins[second]} if second in pins else {}
+    groups: dict[str, list[str]] = {}
+    for name in leader:
+        groups.setdefault(find(name), []).append(name)
+    return groups, pins

@@ -8,12 +8,12 @@ import numpy as np
 
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError
-from pipeline.fixedpoint import Rescale, common_ratio
-from pipeline.ir import Array, ClampedNode, Graph, Node, QuantParams, Tensor
-from pipeline.ops.affine import Affine
+from pipeline.fixedpoint import Rescale
+from pipeline.ir import Array, ClampedNode, Graph, Node, Port, QuantParams, Tensor
+from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
-from pipeline.ops.lookup import Interpolate, Lookup
+from pipeline.ops.lookup import FLIP, Interpolate, Lookup
 from pipeline.solve import Solved, solve, solve_pinned, solve_wide
 
 _NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
@@ -37,9 +37,41 @@ class Quantizer:
         self.constants: dict[str, Tensor] = {}
         self.proofs: list[Proof] = []
         self._params = dict(params)
-        for port in graph.inputs:
-            tensor, quant = graph.tensors[port.tensor], params[port.tensor]
+        self.inputs = [self._input(p) for p in graph.inputs]
+
+    def _input(self, port: Port) -> Port:
+        tensor, quant = self.graph.tensors[port.tensor], self.params(port.tensor)
+        if not port.unsigned:
             self.out.add(replace(tensor, dtype=quant.dtype, quant=quant))
+            return port
+        stored = self._unsigned(port, tensor)
+        self._flip(stored, tensor.name, quant)
+        return replace(port, tensor=stored)
+
+    def outputs(self) -> list[Port]:
+        """The output ports, once every node is there."""
+        made = []
+        for port in self.graph.outputs:
+            if port.unsigned:
+                stored = self._unsigned(port, self.out.tensors[port.tensor])
+                self._flip(port.tensor, stored, self.out.tensors[stored].quant)
+                port = replace(port, tensor=stored)
+            made.append(port)
+        return made
+
+    def _unsigned(self, port: Port, tensor: Tensor) -> str:
+        """The uint8 twin of a port's int8 tensor."""
+        quant = self.params(port.tensor)
+        raw = replace(quant, zero_point=quant.zero_point + 128, dtype="uint8")
+        return self.out.add(Tensor(f"{tensor.name}.uint8", tensor.shape, "uint8", None, raw))
+
+    def _flip(self, x: str, y: str, quant: QuantParams | None) -> None:
+        table = self.constant(f"{y}.flip", FLIP)
+        node = Lookup(name=f"{y}.flip", inputs=(x, table), outputs=(y,))
+        if y in self.out.tensors:
+            self.out.nodes.append(node)
+        else:
+            self.out.append(node, "int8", quant)
 
     def refuse(self, node: Node, why: str) -> NoReturn:
         """Say that a layer cannot become integers."""
@@ -103,13 +135,11 @@ class Quantizer:
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
     ) -> None:
         """The same real values with other parameters, clamped to `limits`: int16, without the error of a table."""
-        count = self.out.tensors[x].shape[0]
-        (scale, _), shift = common_ratio([source.scale[0] / target.scale[0], 1.0], 32768)
-        offset = (target.zero_point << shift) + (1 << shift >> 1) - source.zero_point * scale
-        names = (
-            self.constant(f"{label}.scale", np.full(count, scale, np.int32)),
-            self.constant(f"{label}.offset", np.full(count, offset, np.int32)),
-        )
+        solved = solve_affine(np.array([source.scale[0] / target.scale[0]]), np.zeros(1), source, target)
+        if solved is None:
+            raise ChipfitError(f"layer {label!r}: its scales are too far apart")
+        scale, offset, shift = solved
+        names = (self.constant(f"{label}.scale", scale), self.constant(f"{label}.offset", offset))
         node = Affine(
             name=label, inputs=(x, *names), outputs=(y,), axis=0, shift=shift, bottom=limits[0], top=limits[1]
         )
@@ -124,6 +154,9 @@ class Quantizer:
         integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
         real = function(source.dequantize(integers))
         rounded = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
+        if y in self.graph.tensors and self.graph.tensors[y].quant == target:
+            # A prescribed scale: as QuantizeLinear rounds, half to even.
+            rounded = np.rint(real.astype(np.float32) / np.float32(target.scale[0])) + target.zero_point
         name = self.constant(f"{label}.table", np.clip(rounded, *target.limits).astype(target.dtype))
         self.out.append(
             (Lookup if small else Interpolate)(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target

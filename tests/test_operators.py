@@ -29,7 +29,7 @@ def sample(request: pytest.FixtureRequest) -> Iterator[Sample]:
 
 def test_every_imported_operator_has_a_sample() -> None:
     sampled = {s.model.graph.node[0].op_type for s in SAMPLES.values()}
-    assert sampled == set(IMPORTS)
+    assert sampled == set(IMPORTS) - {"QuantizeLinear", "DequantizeLinear", "Cast"}  # see test_quantized_onnx
 
 
 def test_import_and_passes_keep_the_float_meaning(sample: Sample) -> None:

@@ -12,12 +12,23 @@ from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError, Place, did_you_mean
 from pipeline.importers.onnx_file import load_onnx
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.onnx_qoperator import expanded
 from pipeline.ir import Array, Graph, Port, Shape, Tensor
 from pipeline.ops import IMPORTS
 
 MAX_ELEMENTS = 1 << 28
 OLDEST_OPSET = 7
 _STANDARD_DOMAINS = ("", "ai.onnx")
+_INTEGER_INPUTS = {
+    onnx.TensorProto.INT8: "int8",
+    onnx.TensorProto.UINT8: "uint8",
+    onnx.TensorProto.INT16: "int16",
+}
+_MOVES = frozenset(
+    "QuantizeLinear DequantizeLinear Reshape Flatten Squeeze Unsqueeze Identity Transpose Concat Slice Split Gather "
+    "Pad MaxPool Clip Resize Upsample ArgMax".split()
+)
+"""Operators that mean the same on quantized integers as on the real values behind them."""
 
 
 def import_onnx(path: Path, shown: str, name: str) -> Graph:
@@ -30,7 +41,7 @@ def import_onnx(path: Path, shown: str, name: str) -> Graph:
 
 def graph_of(model: onnx.ModelProto, shown: str, name: str) -> Graph:
     """As `import_onnx`, from a loaded and checked model."""
-    return _Importer(model, shown, name).run()
+    return _Importer(expanded(model, shown), shown, name).run()
 
 
 class _Importer:
@@ -56,6 +67,9 @@ class _Importer:
             raise self.fail("has no input")
         for index, node in enumerate(self.proto.node):
             self.node(node, node.name or f"{node.op_type}_{index}")
+        if self.builder.raw_inputs:
+            name = sorted(self.builder.raw_inputs)[0]
+            raise self.fail(f"input {name!r} holds integers, and no DequantizeLinear says their scale")
         outputs = [self.output_port(o.name) for o in self.proto.output]
         if not outputs:
             raise self.fail("has no output")
@@ -100,9 +114,10 @@ class _Importer:
 
     def input_port(self, value: onnx.ValueInfoProto) -> Port:
         kind = value.type.tensor_type
-        if kind.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE):
+        floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+        if kind.elem_type not in (*floats, *_INTEGER_INPUTS):
             known = onnx.TensorProto.DataType.Name(kind.elem_type)
-            raise self.fail(f"input {value.name!r} has type {known}, expected a float tensor")
+            raise self.fail(f"input {value.name!r} has type {known}, expected a float or a quantized tensor")
         shape: list[int] = []
         for axis, dim in enumerate(kind.shape.dim):
             fixed = dim.HasField("dim_value") and dim.dim_value > 0
@@ -116,20 +131,26 @@ class _Importer:
         if not kind.HasField("shape") or np.prod(shape, dtype=np.float64) > MAX_ELEMENTS:
             raise self.fail(f"input {value.name!r} has no usable shape {shape}")
         self.builder.add(Tensor(value.name, tuple(shape)))
+        if kind.elem_type in _INTEGER_INPUTS:
+            self.builder.integers[value.name] = _INTEGER_INPUTS[kind.elem_type]
+            self.builder.raw_inputs.add(value.name)
         return self.port(value.name)
 
     def output_port(self, name: str) -> Port:
-        tensor = self.builder.tensors.get(name)
+        tensor = self.builder.tensors.get(self.builder.resolved(name))
         if tensor is None or tensor.data is not None:
             raise self.fail(f"output {name!r} does not depend on any input")
         return self.port(name)
 
     def port(self, name: str) -> Port:
-        shape = self.builder.tensors[name].shape
-        return Port(name, name, shape, tuple(range(len(shape))))
+        stored = self.builder.resolved(name)
+        shape = self.builder.tensors[stored].shape
+        unsigned = self.builder.integers.get(name) == "uint8"
+        return Port(stored, name, shape, tuple(range(len(shape))), unsigned)
 
     def node(self, proto: onnx.NodeProto, name: str) -> None:
-        missing = [i for i in proto.input if i and i not in self.builder.tensors]
+        inputs = [self.builder.resolved(i) for i in proto.input]
+        missing = [i for i in inputs if i and i not in self.builder.tensors]
         if missing:
             raise self.fail(f"node {name!r} reads {missing[0]!r}, which nothing made")
         again = [o for o in proto.output if o in self.builder.tensors]
@@ -137,13 +158,15 @@ class _Importer:
             raise self.fail(f"node {name!r} makes {again[0]!r} a second time")
         if proto.op_type in ("Shape", "Size"):
             self.shape_of(proto)
-        elif all(not i or self.builder.data(i) is not None for i in proto.input):
+        elif proto.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            self.read(proto, name)
+        elif all(not i or self.builder.data(i) is not None for i in inputs):
             self.fold(proto, name)
         else:
             self.read(proto, name)
 
     def shape_of(self, proto: onnx.NodeProto) -> None:
-        shape: Shape = self.builder.tensors[proto.input[0]].shape
+        shape: Shape = self.builder.tensors[self.builder.resolved(proto.input[0])].shape
         bounds = {a.name: a.i for a in proto.attribute}
         value = np.array(shape[bounds.get("start", 0) : bounds.get("end", len(shape))], np.int64)
         if proto.op_type == "Size":
@@ -152,7 +175,7 @@ class _Importer:
 
     def fold(self, proto: onnx.NodeProto, name: str) -> None:
         """Evaluate a node of constants with ONNX's own reference evaluator."""
-        feeds = {i: self.builder.data(i) for i in proto.input if i}
+        feeds = {i: self.builder.data(self.builder.resolved(i)) for i in proto.input if i}
         try:
             results: list[Any] = ReferenceEvaluator(proto, opsets={"": self.opset}).run(None, feeds)
         except Exception as error:  # the evaluator raises whatever NumPy raises
@@ -166,13 +189,20 @@ class _Importer:
         reader = IMPORTS.get(proto.op_type)
         if reader is None:
             raise self.fail(f"operator {proto.op_type} is not supported", did_you_mean(proto.op_type, list(IMPORTS)))
-        wide = [i for i in proto.input if i and len(self.builder.tensors[i].shape) > 8]
+        inputs = tuple(self.builder.resolved(i) for i in proto.input)
+        raw = [i for i in proto.input if i in self.builder.integers]
+        if raw and proto.op_type not in _MOVES:
+            raise self.fail(
+                f"{proto.op_type} node {name!r} computes on the integers of {raw[0]!r}",
+                "Put a DequantizeLinear before it and a QuantizeLinear behind.",
+            )
+        wide = [i for i in inputs if i and len(self.builder.tensors[i].shape) > 8]
         if wide:
             raise self.fail(f"{proto.op_type} node {name!r}: {wide[0]!r} has more than 8 dimensions")
         node = OnnxNode(
             op=proto.op_type,
             name=name,
-            inputs=tuple(proto.input),
+            inputs=inputs,
             outputs=tuple(proto.output),
             attributes={a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute},
             opset=self.opset,
@@ -180,3 +210,5 @@ class _Importer:
             file=self.shown,
         )
         reader(node)
+        if raw and proto.op_type not in ("QuantizeLinear", "DequantizeLinear", "ArgMax"):
+            self.builder.integers |= dict.fromkeys(proto.output, self.builder.integers[raw[0]])

@@ -17,10 +17,7 @@ from pipeline.importers.tflite_file import TfliteModel, TfliteOperator, TfliteTe
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Port, QuantParams, Tensor
 from pipeline.ops import TFLITE
-from pipeline.ops.lookup import Lookup
-
-_FLIP = (np.arange(256) - 128).astype(np.int8) ^ np.int8(-128)
-"""From uint8 to int8 and back, as a table indexed by the byte read as int8."""
+from pipeline.ops.lookup import FLIP, Lookup
 
 
 def import_tflite(path: Path, shown: str, name: str) -> Graph:
@@ -139,7 +136,7 @@ class _Importer:
         return self.port(stored, self.model.tensors[given].name, made.shape)
 
     def flip(self, source: str, target: str) -> None:
-        table = self.builder.constant(f"{target}.flip", _FLIP)
+        table = self.builder.constant(f"{target}.flip", FLIP)
         self.builder.nodes.append(Lookup(name=f"{target}.flip", inputs=(source, table), outputs=(target,)))
 
     def output_port(self, index: int, given: int) -> Port:

@@ -16,6 +16,5 @@ struct affine {
 };
 
 void KERNEL(affine)(const struct affine *p, const int8_t *x, int8_t *y);
-void KERNEL(affine_s16)(const struct affine *p, const int16_t *x, int16_t *y);
 
 #endif

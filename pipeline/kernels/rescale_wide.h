@@ -1,11 +1,20 @@
-/* (sum * multiplier + 2^(shift - 1)) >> shift for |sum| < 2^47, multiplier < 2^15 and 1 <= shift <= 46, in words: no core
- * needs a library function for it. The result fits 32 bits.
- * Source: TensorFlow Lite MultiplyByQuantizedMultiplier of a 64-bit value. */
+/* Shifts of 64-bit values in words: Armv6-M would call a library function for a 64-bit shift by a variable. */
 #ifndef CHIPFIT_RESCALE_WIDE_H
 #define CHIPFIT_RESCALE_WIDE_H
 
 #include "kernel.h"
 
+/* floor((high * 2^32 + low) / 2^shift) for 1 <= shift <= 62 and a result that fits 32 bits. */
+static inline int32_t shift_words(int32_t high, uint32_t low, uint32_t shift)
+{
+    if (shift >= 32) {
+        return high >> (shift - 32);
+    }
+    return (int32_t)(((uint32_t)high << (32 - shift)) | (low >> shift));
+}
+
+/* (sum * multiplier + 2^(shift - 1)) >> shift for |sum| < 2^47, multiplier < 2^15 and 1 <= shift <= 46. The result fits 32
+ * bits. Source: TensorFlow Lite MultiplyByQuantizedMultiplier of a 64-bit value. */
 static inline int32_t rescale_wide(int64_t sum, uint32_t multiplier, uint32_t shift)
 {
     uint32_t word = (uint32_t)((uint64_t)sum & 0xffffffffu);
@@ -15,14 +24,13 @@ static inline int32_t rescale_wide(int64_t sum, uint32_t multiplier, uint32_t sh
     int32_t high = top * (int32_t)multiplier + (int32_t)(middle >> 16);
     low = (middle << 16) | (low & 0xffffu);
     if (shift > 32) {
-        high += 1 << (shift - 33);
-        return high >> (shift - 32);
+        return shift_words(high + (1 << (shift - 33)), low, shift);
     }
     uint32_t half = 1u << (shift - 1);
-    uint32_t sum_low = low + half;
+    uint32_t rounded = low + half;
     /* The carry from bit 31, which a comparison would make a branch. */
-    high += (int32_t)(((low & half) | ((low | half) & ~sum_low)) >> 31);
-    return shift == 32 ? high : (int32_t)(((uint32_t)high << (32 - shift)) | (sum_low >> shift));
+    high += (int32_t)(((low & half) | ((low | half) & ~rounded)) >> 31);
+    return shift_words(high, rounded, shift);
 }
 
 #endif

@@ -25,6 +25,7 @@ from pipeline.ops import (
     pad,
     prelu,
     reference,
+    requantize,
     reshape,
     slice,
     softmax,
@@ -54,6 +55,7 @@ OPERATORS: tuple[ModuleType, ...] = (
     transpose,
     reshape,
     lookup,
+    requantize,
     reference,
 )
 

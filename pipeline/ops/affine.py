@@ -5,15 +5,15 @@ The passes fold it into the convolution or dense layer before it; this is what i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import ceil, log2, prod
 from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, suffix
+from pipeline.calls import KernelCall
 from pipeline.fixedpoint import common_ratio
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, Shape
+from pipeline.ir import Array, ClampedNode, Graph, QuantParams, Shape
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "folded into the layer before it; else one multiply per element"
@@ -23,7 +23,8 @@ SUMMARY = "folded into the layer before it; else one multiply per element"
 class Affine(ClampedNode):
     """x, scale (channels,), offset (channels,) along `axis` -> y of x's shape.
 
-    Integer: scale and offset are int32, y = (x * scale + offset) >> shift, clamped to [bottom, top].
+    Integer: scale is int32, offset int32 (int64 for int16 activations); y = (x * scale + offset) >> shift, clamped
+    to [bottom, top].
     Zero points and the rounding constant are in the offset.
     """
 
@@ -50,32 +51,11 @@ class Affine(ClampedNode):
     def quantize(self, quantizer: Any) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         scale, offset = (quantizer.graph.constant(n).astype(np.float64) for n in self.inputs[1:3])
-        ratios = scale * x.scale[0] / y.scale[0]
-        shifted = offset / y.scale[0] + y.zero_point + 0.5 - ratios * x.zero_point
-        most = 256 if x.dtype == "int8" else 32768
-        # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
-        _, shift = common_ratio(
-            [float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / most * 2], most
-        )
-        integers = np.rint(ratios * 2.0**shift).astype(np.int32)
-        # The zero point is folded with the rounded scale, so that a real 0 stays exactly 0.
-        half = 1 << shift >> 1
-        offsets = np.rint(offset / y.scale[0] * 2.0**shift).astype(np.int64)
-        offsets += (y.zero_point << shift) + half - integers.astype(np.int64) * x.zero_point
+        solved = solve_affine(scale * x.scale[0] / y.scale[0], offset / y.scale[0], x, y)
+        integers, offsets, shift = solved or quantizer.refuse(self, "its scales are too far apart")
+        names = (quantizer.constant(self.inputs[1], integers), quantizer.constant(self.inputs[2], offsets))
         bottom, top = quantizer.clamp(self)
-        quantizer.append(
-            replace(
-                self,
-                inputs=(
-                    self.inputs[0],
-                    quantizer.constant(self.inputs[1], integers),
-                    quantizer.constant(self.inputs[2], offsets.astype(np.int32)),
-                ),
-                shift=shift,
-                bottom=bottom,
-                top=top,
-            )
-        )
+        quantizer.append(replace(self, inputs=(self.inputs[0], *names), shift=shift, bottom=bottom, top=top))
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, scale, offset = inputs
@@ -90,10 +70,11 @@ class Affine(ClampedNode):
         shape = graph.tensors[self.output].shape
         channels = graph.tensors[self.inputs[1]].size
         axis = self.axis if channels > 1 else len(shape)
+        kind = "affine" if graph.tensors[self.output].dtype == "int8" else "affine_wide"
         return [
             KernelCall(
-                kernel="affine" + suffix(graph.tensors[self.output].dtype),
-                family="affine",
+                kernel=kind,
+                family=kind,
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
@@ -110,6 +91,32 @@ class Affine(ClampedNode):
                 in_place=True,
             )
         ]
+
+
+def solve_affine(ratios: Array, steps: Array, x: QuantParams, y: QuantParams) -> tuple[Array, Array, int] | None:
+    """(scale, offset, shift) for y = ratios * x + steps in integers, zero points and rounding in the offset.
+
+    int8: scale and offset int32 whose sum fits 32 bits. int16: offset int64, a 30-bit scale. None when out of range.
+    """
+    if x.dtype == "int8":
+        shifted = steps + y.zero_point + 0.5 - ratios * x.zero_point
+        # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
+        _, shift = common_ratio(
+            [float(np.abs(ratios).max(initial=0)), float(np.abs(shifted).max(initial=0)) / 128], 256
+        )
+    else:
+        largest = max(float(np.abs(ratios).max(initial=0)), 2.0**-16)
+        shift = min(46, 29 - ceil(log2(largest)))
+        # Far outside the range it only saturates; the shifted sum must fit 32 bits.
+        steps = np.clip(steps, -(2.0**29), 2.0**29)
+        if largest > 2.0**13 or shift < 1:
+            return None
+        shift = min(shift, 60 - 30)
+    integers = np.rint(ratios * 2.0**shift).astype(np.int32)
+    # The zero point is folded with the rounded scale, so that a real 0 stays exactly 0.
+    offsets = np.rint(steps * 2.0**shift).astype(np.int64)
+    offsets += (y.zero_point << shift) + (1 << shift >> 1) - integers.astype(np.int64) * x.zero_point
+    return integers, offsets.astype(np.int32 if x.dtype == "int8" else np.int64), shift
 
 
 def append_affine(node: OnnxNode, x: int, scale: Array, offset: Array, axis: int) -> None:

@@ -12,7 +12,7 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params, wide_family
+from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
@@ -121,7 +121,7 @@ def import_conv(node: OnnxNode) -> None:
         kernel = kernel[:, :, None]
     graph = node.graph
     names = (
-        graph.constant(node.inputs[1] + ".ohwi", kernel.transpose(0, 2, 3, 1)),
+        graph.constant(node.inputs[1] + ".ohwi", kernel.transpose(0, 2, 3, 1), prescribed(node, 1, 0)),
         graph.constant(node.inputs[2] if node.has(2) else node.name + ".bias", bias),
     )
     x = channels_last(node)

@@ -14,6 +14,7 @@ from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape
 from pipeline.ops.conv import Conv
 from pipeline.ops.copying import copy_call, strides_of
+from pipeline.ops.linear import prescribed
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
@@ -118,10 +119,10 @@ def import_conv_transpose(node: OnnxNode) -> None:
         turned, spatial, sizes, begin, out = turned[:, None], (1, *spatial), (1, *sizes), [0, *begin], [1, *out]
         strides, dilations = (1, *strides), (1, *dilations)
     window = turned_window(node, spatial, sizes, (strides[0], strides[1]), begin, out, (dilations[0], dilations[1]))
-    graph = node.graph
+    graph, quant = node.graph, prescribed(node, 1, 1) if groups == 1 else None
     x = _spread(node, channels_last(node), (strides[0], strides[1]), "float32", None)
     names = (
-        graph.constant(f"{node.inputs[1]}.turned", turned.astype(np.float32)),
+        graph.constant(f"{node.inputs[1]}.turned", turned.astype(np.float32), quant),
         graph.constant(f"{node.name}.bias", bias.astype(np.float32)),
     )
     y = graph.fresh(f"{node.outputs[0]}.nhwc")

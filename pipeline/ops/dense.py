@@ -11,8 +11,8 @@ import tflite
 from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params, wide_family
+from pipeline.ir import Array, Graph, QuantParams, Shape
+from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
@@ -90,21 +90,22 @@ def import_gemm(node: OnnxNode) -> None:
         if offset.size not in (1, kernel.shape[0]) or (offset.ndim == 2 and offset.shape[0] != 1):
             node.refuse(f"an offset of shape {offset.shape}; expected one value per output")
         bias = bias + offset.reshape(-1) * np.float32(node.attr("beta", 1.0))
-    _append(node, kernel, bias)
+    plain = float(node.attr("alpha", 1.0)) == 1.0
+    _append(node, kernel, bias, prescribed(node, 1, 0 if node.attr("transB", 0) else 1) if plain else None)
 
 
 def import_matmul(node: OnnxNode) -> None:
     matrix = node.constant(1, "right-hand matrix")
     if matrix.ndim != 2:
         node.refuse(f"a right-hand side of rank {matrix.ndim}", "A constant of rank 2 is supported.")
-    _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32))
+    _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32), prescribed(node, 1, 1))
 
 
-def _append(node: OnnxNode, kernel: Array, bias: Array) -> None:
+def _append(node: OnnxNode, kernel: Array, bias: Array, quant: QuantParams | None) -> None:
     if node.shape(0)[-1] != kernel.shape[1]:
         node.refuse(f"an input of shape {node.shape(0)} does not fit a matrix of {kernel.shape[1]} rows")
     constants = (
-        node.graph.constant(f"{node.inputs[1]}.rows", kernel.astype(np.float32)),
+        node.graph.constant(f"{node.inputs[1]}.rows", kernel.astype(np.float32), quant),
         node.graph.constant(f"{node.name}.bias", bias.astype(np.float32)),
     )
     node.graph.append(Dense(name=node.name, inputs=(node.inputs[0], *constants), outputs=node.outputs[:1]))

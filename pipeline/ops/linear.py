@@ -1,12 +1,13 @@
 """What convolution and the dense layer share once they are integers: bias folding, requantization, kernel tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pipeline.fixedpoint import Rescale, apply_rescale, folded_bias, rounding_constant
-from pipeline.ir import Array, ClampedNode, Graph
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, ClampedNode, Graph, QuantParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,14 @@ def linear_params(
         return {"zero_point": rescale.zero_point, "low": rescale.low, "high": rescale.high}, wide
     assert np.abs(bias).max(initial=0) < 2**31
     return params, {"bias": bias.astype(np.int32)} | tables
+
+
+def prescribed(node: OnnxNode, index: int, axis: int) -> QuantParams | None:
+    """The parameters that the file prescribes for weights, said for rows of output channels (file axis `axis`)."""
+    quant = node.graph.tensors[node.inputs[index]].quant
+    if quant is None or quant.axis is None:
+        return quant
+    return replace(quant, axis=0) if quant.axis == axis else None
 
 
 def linear_kernel(family: str, rescale: Rescale) -> str:

@@ -16,6 +16,10 @@ from pipeline.ops.samples import Sample
 SUMMARY = "not from ONNX: what every other activation becomes"
 
 
+FLIP = (np.arange(256) - 128).astype(np.int8) ^ np.int8(-128)
+"""From uint8 to int8, 128 lower, and back: a table indexed by the byte read as int8."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lookup(Node):
     """x int8, table (256,) int8 indexed by x + 128 -> y of x's shape."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Graph
-from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps
+from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, pin
 from pipeline.passes.layout import channels_last
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
@@ -16,6 +16,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fuse_clamps,
     fold_affines,
     fuse_clamps,
+    pin,
 )
 
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.builder import GraphBuilder
-from pipeline.ir import ClampedNode, Graph, Node
+from pipeline.ir import Array, ClampedNode, Graph, Node, QuantParams
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.ops.pad import Pad
+from pipeline.ops.requantize import Requantize
 
 Rewrite = Callable[[GraphBuilder, Node, Node], Node | None]
 
@@ -43,14 +44,16 @@ def _merge(graph: Graph, rewrite: Rewrite) -> Graph:
     for node in graph.nodes:
         at = made.get(node.inputs[0])
         merged = None
-        if at is not None and len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in visible:
+        alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in visible
+        if at is not None and alone and graph.tensors[node.inputs[0]].quant is None:
             merged = rewrite(out, out.nodes[at], node)
         if merged is not None and at is not None:
             # The merged node stands where the later one stood: all that it reads is made by then.
             del out.nodes[at]
             made = {n: i - (i > at) for n, i in made.items()}
             node = merged
-        out.append(node, dtype=graph.tensors[node.output].dtype)
+        made_tensor = graph.tensors[node.output]
+        out.append(node, made_tensor.dtype, made_tensor.quant)
         for name in node.outputs:
             made[name] = len(out.nodes) - 1
     return out.build(graph.inputs, graph.outputs, graph.opset)
@@ -72,10 +75,19 @@ def _affine_into_linear(out: GraphBuilder, producer: Node, node: Node) -> Node |
     folded = kernel * wide.reshape(-1, *(1,) * (kernel.ndim - 1))
     moved = bias * wide + offset
     names = (
-        out.constant(f"{producer.inputs[1]}.folded", folded.astype(np.float32)),
+        out.constant(f"{producer.inputs[1]}.folded", folded.astype(np.float32), _scaled(out, producer.inputs[1], wide)),
         out.constant(f"{producer.inputs[2]}.folded", moved.astype(np.float32)),
     )
     return replace(producer, inputs=(producer.inputs[0], *names), outputs=node.outputs, low=node.low, high=node.high)
+
+
+def _scaled(out: GraphBuilder, weights: str, factors: Array) -> QuantParams | None:
+    """Prescribed parameters of weights whose rows were multiplied by `factors`; none where a factor is not positive."""
+    quant = out.tensors[weights].quant
+    if quant is None or not (factors > 0).all():
+        return None
+    scales = np.broadcast_to(np.asarray(quant.scale), factors.shape) * factors
+    return replace(quant, scale=tuple(float(s) for s in scales), axis=0)
 
 
 def _clamp_into_producer(out: GraphBuilder, producer: Node, node: Node) -> Node | None:
@@ -94,3 +106,40 @@ def _pad_into_conv(out: GraphBuilder, producer: Node, node: Node) -> Node | None
     pads = [p + a for p, a in zip(node.window.pads, added, strict=True)]
     window = replace(node.window, pads=(pads[0], pads[1], pads[2], pads[3]))
     return replace(node, inputs=(producer.inputs[0], *node.inputs[1:]), window=window)
+
+
+def pin(graph: Graph) -> Graph:
+    """A prescribed scale onto the tensor that it is for, when nobody else reads that and it has no scale yet.
+
+    What remains of Requantize really goes from one scale to another.
+    """
+    out = GraphBuilder(graph.name)
+    out.tensors.update({n: t for n, t in graph.tensors.items() if t.data is not None})
+    readers, visible = graph.consumers(), {p.tensor for p in graph.outputs}
+    ports = {p.tensor: p for p in graph.inputs}
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        source, target = node.inputs[0], graph.tensors[node.output]
+        if not isinstance(node, Requantize) or len(readers[source]) != 1 or source in visible:
+            continue
+        maker = next((n for n in graph.nodes if source in n.outputs), None)
+        if graph.tensors[source].quant is None and _agrees(graph, maker, source, target.quant):
+            renamed[source] = node.output
+    for name in ports:
+        held = renamed.get(name, name)
+        out.add(replace(graph.tensors[name], name=held, quant=graph.tensors[held].quant))
+    for node in graph.nodes:
+        if isinstance(node, Requantize) and renamed.get(node.inputs[0]) == node.output:
+            continue
+        made = node.renamed(renamed)
+        tensor = graph.tensors[made.output]
+        out.append(made, tensor.dtype, tensor.quant)
+    inputs = [replace(p, tensor=renamed.get(p.tensor, p.tensor)) for p in graph.inputs]
+    return out.build(inputs, graph.outputs, graph.opset)
+
+
+def _agrees(graph: Graph, maker: Node | None, name: str, quant: QuantParams | None) -> bool:
+    """Whether the node that makes `name` can make it with these parameters: a tie to another scale forbids it."""
+    ties = maker.ties() if maker is not None else ()
+    others = [graph.tensors[a if b == name else b].quant for a, b in ties if name in (a, b)]
+    return all(o is None or o == quant for o in others)

@@ -16,6 +16,7 @@ from pipeline.ir import Graph, Node, Port, Shape
 from pipeline.ops.activation import Activation
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.dense import Dense
+from pipeline.ops.requantize import Requantize
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.transpose import Transpose
 
@@ -90,7 +91,7 @@ class _Layout:
     def general(self, node: Node) -> None:
         moving = [n for n in node.inputs if not self.graph.is_constant(n)]
         first = self.stored[moving[0]]
-        if first.order is not None and isinstance(node, Activation | Clamp):
+        if first.order is not None and isinstance(node, Activation | Clamp | Requantize):
             self.emit(node.renamed({node.inputs[0]: first.name}), first)
             return
         rank = len(first.perm)
@@ -113,7 +114,8 @@ class _Layout:
             rank = len(self.graph.tensors[name].shape)
             perm = like.perm if like else tuple(range(rank))
             self.stored[name] = Stored(name, perm, like.order if like else None)
-        self.out.append(node, dtype=self.graph.tensors[node.output].dtype)
+        made = self.graph.tensors[node.output]
+        self.out.append(node, made.dtype, made.quant)
 
     def constant(self, name: str, perm: Perm) -> str:
         """An operand of an elementwise operator, stored as its other operand is."""
@@ -121,7 +123,7 @@ class _Layout:
         if data.ndim == 0 or data.size == 1:
             return name
         data = data.reshape((1,) * (len(perm) - data.ndim) + data.shape)
-        return self.out.constant(f"{name}.stored", data.transpose(np.argsort(perm)))
+        return self.out.constant(f"{name}.stored", data.transpose(np.argsort(perm)), self.graph.tensors[name].quant)
 
     def reshape(self, node: Reshape) -> None:
         source = self.stored[node.inputs[0]]
@@ -132,11 +134,12 @@ class _Layout:
             if batch == 1 and given[0] == 1 and source.perm[0] == 0:
                 held = self.out.tensors[source.name].shape
                 order = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
-                self.out.append(node.renamed({node.inputs[0]: source.name}))
+                made = self.graph.tensors[node.output]
+                self.out.append(node.renamed({node.inputs[0]: source.name}), made.dtype, made.quant)
                 self.stored[node.output] = Stored(node.output, tuple(range(len(target))), tuple(int(i) for i in order))
                 return
-        dtype = self.graph.tensors[node.output].dtype
-        self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), dtype=dtype)
+        made = self.graph.tensors[node.output]
+        self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), made.dtype, made.quant)
         self.stored[node.output] = Stored(node.output, tuple(range(len(target))))
 
     def only_dense(self, name: str) -> bool:
@@ -144,7 +147,7 @@ class _Layout:
         if any(p.tensor == name for p in self.graph.outputs) or not self.readers[name]:
             return False
         return all(
-            isinstance(n, Dense) or (isinstance(n, Activation | Clamp) and self.only_dense(n.output))
+            isinstance(n, Dense) or (isinstance(n, Activation | Clamp | Requantize) and self.only_dense(n.output))
             for n in self.readers[name]
         )
 
@@ -154,7 +157,7 @@ class _Layout:
         # x[i] = stored[order[i]], so column order[i] of the new matrix is column i of the old one.
         moved = np.empty_like(kernel)
         moved[:, list(source.order or ())] = kernel
-        name = self.out.constant(f"{node.weights}.stored", moved)
+        name = self.out.constant(f"{node.weights}.stored", moved, self.graph.tensors[node.weights].quant)
         self.emit(replace(node, inputs=(source.name, name, *node.inputs[2:])), None)
 
     def plain_order(self, name: str) -> Stored:

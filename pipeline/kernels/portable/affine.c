@@ -1,7 +1,13 @@
-#define ELEMENT int8_t
-#include "affine_loop.h"
+#include "affine.h"
 
 void KERNEL(affine)(const struct affine *p, const int8_t *x, int8_t *y)
 {
-    affine_loop(p, x, y);
+    for (int32_t a = 0; a < p->outer; ++a) {
+        for (int32_t c = 0; c < p->channels; ++c) {
+            int32_t scale = p->scale[c], offset = p->offset[c];
+            for (int32_t i = 0; i < p->inner; ++i) {
+                *y++ = clamp_int8((*x++ * scale + offset) >> p->shift, p->low, p->high);
+            }
+        }
+    }
 }

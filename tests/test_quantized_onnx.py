@@ -1,0 +1,243 @@
+"""ONNX files that came quantized: within one step of ONNX Runtime, and bit-exact from there to the chip."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from building import Built, assert_chip_equals, on_chip, on_host, ran, write_library
+from conftest import ROOT
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.calibrate import Policy, observe
+from pipeline.data import Samples
+from pipeline.errors import ChipfitError
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.importers.onnx_qoperator import MICROSOFT, OPERATORS
+from pipeline.ir import Array
+from pipeline.oracle import FloatOracle
+from pipeline.passes import canonical
+from pipeline.quantize import quantize, unsettled
+
+MODELS = ROOT / "configs" / "models"
+FORMATS = [
+    (form, activations, weights, per_channel)
+    for form in ("QDQ", "QOperator")
+    for activations, weights in (("QInt8", "QInt8"), ("QUInt8", "QInt8"), ("QUInt8", "QUInt8"), ("QInt16", "QInt8"))
+    for per_channel in (False, True)
+    if (form, activations) != ("QOperator", "QInt16")
+]
+
+
+def built(model: onnx.ModelProto, real: list[Array]) -> Built:
+    """The integer network, fed `real` inputs."""
+    graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
+    names = unsettled(graph)
+    observed = observe(graph, Samples(tuple(real)), lambda done, total: None, names) if names else {}
+    result = quantize(graph, observed, Policy("min-max"), per_channel=True, requantizer="multiplier")
+    return ran(graph, result, result.graph.integers(real))
+
+
+def steps(net: Built, model: onnx.ModelProto, feeds: Mapping[str, Array]) -> tuple[int, int]:
+    """(differing outputs, largest difference) between our integers and ONNX Runtime's, in steps of the output."""
+    theirs = FloatOracle(model, as_written=True).stacked(feeds)
+    differing = worst = 0
+    for port, ours in zip(net.quantized.graph.outputs, net.expected, strict=True):
+        quant = net.quantized.graph.tensors[port.tensor].quant
+        other = theirs[port.onnx_name].reshape(len(ours), *port.onnx_shape)
+        if other.dtype.kind == "f" and quant is not None:
+            other = np.rint(other / quant.scale[0]) + quant.zero_point
+        off = np.abs(other.astype(np.int64) - port.to_onnx(ours).astype(np.int64))
+        differing, worst = differing + int((off > 0).sum()), max(worst, int(off.max()))
+    return differing, worst
+
+
+@pytest.mark.parametrize(("form", "activations", "weights", "per_channel"), FORMATS)
+def test_static_quantization_by_onnx_runtime(
+    form: str, activations: str, weights: str, per_channel: bool, tmp_path: Path
+) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    data = np.load(MODELS / "digits.npz")
+    images = data["x"][:200].reshape(-1, 1, 1, 8, 8).astype(np.float32)
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            self.rows = iter(data["calib"].reshape(-1, 1, 1, 8, 8).astype(np.float32))
+
+        def get_next(self) -> dict[str, Array] | None:
+            row = next(self.rows, None)
+            return None if row is None else {"input": row}
+
+    target = tmp_path / "q.onnx"
+    model = onnx.load(MODELS / "digits.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    quantization.quantize_static(
+        model, target, Reader(), quant_format=quantization.QuantFormat[form],
+        activation_type=quantization.QuantType[activations], weight_type=quantization.QuantType[weights],
+        per_channel=per_channel,
+    )  # fmt: skip
+    quantized = onnx.load(target)
+    quantized.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    net = built(quantized, [images])
+    differing, worst = steps(net, quantized, {"input": images})
+    # Each layer is within one step; ten layers of int16, near the end of float32's precision, add up to two of 65,536.
+    wide = activations == "QInt16"
+    assert worst <= (2 if wide else 1)
+    assert differing <= (0.1 if wide else 0.02) * net.expected[0].size
+    library = write_library(net, tmp_path / "c", "cortex-m0")
+    for got, expected in zip(on_host(net, library), net.expected, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def model_of(
+    nodes: list[onnx.NodeProto], inputs: Mapping[str, Any], outputs: Mapping[str, Any], constants: Mapping[str, Any]
+) -> onnx.ModelProto:
+    """`inputs` and `outputs` map a name to (element type, shape)."""
+    infos = [[helper.make_tensor_value_info(n, *t) for n, t in side.items()] for side in (inputs, outputs)]
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "net", infos[0], infos[1], tensors)
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid(MICROSOFT, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+F, U8, S8 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT8
+RNG = np.random.default_rng(3)
+
+
+def qlinear() -> Iterator[tuple[str, onnx.ModelProto]]:
+    """One model for each quantized operator, on raw integers as the operators take them."""
+    s, z = np.float32(0.0537), np.uint8(120)
+    base = {"s": s, "z": z, "t": np.float32(0.0831), "u": np.uint8(110)}
+    w = RNG.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    sw = RNG.uniform(0.002, 0.01, 4).astype(np.float32)
+    conv = {"w": w, "sw": sw, "zw": np.zeros(4, np.int8), "b": RNG.integers(-900, 900, 4).astype(np.int32)}
+    names = ["x", "s", "z", "w", "sw", "zw", "t", "u", "b"]
+
+    def one(
+        op: str, inputs: list[str], x: Any, y: Any, constants: Mapping[str, Any], domain: str = "", **attrs: Any
+    ) -> Any:
+        given = {n: (U8, x) for n in ("x", "x2") if n in inputs}
+        node = helper.make_node(op, inputs, ["y"], name="the_node", domain=domain, **attrs)
+        return op, model_of([node], given, {"y": (U8, y)}, base | dict(constants))
+
+    yield one("QLinearConv", names, [1, 3, 5, 5], [1, 4, 5, 5], conv, pads=[1, 1, 1, 1])
+    m = {"w": RNG.integers(0, 256, (6, 4)).astype(np.uint8), "sw": np.float32(0.004), "zw": np.uint8(130)}
+    yield one("QLinearMatMul", names[:8], [1, 6], [1, 4], m)
+    gemm = m | {"b": RNG.integers(-900, 900, 4).astype(np.int32)}
+    yield one("QGemm", ["x", "s", "z", "w", "sw", "zw", "b", "t", "u"], [1, 6], [1, 4], gemm, MICROSOFT)
+    two = ["x", "s", "z", "x2", "s", "z", "t", "u"]
+    yield one("QLinearAdd", two, [1, 3, 4], [1, 3, 4], {}, MICROSOFT)
+    yield one("QLinearMul", two, [1, 3, 4], [1, 3, 4], {}, MICROSOFT)
+    spatial = ["x", "s", "z", "t", "u"]
+    yield one(
+        "QLinearAveragePool", spatial, [1, 2, 6, 6], [1, 2, 3, 3], {}, MICROSOFT, kernel_shape=[2, 2], strides=[2, 2]
+    )
+    yield one("QLinearGlobalAveragePool", spatial, [1, 2, 4, 5], [1, 2, 1, 1], {}, MICROSOFT)
+    yield one("QLinearLeakyRelu", spatial, [1, 2, 9], [1, 2, 9], {}, MICROSOFT, alpha=0.2)
+    unit = {"t": np.float32(1 / 256), "u": np.uint8(0)}
+    yield one("QLinearSigmoid", spatial, [1, 9], [1, 9], unit, MICROSOFT)
+    yield one("QLinearSoftmax", spatial, [1, 9], [1, 9], unit, MICROSOFT, opset=13, axis=1)
+    concat = {"v": np.float32(0.07), "q": np.uint8(90)}
+    yield one("QLinearConcat", ["t", "u", "x", "s", "z", "x2", "v", "q"], [1, 3], [1, 6], concat, MICROSOFT, axis=1)
+    for op, weights, x, y, attrs in (
+        ("ConvInteger", RNG.integers(0, 256, (4, 2, 3, 3)), [1, 2, 5, 5], [1, 4, 3, 3], {}),
+        ("MatMulInteger", RNG.integers(0, 256, (6, 4)), [1, 6], [1, 4], {}),
+    ):
+        constants = base | {"w": weights.astype(np.uint8), "zw": np.uint8(125), "k": np.float32(0.0004)}
+        nodes = [
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+            helper.make_node(op, ["xq", "w", "z", "zw"], ["sum"], name="the_node", **attrs),
+            helper.make_node("Cast", ["sum"], ["float"], to=F),
+            helper.make_node("Mul", ["float", "k"], ["y0"]),
+            helper.make_node("QuantizeLinear", ["y0", "t", "u"], ["y"]),
+        ]
+        yield op, model_of(nodes, {"x": (F, x)}, {"y": (U8, y)}, constants)
+
+
+QLINEAR = dict(qlinear())
+
+
+def test_every_quantized_operator_is_here() -> None:
+    assert set(QLINEAR) == {op for _, op in OPERATORS}
+
+
+@pytest.mark.parametrize("op", QLINEAR)
+def test_quantized_operators(op: str, tmp_path: Path) -> None:
+    model = QLINEAR[op]
+    onnx.checker.check_model(model)
+    feeds: dict[str, Array] = {}
+    real = []
+    for value in model.graph.input:
+        shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        raw = RNG.integers(0, 256, (64, *shape)).astype(np.uint8)
+        second = op == "QLinearConcat" and value.name == "x2"
+        scale, zero = (np.float32(0.07), 90) if second else (np.float32(0.0537), 120)
+        floats = ((raw.astype(np.float32) - zero) * scale).astype(np.float32)
+        feeds[value.name] = floats if value.type.tensor_type.elem_type == F else raw
+        real.append(floats)
+    net = built(model, real)
+    differing, worst = steps(net, model, feeds)
+    assert worst <= 1
+    assert differing <= 0.03 * net.expected[0].size
+    assert_chip_equals(net, on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0"))
+
+
+def test_pytorch_export_with_float_bias_axis_on_scalars_and_a_clip_between(tmp_path: Path) -> None:
+    w = RNG.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    constants = {
+        "s": np.float32(0.03), "z": np.int8(-5), "w": w,
+        "sw": np.full(4, 0.004, np.float32), "zw": np.zeros(4, np.int8),
+        "b": RNG.normal(0, 0.3, 4).astype(np.float32), "t": np.float32(0.0537), "u": np.int8(3),
+        "low": np.int8(3), "high": np.int8(127),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"], axis=1),
+        helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"], axis=1),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["wd"], axis=0),
+        helper.make_node("Conv", ["xd", "wd", "b"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["c", "t", "u"], ["cq"], axis=1),
+        helper.make_node("Clip", ["cq", "low", "high"], ["clipped"]),
+        helper.make_node("DequantizeLinear", ["clipped", "t", "u"], ["y"], axis=1),
+    ]
+    model = model_of(nodes, {"x": (F, [1, 3, 5, 5])}, {"y": (F, [1, 4, 5, 5])}, constants)
+    x = RNG.normal(0, 1, (64, 1, 3, 5, 5)).astype(np.float32)
+    net = built(model, [x])
+    assert not unsettled(net.graph)
+    differing, worst = steps(net, model, {"x": x})
+    assert worst <= 1
+    assert differing <= 0.02 * net.expected[0].size
+    assert_chip_equals(net, on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0"))
+
+
+def refused(model: onnx.ModelProto) -> str:
+    with pytest.raises(ChipfitError) as error:
+        canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
+    return str(error.value)
+
+
+def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="d")]
+    said = refused(model_of(nodes, {"x": (F, [1, 4])}, {"q": (U8, [1, 4])}, {}))
+    assert said == (
+        "net.onnx: DynamicQuantizeLinear (node 'd') chooses scales at run time: dynamic quantization. "
+        "Hint: Quantize statically (onnxruntime.quantization.quantize_static), or give chipfit the float model."
+    )
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_scales_are_refused(scale: float) -> None:
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["y"], name="d")]
+    said = refused(model_of(nodes, {"x": (S8, [1, 4])}, {"y": (F, [1, 4])}, {"s": np.float32(scale)}))
+    assert "DequantizeLinear node 'd': a scale that is zero, negative, infinite, NaN or blocked" in said
+
+
+def test_arithmetic_on_raw_integers_is_refused() -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("Relu", ["q"], ["y"], name="r"),
+    ]
+    constants = {"s": np.float32(0.1), "z": np.int8(0)}
+    said = refused(model_of(nodes, {"x": (F, [1, 4])}, {"y": (S8, [1, 4])}, constants))
+    assert "Relu node 'r' computes on the integers of 'q'" in said
