@@ -7,6 +7,7 @@ from math import ceil, frexp, ldexp
 import numpy as np
 
 from pipeline.data import Samples
+from pipeline.errors import ChipfitError
 from pipeline.ir import Array, Graph, QuantParams
 from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle
@@ -29,7 +30,9 @@ class Observed:
     def of(cls, values: Array) -> "Observed":
         """From any array of floats."""
         low, high = float(values.min()), float(values.max())
-        counts, edges = np.histogram(values, BINS, (low, high if high > low else low + 1.0))
+        # Bins narrower than float64 can tell apart would be none.
+        high_edge = max(high, low + max(abs(low), abs(high)) * 1e-6) if high > low else low + max(1.0, abs(low) * 1e-6)
+        counts, edges = np.histogram(values.astype(np.float64), BINS, (low, high_edge))
         return cls(low, high, counts.astype(np.float64), (edges[:-1] + edges[1:]) / 2)
 
 
@@ -68,6 +71,8 @@ def observe(
     for done, row in enumerate(oracle.run(feeds, made), start=1):
         for name in names:
             value = row[name] if name in row else feeds[name][done - 1]
+            if not np.isfinite(value).all():
+                raise ChipfitError(f"tensor {name!r} is not finite on calibration sample {done - 1}")
             extremes[name] = [min(extremes[name][0], value.min()), max(extremes[name][1], value.max())]
             # Enough values for a histogram of every tensor, in memory that does not grow with the data.
             stride = max(1, ceil(value.size * samples.count / _KEPT))
@@ -81,7 +86,7 @@ def merged(parts: Sequence[Observed]) -> Observed:
     if len(parts) == 1:
         return parts[0]
     low, high = min(p.low for p in parts), max(p.high for p in parts)
-    edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    edges = np.linspace(low, high if high > low else low + max(1.0, abs(low) * 1e-6), BINS + 1)
     counts = sum(np.histogram(p.centers, edges, weights=p.counts)[0] for p in parts)
     return Observed(low, high, np.asarray(counts), (edges[:-1] + edges[1:]) / 2)
 

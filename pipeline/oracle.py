@@ -16,7 +16,7 @@ class FloatOracle:
         """`as_written`: each node by itself, not Q/DQ pairs fused into integer kernels with roundings of their own."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         if as_written:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(

@@ -31,7 +31,8 @@ def quantize(
     ChipfitError when `shift` is demanded and a layer's output is scaled up.
     """
     params = activation_params(graph, observed, policy)
-    quantizer = Quantizer(graph, params, per_channel, requantizer)
+    spans = {n: (o.low, o.high) for n, o in observed.items()}
+    quantizer = Quantizer(graph, params, per_channel, requantizer, spans)
     for node in graph.nodes:
         node.quantize(quantizer)
     integer = quantizer.out.build(quantizer.inputs, quantizer.outputs(), graph.opset)

@@ -13,7 +13,7 @@ from pipeline.ir import Array, ClampedNode, Graph, Node, Port, QuantParams, Tens
 from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
-from pipeline.ops.lookup import FLIP, Interpolate, Lookup
+from pipeline.ops.lookup import FLIP, LARGEST, Interpolate, Lookup
 from pipeline.solve import Solved, solve, solve_pinned, solve_wide
 
 _NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
@@ -28,11 +28,22 @@ class Proof:
     requantizer: str
 
 
+_BEND = 64
+
+
 class Quantizer:
     """Collects the integer graph, the quantized constants and the proofs."""
 
-    def __init__(self, graph: Graph, params: Mapping[str, QuantParams], per_channel: bool, requantizer: str) -> None:
-        self.graph, self.per_channel, self.requantizer = graph, per_channel, requantizer
+    def __init__(
+        self,
+        graph: Graph,
+        params: Mapping[str, QuantParams],
+        per_channel: bool,
+        requantizer: str,
+        spans: Mapping[str, tuple[float, float]],
+    ) -> None:
+        """`spans`: the values that tensors were seen to take, for those that were observed."""
+        self.graph, self.per_channel, self.requantizer, self.spans = graph, per_channel, requantizer, spans
         self.out = GraphBuilder(graph.name)
         self.constants: dict[str, Tensor] = {}
         self.proofs: list[Proof] = []
@@ -152,15 +163,23 @@ class Quantizer:
             raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint="Use one type.")
         small = source.dtype == "int8"
         integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
-        real = function(source.dequantize(integers))
+        real = np.nan_to_num(function(source.dequantize(integers)), posinf=1e30, neginf=-1e30)
         rounded = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
         if y in self.graph.tensors and self.graph.tensors[y].quant == target:
             # A prescribed scale: as QuantizeLinear rounds, half to even.
             rounded = np.rint(real.astype(np.float32) / np.float32(target.scale[0])) + target.zero_point
-        name = self.constant(f"{label}.table", np.clip(rounded, *target.limits).astype(target.dtype))
-        self.out.append(
-            (Lookup if small else Interpolate)(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target
-        )
+        if small:
+            name = self.constant(f"{label}.table", np.clip(rounded, *target.limits).astype(target.dtype))
+            self.out.append(Lookup(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target)
+            return
+        table = np.clip(rounded, -LARGEST, LARGEST).astype(np.int32)
+        if not _follows(table, function, source, target, self.spans.get(x)):
+            raise ChipfitError(
+                f"layer {label!r}: its function bends too sharply for straight lines between 513 values",
+                hint="Use activations: int8 for this network.",
+            )
+        name = self.constant(f"{label}.table", table)
+        self.out.append(Interpolate(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target)
 
     def operand(self, name: str) -> str:
         """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
@@ -219,3 +238,20 @@ class Quantizer:
                 hint="Write quantization.requantize: auto or multiplier.",
             )
         return solved
+
+
+def _follows(
+    table: Array,
+    function: Callable[[Array], Array],
+    source: QuantParams,
+    target: QuantParams,
+    span: tuple[float, float] | None,
+) -> bool:
+    """Whether straight lines between the table's values stay within _BEND steps of the function, where x was seen."""
+    x = np.arange(-32768, 32768)
+    real = source.dequantize(x)
+    at = x + 32768
+    line = np.clip(table[at >> 7] + (table[(at >> 7) + 1] - table[at >> 7]) * (at & 127) / 128, *target.limits)
+    exact = np.nan_to_num(function(real), posinf=1e30, neginf=-1e30) / target.scale[0] + target.zero_point
+    off = np.abs(np.clip(exact, *target.limits) - line)
+    return bool(off[(real >= span[0]) & (real <= span[1])].max(initial=0) <= _BEND if span else off.max() <= _BEND)

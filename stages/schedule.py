@@ -48,6 +48,7 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
     loaded = [_load(p) for pattern in products for p in find_products(pattern)]
     loaded = _refuse_twins(loaded)
     made: dict[str, Any] = {f"task_{s.NAME}": _creator(s, loaded, folder) for s in STAGES}
+    made["task_conformance"] = _conformance
     made["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
         # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
@@ -94,6 +95,11 @@ def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
         first.setdefault(name, (name, project))
         made.append((name, project))
     return made
+
+
+def _conformance() -> Task:
+    """ONNX's own node tests, in one table (minutes; not part of a build)."""
+    return {"actions": [[sys.executable, "-m", "stages.conformance"]], "uptodate": [False], "verbosity": 2}
 
 
 def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:

@@ -9,6 +9,7 @@ import pytest
 from building import assert_chip_equals, build, on_chip, on_host, write_library
 from conftest import need
 
+from pipeline.errors import ChipfitError
 from pipeline.graphfile import load, save
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.onnx_export import float_model, qdq_model
@@ -29,7 +30,12 @@ def sample(request: pytest.FixtureRequest) -> Iterator[Sample]:
 
 def test_every_imported_operator_has_a_sample() -> None:
     sampled = {s.model.graph.node[0].op_type for s in SAMPLES.values()}
-    assert sampled == set(IMPORTS) - {"QuantizeLinear", "DequantizeLinear", "Cast"}  # see test_quantized_onnx
+    assert sampled == set(IMPORTS) - {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "Cast",
+        "CastLike",
+    }  # see test_quantized_onnx
 
 
 def test_import_and_passes_keep_the_float_meaning(sample: Sample) -> None:
@@ -61,13 +67,17 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
             assert np.mean(port.to_onnx(got) == reference[port.onnx_name]) > 0.9
             continue
         real = port.to_onnx(quant.dequantize(got))
-        assert np.abs(real - reference[port.onnx_name]).max() <= 4 * quant.scale[0]
+        assert sample.jumps or np.abs(real - reference[port.onnx_name]).max() <= 4 * quant.scale[0]
         assert np.abs(real - qdq[port.onnx_name]).max() <= 1.01 * quant.scale[0]
 
 
 def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_path: Path) -> None:
     """Within 4 steps of ONNX Runtime on the same integers, 20 where a table's straight line meets a kink."""
     inputs = sample.inputs(16)
+    if sample.jumps:
+        with pytest.raises(ChipfitError, match="bends too sharply"):
+            build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
+        return
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
     model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
     qdq = FloatOracle(model, as_written=True).stacked(inputs)

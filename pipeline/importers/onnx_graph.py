@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError, Place, did_you_mean
 from pipeline.importers.onnx_file import load_onnx
+from pipeline.importers.onnx_functions import inlined
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.onnx_qoperator import expanded
 from pipeline.ir import Array, Graph, Port, Shape, Tensor
@@ -19,6 +20,7 @@ from pipeline.ops import IMPORTS
 MAX_ELEMENTS = 1 << 28
 OLDEST_OPSET = 7
 _STANDARD_DOMAINS = ("", "ai.onnx")
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 _INTEGER_INPUTS = {
     onnx.TensorProto.INT8: "int8",
     onnx.TensorProto.UINT8: "uint8",
@@ -41,7 +43,7 @@ def import_onnx(path: Path, shown: str, name: str) -> Graph:
 
 def graph_of(model: onnx.ModelProto, shown: str, name: str) -> Graph:
     """As `import_onnx`, from a loaded and checked model."""
-    return _Importer(expanded(model, shown), shown, name).run()
+    return _Importer(inlined(expanded(model, shown), set(IMPORTS)), shown, name).run()
 
 
 class _Importer:
@@ -70,7 +72,7 @@ class _Importer:
         if self.builder.raw_inputs:
             name = sorted(self.builder.raw_inputs)[0]
             raise self.fail(f"input {name!r} holds integers, and no DequantizeLinear says their scale")
-        outputs = [self.output_port(o.name) for o in self.proto.output]
+        outputs = [self.output_port(o) for o in self.proto.output]
         if not outputs:
             raise self.fail("has no output")
         return self.builder.build(inputs, outputs, self.opset)
@@ -114,8 +116,7 @@ class _Importer:
 
     def input_port(self, value: onnx.ValueInfoProto) -> Port:
         kind = value.type.tensor_type
-        floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
-        if kind.elem_type not in (*floats, *_INTEGER_INPUTS):
+        if kind.elem_type not in (*_FLOATS, *_INTEGER_INPUTS):
             known = onnx.TensorProto.DataType.Name(kind.elem_type)
             raise self.fail(f"input {value.name!r} has type {known}, expected a float or a quantized tensor")
         shape: list[int] = []
@@ -136,10 +137,17 @@ class _Importer:
             self.builder.raw_inputs.add(value.name)
         return self.port(value.name)
 
-    def output_port(self, name: str) -> Port:
+    def output_port(self, value: onnx.ValueInfoProto) -> Port:
+        name, kind = value.name, value.type.tensor_type.elem_type
         tensor = self.builder.tensors.get(self.builder.resolved(name))
         if tensor is None or tensor.data is not None:
             raise self.fail(f"output {name!r} does not depend on any input")
+        plain = tensor.dtype == "float32" and name not in self.builder.integers
+        if (plain and kind not in (0, *_FLOATS)) or self.builder.integers.get(name) == "uint16":
+            known = onnx.TensorProto.DataType.Name(kind)
+            raise self.fail(
+                f"output {name!r} has type {known}", "Put a QuantizeLinear to int8, uint8 or int16 before it."
+            )
         return self.port(name)
 
     def port(self, name: str) -> Port:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import erf, pi, sqrt
+from math import erf, pi, prod, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,7 +33,51 @@ FUNCTIONS: Mapping[str, tuple[Mapping[str, float], Callable[..., Array]]] = {
     "Tanh": ({}, np.tanh),
     "Elu": ({"alpha": 1.0}, lambda x, alpha: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0)))),
     "Softplus": ({}, lambda x: np.logaddexp(0, x)),
+    "Abs": ({}, np.abs),
+    "Acos": ({}, np.arccos),
+    "Acosh": ({}, np.arccosh),
+    "Asin": ({}, np.arcsin),
+    "Asinh": ({}, np.arcsinh),
+    "Atan": ({}, np.arctan),
+    "Atanh": ({}, np.arctanh),
+    "Ceil": ({}, np.ceil),
+    "Celu": ({"alpha": 1.0}, lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha))),
+    "Cos": ({}, np.cos),
+    "Cosh": ({}, np.cosh),
+    "Erf": ({}, np.vectorize(erf, otypes=[np.float64])),
+    "Exp": ({}, np.exp),
+    "Floor": ({}, np.floor),
+    "Log": ({}, np.log),
+    "Mish": ({}, lambda x: x * np.tanh(np.logaddexp(0, x))),
+    "Neg": ({}, np.negative),
+    "Reciprocal": ({}, np.reciprocal),
+    "Round": ({}, np.rint),
+    "Selu": (
+        {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
+        lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    ),
+    "Shrink": (
+        {"bias": 0.0, "lambd": 0.5},
+        lambda x, bias, lambd: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)),
+    ),
+    "Sign": ({}, np.sign),
+    "Sin": ({}, np.sin),
+    "Sinh": ({}, np.sinh),
+    "Softsign": ({}, lambda x: x / (1 + np.abs(x))),
+    "Sqrt": ({}, np.sqrt),
+    "Swish": ({"alpha": 1.0}, lambda x, alpha: x * _sigmoid(alpha * x)),
+    "Tan": ({}, np.tan),
+    "ThresholdedRelu": ({"alpha": 1.0}, lambda x, alpha: np.where(x > alpha, x, 0)),
     "Gelu": ({"approximate": 0.0}, lambda x, approximate: _gelu(x, approximate != 0)),
+}
+
+
+# Functions of other operators' making: a power with a constant exponent, and squares.
+OTHERS: Mapping[str, tuple[dict[str, float], Callable[..., Array]]] = {
+    "Square": ({}, np.square),
+    "Pow": ({"exponent": 1.0}, lambda x, exponent: np.power(x, exponent)),
+    "PowOf": ({"base": 1.0}, lambda x, base: np.power(base, x)),
+    "Divided": ({"dividend": 1.0}, lambda x, dividend: dividend / x),
 }
 
 
@@ -51,10 +95,22 @@ class Activation(Node):
 
     def real(self, x: Array) -> Array:
         """The function on float64."""
-        return FUNCTIONS[self.function][1](x, **self.parameters)
+        table = FUNCTIONS if self.function in FUNCTIONS else OTHERS
+        with np.errstate(all="ignore"):
+            return table[self.function][1](x, **self.parameters)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         given: dict[str, Any] = dict(self.parameters)
+        if self.function in OTHERS:
+            x = self.inputs[0]
+            constant = emit.floats(np.float32(next(iter(given.values()), 2.0)))
+            operands = [constant, x] if self.function in ("PowOf", "Divided") else [x, constant]
+            emit.node("Div" if self.function == "Divided" else "Pow", operands, self.output)
+            return
+        if self.function == "Swish":  # newer than the opset we write
+            slope = emit.node("Sigmoid", [emit.node("Mul", [self.inputs[0], emit.floats(np.float32(given["alpha"]))])])
+            emit.node("Mul", [self.inputs[0], slope], self.output)
+            return
         if self.function == "Gelu":
             given = {"approximate": "tanh" if given["approximate"] else "none"}
         emit.node(self.function, [self.inputs[0]], self.output, **given)
@@ -81,12 +137,46 @@ def import_activation(node: OnnxNode) -> None:
     )
 
 
-ONNX = dict.fromkeys(FUNCTIONS, import_activation)
+def import_pow(node: OnnxNode) -> None:
+    """A constant exponent, or a constant base; one value."""
+    for constant, x, function, parameter in ((1, 0, "Pow", "exponent"), (0, 1, "PowOf", "base")):
+        if node.is_constant(constant):
+            value = node.constant(constant, parameter)
+            if value.size != 1 or prod(np.broadcast_shapes(value.shape, node.shape(x))) != prod(node.shape(x)):
+                node.refuse(f"an {parameter} of shape {list(value.shape)}", "One value is supported.")
+            node.graph.append(
+                Activation(
+                    name=node.name,
+                    inputs=(node.inputs[x],),
+                    outputs=node.outputs[:1],
+                    function=function,
+                    parameters={parameter: float(value.reshape(-1)[0])},
+                )
+            )
+            return
+    node.refuse("two activations", "A constant exponent or base is supported.")
+
+
+ONNX = {**dict.fromkeys(FUNCTIONS, import_activation), "Pow": import_pow}
 NODES = (Activation,)
 
 
 def samples() -> Iterator[Sample]:
+    spans = {"Acos": (-0.9, 0.9), "Asin": (-0.9, 0.9), "Atanh": (-0.9, 0.9), "Acosh": (1.2, 6.0), "Tan": (-1.2, 1.2)}
+    spans |= {
+        "Log": (0.5, 6.0),
+        "Sqrt": (0.5, 6.0),
+        "Reciprocal": (1.0, 4.0),
+        "Exp": (-3.0, 1.0),
+        "Cosh": (-2.0, 2.0),
+        "Sinh": (-2.0, 2.0),
+    }
     for name in FUNCTIONS:
-        yield one_node(name, {"x": (1, 2, 5)}, opset=20, low=-6.0, high=6.0)
+        low, high = spans.get(name, (-6.0, 6.0))
+        jumps = name in ("Ceil", "Floor", "Round", "Sign", "Shrink", "ThresholdedRelu")
+        opset = 24 if name == "Swish" else 20
+        yield one_node(name, {"x": (1, 2, 5)}, opset=opset, low=low, high=high, jumps=jumps)
+    yield one_node("Pow", {"x": (1, 7)}, {"e": 3.0}, label="Pow_exponent")
+    yield one_node("Pow", {"x": (1, 7)}, {"e": 2.0}, label="Pow_2")
     yield one_node("LeakyRelu", {"x": (1, 9)}, opset=7, alpha=0.3)
     yield one_node("Gelu", {"x": (1, 9)}, opset=20, approximate="tanh")

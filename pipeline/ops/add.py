@@ -152,7 +152,20 @@ def import_add(node: OnnxNode) -> None:
     node.graph.append(Add(name=node.name, inputs=node.inputs[:2], outputs=node.outputs[:1], subtract=subtract))
 
 
-ONNX = {"Add": import_add, "Sub": import_add}
+def import_sum(node: OnnxNode) -> None:
+    """Sum and Mean of any number of tensors, two at a time. Source: ONNX Sum, Mean."""
+    x, count = node.inputs[0], len(node.inputs)
+    for i in range(1, count):
+        shapes = (node.graph.tensors[x].shape, node.shape(i))
+        check_broadcast(node, shapes)
+        label = node.graph.fresh(f"{node.name}.{i}")
+        x = node.graph.append(Add(name=label, inputs=(x, node.inputs[i]), outputs=(label,)))
+    factor = np.array([1.0 / count if node.op == "Mean" else 1.0])
+    last = replace(node, inputs=(x,))
+    append_affine(last, 0, factor, np.zeros(1), max(last.rank() - 1, 0))
+
+
+ONNX = {"Add": import_add, "Sub": import_add, "Sum": import_sum, "Mean": import_sum}
 TFLITE = {"ADD": import_tflite_add, "SUB": import_tflite_add}
 NODES = (Add, AddRescaled)
 
@@ -164,3 +177,5 @@ def samples() -> Iterator[Sample]:
     yield one_node("Add", {"a": (1, 3, 2, 2)}, {"b": weights(3, 1, 1)}, label="Add_per_channel")
     yield one_node("Add", {"a": (1, 2, 3)}, {"b": weights(1, 2, 3)}, label="Add_constant")
     yield one_node("Sub", {"a": (1, 6)}, {"b": 0.75}, label="Sub_scalar")
+    yield one_node("Sum", {"a": (1, 6), "b": (1, 6), "c": (1, 6)})
+    yield one_node("Mean", {"a": (1, 3), "b": (1, 3), "c": (1, 1)})

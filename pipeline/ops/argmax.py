@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from pipeline.calls import KernelCall, suffix
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
@@ -17,9 +19,14 @@ SUMMARY = "as an output of the network, int32"
 
 @dataclass(frozen=True, kw_only=True)
 class ArgMax(Node):
-    """x -> int32 index of the first largest entry along `axis`, which is kept with size 1."""
+    """x -> int32 index of the first largest entry along `axis`, which is kept with size 1.
+
+    Or of the smallest (`least`), or the last of equals (`last`).
+    """
 
     axis: int
+    least: bool = False
+    last: bool = False
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (tuple(1 if i == self.axis else d for i, d in enumerate(inputs[0])),)
@@ -28,13 +35,17 @@ class ArgMax(Node):
         return replace(self, axis=perm[self.axis])
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
-        emit.node("ArgMax", [self.inputs[0]], self.output, axis=self.axis, keepdims=1)
+        op = "ArgMin" if self.least else "ArgMax"
+        emit.node(op, [self.inputs[0]], self.output, axis=self.axis, keepdims=1, select_last_index=int(self.last))
 
     def quantize(self, quantizer: Any) -> None:
         quantizer.append(self, dtype="int32")
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
-        return (inputs[0].argmax(axis=self.axis + 1, keepdims=True),)
+        x, axis = inputs[0].astype(np.int64) * (-1 if self.least else 1), self.axis + 1
+        if self.last:
+            return (x.shape[axis] - 1 - np.flip(x, axis).argmax(axis=axis, keepdims=True),)
+        return (x.argmax(axis=axis, keepdims=True),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         shape = graph.tensors[self.inputs[0]].shape
@@ -49,21 +60,23 @@ class ArgMax(Node):
                     "outer": prod(shape[: self.axis]),
                     "count": shape[self.axis],
                     "inner": prod(shape[self.axis + 1 :]),
+                    "sign": -1 if self.least else 1,
+                    "last": int(self.last),
                 },
             )
         ]
 
 
 def import_argmax(node: OnnxNode) -> None:
-    if node.attr("select_last_index", 0):
-        node.refuse("select_last_index")
     axis = node.axis(int(node.attr("axis", 0)), node.rank())
-    graph = node.graph
-    if node.attr("keepdims", 1):
-        graph.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], axis=axis), dtype="int32")
+    graph, keep = node.graph, node.attr("keepdims", 1)
+    kept = node.outputs[0] if keep else graph.fresh(node.outputs[0] + ".kept")
+    last, least = bool(node.attr("select_last_index", 0)), node.op == "ArgMin"
+    graph.append(
+        ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis, least=least, last=last), "int32"
+    )
+    if keep:
         return
-    kept = graph.fresh(node.outputs[0] + ".kept")
-    graph.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), dtype="int32")
     shape = node.shape(0)
     rest = tuple(d for i, d in enumerate(shape) if i != axis)
     graph.append(
@@ -81,7 +94,7 @@ def import_tflite_argmax(node: TfliteNode) -> None:
     node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
 
 
-ONNX = {"ArgMax": import_argmax}
+ONNX = {"ArgMax": import_argmax, "ArgMin": import_argmax}
 TFLITE = {"ARG_MAX": import_tflite_argmax}
 NODES = (ArgMax,)
 
@@ -89,3 +102,4 @@ NODES = (ArgMax,)
 def samples() -> Iterator[Sample]:
     yield one_node("ArgMax", {"x": (1, 7)}, axis=1, keepdims=0)
     yield one_node("ArgMax", {"x": (1, 4, 3, 2)}, axis=1)
+    yield one_node("ArgMin", {"x": (1, 9)}, axis=1, select_last_index=1)

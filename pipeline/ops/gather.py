@@ -13,10 +13,11 @@ from pipeline.importers.node import ImportNode
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.ops.interpolation import interpolated
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
 
-SUMMARY = "by constant indices; resizing to the nearest neighbour"
+SUMMARY = "by constant indices; resizing in any mode but tf_crop_and_resize"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +127,16 @@ def nearest(node: OnnxNode, size: int, wanted: int, scale: float) -> Array:
 
 
 def import_resize(node: OnnxNode) -> None:
-    """Resize and Upsample in mode nearest, by constant scales or sizes, on any axes."""
+    """Resize and Upsample by constant scales or sizes, on any axes."""
     mode = node.attr("mode", b"nearest")
-    if mode not in (b"nearest", "nearest"):
-        node.refuse(f"mode {mode.decode() if isinstance(mode, bytes) else mode}", "Mode nearest is supported.")
     given = node.shape(0)
     axes = node.axes(node.attr("axes", list(range(len(given)))), len(given))
     scales, sizes = _scales_and_sizes(node, given, axes)
+    if mode not in (b"nearest", "nearest"):
+        y = interpolated(node, axes, sizes, scales)
+        shape = node.graph.tensors[y].shape
+        node.graph.append(Reshape(name=node.name, inputs=(y,), outputs=node.outputs[:1], shape=shape))
+        return
     x = node.inputs[0]
     for axis in range(len(given)):
         if axis in axes:
@@ -195,5 +199,7 @@ def samples() -> Iterator[Sample]:
     yield one_node("Resize", {"x": (1, 3, 2, 3)}, up, label="Resize_2x", mode="nearest")
     down = {"roi": np.zeros(0, np.float32), "scales": np.zeros(0, np.float32), "sizes": [1, 2, 3, 7]}
     yield one_node("Resize", {"x": (1, 2, 5, 4)}, down, label="Resize_sizes", mode="nearest", nearest_mode="floor")
+    linear = {"roi": np.zeros(0, np.float32), "scales": np.array([1, 1, 2, 1.5], np.float32)}
+    yield one_node("Resize", {"x": (1, 2, 3, 4)}, linear, label="Resize_linear", mode="linear")
     scales = {"scales": np.array([1, 1, 2, 3], np.float32)}
     yield one_node("Upsample", {"x": (1, 2, 2, 2)}, scales, opset=9, mode="nearest")

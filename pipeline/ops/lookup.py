@@ -16,6 +16,8 @@ from pipeline.ops.samples import Sample
 SUMMARY = "not from ONNX: what every other activation becomes"
 
 
+LARGEST = 1 << 22
+"""The largest magnitude in an Interpolate's table: a difference times 127 fits 32 bits."""
 FLIP = (np.arange(256) - 128).astype(np.int8) ^ np.int8(-128)
 """From uint8 to int8, 128 lower, and back: a table indexed by the byte read as int8."""
 
@@ -71,7 +73,10 @@ def clamp_table(node: TfliteNode, fused: int, make: Callable[[str], Node]) -> No
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolate(Node):
-    """x int16, table (513,) int16: values at -32768, -32640, ..., 32768, straight lines in between, ties up."""
+    """x int16, table (513,) int32: values at -32768, -32640, ..., 32768, straight lines in between, ties up, clamped.
+
+    Values beyond int16 are in the table too, so that a line meets the clamp where the function does.
+    """
 
     elementwise: ClassVar[bool] = True
 
@@ -81,7 +86,7 @@ class Interpolate(Node):
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         at, table = inputs[0].astype(np.int64) + 32768, inputs[1].astype(np.int64)
         left, right = table[at >> 7], table[(at >> 7) + 1]
-        return (left + (((right - left) * (at & 127) + 64) >> 7),)
+        return (np.clip(left + (((right - left) * (at & 127) + 64) >> 7), -32768, 32767),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         return [

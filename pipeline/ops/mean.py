@@ -1,6 +1,6 @@
-"""ReduceMean over neighbouring axes, and GlobalAveragePool."""
+"""ReduceMean and GlobalAveragePool; what all reductions share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -11,19 +11,35 @@ from pipeline.calls import KernelCall, suffix
 from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import LIMITS, TfliteNode
-from pipeline.ir import Array, Graph, ScaledNode, Shape
+from pipeline.ir import Array, Graph, Node, ScaledNode, Shape
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.transpose import Transpose
 
 SUMMARY = "over axes that lie side by side in memory"
 
 
+def block_of(shape: Shape, reduced: Sequence[int]) -> tuple[int, int, int] | None:
+    """(outer, reduced, inner) sizes, or None when the reduced axes do not lie side by side."""
+    axes = [a for a in reduced if shape[a] != 1]
+    if not axes:
+        return prod(shape), 1, 1
+    first, last = min(axes), max(axes)
+    if any(shape[i] != 1 for i in range(first, last + 1) if i not in axes):
+        return None
+    return prod(shape[:first]), prod(shape[first : last + 1]), prod(shape[last + 1 :])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mean(ScaledNode):
-    """x -> x with every axis of `axes` reduced to size 1. Integer: y = (sum(x) * scale + offset) >> shift, clamped."""
+    """x -> x with every axis of `axes` reduced to size 1: to the mean, or with `total` to the sum.
+
+    Integer: y = (sum(x) * scale + offset) >> shift, clamped.
+    """
 
     axes: tuple[int, ...]
     scale: int = 0
+    total: bool = False
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (tuple(1 if i in self.axes else d for i, d in enumerate(inputs[0])),)
@@ -31,33 +47,26 @@ class Mean(ScaledNode):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Mean":
         return replace(self, axes=tuple(sorted(perm[a] for a in self.axes)))
 
-    def block(self, shape: Shape) -> tuple[int, int, int] | None:
-        """(outer, reduced, inner) sizes, or None when the reduced axes do not lie side by side."""
-        axes = [a for a in self.axes if shape[a] != 1]
-        if not axes:
-            return prod(shape), 1, 1
-        first, last = min(axes), max(axes)
-        if any(shape[i] != 1 for i in range(first, last + 1) if i not in axes):
-            return None
-        return prod(shape[:first]), prod(shape[first : last + 1]), prod(shape[last + 1 :])
-
     def problem(self, graph: Graph) -> str | None:
         shape = graph.tensors[self.inputs[0]].shape
-        if self.block(shape) is None:
+        if block_of(shape, self.axes) is None:
             return f"its axes {list(self.axes)} of the channels-last shape {list(shape)} do not lie side by side"
         return None
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
-        mean = emit.node("ReduceMean", [self.inputs[0], emit.integers(self.axes)], keepdims=1)
+        mean = emit.node(
+            "ReduceSum" if self.total else "ReduceMean", [self.inputs[0], emit.integers(self.axes)], keepdims=1
+        )
         emit.clip(mean, self.output, self.low, self.high)
 
     def quantize(self, quantizer: Any) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
-        block = self.block(quantizer.graph.tensors[self.inputs[0]].shape)
+        block = block_of(quantizer.graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None
         count = block[1]
+        divisor = 1 if self.total else count
         if x.dtype == "int16":
-            rescale = quantize_multiplier(x.scale[0] / y.scale[0] / count)
+            rescale = quantize_multiplier(x.scale[0] / y.scale[0] / divisor)
             if count << max(rescale[1], 0) > 1 << 14:
                 quantizer.refuse(self, f"a mean of {count} values does not fit 32 bits at int16")
             bottom, top = quantizer.clamp(self)
@@ -68,7 +77,7 @@ class Mean(ScaledNode):
                 )
             )  # fmt: skip
             return
-        (scale, _), shift = common_ratio([x.scale[0] / y.scale[0] / count, 1.0 / count], 256 * count)
+        (scale, _), shift = common_ratio([x.scale[0] / y.scale[0] / divisor, 1.0 / count], 256 * count)
         bottom, top = quantizer.clamp(self)
         quantizer.append(
             replace(
@@ -90,7 +99,7 @@ class Mean(ScaledNode):
         return graph.tensors[self.inputs[0]].size
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        block = self.block(graph.tensors[self.inputs[0]].shape)
+        block = block_of(graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None
         return [
             KernelCall(
@@ -126,7 +135,7 @@ class MeanRescaled(Mean):
         return (np.clip(y, self.bottom, self.top),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        block = self.block(graph.tensors[self.inputs[0]].shape)
+        block = block_of(graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None
         params = dict(zip(("outer", "reduced", "inner"), block, strict=True)) | {
             "offset": self.offset,
@@ -175,7 +184,7 @@ def import_tflite_mean(node: TfliteNode) -> None:
             bottom=limits[0],
             top=limits[1],
         )
-    if mean.block(given) is None:
+    if block_of(given, axes) is None:
         node.refuse(f"its axes {list(axes)} of {list(given)} do not lie side by side")
     if node.declared[0].shape == kept:
         node.emit(mean)
@@ -186,38 +195,44 @@ def import_tflite_mean(node: TfliteNode) -> None:
     node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
 
 
-def _append(node: OnnxNode, axes: tuple[int, ...], keepdims: bool) -> None:
+def reduced(node: OnnxNode, make: Callable[[str, str, tuple[int, ...]], Node]) -> None:
+    """A reduction: `make(x, y, axes)` keeps the reduced axes with size 1; here they are found, and dropped if asked.
+
+    Axes that do not lie side by side are brought together first.
+    """
     graph, shape = node.graph, node.shape(0)
-    if not axes:
-        node.refuse("no axis to reduce")
-    if keepdims:
-        graph.append(Mean(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], axes=axes))
+    if node.op.startswith("Global"):
+        chosen: Sequence[int] = range(2, len(shape))
+    else:
+        wanted = node.attr_or_input("axes", 1)
+        if not wanted and node.attr("noop_with_empty_axes", 0):
+            node.refuse("no axis to reduce (noop_with_empty_axes)")
+        chosen = node.axes(wanted, len(shape)) if wanted else range(len(shape))
+    axes = tuple(sorted(chosen))
+    if not axes or not prod(shape):
+        node.refuse("no axis to reduce, or nothing along it")
+    keep = node.op.startswith("Global") or bool(node.attr("keepdims", 1))
+    x, here = node.inputs[0], axes
+    together = block_of(shape, axes) is None
+    if together:
+        perm = (*(i for i in range(len(shape)) if i not in axes), *axes)
+        label = graph.fresh(f"{node.name}.together")
+        x = graph.append(Transpose(name=label, inputs=(x,), outputs=(label,), perm=perm))
+        here = tuple(range(len(shape) - len(axes), len(shape)))
+    if keep and not together:
+        graph.append(make(x, node.outputs[0], here))
         return
-    kept = graph.append(
-        Mean(
-            name=node.name,
-            inputs=node.inputs[:1],
-            outputs=(graph.fresh(node.outputs[0] + ".kept"),),
-            axes=axes,
-        )
-    )
-    rest = tuple(d for i, d in enumerate(shape) if i not in axes)
+    kept = graph.append(make(x, graph.fresh(f"{node.outputs[0]}.kept"), here))
+    rest = tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
     graph.append(Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest))
 
 
-def import_reduce_mean(node: OnnxNode) -> None:
-    axes = node.attr_or_input("axes", 1)
-    if not axes and node.attr("noop_with_empty_axes", 0):
-        node.refuse("no axis to reduce (noop_with_empty_axes)")
-    chosen = node.axes(axes, node.rank()) if axes else tuple(range(node.rank()))
-    _append(node, tuple(sorted(chosen)), bool(node.attr("keepdims", 1)))
+def import_mean(node: OnnxNode) -> None:
+    """ReduceMean and GlobalAveragePool."""
+    reduced(node, lambda x, y, axes: Mean(name=node.name, inputs=(x,), outputs=(y,), axes=axes))
 
 
-def import_global_average_pool(node: OnnxNode) -> None:
-    _append(node, tuple(range(2, node.rank())), True)
-
-
-ONNX = {"ReduceMean": import_reduce_mean, "GlobalAveragePool": import_global_average_pool}
+ONNX = {"ReduceMean": import_mean, "GlobalAveragePool": import_mean}
 TFLITE = {"MEAN": import_tflite_mean}
 NODES = (Mean, MeanRescaled)
 

@@ -12,11 +12,12 @@ from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, 
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph
+from pipeline.ops.activation import Activation
 from pipeline.ops.affine import append_affine
 from pipeline.ops.broadcast import Binary, check_broadcast, folded, per_channel
 from pipeline.ops.samples import Sample, one_node, weights
 
-SUMMARY = "with broadcasting; Div by a constant"
+SUMMARY = "with broadcasting; Div by an activation is a table of reciprocals and a product"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,11 +133,28 @@ def import_tflite_mul(node: TfliteNode) -> None:
     )
 
 
+def _import_division(node: OnnxNode) -> None:
+    """By an activation: a table of reciprocals, then a product."""
+    graph = node.graph
+    label = graph.fresh(f"{node.name}.reciprocal")
+    x = node.inputs[1]
+    if node.is_constant(0) and node.constant(0, "dividend").size == 1:
+        value = float(node.constant(0, "dividend").reshape(-1)[0])
+        table = Activation(
+            name=node.name, inputs=(x,), outputs=node.outputs[:1], function="Divided", parameters={"dividend": value}
+        )
+        graph.append(table)
+        return
+    made = graph.append(Activation(name=label, inputs=(x,), outputs=(label,), function="Reciprocal"))
+    graph.append(Mul(name=node.name, inputs=(node.inputs[0], made), outputs=node.outputs[:1]))
+
+
 def import_mul(node: OnnxNode) -> None:
     check_broadcast(node, (node.shape(0), node.shape(1)))
     divide = node.op == "Div"
     if divide and not node.is_constant(1):
-        node.refuse("its divisor must be a constant")
+        _import_division(node)
+        return
     for constant, x in ((1, 0), (0, 1)):
         if node.is_constant(constant):
             value = node.constant(constant, "operand").astype(np.float64)
@@ -164,3 +182,4 @@ def samples() -> Iterator[Sample]:
     yield one_node("Mul", {"a": (1, 2, 3)}, {"b": weights(1, 2, 3)}, label="Mul_constant")
     yield one_node("Mul", {"a": (1, 3, 2, 2)}, {"b": weights(3, 1, 1)}, label="Mul_per_channel")
     yield one_node("Div", {"a": (1, 6)}, {"b": 3.0}, label="Div_scalar")
+    yield one_node("Div", {"b": (1, 6)}, {"a": 2.0}, label="Div_of_a_scalar", low=0.5, high=3.0)

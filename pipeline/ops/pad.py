@@ -12,8 +12,9 @@ from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
 from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.select import import_select
 
-SUMMARY = "constant mode"
+SUMMARY = "any mode; other modes than constant by a table of indices"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,8 @@ class Pad(Node):
 def import_pad(node: OnnxNode) -> None:
     mode = node.attr("mode", b"constant")
     if mode not in (b"constant", "constant"):
-        node.refuse(f"mode {mode.decode() if isinstance(mode, bytes) else mode}", "Constant mode is supported.")
+        import_select(node)
+        return
     rank = node.rank()
     pads = [int(v) for v in node.attr_or_input("pads", 1, [])]
     axes = node.axes(node.attr_or_input("axes", 3, list(range(rank))), rank)
@@ -120,4 +122,5 @@ NODES = (Pad,)
 def samples() -> Iterator[Sample]:
     yield one_node("Pad", {"x": (1, 2, 3, 3)}, {"pads": [0, 0, 1, 2, 0, 0, 0, 1]}, label="Pad_spatial")
     yield one_node("Pad", {"x": (1, 3)}, {"pads": [0, 1, 0, 2], "value": 1.5}, label="Pad_value")
+    yield one_node("Pad", {"x": (1, 3, 4)}, {"pads": [0, 1, 2, 0, 1, 1]}, label="Pad_reflect", mode="reflect")
     yield one_node("Pad", {"x": (1, 3)}, opset=7, pads=[0, 1, 0, 0], mode="constant")

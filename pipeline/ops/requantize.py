@@ -125,7 +125,20 @@ def import_cast(node: OnnxNode) -> None:
     node.graph.alias(node.outputs[0], node.inputs[0])
 
 
-ONNX = {"QuantizeLinear": import_quantize, "DequantizeLinear": import_dequantize, "Cast": import_cast}
+def import_cast_like(node: OnnxNode) -> None:
+    """To the type of another tensor, which is a float here."""
+    like = node.graph.data(node.inputs[1])
+    if (like is not None and like.dtype.kind != "f") or node.inputs[0] in node.graph.integers:
+        node.refuse(f"to {'integers' if like is None else like.dtype}", "Casts to float are supported.")
+    node.graph.alias(node.outputs[0], node.inputs[0])
+
+
+ONNX = {
+    "QuantizeLinear": import_quantize,
+    "DequantizeLinear": import_dequantize,
+    "Cast": import_cast,
+    "CastLike": import_cast_like,
+}
 NODES = (Requantize,)
 
 

@@ -19,6 +19,8 @@ class Sample:
     model: onnx.ModelProto
     low: float = -2.0
     high: float = 2.0
+    jumps: bool = False
+    """Whether the function jumps, so that half a step of the input may change the output by any amount."""
 
     def inputs(self, count: int, seed: int = 1) -> dict[str, Array]:
         """`count` random samples for each input: float32 (count, *shape)."""
@@ -48,18 +50,20 @@ def one_node(
     opset: int = 17,
     low: float = -2.0,
     high: float = 2.0,
+    jumps: bool = False,
     **attributes: Any,
 ) -> Sample:
     """A model of one node; floats among `constants` become float32 scalars, integers and lists int64."""
     initializers = []
     for name, value in (constants or {}).items():
         array = np.asarray(value)
-        array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+        if array.dtype.kind != "b":
+            array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
         initializers.append(numpy_helper.from_array(array, name))
     names = [*inputs, *(constants or {})]
     results = [f"y{i}" for i in range(outputs)]
     node = helper.make_node(op, names, results, name=f"the_{op.lower()}", **attributes)
-    kind = TensorProto.INT64 if op == "ArgMax" else TensorProto.FLOAT
+    kind = TensorProto.INT64 if op in ("ArgMax", "ArgMin") else TensorProto.FLOAT
     graph = helper.make_graph(
         [node],
         op.lower(),
@@ -70,4 +74,4 @@ def one_node(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     shape = "x".join(str(d) for d in next(iter(inputs.values())))
     given = "_".join(f"{k}{v}" for k, v in attributes.items())
-    return Sample(label or f"{op}_{shape}_{opset}_{given}".rstrip("_"), model, low, high)
+    return Sample(label or f"{op}_{shape}_{opset}_{given}".rstrip("_"), model, low, high, jumps)

@@ -55,10 +55,15 @@ class Softmax(Node):
         """The integer node for an output of exactly `own`."""
         scale = quantizer.params(self.inputs[0]).scale[0]
         if own.dtype == "int16":
-            wide = np.rint(_ONE * np.exp(-scale * 128 * np.arange(513))).astype(np.uint16)
+            # As fine as the table's 512 steps can be while they still reach exp(-12), where nothing is left of 2**15.
+            shift = int(np.clip(np.ceil(np.log2(12 / (512 * scale))), 0, 7))
+            wide = np.rint(_ONE * np.exp(-scale * 2.0**shift * np.arange(513))).astype(np.uint16)
+            wide[-1] = 0 if shift < 7 else wide[-1]
             name = quantizer.constant(f"{self.name}.exp", wide)
-            inputs = (self.inputs[0], name)
-            quantizer.append(SoftmaxWide(name=self.name, inputs=inputs, outputs=self.outputs, axis=self.axis), own)
+            fields = SoftmaxWide(
+                name=self.name, inputs=(self.inputs[0], name), outputs=self.outputs, axis=self.axis, step=shift
+            )
+            quantizer.append(fields, own)
             return
         table = np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
         name = quantizer.constant(f"{self.name}.exp", table)
@@ -93,22 +98,25 @@ class Softmax(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxWide(Softmax):
-    """int16, output scale 1/32768: e by straight lines between 513 values of round(2**15 * exp(-128 i * scale)).
+    """int16, output scale 1/32768: e by straight lines between 513 values of round(2**15 * exp(-2**step * i * scale)).
 
-    y = floor((2**15 * e + sum / 2) / sum), at most 32767.
+    Differences beyond the table take its last value. y = floor((2**15 * e + sum / 2) / sum), at most 32767.
     """
+
+    step: int = 7
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
-        d = x.max(axis=axis, keepdims=True) - x
-        e = table[d >> 7] - (((table[d >> 7] - table[(d >> 7) + 1]) * (d & 127) + 64) >> 7)
+        d = np.minimum(x.max(axis=axis, keepdims=True) - x, (512 << self.step) - 1)
+        at, rest = d >> self.step, d & ((1 << self.step) - 1)
+        e = table[at] - (((table[at] - table[at + 1]) * rest + (1 << self.step >> 1)) >> self.step)
         total = e.sum(axis=axis, keepdims=True)
         return (np.minimum(((e << 15) + total // 2) // total, 32767),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         (call,) = super().calls(graph)
-        return [replace(call, kernel="softmax_s16", family="softmax_s16")]
+        return [replace(call, kernel="softmax_s16", family="softmax_s16", params={**call.params, "step": self.step})]
 
 
 @dataclass(frozen=True, kw_only=True)

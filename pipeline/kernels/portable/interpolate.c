@@ -4,8 +4,9 @@ void KERNEL(interpolate)(const struct interpolate *p, const int16_t *x, int16_t 
 {
     for (int32_t i = 0; i < p->count; ++i) {
         int32_t at = x[i] + 32768;
-        const int16_t *left = p->table + (at >> 7);
+        const int32_t *left = p->table + (at >> 7);
         int32_t step = left[1] - left[0];
-        y[i] = (int16_t)(left[0] + ((step * (at & 127) + 64) >> 7));
+        int32_t value = left[0] + ((step * (at & 127) + 64) >> 7);
+        y[i] = (int16_t)min_int32(max_int32(value, INT16_MIN), INT16_MAX);
     }
 }

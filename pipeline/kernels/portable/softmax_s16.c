@@ -16,9 +16,10 @@ static int32_t quotient(uint32_t value, uint32_t divisor)
 
 static uint32_t exponential(const struct softmax_s16 *p, int32_t difference)
 {
-    const uint16_t *left = p->exponentials + (difference >> 7);
-    int32_t fall = left[0] - left[1];
-    return (uint32_t)(left[0] - ((fall * (difference & 127) + 64) >> 7));
+    int32_t reached = min_int32(difference, (512 << p->step) - 1);
+    const uint16_t *left = p->exponentials + (reached >> p->step);
+    int32_t fall = left[0] - left[1], rest = reached & ((1 << p->step) - 1);
+    return (uint32_t)(left[0] - ((fall * rest + ((1 << p->step) >> 1)) >> p->step));
 }
 
 static void along(const struct softmax_s16 *p, const int16_t *x, int16_t *y)

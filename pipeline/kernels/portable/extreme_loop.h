@@ -1,0 +1,18 @@
+#include "extreme.h"
+
+/* The including file chooses ELEMENT, the type of an activation. */
+static inline void extreme_loop(const struct extreme *p, const ELEMENT *x, ELEMENT *y)
+{
+    for (int32_t a = 0; a < p->outer; ++a) {
+        for (int32_t i = 0; i < p->inner; ++i) {
+            const ELEMENT *at = x + i;
+            int32_t best = *at * p->sign;
+            for (int32_t r = 1; r < p->reduced; ++r) {
+                at += p->inner;
+                best = max_int32(best, *at * p->sign);
+            }
+            *y++ = (ELEMENT)(best * p->sign);
+        }
+        x += p->reduced * p->inner;
+    }
+}

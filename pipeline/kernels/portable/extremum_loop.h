@@ -1,0 +1,19 @@
+#include "extremum.h"
+
+/* The including file chooses ELEMENT, the type of an activation. */
+static inline void extremum_loop(const struct extremum *p, const ELEMENT *a, const ELEMENT *b, ELEMENT *y)
+{
+    int32_t index[WALK_RANK];
+    int32_t s = 0, t = 0;
+    int32_t s_step = p->a_strides[WALK_RANK - 1], t_step = p->b_strides[WALK_RANK - 1];
+    walk_begin(index);
+    do {
+        int32_t at_a = s, at_b = t;
+        for (int32_t i = 0; i < p->dims[WALK_RANK - 1]; ++i) {
+            int32_t value = p->sign * max_int32(p->sign * a[at_a], p->sign * b[at_b]);
+            *y++ = (ELEMENT)min_int32(max_int32(value, p->low), p->high);
+            at_a += s_step;
+            at_b += t_step;
+        }
+    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t));
+}

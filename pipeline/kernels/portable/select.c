@@ -1,0 +1,7 @@
+#define ELEMENT int8_t
+#include "select_loop.h"
+
+void KERNEL(select)(const struct select *p, const int8_t *x, int8_t *y)
+{
+    select_loop(p, x, y);
+}

@@ -1,0 +1,10 @@
+#include "select.h"
+
+/* The including file chooses ELEMENT, the type of an activation. */
+static inline void select_loop(const struct select *p, const ELEMENT *x, ELEMENT *y)
+{
+    for (int32_t i = 0; i < p->count; ++i) {
+        int32_t index = p->indices[i];
+        y[i] = index == 65535 ? (ELEMENT)p->zero : x[index];
+    }
+}

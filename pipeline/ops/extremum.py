@@ -1,0 +1,66 @@
+"""Max and Min of several tensors, with broadcasting: at the output's scale, so exact."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.calls import KernelCall, suffix
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph
+from pipeline.ops.broadcast import Binary, check_broadcast
+from pipeline.ops.samples import Sample, one_node, weights
+
+SUMMARY = "of any number of tensors, with broadcasting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extremum(Binary):
+    """y = max(a, b), or min(a, b)."""
+
+    largest: bool
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        emit.clip(emit.node("Max" if self.largest else "Min", self.inputs[:2]), self.output, self.low, self.high)
+
+    def quantize(self, quantizer: Any) -> None:
+        target = quantizer.params(self.output)
+        names = tuple(quantizer.requantized(n, target) for n in self.inputs)
+        bottom, top = quantizer.clamp(self)
+        quantizer.append(replace(self, inputs=names, bottom=bottom, top=top))
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        chosen = (np.maximum if self.largest else np.minimum)(*self.operands(inputs, graph))
+        return (np.clip(chosen, self.bottom, self.top),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        kind = "extremum" + suffix(graph.tensors[self.output].dtype)
+        params = {"sign": 1 if self.largest else -1, "low": self.bottom, "high": self.top}
+        return [self.call(graph, kind, params, family="extremum", epilogue=False)]
+
+
+def import_extremum(node: OnnxNode) -> None:
+    """Two at a time. Source: ONNX Max, Min."""
+    x = node.inputs[0]
+    if len(node.inputs) == 1:
+        node.graph.alias(node.outputs[0], x)
+        return
+    for i in range(1, len(node.inputs)):
+        check_broadcast(node, (node.graph.tensors[x].shape, node.shape(i)))
+        last = i + 1 == len(node.inputs)
+        label = node.name if last else node.graph.fresh(f"{node.name}.{i}")
+        y = node.outputs[0] if last else label
+        pair = (x, node.inputs[i])
+        if node.graph.data(x) is not None:
+            pair = (node.inputs[i], x)
+        x = node.graph.append(Extremum(name=label, inputs=pair, outputs=(y,), largest=node.op == "Max"))
+
+
+ONNX = {"Max": import_extremum, "Min": import_extremum}
+NODES = (Extremum,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Max", {"a": (1, 3, 4), "b": (1, 1, 4), "c": (1, 3, 1)})
+    yield one_node("Min", {"a": (1, 6)}, {"b": weights(6)}, label="Min_constant")

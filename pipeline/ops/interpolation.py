@@ -1,0 +1,69 @@
+"""Resize in modes linear and cubic: one small constant matrix along each axis, given by ONNX's reference evaluator."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array
+from pipeline.ops.dense import Dense
+from pipeline.ops.transpose import Transpose
+
+_LARGEST = 4096
+
+
+def interpolated(node: OnnxNode, axes: Sequence[int], sizes: Sequence[int], scales: Sequence[float]) -> str:
+    """The node's first input resized along each of `axes`; the name of the result."""
+    x = node.inputs[0]
+    for axis, size, scale in zip(axes, sizes, scales, strict=True):
+        given = node.graph.tensors[x].shape[axis]
+        if size != given or scale != 1.0:
+            x = _along(node, x, axis, _matrix(node, given, size, scale))
+    return x
+
+
+def _matrix(node: OnnxNode, given: int, size: int, scale: float) -> Array:
+    """(size, given): row i says how output i is made of the inputs."""
+    if given > _LARGEST or size > _LARGEST:
+        node.refuse(f"from {given} to {size} entries in this mode", f"Up to {_LARGEST} are supported.")
+    kept = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "antialias")
+    attributes = {k: node.attributes[k] for k in kept if k in node.attributes}
+    if attributes.get("coordinate_transformation_mode") in (b"tf_crop_and_resize", "tf_crop_and_resize"):
+        node.refuse("coordinate_transformation_mode tf_crop_and_resize")
+    by_scale = node.has(2) and node.constant(2, "scales").size > 0
+    names = ["x", "", "scales"] if by_scale else ["x", "", "", "sizes"]
+    parameter = {"scales": np.array([scale], np.float32)} if by_scale else {"sizes": np.array([size], np.int64)}
+    proto = helper.make_node("Resize", names, ["y"], axes=[1], **attributes)
+    try:
+        result = ReferenceEvaluator(proto, opsets={"": 19}).run(
+            None, {"x": np.eye(given, dtype=np.float32), **parameter}
+        )
+    except Exception as error:  # the evaluator raises whatever NumPy raises
+        node.refuse(f"cannot be evaluated: {(str(error).splitlines() or [type(error).__name__])[0]}")
+    matrix: Array = np.asarray(result[0], np.float32).T
+    if matrix.shape != (size, given):
+        node.refuse(f"{given} entries become {matrix.shape[0]}, expected {size}")
+    return matrix
+
+
+def _along(node: OnnxNode, x: str, axis: int, matrix: Array) -> str:
+    """`matrix` applied to every line of `x` along `axis`."""
+    graph, rank = node.graph, len(node.graph.tensors[x].shape)
+    perm = (*(i for i in range(rank) if i != axis), axis)
+    label = graph.fresh(f"{node.name}.axis{axis}")
+    constants = (
+        graph.constant(f"{label}.weights", matrix),
+        graph.constant(f"{label}.bias", np.zeros(len(matrix), np.float32)),
+    )
+    last = axis == rank - 1
+    if not last:
+        moved = graph.fresh(f"{label}.moved")
+        x = graph.append(Transpose(name=moved, inputs=(x,), outputs=(moved,), perm=perm))
+    y = graph.append(Dense(name=label, inputs=(x, *constants), outputs=(label,)))
+    if last:
+        return y
+    back = tuple(int(i) for i in np.argsort(perm))
+    moved = graph.fresh(f"{label}.back")
+    return graph.append(Transpose(name=moved, inputs=(y,), outputs=(moved,), perm=back))

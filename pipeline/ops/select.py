@@ -1,0 +1,127 @@
+"""Data movement of any kind by a table of indices, for the operators that ONNX defines as moving entries about.
+
+Which entry goes where is asked of ONNX's reference evaluator, once, on a tensor of consecutive numbers.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from pipeline.calls import KernelCall, suffix
+from pipeline.importers.onnx_node import OnnxNode
+from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.ops.samples import Sample, one_node
+
+SUMMARY = "a table of indices"
+NONE = 65535
+"""The index of an entry that is zero."""
+OPERATORS = (
+    "CenterCropPad", "Compress", "DepthToSpace", "Expand", "GatherElements", "GatherND", "ReverseSequence",
+    "SpaceToDepth", "Tile", "Trilu",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Select(Node):
+    """x, indices (k,) int32 -> y of `shape`: y[i] = x[indices[i]] in row-major order, zero where that is NONE."""
+
+    shape: Shape
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
+        return None
+
+    def to_onnx(self, graph: Graph, emit: Any) -> None:
+        indices = graph.constant(self.inputs[1])
+        flat = emit.node("Reshape", [self.inputs[0], emit.integers([-1])])
+        picked = emit.node("Gather", [flat, emit.integers(np.where(indices == NONE, 0, indices).tolist())], axis=0)
+        kept = emit.node("Mul", [picked, emit.floats((indices != NONE).astype(np.float32))])
+        emit.node("Reshape", [kept, emit.integers(self.shape)], self.output)
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        return ((self.inputs[0], self.output),)
+
+    def quantize(self, quantizer: Any) -> None:
+        indices = quantizer.constant(self.inputs[1], quantizer.graph.constant(self.inputs[1]))
+        quantizer.keep(self.renamed({self.inputs[1]: indices}))
+
+    def _zero(self, graph: Graph) -> int:
+        quant = graph.tensors[self.output].quant
+        return quant.zero_point if quant else 0
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        flat, indices = inputs[0].reshape(len(inputs[0]), -1), inputs[1].reshape(-1)
+        picked = flat[:, np.where(indices == NONE, 0, indices)]
+        return (np.where(indices == NONE, self._zero(graph), picked).reshape(-1, *self.shape),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        return [
+            KernelCall(
+                kernel="select" + suffix(graph.tensors[self.output].dtype),
+                family="select",
+                node=self.name,
+                inputs=self.inputs[:1],
+                outputs=self.outputs,
+                params={"count": prod(self.shape), "zero": self._zero(graph)},
+                tables={"indices": graph.constant(self.inputs[1]).astype(np.uint16)},
+            )
+        ]
+
+
+def import_select(node: OnnxNode) -> None:
+    """The first input moves, the others are constants."""
+    size = prod(node.shape(0))
+    if size >= NONE:
+        node.refuse(f"an input of {size} values", f"Fewer than {NONE} are supported.")
+    numbered = np.arange(1, size + 1, dtype=np.float32).reshape(node.shape(0))
+    moved = evaluated(node, numbered)
+    if not moved.size or moved.size > 1 << 20:
+        node.refuse(f"a result of shape {list(moved.shape)}")
+    if moved.max(initial=0) > size or moved.min(initial=0) < 0 or (moved != np.rint(moved)).any():
+        node.refuse("more than moving its entries")
+    indices = np.where(moved == 0, NONE, moved - 1).astype(np.int32).reshape(-1)
+    name = node.graph.constant(f"{node.name}.indices", indices)
+    node.graph.append(
+        Select(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs[:1], shape=tuple(moved.shape))
+    )
+
+
+def evaluated(node: OnnxNode, x: Array) -> Array:
+    """The node on `x`, its other inputs being constants, by ONNX's reference evaluator."""
+    feeds = {"x": x}
+    names = ["x"]
+    for i in range(1, len(node.inputs)):
+        names.append(f"c{i}" if node.has(i) else "")
+        if node.has(i):
+            feeds[f"c{i}"] = node.constant(i, "parameter")
+    proto = helper.make_node(node.op, names, ["y"], **{k: v for k, v in node.attributes.items() if v is not None})
+    try:
+        result = ReferenceEvaluator(proto, opsets={"": node.opset}).run(None, feeds)
+    except Exception as error:  # the evaluator raises whatever NumPy raises
+        node.refuse(f"cannot be evaluated: {(str(error).splitlines() or [type(error).__name__])[0]}")
+    return np.asarray(result[0])
+
+
+ONNX = dict.fromkeys(OPERATORS, import_select)
+NODES = (Select,)
+
+
+def samples() -> Iterator[Sample]:
+    yield one_node("Expand", {"x": (1, 3, 1)}, {"s": [1, 3, 4]})
+    yield one_node("Tile", {"x": (1, 2, 3)}, {"r": [1, 2, 2]})
+    yield one_node("DepthToSpace", {"x": (1, 8, 2, 3)}, blocksize=2)
+    yield one_node("SpaceToDepth", {"x": (1, 2, 4, 4)}, blocksize=2)
+    yield one_node("Trilu", {"x": (1, 4, 5)}, {"k": 1}, upper=0)
+    yield one_node("CenterCropPad", {"x": (1, 6, 5)}, {"s": [4, 8]}, opset=18, axes=[1, 2])
+    yield one_node("GatherElements", {"x": (1, 3, 3)}, {"i": [[[0, 2, 1], [2, 0, 0]]]}, label="GatherElements", axis=1)
+    yield one_node("GatherND", {"x": (1, 2, 3)}, {"i": [[0, 1], [0, 0]]}, label="GatherND")
+    yield one_node("ReverseSequence", {"x": (4, 2)}, {"l": [4, 2]}, time_axis=0, batch_axis=1)
+    condition = {"c": np.array([False, True, True])}
+    yield one_node("Compress", {"x": (1, 3, 2)}, condition, axis=1)
