@@ -56,6 +56,12 @@ class GraphBuilder:
         """The constant's data, None for an activation."""
         return self.tensors[name].data
 
+    def constant_data(self, name: str) -> Array:
+        """The data of a constant; a bug if it is not one."""
+        data = self.tensors[name].data
+        assert data is not None, name
+        return data
+
     def build(self, inputs: Sequence[Port], outputs: Sequence[Port], opset: int = 0) -> Graph:
         """The frozen graph, without the nodes whose results nobody reads and without unused tensors."""
         wanted = {p.tensor for p in outputs}

@@ -69,7 +69,7 @@ def judge_case(name: str) -> Verdict:
         try:
             return _judge(case)
         except ChipfitError as error:
-            return Verdict(name, REFUSED, error.message)
+            return Verdict(name, CRASHED if " is malformed (" in error.message else REFUSED, error.message)
         except Exception as error:  # a bug is what this looks for
             return Verdict(name, CRASHED, f"{type(error).__name__}: {error}"[:200])
 

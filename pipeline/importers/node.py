@@ -1,5 +1,6 @@
 """One node of a model file as an operator's import function sees it, whatever the file's format."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -9,6 +10,12 @@ import numpy as np
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Array, Shape
+
+MALFORMED = (
+    IndexError, KeyError, ValueError, TypeError, ArithmeticError, AttributeError, AssertionError, struct.error,
+    MemoryError,
+)  # fmt: skip
+"""What a reader may raise on a node that contradicts itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +32,15 @@ class ImportNode:
     def refuse(self, why: str, hint: str = "") -> NoReturn:
         """Say that this operator cannot do `why`."""
         raise ChipfitError(f"{self.op} node {self.name!r}: {why}", place=Place(self.file), hint=hint)
+
+    def malformed(self, error: Exception) -> ChipfitError:
+        """What reading a node ends in when its attributes, shapes and inputs contradict each other unforeseen."""
+        first = (str(error).splitlines() or [""])[0][:100]
+        return ChipfitError(
+            f"{self.op} node {self.name!r} is malformed ({type(error).__name__}: {first})",
+            place=Place(self.file),
+            hint="If the model runs elsewhere, this is a bug of chipfit: please report it with the model.",
+        )
 
     def has(self, index: int) -> bool:
         return index < len(self.inputs) and self.inputs[index] != ""

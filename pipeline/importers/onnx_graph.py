@@ -10,6 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError, Place, did_you_mean
+from pipeline.importers.node import MALFORMED
 from pipeline.importers.onnx_file import load_onnx
 from pipeline.importers.onnx_functions import inlined
 from pipeline.importers.onnx_node import OnnxNode
@@ -26,6 +27,8 @@ _INTEGER_INPUTS = {
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.INT16: "int16",
 }
+_GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike")
+"""Operators whose result may be far larger than their inputs."""
 _MOVES = frozenset(
     "QuantizeLinear DequantizeLinear Reshape Flatten Squeeze Unsqueeze Identity Transpose Concat Slice Split Gather "
     "Pad MaxPool Clip Resize Upsample ArgMax".split()
@@ -183,6 +186,12 @@ class _Importer:
 
     def fold(self, proto: onnx.NodeProto, name: str) -> None:
         """Evaluate a node of constants with ONNX's own reference evaluator."""
+        small = [
+            d for i in proto.input if (d := self.builder.data(self.builder.resolved(i)) if i else None) is not None
+        ]
+        sizes = [np.abs(d.astype(np.float64)) for d in small if d.dtype.kind in "iu" and 0 < d.size <= 16]
+        if proto.op_type in _GROWING and any(np.prod(np.maximum(s, 1)) > MAX_ELEMENTS for s in sizes):
+            raise self.fail(f"{proto.op_type} node {name!r} makes more than {MAX_ELEMENTS} elements")
         feeds = {i: self.builder.data(self.builder.resolved(i)) for i in proto.input if i}
         try:
             results: list[Any] = ReferenceEvaluator(proto, opsets={"": self.opset}).run(None, feeds)
@@ -217,6 +226,9 @@ class _Importer:
             graph=self.builder,
             file=self.shown,
         )
-        reader(node)
+        try:
+            reader(node)
+        except MALFORMED as error:
+            raise node.malformed(error) from error
         if raw and proto.op_type not in ("QuantizeLinear", "DequantizeLinear", "ArgMax"):
             self.builder.integers |= dict.fromkeys(proto.output, self.builder.integers[raw[0]])

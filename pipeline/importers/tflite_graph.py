@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError, Place
+from pipeline.importers.node import MALFORMED
 from pipeline.importers.tflite_file import TfliteModel, TfliteOperator, TfliteTensor, load_tflite
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Port, QuantParams, Tensor
@@ -28,6 +29,11 @@ def import_tflite(path: Path, shown: str, name: str) -> Graph:
 def tflite_graph_of(model: TfliteModel, shown: str, name: str) -> Graph:
     """As `import_tflite`, from a loaded and checked model."""
     graph = _Importer(model, shown, name).run()
+    floats = any(t.dtype == "float32" for t in graph.tensors.values())
+    if floats and any(t.data is None and t.quant is not None for t in graph.tensors.values()):
+        raise ChipfitError(
+            "mixes float and integer tensors", place=Place(shown), hint="Quantize the whole model to int8."
+        )
     if graph.integer:
         graph.verify(integer=True)
     return graph
@@ -179,10 +185,13 @@ class _Importer:
             table=operator.options,
             unsigned=self.model.tensors[operator.outputs[0]].dtype == "uint8",
         )
-        self.check_types(node)
         before = len(self.builder.nodes)
-        TFLITE[operator.code](node)
-        self.fold(node, before)
+        try:
+            self.check_types(node)
+            TFLITE[operator.code](node)
+            self.fold(node, before)
+        except MALFORMED as error:
+            raise node.malformed(error) from error
 
     def check_types(self, node: TfliteNode) -> None:
         """A quantized operator computes on integers with scales, a float one on floats: nothing in between."""

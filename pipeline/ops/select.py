@@ -19,6 +19,7 @@ from pipeline.ops.samples import Sample, one_node
 
 SUMMARY = "a table of indices"
 NONE = 65535
+_LARGEST = 1 << 20
 """The index of an entry that is zero."""
 OPERATORS = (
     "CenterCropPad", "Compress", "DepthToSpace", "Expand", "GatherElements", "GatherND", "ReverseSequence",
@@ -80,9 +81,11 @@ def import_select(node: OnnxNode) -> None:
     size = prod(node.shape(0))
     if size >= NONE:
         node.refuse(f"an input of {size} values", f"Fewer than {NONE} are supported.")
+    if _result_size(node, size) > _LARGEST:
+        node.refuse(f"a result of more than {_LARGEST} values")
     numbered = np.arange(1, size + 1, dtype=np.float32).reshape(node.shape(0))
-    moved = evaluated(node, numbered)
-    if not moved.size or moved.size > 1 << 20:
+    moved = _gathered(node, numbered) if node.op == "GatherElements" else evaluated(node, numbered)
+    if not moved.size or moved.size > _LARGEST:
         node.refuse(f"a result of shape {list(moved.shape)}")
     if moved.max(initial=0) > size or moved.min(initial=0) < 0 or (moved != np.rint(moved)).any():
         node.refuse("more than moving its entries")
@@ -91,6 +94,34 @@ def import_select(node: OnnxNode) -> None:
     node.graph.append(
         Select(name=node.name, inputs=(node.inputs[0], name), outputs=node.outputs[:1], shape=tuple(moved.shape))
     )
+
+
+def _result_size(node: OnnxNode, size: int) -> float:
+    """A bound on what the evaluator would make, before it makes it."""
+    if node.op in ("Expand", "CenterCropPad", "Tile"):
+        sizes = [abs(float(v)) for v in node.constant(1, "shape").reshape(-1)]
+        return prod(max(v, 1.0) for v in sizes) * size
+    if node.op == "Pad":
+        added = sum(abs(float(v)) for v in node.attr_or_input("pads", 1, []))
+        return size * (1.0 + added) ** node.rank()
+    return 0.0
+
+
+def _gathered(node: OnnxNode, x: Array) -> Array:
+    """Source: ONNX GatherElements. The evaluator takes time without bound on shapes that do not fit."""
+    axis, indices = node.axis(int(node.attr("axis", 0)), x.ndim), node.constant(1, "indices").astype(np.int64)
+    bound = x.shape[axis]
+    others = [n <= d for i, (n, d) in enumerate(zip(indices.shape, x.shape, strict=False)) if i != axis]
+    if (
+        indices.ndim != x.ndim
+        or not all(others)
+        or not indices.size
+        or indices.min() < -bound
+        or indices.max() >= bound
+    ):
+        node.refuse(f"indices of shape {list(indices.shape)} into {list(x.shape)}")
+    inside = x[tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(indices.shape))]
+    return np.take_along_axis(inside, indices % bound, axis)
 
 
 def evaluated(node: OnnxNode, x: Array) -> Array:
