@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ChipfitError
+from stages.estimate import estimate
 
 USAGE = """chipfit: from a trained network to integer C that provably fits a small chip
 
   chipfit build [PRODUCT.yaml ...] [DOIT ARGUMENTS]   build products (default: products found here)
+  chipfit estimate MODEL [--json]                     what a model would need on every known chip
   chipfit init [FOLDER]                               write a commented product.yaml and a dodo.py
   chipfit schema [--chip]                             print the JSON Schema of a product or chip YAML
   chipfit chips                                       list the chips that chipfit knows
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 1 after one line on stderr for each thing that is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (given[0], given[1:]) if given else ("help", [])
-    commands = {"build": build, "init": init, "schema": schema, "chips": chips}
+    commands = {"build": build, "init": init, "schema": schema, "chips": chips, "estimate": estimate}
     try:
         if command in commands:
             return commands[command](rest)

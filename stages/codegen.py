@@ -40,6 +40,7 @@ def run(job: Job) -> dict[str, bytes]:
         "arena": {
             "size": program.arena.size,
             "lower_bound": program.arena.lower_bound,
+            "optimal": program.arena.optimal,
             "buffers": [
                 {"name": b.name, "offset": program.arena.offsets[b.name], "size": b.size, "calls": [b.first, b.last]}
                 for b in program.arena.buffers

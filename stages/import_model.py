@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Project
-from pipeline.errors import ChipfitError
+from pipeline.errors import ChipfitError, ManyErrors
 from pipeline.ir import Graph
+from pipeline.units import show_size
 from stages.base import Job
 
 NAME = "import"
@@ -15,7 +16,13 @@ TARGETS = ("graph.json", "weights.bin")
 
 
 def keys(project: Project) -> Any:
-    return [project.config.product, project.config.budget.flash or project.chip.flash.size]
+    budget = project.config.budget
+    return [project.config.product, budget.flash or project.chip.flash.size, _cycles(project), project.chip.core]
+
+
+def _cycles(project: Project) -> int | None:
+    limit = project.config.budget.latency
+    return None if limit is None else int(limit * project.chip.clock)
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
@@ -42,20 +49,45 @@ def run(job: Job) -> dict[str, bytes]:
         )
     if not path.is_file():
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
-    graph = _read(path, written, project.config.product)
-    weights = sum(t.size for t in graph.tensors.values() if t.data is not None)
-    free = project.config.budget.flash or project.chip.flash.size
-    if weights > free:
-        raise ChipfitError(
-            f"budget.flash: the weights alone need {weights} bytes as int8, limit {free} ({weights / free:.1f}x)",
-            place=project.place("budget.flash"),
-            hint="No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip.",
-        )
+    graph = read_model(path, written, project.config.product)
+    hopeless = _hopeless(project, graph)
+    if hopeless:
+        raise ManyErrors(hopeless)
     return save(graph)
 
 
-def _read(path: Path, written: str, product: str) -> Graph:
-    """The canonical graph: float, or integer when the file is a quantized .tflite."""
+def _hopeless(project: Project, graph: Graph) -> list[ChipfitError]:
+    """What no setting can mend, told before any work is done: one byte per weight, the least cycles per MAC."""
+    from pipeline.estimate import FLOOR, least_cycles, parameters
+
+    found = []
+    weights, free = parameters(graph), project.config.budget.flash or project.chip.flash.size
+    if weights > free:
+        found.append(
+            ChipfitError(
+                f"budget.flash: the weights alone need {show_size(weights)} ({weights} bytes as int8), "
+                f"limit {show_size(free)} ({weights / free:.1f}x)",
+                place=project.place("budget.flash"),
+                hint="No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip.",
+            )
+        )
+    cycles, core = _cycles(project), project.chip.core
+    if cycles is not None:
+        least = least_cycles(graph.macs, core)
+        if least > cycles:
+            found.append(
+                ChipfitError(
+                    f"budget.latency: {graph.macs} multiply-accumulates need at least {least} cycles on {core} "
+                    f"({FLOOR[core]:g} each), limit {cycles} ({least / max(cycles, 1):.1f}x)",
+                    place=project.place("budget.latency"),
+                    hint="No kernel comes near that: it needs a smaller network, or a faster chip.",
+                )
+            )
+    return found
+
+
+def read_model(path: Path, written: str, product: str) -> Graph:
+    """The canonical graph of a model file: float, or integer when it is a quantized .tflite. Raises ChipfitError."""
     from pipeline.passes import canonical
 
     if path.suffix == ".tflite":

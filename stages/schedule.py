@@ -10,7 +10,7 @@ from typing import Any
 from doit.exceptions import TaskFailed
 
 from pipeline.config import Project, load_project
-from pipeline.errors import ChipfitError
+from pipeline.errors import ChipfitError, ManyErrors
 from stages import STAGES, report
 from stages.base import Job, Stage, execute, up_to_date
 from stages.terminal import Reporter, progress
@@ -140,7 +140,7 @@ def _run(stage: Stage, job: Job) -> TaskFailed | None:
         execute(stage, job)
         missed = report.failures(job) if stage is report else []
     except ChipfitError as error:
-        if error.place is not None:
+        if error.place is not None or isinstance(error, ManyErrors):
             return TaskFailed(str(error))
         key = error.message.partition(":")[0]
         place = job.project.place(key if key in job.project.places else "product")

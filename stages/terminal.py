@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import doit.runner
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
+from pipeline.estimate import Layer, Need
 from pipeline.units import show_size, show_time
 
 
@@ -95,7 +97,6 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 def table(build: Path, products: list[str]) -> str:
     """One row per product that has a verdict."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
     made = Table(box=SIMPLE, pad_edge=False)
@@ -121,11 +122,55 @@ def table(build: Path, products: list[str]) -> str:
         made.add_row(*_row(verdict), style=None if verdict["passed"] else "bold")
     if not rows:
         return ""
+    return _printed(made)
+
+
+def _printed(made: Any) -> str:
+    from rich.console import Console
+
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else 150, force_terminal=terminal, highlight=False)
     with console.capture() as captured:
         console.print(made)
     return captured.get()
+
+
+def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence[Layer], wanted: Sequence[Need]) -> None:
+    """The tables of `chipfit estimate`."""
+    from rich.box import SIMPLE
+    from rich.markup import escape
+    from rich.table import Table
+
+    layers = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("layer", "operator", "output"):
+        layers.add_column(heading)
+    for heading in ("parameters", "MACs", "activation bytes"):
+        layers.add_column(heading, justify="right")
+    for row in rows:
+        shape = "x".join(str(d) for d in row.shape)
+        layers.add_row(escape(row.name), row.operator, shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}")
+    print(_printed(layers), end="")
+    print(
+        f"{model}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
+        f"{show_size(totals['peak_activations'])} of activations alive at once (int8, inputs and outputs included)"
+    )
+    chips = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("chip", "core"):
+        chips.add_column(heading)
+    for heading in ("flash", "RAM", "latency"):
+        chips.add_column(heading, justify="right")
+    chips.add_column("fits")
+    for need in wanted:
+        chips.add_row(
+            need.chip,
+            need.core,
+            " .. ".join(show_size(f) for f in need.flash),
+            show_size(need.ram),
+            " .. ".join(show_time(s) for s in need.seconds),
+            "-" if need.fits is None else "yes" if need.fits else "no",
+        )
+    print(_printed(chips), end="")
+    print("Flash and latency are ranges until a build has measured them; `fits` compares with the whole chip.")
 
 
 def _row(verdict: dict[str, Any]) -> list[str]:
@@ -134,7 +179,10 @@ def _row(verdict: dict[str, Any]) -> list[str]:
 
     limit_us = verdict["latency_limit_us"]
     accuracy = verdict["accuracy"]
-    shares = "-" if accuracy["float"] is None else f"{100 * accuracy['float']:.2f} / {100 * accuracy['integer']:.2f} %"
+    shares = "-"
+    if accuracy["integer"] is not None:
+        real = "-" if accuracy["float"] is None else f"{100 * accuracy['float']:.2f}"
+        shares = f"{real} / {100 * accuracy['integer']:.2f} %"
     stack = verdict["stack"]["used"]
     return [
         verdict["product"],

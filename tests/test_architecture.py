@@ -12,7 +12,7 @@ LAYERS = (
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle"),
     ("passes", "calibrate", "solve", "quantizer", "quantize", "evaluate"),
-    ("arena", "plan", "library"),
+    ("arena", "order", "views", "plan", "library", "estimate"),
     ("codegen", "kernels"),
     ("toolchain", "simulator", "footprint"),
     ("rules", "report"),

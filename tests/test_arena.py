@@ -1,9 +1,12 @@
 """Buffers that live at the same time never overlap, and the arena is near its lower bound."""
 
-from hypothesis import given
+import time
+from itertools import permutations
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.arena import Buffer, lower_bound, place
+from pipeline.arena import Buffer, _first_fit, lower_bound, place
 
 
 @st.composite
@@ -15,6 +18,7 @@ def buffers(draw: st.DrawFn) -> list[Buffer]:
     return made
 
 
+@settings(deadline=None)
 @given(buffers())
 def test_buffers_alive_together_do_not_overlap(given_buffers: list[Buffer]) -> None:
     placed = place(given_buffers)
@@ -31,6 +35,23 @@ def test_buffers_alive_together_do_not_overlap(given_buffers: list[Buffer]) -> N
 def test_a_chain_reaches_the_lower_bound() -> None:
     chain = [Buffer(f"b{i}", size, i, i + 1) for i, size in enumerate((100, 400, 200, 40))]
     assert place(chain).size == lower_bound(chain) == 600
+
+
+@settings(deadline=None)
+@given(buffers().filter(lambda b: len(b) <= 6))
+def test_small_plans_are_optimal(given_buffers: list[Buffer]) -> None:
+    placed = place(given_buffers)
+    best = min(_first_fit(order)[1] for order in permutations(given_buffers))
+    assert placed.optimal
+    assert placed.size <= best
+
+
+def test_sixty_buffers_take_less_than_a_few_seconds() -> None:
+    many = [Buffer(f"b{i}", 16 + 37 * i % 400, i // 2, i // 2 + 1 + i % 5) for i in range(60)]
+    started = time.monotonic()
+    placed = place(many)
+    assert time.monotonic() - started < 10
+    assert placed.size <= 1.15 * placed.lower_bound
 
 
 def test_no_buffers_need_no_arena() -> None:

@@ -49,6 +49,11 @@ def graph_of(model: onnx.ModelProto, shown: str, name: str) -> Graph:
     return _Importer(inlined(expanded(model, shown), set(IMPORTS)), shown, name).run()
 
 
+def type_name(kind: int) -> str:
+    """ONNX's name of an element type, or its number when it has none."""
+    return onnx.TensorProto.DataType.Name(kind) if kind in onnx.TensorProto.DataType.values() else f"number {kind}"
+
+
 class _Importer:
     def __init__(self, model: onnx.ModelProto, shown: str, name: str) -> None:
         self.proto, self.shown = model.graph, shown
@@ -120,7 +125,7 @@ class _Importer:
     def input_port(self, value: onnx.ValueInfoProto) -> Port:
         kind = value.type.tensor_type
         if kind.elem_type not in (*_FLOATS, *_INTEGER_INPUTS):
-            known = onnx.TensorProto.DataType.Name(kind.elem_type)
+            known = type_name(kind.elem_type)
             raise self.fail(f"input {value.name!r} has type {known}, expected a float or a quantized tensor")
         shape: list[int] = []
         for axis, dim in enumerate(kind.shape.dim):
@@ -147,7 +152,7 @@ class _Importer:
             raise self.fail(f"output {name!r} does not depend on any input")
         plain = tensor.dtype == "float32" and name not in self.builder.integers
         if (plain and kind not in (0, *_FLOATS)) or self.builder.integers.get(name) == "uint16":
-            known = onnx.TensorProto.DataType.Name(kind)
+            known = type_name(kind)
             raise self.fail(
                 f"output {name!r} has type {known}", "Put a QuantizeLinear to int8, uint8 or int16 before it."
             )

@@ -63,7 +63,8 @@ def import_quantize(node: OnnxNode) -> None:
     zero = node.optional(2, "zero point")
     dtype = "uint8" if zero is None else zero.dtype.name
     if zero is None and node.attr("output_dtype", 0):
-        dtype = onnx.TensorProto.DataType.Name(node.attr("output_dtype")).lower()
+        names = {v: k.lower() for k, v in onnx.TensorProto.DataType.items()}
+        dtype = names.get(int(node.attr("output_dtype")), "unknown")
     target, x, y = _params(node, dtype), node.inputs[0], node.outputs[0]
     data = node.graph.data(x)
     if data is not None:
@@ -119,9 +120,10 @@ def _constant(node: OnnxNode, data: Array) -> None:
 
 def import_cast(node: OnnxNode) -> None:
     """To a float type: nothing, for floats and for the sums of ConvInteger and MatMulInteger."""
-    to = onnx.TensorProto.DataType.Name(int(node.attr("to", 0)))
-    if to not in ("FLOAT", "FLOAT16", "DOUBLE") or node.inputs[0] in node.graph.integers:
-        node.refuse(f"to {to}", "Casts to float are supported.")
+    to = int(node.attr("to", 0))
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    if to not in floats or node.inputs[0] in node.graph.integers:
+        node.refuse(f"to type {to}", "Casts to float are supported.")
     node.graph.alias(node.outputs[0], node.inputs[0])
 
 

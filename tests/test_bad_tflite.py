@@ -1,0 +1,129 @@
+"""Broken and hostile .tflite files: one sentence with place and cause."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+
+from tflite_models import Op, T, schema, tflite_model
+
+from pipeline.errors import ChipfitError
+from pipeline.importers.tflite_file import parse_tflite
+from pipeline.importers.tflite_graph import tflite_graph_of
+from pipeline.onnx_export import float_model
+from pipeline.oracle import FloatOracle
+from pipeline.passes import canonical
+
+
+def said(model: bytes) -> str:
+    with pytest.raises(ChipfitError) as error:
+        tflite_graph_of(parse_tflite(model, "net.tflite"), "net.tflite", "net")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def dense(**tensors: T) -> bytes:
+    made = {
+        "x": T((1, 4), scale=0.1), "w": T((3, 4), scale=0.1, data=np.ones((3, 4))),
+        "b": T((3,), "int32", 0.01, data=np.zeros(3)), "y": T((1, 3), scale=0.1),
+    } | tensors  # fmt: skip
+    return tflite_model(made, [Op("FULLY_CONNECTED", ["x", "w", "b"], ["y"], "FullyConnectedOptions")], ["x"], ["y"])
+
+
+def test_not_a_flatbuffer() -> None:
+    assert said(b"PK\x03\x04 not at all") == (
+        "net.tflite: is not a TensorFlow Lite file. Hint: Convert the model again, or copy the whole file."
+    )
+
+
+def test_truncated() -> None:
+    assert "damaged or truncated" in said(dense()[:400])
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, np.nan, np.inf])
+def test_impossible_scales(scale: float) -> None:
+    assert "tensor 'x' has a scale of zero, below zero, infinite or NaN" in said(dense(x=T((1, 4), scale=scale)))
+
+
+def test_zero_point_out_of_range() -> None:
+    assert "tensor 'x' has a zero point outside int8" in said(dense(x=T((1, 4), scale=0.1, zero=300)))
+
+
+def test_quantized_dimension_out_of_range() -> None:
+    w = T((3, 4), scale=np.ones(3), axis=7, data=np.ones((3, 4)))
+    assert "tensor 'w' of shape [3, 4] has 3 scales along dimension 7" in said(dense(w=w))
+
+
+def test_buffer_shorter_than_its_tensor() -> None:
+    w = T((30, 40), scale=0.1, data=np.ones((3, 4)))
+    assert "tensor 'w' needs 1200 bytes, its buffer has 12" in said(dense(w=w))
+
+
+def test_shapes_that_contradict() -> None:
+    assert "the file says it makes [1, 5], its inputs make [1, 3]" in said(dense(y=T((1, 5), scale=0.1)))
+
+
+def test_shapes_that_overflow() -> None:
+    assert "has an impossible shape" in said(dense(x=T((2**31 - 1, 2**31 - 1), scale=0.1)))
+
+
+def test_cycles_are_refused() -> None:
+    made = {"x": T((1, 4), scale=0.1), "a": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    ops = [Op("ADD", ["x", "y"], ["a"], "AddOptions"), Op("ADD", ["a", "x"], ["y"], "AddOptions")]
+    assert "reads 'y', which nothing made before it" in said(tflite_model(made, ops, ["x"], ["y"]))
+
+
+def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
+    model = dense(x=T((1, 4), "float32"), b=T((3,), "float32", data=np.zeros(3)), y=T((1, 3), "float32"))
+    assert "the model was quantized dynamically. Hint: Convert it with a representative dataset" in said(model)
+
+
+def test_unknown_operators_are_named() -> None:
+    made = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    assert "operator FLOOR is not supported" in said(tflite_model(made, [Op("FLOOR", ["x"], ["y"])], ["x"], ["y"]))
+
+
+def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
+    from building import from_integers
+
+    from pipeline.codegen import Vectors, generate
+
+    hostile = '*/ #include "x" \\ ../../y'
+    made = {"x": T((1, 4), scale=0.1), hostile: T((1, 4), scale=0.1)}
+    model = tflite_model(made, [Op("RELU", ["x"], [hostile])], ["x"], [hostile])
+    net = from_integers(tflite_graph_of(parse_tflite(model, "n"), "n", "net"), [np.zeros((2, 1, 4), np.int8)])
+    files = generate(net.program, "cortex-m0", "n", Vectors(tuple(net.inputs), tuple(net.expected)))
+    assert all(".." not in name for name in files)
+    assert b'#include "x"' not in b"".join(files.values()).replace(b'* / #include "x"', b"")
+
+
+def test_duplicate_names_are_told_apart() -> None:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(dense(), 0))
+    for tensor in model.subgraphs[0].tensors:
+        tensor.name = b"same"
+    import flatbuffers
+
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    graph = tflite_graph_of(parse_tflite(bytes(builder.Output()), "n"), "n", "net")
+    assert len(graph.nodes) == 1
+
+
+def test_a_float_model_becomes_a_float_graph() -> None:
+    rng = np.random.default_rng(0)
+    w, b = rng.normal(0, 1, (3, 3, 3, 2)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)
+    made = {
+        "x": T((1, 6, 6, 2), "float32"), "w": T(w.shape, "float32", data=w), "b": T((3,), "float32", data=b),
+        "c": T((1, 3, 3, 3), "float32"), "y": T((1, 3, 3, 3), "float32"),
+    }  # fmt: skip
+    fields = {"padding": 0, "strideH": 2, "strideW": 2, "fusedActivationFunction": 1}
+    ops = [Op("CONV_2D", ["x", "w", "b"], ["c"], "Conv2DOptions", fields), Op("LOGISTIC", ["c"], ["y"])]
+    model = tflite_model(made, ops, ["x"], ["y"])
+    from tflite_models import litert
+
+    x = rng.normal(0, 1, (5, 1, 6, 6, 2)).astype(np.float32)
+    graph = canonical(tflite_graph_of(parse_tflite(model, "n"), "n", "net"), "n")
+    assert not graph.integer
+    port = graph.outputs[0]
+    ours = FloatOracle(float_model(graph)).stacked({"x": graph.inputs[0].to_stored(x)})[port.tensor]
+    np.testing.assert_allclose(port.to_onnx(ours), litert(model, [x])[0], rtol=1e-4, atol=1e-5)
