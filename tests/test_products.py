@@ -69,7 +69,7 @@ def test_a_changed_key_reruns_only_what_reads_it(workshop: Path) -> None:
         done = chipfit(workshop, "build", str(path.relative_to(workshop)))
         ran = [line.split()[0] for line in done.stdout.splitlines() if line.endswith(" s")]
         assert done.returncode == 1
-        assert ran == []
+        assert ran == ["import"], "the import looks at the budget, and finds the same graph"
         assert "touch.yaml:8: budget.latency: needs 326 us, limit 100 us (3.3x). Hint: 4800 cycles" in done.stderr
         assert "DOES NOT FIT" in done.stdout and "Traceback" not in done.stderr
         again = chipfit(workshop, "build", str(path.relative_to(workshop)))
