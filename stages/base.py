@@ -66,6 +66,12 @@ class Stage(Protocol):
         """All files of the stage by relative path. Raises ChipfitError."""
 
 
+def applicable(stage: Stage, project: Project) -> bool:
+    """Whether the stage has anything to do for this product: a module may say so with `applies`."""
+    applies: Callable[[Project], bool] = getattr(stage, "applies", lambda p: True)
+    return applies(project)
+
+
 def key_of(stage: Stage, job: Job) -> str:
     """A digest of everything that the stage's result depends on."""
     document = {

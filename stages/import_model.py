@@ -11,8 +11,13 @@ from pipeline.units import show_size
 from stages.base import Job
 
 NAME = "import"
-AFTER: tuple[str, ...] = ()
+AFTER = ("export",)
 TARGETS = ("graph.json", "weights.bin")
+SUFFIXES = (".onnx", ".tflite", ".pt2")
+_PICKLES = (
+    "A pickle can run any code. Load it where you trained it and run: program = torch.export.export(model.eval(), "
+    "(example_input,)); torch.export.save(program, 'net.pt2'); then write source: net.pt2."
+)
 
 
 def keys(project: Project) -> Any:
@@ -41,12 +46,14 @@ def run(job: Job) -> dict[str, bytes]:
     project = job.project
     written = project.config.model.source
     path = project.file("model.source", written)
-    if path.suffix not in (".onnx", ".tflite"):
+    if path.suffix not in SUFFIXES:
         raise ChipfitError(
-            f"model.source: {written} is neither an .onnx nor a .tflite file",
+            f"model.source: {written} is not one of {', '.join(SUFFIXES)}",
             place=project.place("model.source"),
-            hint="Export the network to ONNX (PyTorch: torch.onnx.export).",
+            hint=_PICKLES if path.suffix in (".pt", ".pth", ".pkl") else "Export the network to ONNX.",
         )
+    if path.suffix == ".pt2":
+        path = job.folder / "export" / "model.onnx"
     if not path.is_file():
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
     graph = read_model(path, written, project.config.product)

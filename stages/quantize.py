@@ -58,6 +58,7 @@ def run(job: Job) -> dict[str, bytes]:
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
     path = project.file("model.source", source)
+    path = job.folder / "export" / "model.onnx" if path.suffix == ".pt2" else path
     original = load_onnx(path, source) if path.suffix == ".onnx" else named_model(graph)
     document = evaluate(graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t))
     return save(result.graph) | {

@@ -11,8 +11,8 @@ from doit.exceptions import TaskFailed
 
 from pipeline.config import Project, load_project
 from pipeline.errors import ChipfitError, ManyErrors
-from stages import STAGES, report
-from stages.base import Job, Stage, execute, up_to_date
+from stages import STAGES, export, report
+from stages.base import Job, Stage, applicable, execute, up_to_date
 from stages.terminal import Reporter, progress
 
 Task = dict[str, Any]
@@ -106,13 +106,14 @@ def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[]
     def create() -> Iterator[Task]:
         yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}  # type: ignore[attr-defined]
         for name, project in loaded:
-            yield _task(stage, name, project, build)
+            if isinstance(project, ChipfitError) or applicable(stage, project):
+                yield _task(stage, name, project, build)
 
     return create
 
 
 def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path) -> Task:
-    before = [f"{s}:{name}" for s in stage.AFTER[-1:]]
+    before = [f"{s}:{name}" for s in stage.AFTER[-1:] if s != export.NAME or _exported(project)]
     if isinstance(project, ChipfitError):
         failed = (lambda e=project: TaskFailed(str(e))) if not stage.AFTER else (lambda: None)
         return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
@@ -126,6 +127,10 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path)
         "clean": [(shutil.rmtree, [str(job.folder / stage.NAME)], {"ignore_errors": True})],
         "doc": f"{name} on {project.chip.chip}",
     }
+
+
+def _exported(project: Project | ChipfitError) -> bool:
+    return isinstance(project, ChipfitError) or export.applies(project)
 
 
 def _fresh(stage: Stage, job: Job) -> bool:
