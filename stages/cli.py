@@ -28,7 +28,7 @@ globals().update(doit_tasks("*.yaml"))
 
 STARTER = """# One product: a network, a chip, what is free on it, and how good the result must be.
 product: my_product            # prefix of every C name, and the folder under build/
-model: {source: model.onnx}    # ONNX, opset 7 or later (PyTorch: torch.onnx.export)
+model: {source: model.onnx}    # .onnx, .tflite, or .pt2 (torch.export.save; needs chipfit[torch])
 data:
   calibration: data.npz        # array calib (or x): typical inputs, first axis counts samples
   evaluation: data.npz         # arrays x and y: held-out inputs and their classes
@@ -38,7 +38,8 @@ budget:                        # what your firmware leaves free; leave out what 
   ram: 8 KiB
   stack: 1 KiB
   latency: 10 ms
-quantization:
+quantization:                  # of a float model; a quantized one brings its own
+  activations: int8            # or int16
   scales: per-channel          # or per-tensor
   zero_points: asymmetric      # or symmetric
   calibration: mse             # or min-max, percentile

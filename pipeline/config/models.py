@@ -158,7 +158,7 @@ class ChipSpec(Section):
 
 
 class ModelSection(Section):
-    source: str = Field(min_length=1, description="The ONNX file, relative to this YAML")
+    source: str = Field(min_length=1, description="The .onnx, .tflite or .pt2 file, relative to this YAML")
 
 
 class DataSource(Section):
