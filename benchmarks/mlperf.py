@@ -23,9 +23,7 @@ MODELS = (
 
 def main() -> None:
     folder = require() / "mlperf_tiny"
-    print(
-        "| model | build | highest memory so far | arena | lower bound | flash | stack | cycles, M0+ at 2 wait states (bound) |"
-    )
+    print("| model | build | highest memory so far | arena | lower bound | flash | stack | cycles |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for product, name, chip in MODELS:
         with tempfile.TemporaryDirectory() as scratch:
