@@ -42,6 +42,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         "prefix": prefix,
         "source": comment(source),
         "ports": ports,
+        "parameters": ", ".join(p["parameter"] for p in ports if p["place"] is None) or "void",
         "tables": tables,
         "calls": calls,
         "arena": program.arena.size,
@@ -171,7 +172,7 @@ def _ports(program: Program) -> list[dict[str, Any]]:
         for index, port in enumerate(ports):
             tensor = graph.tensors[port.tensor]
             name = f"{direction}{_suffix(program, direction, index)}"
-            made.append(_port(program.product, direction, name, port, tensor))
+            made.append(_port(program.product, direction, name, port, tensor) | {"place": program.place_of(port)})
     return made
 
 
@@ -220,11 +221,13 @@ def _selftest(program: Program, vectors: Vectors, ports: Sequence[Mapping[str, A
         for port, array in zip(ports, arrays, strict=True)
     ]
     outputs = [p for p in shown if p["direction"] == "output"]
-    arguments = [f"{p['array']}[v]" if p["direction"] == "input" else f"got_{p['array']}" for p in shown]
+    callers = [p for p in shown if p["place"] is None]
+    arguments = [f"{p['array']}[v]" if p["direction"] == "input" else f"got_{p['array']}" for p in callers]
     return {
         "vectors": list(range(count)),
         "ports": shown,
         "outputs": outputs,
+        "owned": [p for p in shown if p["place"] is not None and p["direction"] == "input"],
         "arguments": ", ".join(arguments),
     }
 

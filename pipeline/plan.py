@@ -1,11 +1,12 @@
 """From an integer graph to a program: kernel calls in order, and a place for every buffer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.arena import Buffer, Placement, place
 from pipeline.calls import KernelCall
-from pipeline.ir import Graph
+from pipeline.errors import ChipfitError
+from pipeline.ir import Graph, Port
 from pipeline.ops.concat import Concat
 from pipeline.ops.copying import copy_call
 from pipeline.ops.reshape import Reshape
@@ -27,23 +28,47 @@ class Program:
     homes: Mapping[str, tuple[str, int]]
     arena: Placement
 
+    def place_of(self, port: Port) -> int | None:
+        """Where in the arena an input or output lives; None when its memory is the caller's."""
+        kind, where = self.homes.get(f"{port.tensor}#copy", self.homes[port.tensor])
+        return where if kind == "arena" else None
 
-def plan(product: str, graph: Graph) -> Program:
-    """Order the branches, resolve views to the buffers behind them, share memory in place, and place the rest."""
+    @property
+    def places(self) -> list[int | None]:
+        """`place_of` every input and then every output."""
+        return [self.place_of(p) for p in (*self.graph.inputs, *self.graph.outputs)]
+
+
+def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: bool = False) -> Program:
+    """Order the branches, resolve views to the buffers behind them, share memory in place, and place the rest.
+
+    `own_inputs`, `own_outputs`: they live in the arena, inputs until they are read last, outputs until the end.
+    Raises ChipfitError for an output in the arena that is a view of an input.
+    """
     graph = least_memory(graph)
-    views = views_of(graph)
+    callers = {p.tensor for p in (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))}
+    views = views_of(graph, callers)
     calls = _calls(graph, views)
-    homes: dict[str, tuple[str, int]] = {p.tensor: ("input", i) for i, p in enumerate(graph.inputs)}
+    given = {p.tensor for p in graph.inputs}
+    homes: dict[str, tuple[str, int]] = {}
+    if not own_inputs:
+        homes |= {p.tensor: ("input", i) for i, p in enumerate(graph.inputs)}
     for index, port in enumerate(graph.outputs):
         held, _ = root(views, port.tensor)
-        if held in homes:
+        if own_outputs:
+            if held in given:
+                raise ChipfitError(f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged")
+            continue
+        if held in homes or held in given:
             # The output is a view of an input, or of another output: it needs bytes of its own.
             calls.append(_whole_copy(graph, port.tensor, held))
             homes[f"{port.tensor}#copy"] = ("output", index)
             continue
         homes[held] = ("output", index)
-    _share_in_place(graph, calls, views, homes)
-    placement = place(_buffers(graph, calls, views, homes))
+    ends = [p.tensor for p in graph.outputs] if own_outputs else []
+    starts = [p.tensor for p in graph.inputs] if own_inputs else []
+    _share_in_place(graph, calls, views, homes, ends)
+    placement = place(_buffers(graph, calls, views, homes, starts, ends))
     homes |= {n: ("arena", offset) for n, offset in placement.offsets.items()}
     for name, tensor in graph.tensors.items():
         held, offset = root(views, name)
@@ -73,13 +98,17 @@ def _whole_copy(graph: Graph, target: str, source: str) -> KernelCall:
     return replace(call, outputs=(f"{target}#copy",))
 
 
-def _last_reads(calls: list[KernelCall], views: Views) -> dict[str, int]:
-    return {root(views, n)[0]: i for i, call in enumerate(calls) for n in (*call.inputs, *call.outputs)}
+def _last_reads(calls: list[KernelCall], views: Views, ends: Sequence[str]) -> dict[str, int]:
+    """The last call that reads each buffer; one more than the last for `ends`, which outlive the run."""
+    last = {root(views, n)[0]: i for i, call in enumerate(calls) for n in (*call.inputs, *call.outputs)}
+    return last | {root(views, n)[0]: len(calls) for n in ends}
 
 
-def _share_in_place(graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, tuple[str, int]]) -> None:
+def _share_in_place(
+    graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, tuple[str, int]], ends: Sequence[str]
+) -> None:
     """Let an element-wise call write over its first input when nobody reads that again."""
-    last = _last_reads(calls, views)
+    last = _last_reads(calls, views, ends)
     inside = {target for target, _ in views.values()}
     for index, call in enumerate(calls):
         if not call.in_place:
@@ -100,10 +129,17 @@ def _parted(graph: Graph, views: Views, name: str) -> bool:
     return any(t == name and graph.tensors[v].bytes != graph.tensors[name].bytes for v, (t, _) in views.items())
 
 
-def _buffers(graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, tuple[str, int]]) -> list[Buffer]:
-    first: dict[str, int] = {}
+def _buffers(
+    graph: Graph,
+    calls: list[KernelCall],
+    views: Views,
+    homes: Mapping[str, tuple[str, int]],
+    starts: Sequence[str],
+    ends: Sequence[str],
+) -> list[Buffer]:
+    first = {root(views, n)[0]: 0 for n in starts}
     for index, call in enumerate(calls):
         for name in call.outputs:
             first.setdefault(root(views, name)[0], index)
-    last = _last_reads(calls, views)
-    return [Buffer(n, graph.tensors[n].bytes, i, last[n]) for n, i in first.items() if n not in homes]
+    last = _last_reads(calls, views, ends)
+    return [Buffer(n, graph.tensors[n].bytes, i, last.get(n, 0)) for n, i in first.items() if n not in homes]

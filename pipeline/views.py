@@ -22,24 +22,24 @@ def root(views: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int]:
     return name, offset
 
 
-def views_of(graph: Graph) -> Views:
+def views_of(graph: Graph, callers: set[str] | None = None) -> Views:
     """Every tensor that needs no memory and no copy of its own.
 
     A part of a Concat is written where it belongs when it is one run of memory there, a node makes it, and it is no
-    part of another; a Slice that is one run of its source is read there. Inputs and outputs of the network, whose
-    memory is the caller's, stay out of both.
+    part of another; a Slice that is one run of its source is read there. Inputs and outputs whose memory is the
+    caller's (`callers`, all unless given) stay out of both.
     """
     views: Views = {}
-    ports = {p.tensor for p in (*graph.inputs, *graph.outputs)}
+    ports = {p.tensor for p in (*graph.inputs, *graph.outputs)} if callers is None else callers
     for node in graph.nodes:
         if isinstance(node, Reshape):
             views[node.output] = (node.inputs[0], 0)
-    callers = {root(views, p)[0] for p in ports}
+    held = {root(views, p)[0] for p in ports}
     for node in graph.nodes:
         if isinstance(node, Concat):
-            _parts(graph, node, views, callers)
+            _parts(graph, node, views, held)
         elif isinstance(node, Slice):
-            _run(graph, node, views, callers)
+            _run(graph, node, views, held)
     return views
 
 

@@ -16,7 +16,8 @@ _SELFTEST_VECTORS = 4
 
 def keys(project: Project) -> Any:
     config = project.config
-    return [config.product, project.chip.core, config.model.source, config.data.model_dump()]
+    memory = config.memory.model_dump()
+    return [config.product, project.chip.core, config.model.source, config.data.model_dump(), memory]
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
@@ -31,7 +32,9 @@ def run(job: Job) -> dict[str, bytes]:
 
     project = job.project
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
-    program = plan(project.config.product, graph)
+    memory = project.config.memory
+    own = {"own_inputs": memory.inputs == "arena", "own_outputs": memory.outputs == "arena"}
+    program = plan(project.config.product, graph, **own)
     samples = evaluation(project, graph).take(_SELFTEST_VECTORS)
     integers = graph.integers(samples.inputs)
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
@@ -46,6 +49,7 @@ def run(job: Job) -> dict[str, bytes]:
                 for b in program.arena.buffers
             ],
         },
+        "places": program.places,
         "calls": [
             {
                 "layer": c.node,

@@ -3,7 +3,6 @@
 How a case is run and judged is written in docs/conformance.md.
 """
 
-import ctypes
 import re
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from pipeline.passes import canonical
 from pipeline.plan import plan
 from pipeline.quantize import quantize, unsettled
 from pipeline.toolchain import host_compilers, host_library
+from pipeline.toolchain.host import HostLibrary
 
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
 _PERTURBATIONS = 8
@@ -223,13 +223,9 @@ def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        library = ctypes.CDLL(str(host_library(Path(folder), Path(folder) / "net.so", compiler, ("-O1",))))
-        library.net_run.restype = None
-        got = [np.zeros_like(m) for m in meant]
-        given = [np.ascontiguousarray(a[0]) for a in inputs]
-        results = [np.ascontiguousarray(g[0]) for g in got]
-        library.net_run(*(a.ctypes.data_as(ctypes.c_void_p) for a in (*given, *results)))
-        return [r.reshape(m.shape) for r, m in zip(results, meant, strict=True)]
+        made = host_library(Path(folder), Path(folder) / "net.so", compiler, ("-O1",))
+        got = HostLibrary(made, "net")([a[0] for a in inputs], [m[0] for m in meant])
+        return [g.reshape(m.shape) for g, m in zip(got, meant, strict=True)]
 
 
 def run_all(names: Sequence[str], workers: int = 2) -> Iterator[Verdict]:

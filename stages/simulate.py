@@ -43,7 +43,8 @@ def run(job: Job) -> dict[str, bytes]:
     count = len(integers[0])
     vectors = [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(count)]
     wanted = [[o[i].tobytes() for o in expected] for i in range(count)]
-    calls = job.read_json("codegen", "plan.json")["calls"]
+    document = job.read_json("codegen", "plan.json")
+    calls, places = document["calls"], document["places"]
     target = Target(
         chip.core,
         (chip.flash.origin, chip.flash.size),
@@ -54,14 +55,21 @@ def run(job: Job) -> dict[str, bytes]:
     elf = job.folder / "size-check" / "library.elf"
     sizes = [len(o) for o in wanted[0]]
     runs = simulate(
-        elf, target, f"{product}_run", len(calls), vectors, sizes, lambda d, t: job.progress("simulate", d, t)
+        elf,
+        target,
+        f"{product}_run",
+        len(calls),
+        vectors,
+        sizes,
+        lambda d, t: job.progress("simulate", d, t),
+        places=places,
     )
     wrong = sum(list(r.outputs) != w for r, w in zip(runs, wanted, strict=True))
-    host = _host(job, product, integers, expected)
+    host = _host(job, product, integers, expected, places)
     slowest = max(runs, key=lambda r: r.total.high)
     fastest = min(r.total.low for r in runs)
     accuracy = job.read_json("quantize", "quantize.json")["accuracy"]
-    document = {
+    results = {
         "cycles": {
             "min": fastest,
             "max": slowest.total.high,
@@ -87,7 +95,7 @@ def run(job: Job) -> dict[str, bytes]:
         "accuracy": {k: accuracy[k] for k in ("integer", "float")},
         "stack": {"watermark": max(r.stack for r in runs)},
     }
-    return {"simulate.json": to_json(document)}
+    return {"simulate.json": to_json(results)}
 
 
 def _extremes(array: Array, rng: np.random.Generator) -> Array:
@@ -97,20 +105,16 @@ def _extremes(array: Array, rng: np.random.Generator) -> Array:
     return np.stack([np.full(shape, limits.min), np.full(shape, limits.max), noise]).astype(array.dtype)
 
 
-def _host(job: Job, product: str, integers: list[Any], expected: list[Any]) -> int:
+def _host(job: Job, product: str, integers: list[Array], expected: list[Array], places: list[int | None]) -> int:
     """How many vectors the same C computes differently on this machine."""
-    import ctypes
-
     from pipeline.toolchain import host_library
+    from pipeline.toolchain.host import HostLibrary
 
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as scratch:
         made = host_library(job.folder / "codegen", Path(scratch) / "library.so")
-        run = getattr(ctypes.CDLL(str(made)), f"{product}_run")
-        run.restype = None
+        library = HostLibrary(made, product, places)
         for i in range(len(integers[0])):
-            given = [np.ascontiguousarray(a[i]) for a in integers]
-            got = [np.zeros_like(o[i]) for o in expected]
-            run(*(a.ctypes.data_as(ctypes.c_void_p) for a in (*given, *got)))
+            got = library([a[i] for a in integers], [o[i] for o in expected])
             wrong += any(not np.array_equal(g, o[i]) for g, o in zip(got, expected, strict=True))
     return wrong

@@ -16,6 +16,7 @@ from pipeline.plan import Program, plan
 from pipeline.quantize import Quantized, quantize
 from pipeline.simulator import Run, Target, simulate
 from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
+from pipeline.toolchain.host import HostLibrary
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,12 @@ class Built:
     quantized: Quantized
     inputs: list[Array]
     expected: list[Array]
+    own: bool = False
+    """Whether inputs and outputs live in the arena."""
 
     @property
     def program(self) -> Program:
-        return plan("net", self.quantized.graph)
+        return plan("net", self.quantized.graph, own_inputs=self.own, own_outputs=self.own)
 
 
 def build(
@@ -68,19 +71,10 @@ def write_library(built: Built, folder: Path, core: str) -> Path:
 
 def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)) -> list[Array]:
     """The outputs of the C library compiled for this machine."""
-    import ctypes
-
     made = host_library(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
-    run = ctypes.CDLL(str(made)).net_run
-    run.restype = None
-    outputs = [np.zeros_like(o) for o in built.expected]
-    for i in range(len(built.inputs[0])):
-        given = [np.ascontiguousarray(a[i]) for a in built.inputs]
-        got = [np.ascontiguousarray(o[i]) for o in outputs]
-        run(*(a.ctypes.data_as(ctypes.c_void_p) for a in (*given, *got)))
-        for o, g in zip(outputs, got, strict=True):
-            o[i] = g
-    return outputs
+    run = HostLibrary(made, "net", built.program.places)
+    rows = [run([a[i] for a in built.inputs], [o[i] for o in built.expected]) for i in range(len(built.inputs[0]))]
+    return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
 def on_chip(built: Built, library: Path, core: str, toolchain: str = "ziglang", count: int = 8) -> list[Run]:
@@ -94,7 +88,7 @@ def on_chip(built: Built, library: Path, core: str, toolchain: str = "ziglang", 
     target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16))
     vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
     sizes = [o[0].nbytes for o in built.expected]
-    return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes)
+    return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, places=built.program.places)
 
 
 def assert_chip_equals(built: Built, runs: list[Run]) -> None:

@@ -1,5 +1,6 @@
 """Branches, concat and split: views instead of copies, the order of least memory, and still exact."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,19 @@ def test_concat_and_split_copy_nothing() -> None:
 def test_views_are_exact_on_the_chip_and_on_the_host(core: str, tmp_path: Path) -> None:
     net = branches()
     library = write_library(net, tmp_path, core)
+    for got, expected in zip(on_host(net, library), net.expected, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert_chip_equals(net, on_chip(net, library, core))
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
+def test_inputs_and_outputs_may_live_in_the_arena(core: str, tmp_path: Path) -> None:
+    net = replace(branches(), own=True)
+    program = net.program
+    assert all(p is not None for p in program.places)
+    library = write_library(net, tmp_path, core)
+    header = (library / "include" / "net.h").read_text()
+    assert "int8_t *net_input(void);" in header and "void net_run(void);" in header
     for got, expected in zip(on_host(net, library), net.expected, strict=True):
         np.testing.assert_array_equal(got, expected)
     assert_chip_equals(net, on_chip(net, library, core))

@@ -201,6 +201,13 @@ class Quantization(Section):
     )
 
 
+class Memory(Section):
+    """Where the network's inputs and outputs live."""
+
+    inputs: Literal["caller", "arena"] = Field("caller", description="arena: the library's memory, reused as it runs")
+    outputs: Literal["caller", "arena"] = Field("caller", description="arena: the library's, until the next run")
+
+
 class Accuracy(Section):
     metric: Literal["top1"] = "top1"
     at_least: float | None = Field(None, ge=0, le=1, description="Share of evaluation samples right, as integers")
@@ -221,6 +228,7 @@ class ProjectConfig(Section):
     chip: str | ChipSpec = Field(description="A chip's name, or its facts given inline")
     budget: Budget = Budget()
     quantization: Quantization = Quantization()
+    memory: Memory = Memory()
     accuracy: Accuracy = Accuracy()
     toolchain: Literal["ziglang", "gcc"] = Field("ziglang", description="gcc is arm-none-eabi-gcc from PATH")
     simulate: Simulation = Simulation()

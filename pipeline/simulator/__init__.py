@@ -63,9 +63,11 @@ def simulate(
     output_sizes: Sequence[int],
     progress: Callable[[int, int], None] = lambda done, total: None,
     time_limit: float = 600.0,
+    places: Sequence[int | None] = (),
 ) -> list[Run]:
     """Run `entry` once per vector (one bytes object per input buffer) in one emulated chip.
 
+    `places` says for every input and output where in the library's arena it lives, None for memory of the caller's.
     `layers` is the most kernel calls that the entry may make. Raises ChipfitError on a fault, a broken calling
     standard, code that cannot be priced, or a vector that runs for more than `time_limit` seconds.
     """
@@ -75,7 +77,7 @@ def simulate(
     prices: dict[int, BlockPrice] = {}
     runs = []
     for done, inputs in enumerate(vectors, start=1):
-        outputs, stack = machine.call(inputs, output_sizes, time_limit)
+        outputs, stack = machine.call(inputs, output_sizes, time_limit, places)
         rows = [_row(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
         runs.append(Run(tuple(outputs), _sum(rows), rows[0], tuple(rows[1:]), stack))
         progress(done, len(vectors))

@@ -125,9 +125,15 @@ class Machine:
         assert status == unicorn.UC_ERR_OK, status
 
     def call(
-        self, inputs: Sequence[bytes], outputs: Sequence[int], time_limit: float = 600.0
+        self,
+        inputs: Sequence[bytes],
+        outputs: Sequence[int],
+        time_limit: float = 600.0,
+        places: Sequence[int | None] = (),
     ) -> tuple[list[bytes], int]:
         """Run once; returns the output buffers and the deepest byte of stack used.
+
+        `places` are the inputs' and outputs' offsets in the library's arena, None (or nothing) for the caller's memory.
 
         RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, on a
         register or byte changed that the calling standard (AAPCS) keeps, and after `time_limit` seconds.
@@ -140,10 +146,18 @@ class Machine:
         for address, data in self.image.segments:
             if address >= self.ram:
                 engine.mem_write(address, data)
-        arguments, at = [], self.buffers
-        for data in (*inputs, *(bytes([_PAINT]) * n for n in outputs)):
+        own = [None if p is None else self.image.objects["arena"] + p for p in places] or [None] * 99
+        arguments, at, where = [], self.buffers, []
+        for index, data in enumerate((*inputs, *(bytes([_PAINT]) * n for n in outputs))):
+            inside = own[index]
+            if inside is not None:
+                where.append(inside)
+                if index < len(inputs):
+                    engine.mem_write(inside, data)
+                continue
             engine.mem_write(at, data)
             arguments.append(at)
+            where.append(at)
             at = -(-(at + len(data)) // 16) * 16 + 16
         stack = (self.stack_top - 4 * max(0, len(arguments) - 4)) & ~7  # AAPCS 6.2.1.2: a multiple of 8 at a call
         for i, value in enumerate(arguments[4:]):
@@ -158,7 +172,7 @@ class Machine:
         self._begin()
         self._run(time_limit)
         self._check(stack)
-        return self._results(arguments, inputs, outputs, stack, at)
+        return self._results(where, arguments, inputs, outputs, stack, at)
 
     def _begin(self) -> None:
         for table in (self.executed, self.left, self.reads, self.unaligned, self.crooked):
@@ -197,14 +211,22 @@ class Machine:
             raise ChipfitError("simulate: code ran that the block counter could not attribute")
 
     def _results(
-        self, arguments: Sequence[int], inputs: Sequence[bytes], outputs: Sequence[int], stack: int, end: int
+        self,
+        where: Sequence[int],
+        callers: Sequence[int],
+        inputs: Sequence[bytes],
+        outputs: Sequence[int],
+        stack: int,
+        end: int,
     ) -> tuple[list[bytes], int]:
-        memory = bytes(self.engine.mem_read(self.used, self.ram_end - self.used))
-        base = self.used
+        """`where` all buffers are, of which `callers` lie outside the library's memory."""
+        base = self.ram
+        memory = bytes(self.engine.mem_read(base, self.ram_end - base))
         edges = [(self.used, self.buffers), (end, self.ram_end - _STACK), (self.stack_top, self.ram_end)]
         results = []
-        for address, size in zip(arguments, (*map(len, inputs), *outputs), strict=True):
-            edges.append((address + size, -(-(address + size) // 16) * 16 + 16))
+        for address, size in zip(where, (*map(len, inputs), *outputs), strict=True):
+            if address in callers:
+                edges.append((address + size, -(-(address + size) // 16) * 16 + 16))
         for begin, stop in edges:
             found = np.flatnonzero(np.frombuffer(memory[begin - base : stop - base], np.uint8) != _PAINT)
             if len(found):
@@ -212,10 +234,10 @@ class Machine:
                     f"simulate: a byte beside a buffer was overwritten, at {begin + int(found[0]):#x}: neither stack "
                     "nor memory of the library"
                 )
-        for address, size in zip(arguments[len(inputs) :], outputs, strict=True):
+        for address, size in zip(where[len(inputs) :], outputs, strict=True):
             results.append(memory[address - base : address - base + size])
-        for address, data in zip(arguments, inputs, strict=False):
-            if memory[address - base : address - base + len(data)] != data:
+        for address, data in zip(where, inputs, strict=False):
+            if address in callers and memory[address - base : address - base + len(data)] != data:
                 raise ChipfitError("simulate: an input buffer was overwritten")
         lowest = self.ram_end - _STACK
         below = np.frombuffer(memory[lowest - base : stack - base], np.uint8)

@@ -1,5 +1,6 @@
 """A linked ELF as the emulator loads it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ class Image:
     entry: int
     entry_end: int
     symbols: tuple[tuple[int, int, str], ...]
+    objects: Mapping[str, int]
+    """Address of each variable by its name."""
 
     @classmethod
     def read(cls, path: Path, entry: str) -> "Image":
@@ -41,10 +44,12 @@ class Image:
                     segments.append((section["sh_addr"], section.data()))
             table = elf.get_section_by_name(".symtab")
             named = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
+            known = [] if table is None else list(table.iter_symbols())
+            objects = {s.name: s["st_value"] for s in known if s["st_info"]["type"] == "STT_OBJECT"}
             symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in named))
         for address, size, name in symbols:
             if name == entry and size:
-                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols)
+                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, objects)
         raise ChipfitError(f"simulate: {entry} is not a function in the linked image")
 
     def symbol_at(self, address: int) -> str:
