@@ -128,8 +128,11 @@ def _fitted(
     real = array.astype(np.float32)
     if scale is not None or zero_point is not None:
         real = ((real - np.float32(zero_point or 0)) * np.float32(1 if scale is None else scale)).astype(np.float32)
-    elif tensor is not None and tensor.quant is not None and array.dtype == tensor.dtype:
-        real = tensor.quant.dequantize(array).astype(np.float32)
+    elif tensor is not None and tensor.quant is not None and array.dtype.kind in "iu":
+        # What the file's own input would be fed; a uint8 port of a float graph has its zero point 128 lower here.
+        lower = 128 if port.unsigned and tensor.dtype == "float32" else 0
+        if array.dtype == ("uint8" if port.unsigned else tensor.dtype):
+            real = tensor.quant.dequantize(array.astype(np.int64) - lower).astype(np.float32)
     if not np.isfinite(real).all():
         bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
         raise ChipfitError(f"{where} holds NaN or infinity, first in sample {bad}", place=place)

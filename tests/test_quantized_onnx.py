@@ -1,5 +1,9 @@
 """ONNX files that came quantized: within one step of ONNX Runtime, and bit-exact from there to the chip."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -209,6 +213,32 @@ def test_pytorch_export_with_float_bias_axis_on_scalars_and_a_clip_between(tmp_p
     assert worst <= 1
     assert differing <= 0.02 * net.expected[0].size
     assert_chip_equals(net, on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0"))
+
+
+def test_a_product_of_a_quantized_file_needs_no_calibration_and_keeps_its_accuracy(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    data = np.load(MODELS / "digits.npz")
+    rows = iter(data["calib"].reshape(-1, 1, 1, 8, 8).astype(np.float32))
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        def get_next(self) -> dict[str, Array] | None:
+            row = next(rows, None)
+            return None if row is None else {"input": row}
+
+    model = onnx.load(MODELS / "digits.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    form = quantization.QuantFormat.QOperator
+    quantization.quantize_static(model, tmp_path / "q.onnx", Reader(), quant_format=form, per_channel=True)
+    (tmp_path / "q.yaml").write_text(
+        f"product: q\nmodel: {{source: q.onnx}}\ndata: {{evaluation: {MODELS / 'digits.npz'}}}\nchip: stm32f030r8\n"
+        "accuracy: {at_least: 0.97}\nsimulate: {vectors: 2}\n"
+    )
+    command = [sys.executable, "-m", "stages.cli", "build"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    distance = json.loads((tmp_path / "build" / "q" / "quantize" / "quantize.json").read_text())["qdq"]
+    assert distance["largest_difference_lsb"] <= 1
 
 
 def refused(model: onnx.ModelProto) -> str:

@@ -13,9 +13,9 @@ static inline int16_t finish(const struct conv_s16 *p, int64_t sum, int32_t chan
     return (int16_t)min_int32(max_int32(value, p->low), p->high);
 }
 
-#include "conv_wide_loop.h"
+#include "conv_loop.h"
 
 void KERNEL(conv_s16)(const struct conv_s16 *p, const int16_t *x, int16_t *y)
 {
-    conv_wide_loop(p, x, y);
+    conv_loop(p, x, y);
 }

@@ -13,9 +13,9 @@ static inline int16_t finish(const struct conv_s16_once *p, int32_t sum, int32_t
     return (int16_t)min_int32(max_int32(value, p->requantize.low), p->requantize.high);
 }
 
-#include "conv_wide_loop.h"
+#include "conv_loop.h"
 
 void KERNEL(conv_s16_once)(const struct conv_s16_once *p, const int16_t *x, int16_t *y)
 {
-    conv_wide_loop(p, x, y);
+    conv_loop(p, x, y);
 }

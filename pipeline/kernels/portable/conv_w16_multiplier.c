@@ -12,9 +12,9 @@ static inline int8_t finish(const struct conv_w16 *p, int32_t sum, int32_t chann
     return requantize(&p->requantize, sum, channel);
 }
 
-#include "conv_wide_loop.h"
+#include "conv_loop.h"
 
 void KERNEL(conv_w16_multiplier)(const struct conv_w16 *p, const int8_t *x, int8_t *y)
 {
-    conv_wide_loop(p, x, y);
+    conv_loop(p, x, y);
 }

@@ -1,4 +1,4 @@
-/* Grouped convolution for any types. The including file chooses PARAMS (the struct), ELEMENT, WEIGHT and SUM, and how
+/* Grouped convolution for any types, tap by tap. The including file chooses PARAMS (the struct), ELEMENT, WEIGHT and SUM, and how
  * finish(p, sum, channel) makes an ELEMENT of a SUM. */
 /* One output: `top` and `left` are the window's first row and column, `first` its group's first channel. */
 static SUM window_sum(const struct PARAMS *p, const ELEMENT *x, const WEIGHT *w,
@@ -27,7 +27,7 @@ static SUM window_sum(const struct PARAMS *p, const ELEMENT *x, const WEIGHT *w,
     return acc;
 }
 
-static inline void conv_wide_loop(const struct PARAMS *p, const ELEMENT *x, ELEMENT *y)
+static inline void conv_loop(const struct PARAMS *p, const ELEMENT *x, ELEMENT *y)
 {
     int32_t size = p->kernel_height * p->kernel_width * p->depth;
     for (int32_t b = 0; b < p->batch; ++b) {
