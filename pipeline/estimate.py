@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from pipeline.arena import Buffer, lower_bound
 from pipeline.config.models import ChipSpec
@@ -20,12 +19,6 @@ CYCLES_PER_MAC: Mapping[str, tuple[float, float]] = {
     "cortex-a8": (0.15, 2.0),
 }
 """Cycles per multiply-accumulate of a whole network, from the best known to plain kernels."""
-
-FLOOR: Mapping[str, float] = {"cortex-m0": 0.5, "cortex-m0plus": 0.5, "cortex-m3": 0.25, "cortex-m4": 0.25}
-"""Half of what the densest inner loops need, which leaves room for weights that are zero.
-
-Two MACs take a MULS and an ADDS on Armv6-M (packed in one word), one SMLAD on Armv7E-M.
-"""
 
 CODE = (1536, 12288)
 """Bytes of code beside the weights: from the smallest network to one of many kinds of layers."""
@@ -114,8 +107,3 @@ def needs(graph: Graph, chips: Sequence[ChipSpec]) -> list[Need]:
 def _seconds(macs: int, core: str, clock: float) -> tuple[float, float]:
     low, high = CYCLES_PER_MAC[core]
     return macs * low / clock, macs * high / clock
-
-
-def least_cycles(macs: int, core: str) -> int:
-    """Cycles that `macs` multiply-accumulates take at the very least on `core`."""
-    return ceil(macs * FLOOR[core])
