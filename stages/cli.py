@@ -11,7 +11,7 @@ from stages.estimate import estimate
 USAGE = """chipfit: from a trained network to integer C that provably fits a small chip
 
   chipfit build [PRODUCT.yaml ...] [DOIT ARGUMENTS]   build products (default: products found here)
-  chipfit estimate MODEL [--json]                     what a model would need on every known chip
+  chipfit estimate MODEL [--chip NAME] [--json]       what a model would need on every known chip, or on one
   chipfit init [FOLDER]                               write a commented product.yaml and a dodo.py
   chipfit schema [--chip]                             print the JSON Schema of a product or chip YAML
   chipfit chips                                       list the chips that chipfit knows

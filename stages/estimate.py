@@ -7,30 +7,47 @@ from pathlib import Path
 
 from pipeline.errors import ChipfitError, Place
 
+USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
+SUFFIXES = (".onnx", ".tflite")
+
 
 def estimate(arguments: Sequence[str]) -> int:
-    """Print a model's layers and what each known chip would need; `--json` prints the same as JSON."""
+    """Print a model's layers and what a chip, or each known one, would need; `--json` prints the same as JSON."""
     from pipeline.config import chip_folder, find_chip, known_chips
-    from pipeline.estimate import layers, needs, parameters, peak_activations
+    from pipeline.estimate import activations, layers, needs, parameters
     from stages.import_model import read_model
 
-    files = [a for a in arguments if not a.startswith("--")]
-    unknown = [a for a in arguments if a.startswith("--") and a != "--json"]
-    if len(files) != 1 or unknown:
-        raise ChipfitError("estimate takes one model file", hint="chipfit estimate MODEL [--json]")
-    path = Path(files[0])
+    given, chip = _options(arguments)
+    path = Path(given)
+    if path.suffix not in SUFFIXES:
+        raise ChipfitError(f"is not one of {', '.join(SUFFIXES)}", place=Place(given), hint=USAGE)
     if not path.is_file():
-        raise ChipfitError("does not exist", place=Place(files[0]), hint="Name an .onnx or .tflite file.")
-    graph = read_model(path, files[0], "model")
-    chips = [find_chip(name, chip_folder(), Place(name)) for name in known_chips()]
-    rows, wanted = layers(graph), needs(graph, chips)
-    totals = {"parameters": parameters(graph), "macs": graph.macs, "peak_activations": peak_activations(graph)}
+        raise ChipfitError("does not exist", place=Place(given), hint=USAGE)
+    names = known_chips() if chip is None else [chip]
+    folder = chip_folder() if chip is None else Path()  # a chip of one's own lies here, or in chips/
+    chips = [find_chip(name, folder, Place("--chip")) for name in names]
+    graph = read_model(path, given, "model")
+    rows, wanted, memory = layers(graph), needs(graph, chips, application=chip is None), activations(graph)
+    totals = {"parameters": parameters(graph), "macs": graph.macs, **asdict(memory)}
     if "--json" in arguments:
-        print(
-            json.dumps({**totals, "layers": [asdict(r) for r in rows], "chips": [asdict(w) for w in wanted]}, indent=1)
-        )
+        document = {**totals, "layers": [asdict(r) for r in rows], "chips": [asdict(w) for w in wanted]}
+        print(json.dumps(document, indent=1))
         return 0
     from stages.terminal import print_estimate
 
-    print_estimate(files[0], totals, rows, wanted)
+    print_estimate(given, totals, rows, wanted)
     return 0
+
+
+def _options(arguments: Sequence[str]) -> tuple[str, str | None]:
+    """The model file, and the chip's name if one is given."""
+    rest, chip = [a for a in arguments if a != "--json"], None
+    if "--chip" in rest:
+        at = rest.index("--chip")
+        if at + 1 == len(rest):
+            raise ChipfitError("--chip needs the name of a chip", hint="chipfit chips lists them.")
+        chip = rest[at + 1]
+        del rest[at : at + 2]
+    if len(rest) != 1 or rest[0].startswith("--"):
+        raise ChipfitError("estimate takes one model file", hint=USAGE)
+    return rest[0], chip

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Project
 from pipeline.errors import ChipfitError, ManyErrors
 from pipeline.ir import Graph
 from pipeline.units import show_size
 from stages.base import Job
+
+if TYPE_CHECKING:
+    from pipeline.floor import Floor
 
 NAME = "import"
 AFTER = ("export",)
@@ -41,6 +44,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
+    from pipeline.floor import floor_of
     from pipeline.graphfile import save
 
     project = job.project
@@ -56,19 +60,30 @@ def run(job: Job) -> dict[str, bytes]:
         path = job.folder / "export" / "model.onnx"
     if not path.is_file():
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
+    _refuse_hopeless(project, _early_floor(path, written))
     graph = read_model(path, written, project.config.product)
-    hopeless = _hopeless(project, graph)
-    if hopeless:
-        raise ManyErrors(hopeless)
+    _refuse_hopeless(project, floor_of(graph))
     return save(graph)
 
 
-def _hopeless(project: Project, graph: Graph) -> list[ChipfitError]:
-    """What no setting can mend, told before any work is done: one byte per weight, the least cycles per MAC."""
-    from pipeline.estimate import FLOOR, least_cycles, parameters
+def _early_floor(path: Path, written: str) -> "Floor | None":
+    """What the dimensions say before any weight is read: what is far too large is refused in a second."""
+    if path.suffix != ".onnx":
+        return None
+    from pipeline.importers.onnx_file import parse_onnx
+    from pipeline.importers.onnx_floor import onnx_floor
 
+    return onnx_floor(parse_onnx(path, written))
+
+
+def _refuse_hopeless(project: Project, floor: "Floor | None") -> None:
+    """Say at once, and all of it, what no setting can mend: one byte per weight, the least cycles per MAC."""
+    from pipeline.floor import CYCLES_PER_MAC
+
+    if floor is None:
+        return
     found = []
-    weights, free = parameters(graph), project.config.budget.flash or project.chip.flash.size
+    weights, free = floor.weights, project.config.budget.flash or project.chip.flash.size
     if weights > free:
         found.append(
             ChipfitError(
@@ -80,17 +95,19 @@ def _hopeless(project: Project, graph: Graph) -> list[ChipfitError]:
         )
     cycles, core = _cycles(project), project.chip.core
     if cycles is not None:
-        least = least_cycles(graph.macs, core)
+        least = floor.cycles(core)
         if least > cycles:
+            padding = "" if floor.executed == floor.macs else ", padding left out"
             found.append(
                 ChipfitError(
-                    f"budget.latency: {graph.macs} multiply-accumulates need at least {least} cycles on {core} "
-                    f"({FLOOR[core]:g} each), limit {cycles} ({least / max(cycles, 1):.1f}x)",
+                    f"budget.latency: {floor.macs} multiply-accumulates need at least {least} cycles on {core} "
+                    f"({CYCLES_PER_MAC[core]:g} each{padding}), limit {cycles} ({least / max(cycles, 1):.1f}x)",
                     place=project.place("budget.latency"),
                     hint="No kernel comes near that: it needs a smaller network, or a faster chip.",
                 )
             )
-    return found
+    if found:
+        raise ManyErrors(found)
 
 
 def read_model(path: Path, written: str, product: str) -> Graph:

@@ -152,7 +152,7 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence[Layer],
     print(_printed(layers), end="")
     print(
         f"{model}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
-        f"{show_size(totals['peak_activations'])} of activations alive at once (int8, inputs and outputs included)"
+        f"{show_size(totals['arena'])} of activations alive at once, {show_size(totals['ports'])} of inputs and outputs"
     )
     chips = Table(box=SIMPLE, pad_edge=False)
     for heading in ("chip", "core"):
@@ -167,10 +167,14 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence[Layer],
             " .. ".join(show_size(f) for f in need.flash),
             show_size(need.ram),
             " .. ".join(show_time(s) for s in need.seconds),
-            "-" if need.fits is None else "yes" if need.fits else "no",
+            f"no: {', '.join(need.lacks)}" if need.lacks else "yes" if need.fits else _undecided(need),
         )
     print(_printed(chips), end="")
-    print("Flash and latency are ranges until a build has measured them; `fits` compares with the whole chip.")
+    print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
+
+
+def _undecided(need: Need) -> str:
+    return "-" if need.core == "cortex-a8" else "perhaps"
 
 
 def _row(verdict: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from stages.tables import filled
 LAYERS = (
     ("errors", "units", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
-    ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle"),
+    ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
     ("passes", "calibrate", "solve", "quantizer", "quantize", "evaluate"),
     ("arena", "order", "views", "plan", "library", "estimate"),
     ("codegen", "kernels"),

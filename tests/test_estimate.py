@@ -7,11 +7,20 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from building import build
 from conftest import ROOT
 
-from pipeline.estimate import CYCLES_PER_MAC, FLOOR
-from pipeline.ops.samples import one_node, weights
+from pipeline import floor
+from pipeline.config import chip_folder, find_chip
+from pipeline.config.models import Flash, Ram
+from pipeline.errors import Place
+from pipeline.estimate import CYCLES_PER_MAC, Need, activations, needs
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.ops import samples
+from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.passes import canonical
 from stages.cli import main
 
 DIGITS = ROOT / "configs" / "models" / "digits.onnx"
@@ -20,14 +29,29 @@ model: {{source: {model}}}
 chip: truetouch-m0
 budget: {{flash: 100 KiB, latency: 100 us}}
 """
+LIMITED = """
+import resource, sys
+from stages.cli import main
+code = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "KiB at most")
+sys.exit(code)
+"""
 
 
 def test_estimate_prints_counts_and_every_chip(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", str(DIGITS)]) == 0
     said = capsys.readouterr().out
-    assert "1,898 parameters, 23,680 multiply-accumulates, 640 B of activations" in said
+    assert "1,898 parameters, 23,680 multiply-accumulates, 640 B of activations alive at once, 76 B of inputs" in said
     for chip in ("truetouch-m0", "stm32l4r5", "cortex-a8"):
         assert chip in said
+
+
+def test_the_readme_shows_what_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["estimate", "configs/models/digits.onnx"]) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    shown = (ROOT / "README.md").read_text("utf-8").partition("<!-- estimate -->\n```\n")[2].partition("\n```")[0]
+    assert shown == "\n".join(lines).strip("\n")
 
 
 def test_estimate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,24 +59,64 @@ def test_estimate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["parameters"] == sum(x["parameters"] for x in document["layers"]) == 1898
     assert document["macs"] == 23680
+    assert (document["arena"], document["ports"]) == (640, 64 + 12)
     assert {c["core"] for c in document["chips"]} == set(CYCLES_PER_MAC)
 
 
+def test_one_chip_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", str(DIGITS), "--json", "--chip", "stm32f030r8"]) == 0
+    (chip,) = json.loads(capsys.readouterr().out)["chips"]
+    assert (chip["chip"], chip["fits"], chip["lacks"]) == ("stm32f030r8", True, [])
+
+
+def test_a_chip_that_is_too_small_lacks_something_by_name() -> None:
+    graph = canonical(graph_of(onnx.load(DIGITS), "digits.onnx", "digits"), "digits.onnx")
+    chip = find_chip("stm32f030r8", chip_folder(), Place("test"))
+
+    def need(flash: int, ram: int) -> Need:
+        small = chip.model_copy(update={"flash": Flash(origin=0, size=f"{flash} B"), "ram": Ram(size=f"{ram} B")})
+        return needs(graph, [small], application=False)[0]
+
+    low, high = need(1, 1).flash
+    assert need(low - 1, 700).lacks == ("flash", "ram")
+    assert (need(low, 716).lacks, need(low, 716).fits, need(high, 716).fits) == ((), None, True)
+
+
+@pytest.mark.parametrize("sample", [*samples()], ids=lambda s: s.name)
+def test_activations_are_what_the_plan_finds_at_least(sample: Sample) -> None:
+    inputs = tuple(sample.inputs(2).values())
+    built = build(sample.model, inputs, inputs)
+    estimated, placed = activations(built.graph).arena, built.program.arena.lower_bound
+    added = len(built.quantized.graph.nodes) - len(built.graph.nodes)
+    assert estimated == placed or (estimated < placed and added > 0), "quantizing adds layers, and they need memory"
+
+
 def test_the_floor_is_below_every_range() -> None:
-    assert all(FLOOR[core] < CYCLES_PER_MAC[core][0] for core in FLOOR)
+    assert all(least < CYCLES_PER_MAC[core][0] for core, least in floor.CYCLES_PER_MAC.items())
 
 
-@pytest.mark.parametrize("arguments", [["estimate"], ["estimate", "a", "b"], ["estimate", "absent.onnx"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["estimate"],
+        ["estimate", "a.onnx", "b.onnx"],
+        ["estimate", "--fast", "a.onnx"],
+        ["estimate", "absent.onnx"],
+        ["estimate", "model.h5"],
+        ["estimate", str(DIGITS), "--chip"],
+        ["estimate", str(DIGITS), "--chip", "rp2041"],
+    ],
+)
 def test_estimate_says_what_is_wrong(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "Hint:" in said
 
 
-def build(folder: Path, model: Path) -> tuple[int, str, float]:
+def refused(folder: Path, model: Path) -> tuple[int, str, float]:
     (folder / "big.yaml").write_text(PRODUCT.format(model=model))
     started = time.monotonic()
-    command = [sys.executable, "-m", "stages.cli", "build", "big.yaml"]
+    command = [sys.executable, "-c", LIMITED, "build", "big.yaml"]
     done = subprocess.run(
         command,
         cwd=folder,
@@ -65,11 +129,9 @@ def build(folder: Path, model: Path) -> tuple[int, str, float]:
 
 
 def test_a_hopeless_network_is_told_before_data_are_asked_for(tmp_path: Path) -> None:
-    import onnx
-
     sample = one_node("Gemm", {"x": (1, 600)}, {"w": weights(500, 600), "b": np.zeros(500, np.float32)}, transB=1)
     onnx.save(onnx.shape_inference.infer_shapes(sample.model), tmp_path / "big.onnx")
-    code, said, _ = build(tmp_path, tmp_path / "big.onnx")
+    code, said, _ = refused(tmp_path, tmp_path / "big.onnx")
     assert code == 1
     assert "big.yaml:4: budget.flash: the weights alone need 293.5 KiB (300500 bytes as int8), limit 100.0 KiB" in said
     assert "big.yaml:4: budget.latency: 300000 multiply-accumulates need at least 150000 cycles on cortex-m0" in said
@@ -79,8 +141,10 @@ def test_a_hopeless_network_is_told_before_data_are_asked_for(tmp_path: Path) ->
 @pytest.mark.exhaustive
 def test_alexnet_is_refused_in_time(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "benchmarks" / "alexnet.py"), str(tmp_path / "a.onnx")], check=True)
-    code, said, seconds = build(tmp_path, tmp_path / "a.onnx")
+    code, said, seconds = refused(tmp_path, tmp_path / "a.onnx")
     (tmp_path / "a.onnx").unlink()
     assert code == 1
     assert "61100840 bytes" in said and "714188480 multiply-accumulates" in said
     assert seconds < 60
+    kib = int(said.partition(" KiB at most")[0].split()[-1])
+    assert kib < 3 << 20

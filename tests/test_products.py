@@ -51,6 +51,21 @@ def test_results_have_the_documented_keys(workshop: Path) -> None:
     assert isinstance(watermark, dict) and 0 < watermark["watermark"] <= stack["worst_case"]
 
 
+@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040"])
+def test_what_was_estimated_contains_what_was_measured(
+    workshop: Path, product: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict = read(workshop, f"{product}/report/verdict.json")
+    model = workshop / "configs" / "models" / f"{product.partition('_')[0]}.onnx"
+    assert main(["estimate", str(model), "--json", "--chip", str(verdict["chip"])]) == 0
+    estimated = json.loads(capsys.readouterr().out)
+    (need,) = estimated["chips"]
+    size, simulated = (read(workshop, f"{product}/{p}") for p in ("size-check/size.json", "simulate/simulate.json"))
+    assert need["flash"][0] <= size["flash"]["used"] <= need["flash"][1]  # type: ignore[index]
+    assert need["seconds"][0] <= simulated["latency_us"] / 1e6 <= need["seconds"][1]  # type: ignore[operator]
+    assert size["ram"]["used"] == estimated["arena"]  # type: ignore[index]
+
+
 def test_two_folders_give_the_same_bytes(workshop: Path, tmp_path: Path) -> None:
     shutil.copytree(workshop / "configs", tmp_path / "elsewhere" / "configs")
     assert chipfit(tmp_path / "elsewhere", "build", "configs/products/touch.yaml").returncode == 0

@@ -15,23 +15,35 @@ _EXPORT_HINT = "Export the model again, or copy the whole file."
 def load_onnx(path: Path, shown: str) -> onnx.ModelProto:
     """The checked model with its external data loaded.
 
+    As `parse_onnx`; also raises ChipfitError for a model that is structurally invalid, or whose external data is
+    missing or outside the model's folder.
+    """
+    model, place = parse_onnx(path, shown), Place(shown)
+    _load_external(model, path.resolve().parent, place)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise ChipfitError(f"is not valid ONNX: {_first_line(error)}", place=place, hint=_EXPORT_HINT) from error
+    return model
+
+
+def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
+    """The model as the file says it: not yet checked, external data not yet loaded.
+
     `shown` is the path as the user wrote it, for messages. Raises ChipfitError for a file that is missing, too
-    large, not ONNX, of an unknown IR version, structurally invalid, or whose external data is missing or
-    outside the model's folder.
+    large, not ONNX, or of an unknown IR version.
     """
     place = Place(shown)
+    model = onnx.ModelProto()
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ChipfitError(f"the file has {size} bytes, the limit is {MAX_BYTES}", place=place)
-        data = path.read_bytes()
+        model.ParseFromString(path.read_bytes())  # and let go of the bytes: a second copy of every weight
     except OSError as error:
         raise ChipfitError(
             f"cannot be read: {error.strerror}", place=place, hint="Check model.source in the product YAML."
         ) from error
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
     except DecodeError as error:
         raise ChipfitError("is not an ONNX file, or is truncated", place=place, hint=_EXPORT_HINT) from error
     if not model.HasField("graph") or not model.graph.node:
@@ -42,11 +54,6 @@ def load_onnx(path: Path, shown: str) -> onnx.ModelProto:
             place=place,
             hint="Export it with a version of the exporter that matches, or upgrade the onnx package.",
         )
-    _load_external(model, path.resolve().parent, place)
-    try:
-        onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise ChipfitError(f"is not valid ONNX: {_first_line(error)}", place=place, hint=_EXPORT_HINT) from error
     return model
 
 
