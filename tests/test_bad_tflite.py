@@ -78,6 +78,11 @@ def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
     assert "the model was quantized dynamically. Hint: Convert it with a representative dataset" in said(model)
 
 
+def test_int16_with_a_32_bit_bias_is_refused() -> None:
+    model = dense(x=T((1, 4), "int16", 0.1), y=T((1, 3), "int16", 0.1))
+    assert "a bias of type int32 on int16 activations" in said(model)
+
+
 def test_unknown_operators_are_named() -> None:
     made = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
     assert "operator FLOOR is not supported" in said(tflite_model(made, [Op("FLOOR", ["x"], ["y"])], ["x"], ["y"]))

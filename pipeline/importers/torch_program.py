@@ -8,6 +8,7 @@ import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 OPSET = 18
 
@@ -20,7 +21,6 @@ def main(source: str, target: str) -> int:
         return 1
     # torch.load then refuses every pickle that is more than tensors, whoever calls it.
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-    import onnx
     import torch
 
     try:
@@ -32,7 +32,6 @@ def main(source: str, target: str) -> int:
     model = exported.model_proto
     strip(model)
     Path(target).write_bytes(model.SerializeToString(deterministic=True))
-    assert onnx.__version__
     return 0
 
 
@@ -51,14 +50,13 @@ def unsafe(path: Path) -> str:
     return ""
 
 
-def strip(model: "object") -> None:
-    """Take out what differs between machines: stack traces, paths, names of intermediate tools."""
-    graph = model.graph  # type: ignore[attr-defined]
-    for holder in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+def strip(model: Any) -> None:
+    """Take out of an onnx.ModelProto what differs between machines: stack traces, paths, tools' notes."""
+    graph = model.graph
+    holders = (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer)
+    for holder in (*holders, *model.functions):
         for field in ("metadata_props", "doc_string"):
-            if hasattr(holder, field):
-                holder.ClearField(field)
-    model.functions and [f.ClearField("metadata_props") for f in model.functions]  # type: ignore[attr-defined]
+            holder.ClearField(field)
 
 
 if __name__ == "__main__":

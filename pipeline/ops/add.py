@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import frexp
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,9 @@ def import_tflite_add(node: TfliteNode) -> None:
     if not node.quantized:
         node.emit(Add(name=node.name, inputs=node.inputs[:2], outputs=node.outputs, subtract=subtract, **fields))
         return
+    scales = (node.scale(0), node.scale(1), node.output_scale())
+    if node.dtype == "int16" and options.PotScaleInt16() and all(frexp(s)[0] == 0.5 for s in scales):
+        node.refuse("int16 with scales that are all powers of two", "Convert the model with a newer converter.")
     left = 15 if node.dtype == "int16" else 20
     a, b, y = node.scale(0), node.scale(1), node.output_scale()
     twice = float(np.float32(2) * np.float32(max(a, b)))

@@ -33,6 +33,8 @@ def tflite_linear(
         return {"inputs": _float(node, kernel, offset), "low": low, "high": high}
     if kernel.dtype != np.int8:
         node.refuse(f"weights of type {kernel.dtype}", "int8 and uint8 weights are supported.")
+    if node.dtype == "int16" and offset is not None and offset.dtype != np.int64:
+        node.refuse(f"a bias of type {offset.dtype} on int16 activations", "Convert the model with an int64 bias.")
     quant = node.quant(1)
     if quant.axis not in (None, axis):
         node.refuse(f"scales along dimension {quant.axis} of its weights, expected {axis}")
