@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 4
-STEPS = 100_000
+STEPS = 20_000
 """How many placements the exact search tries at most: under a second."""
 
 
