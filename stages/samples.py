@@ -48,9 +48,8 @@ def evaluation(project: Project, graph: Graph) -> Samples:
 
 def _noise(rng: np.random.Generator, graph: Graph, port: Port) -> Array:
     tensor = graph.tensors[port.tensor]
-    limits = np.iinfo(tensor.dtype)
     assert tensor.quant is not None
-    integers = rng.integers(limits.min, limits.max, (_NOISE, *port.onnx_shape), endpoint=True)
+    integers = rng.integers(*tensor.quant.limits, (_NOISE, *port.onnx_shape), endpoint=True)
     return tensor.quant.dequantize(integers).astype(np.float32)
 
 

@@ -215,6 +215,15 @@ def test_pytorch_export_with_float_bias_axis_on_scalars_and_a_clip_between(tmp_p
     assert_chip_equals(net, on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0"))
 
 
+def chipfit(folder: Path, yaml: str) -> subprocess.CompletedProcess[str]:
+    (folder / "q.yaml").write_text(
+        "product: q\nmodel: {source: q.onnx}\nchip: stm32f030r8\nsimulate: {vectors: 2}\n" + yaml
+    )
+    command = [sys.executable, "-m", "stages.cli", "build"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_a_product_of_a_quantized_file_needs_no_calibration_and_keeps_its_accuracy(tmp_path: Path) -> None:
     quantization = pytest.importorskip("onnxruntime.quantization")
     data = np.load(MODELS / "digits.npz")
@@ -229,16 +238,30 @@ def test_a_product_of_a_quantized_file_needs_no_calibration_and_keeps_its_accura
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     form = quantization.QuantFormat.QOperator
     quantization.quantize_static(model, tmp_path / "q.onnx", Reader(), quant_format=form, per_channel=True)
-    (tmp_path / "q.yaml").write_text(
-        f"product: q\nmodel: {{source: q.onnx}}\ndata: {{evaluation: {MODELS / 'digits.npz'}}}\nchip: stm32f030r8\n"
-        "accuracy: {at_least: 0.97}\nsimulate: {vectors: 2}\n"
-    )
-    command = [sys.executable, "-m", "stages.cli", "build"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = chipfit(tmp_path, f"data: {{evaluation: {MODELS / 'digits.npz'}}}\naccuracy: {{at_least: 0.97}}\n")
     assert done.returncode == 0, done.stdout + done.stderr
     distance = json.loads((tmp_path / "build" / "q" / "quantize" / "quantize.json").read_text())["qdq"]
     assert distance["largest_difference_lsb"] <= 1
+    without = chipfit(tmp_path, "")
+    assert without.returncode == 0, without.stdout + without.stderr
+
+
+def test_a_tensor_without_a_scale_needs_calibration_data(tmp_path: Path) -> None:
+    """PyTorch's exports leave the last layer's output unquantized."""
+    constants = {
+        "s": np.float32(0.03), "z": np.int8(-5), "w": RNG.integers(-127, 128, (6, 4)).astype(np.int8),
+        "sw": np.float32(0.004), "zw": np.int8(0),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["wd"]),
+        helper.make_node("MatMul", ["d", "wd"], ["y"]),
+    ]
+    onnx.save(model_of(nodes, {"x": (F, [1, 6])}, {"y": (F, [1, 4])}, constants), tmp_path / "q.onnx")
+    done = chipfit(tmp_path, "")
+    assert done.returncode == 1
+    assert "calibration" in done.stderr and "Traceback" not in done.stderr
 
 
 def refused(model: onnx.ModelProto) -> str:
