@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import doit.runner
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
-from pipeline.estimate import Layer, Need
 from pipeline.units import show_size, show_time
+
+if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
+    from pipeline.estimate import Layer, Need
 
 
 class NotReached(TaskFailed):  # type: ignore[misc]
@@ -135,7 +137,7 @@ def _printed(made: Any) -> str:
     return captured.get()
 
 
-def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence[Layer], wanted: Sequence[Need]) -> None:
+def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"], wanted: Sequence["Need"]) -> None:
     """The tables of `chipfit estimate`."""
     from rich.box import SIMPLE
     from rich.markup import escape
@@ -173,7 +175,7 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence[Layer],
     print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
 
 
-def _undecided(need: Need) -> str:
+def _undecided(need: "Need") -> str:
     return "-" if need.core == "cortex-a8" else "perhaps"
 
 

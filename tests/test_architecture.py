@@ -1,6 +1,8 @@
 """The shape of the code: imports point one way, tables are true, every file is small enough to read."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 from conftest import ROOT
@@ -59,3 +61,10 @@ def test_files_do_one_thing() -> None:
             assert len(path.read_text("utf-8").splitlines()) <= 350, path
     for template in (ROOT / "pipeline" / "templates").iterdir():
         assert len(template.read_text("utf-8").splitlines()) <= 60, template
+
+
+def test_a_build_with_nothing_to_do_waits_for_no_heavy_library() -> None:
+    heavy = "onnx onnxruntime tflite unicorn capstone jinja2 torch".split()
+    code = f"import dodo, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

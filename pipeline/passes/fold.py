@@ -72,11 +72,13 @@ def _affine_into_linear(out: GraphBuilder, producer: Node, node: Node) -> Node |
     if scale.size != 1 and (node.axis != last or scale.size != channels):
         return None
     wide = np.broadcast_to(scale.astype(np.float64), channels)
-    folded = kernel * wide.reshape(-1, *(1,) * (kernel.ndim - 1))
-    moved = bias * wide + offset
+    # What overflows float32 here is refused once every pass is done.
+    with np.errstate(over="ignore"):
+        folded = (kernel * wide.reshape(-1, *(1,) * (kernel.ndim - 1))).astype(np.float32)
+        moved = (bias * wide + offset).astype(np.float32)
     names = (
-        out.constant(f"{producer.inputs[1]}.folded", folded.astype(np.float32), _scaled(out, producer.inputs[1], wide)),
-        out.constant(f"{producer.inputs[2]}.folded", moved.astype(np.float32)),
+        out.constant(f"{producer.inputs[1]}.folded", folded, _scaled(out, producer.inputs[1], wide)),
+        out.constant(f"{producer.inputs[2]}.folded", moved),
     )
     return replace(producer, inputs=(producer.inputs[0], *names), outputs=node.outputs, low=node.low, high=node.high)
 
