@@ -7,10 +7,8 @@ from pipeline.arena import Buffer, Placement, place
 from pipeline.calls import KernelCall
 from pipeline.errors import ChipfitError
 from pipeline.ir import Graph, Port
-from pipeline.ops.concat import Concat
 from pipeline.ops.copying import copy_call
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.slice import Slice
 from pipeline.order import least_memory
 from pipeline.views import Views, root, views_of
 
@@ -43,7 +41,7 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
     """Order the branches, resolve views to the buffers behind them, share memory in place, and place the rest.
 
     `own_inputs`, `own_outputs`: they live in the arena, inputs until they are read last, outputs until the end.
-    Raises ChipfitError for an output in the arena that is a view of an input.
+    Raises ChipfitError for an output in the arena that is a view of an input in the caller's memory.
     """
     graph = least_memory(graph)
     callers = {p.tensor for p in (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))}
@@ -56,7 +54,7 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
     for index, port in enumerate(graph.outputs):
         held, _ = root(views, port.tensor)
         if own_outputs:
-            if held in given:
+            if held in homes:
                 raise ChipfitError(f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged")
             continue
         if held in homes or held in given:
@@ -81,15 +79,21 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
 
 def _calls(graph: Graph, views: Views) -> list[KernelCall]:
     """Every node's kernel calls, without the copies that views make needless."""
-    calls: list[KernelCall] = []
-    for node in graph.nodes:
-        if isinstance(node, Reshape) or (isinstance(node, Slice) and node.output in views):
-            continue
-        made = node.calls(graph)
-        if isinstance(node, Concat):
-            made = [c for c in made if root(views, c.inputs[0])[0] != root(views, node.output)[0]]
-        calls += made
-    return calls
+    nodes = (n for n in graph.nodes if not isinstance(n, Reshape))
+    return [c for n in nodes for c in n.calls(graph) if not _copies_onto_itself(c, views)]
+
+
+def _copies_onto_itself(call: KernelCall, views: Views) -> bool:
+    """Whether a copy's bytes are where they belong already: the same place, not just the same buffer.
+
+    A Concat may take one part twice, or a part and a slice of it: then one of both is in place and the other is not.
+    """
+    if call.kernel != "copy":
+        return False
+    (source, begin), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
+    begins, goes = call.params["source_offset"], call.params["target_offset"]
+    assert isinstance(begins, int) and isinstance(goes, int)
+    return source == target and begin + begins == to + goes
 
 
 def _whole_copy(graph: Graph, target: str, source: str) -> KernelCall:
