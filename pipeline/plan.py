@@ -38,12 +38,21 @@ class Program:
 
 
 def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: bool = False) -> Program:
-    """Order the branches, resolve views to the buffers behind them, share memory in place, and place the rest.
+    """The branches in the given order, or in that of least memory where the arena becomes smaller by it.
 
+    The order is chosen before views and sharing in place are known, so only the arena itself can tell.
     `own_inputs`, `own_outputs`: they live in the arena, inputs until they are read last, outputs until the end.
     Raises ChipfitError for an output in the arena that is a view of an input in the caller's memory.
     """
-    graph = least_memory(graph)
+    given = _in_order(product, graph, own_inputs, own_outputs)
+    ordered = least_memory(graph)
+    if ordered is graph:
+        return given
+    return min(given, _in_order(product, ordered, own_inputs, own_outputs), key=lambda p: p.arena.size)
+
+
+def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -> Program:
+    """Resolve views to the buffers behind them, share memory in place, and place the rest."""
     callers = {p.tensor for p in (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))}
     views = views_of(graph, callers)
     calls = _calls(graph, views)
