@@ -132,13 +132,14 @@ def _title(call: KernelCall, program: Program) -> str:
 
 
 def _place(program: Program, name: str, const: str) -> str:
-    kind, where = program.homes[name]
-    dtype = program.graph.tensors[name.removesuffix("#copy")].dtype
+    kind, where, offset = program.homes[name]
+    tensor = program.graph.tensors[name.removesuffix("#copy")]
     if kind == "arena":
         return f"ARENA({where})"
     # Kernels see the bytes of uint8 ports as int8.
-    cast = f"({const}int8_t *)" if dtype == "uint8" else ""
-    return f"{cast}{kind}{_suffix(program, kind, where)}"
+    cast = f"({const}int8_t *)" if tensor.dtype == "uint8" else ""
+    inside = f" + {offset // np.dtype(tensor.dtype).itemsize}" if offset else ""
+    return f"{cast}{kind}{_suffix(program, kind, where)}{inside}"
 
 
 def _suffix(program: Program, kind: str, index: int) -> str:

@@ -12,23 +12,25 @@ from pipeline.ops.reshape import Reshape
 from pipeline.order import least_memory
 from pipeline.views import Views, root, views_of
 
+Home = tuple[str, int, int]
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """What code generation writes down.
 
-    `homes` says where each activation lives: ("input", i), ("output", i) or ("arena", byte offset).
+    `homes` says where each activation lives: ("input" or "output", its number, byte offset), ("arena", byte offset, 0).
     """
 
     product: str
     graph: Graph
     calls: tuple[KernelCall, ...]
-    homes: Mapping[str, tuple[str, int]]
+    homes: Mapping[str, Home]
     arena: Placement
 
     def place_of(self, port: Port) -> int | None:
         """Where in the arena an input or output lives; None when its memory is the caller's."""
-        kind, where = self.homes.get(f"{port.tensor}#copy", self.homes[port.tensor])
+        kind, where, _ = self.homes.get(f"{port.tensor}#copy", self.homes[port.tensor])
         return where if kind == "arena" else None
 
     @property
@@ -57,9 +59,9 @@ def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -
     views = views_of(graph, callers)
     calls = _calls(graph, views)
     given = {p.tensor for p in graph.inputs}
-    homes: dict[str, tuple[str, int]] = {}
+    homes: dict[str, Home] = {}
     if not own_inputs:
-        homes |= {p.tensor: ("input", i) for i, p in enumerate(graph.inputs)}
+        homes |= {p.tensor: ("input", i, 0) for i, p in enumerate(graph.inputs)}
     for index, port in enumerate(graph.outputs):
         held, _ = root(views, port.tensor)
         if own_outputs:
@@ -69,20 +71,19 @@ def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -
         if held in homes or held in given:
             # The output is a view of an input, or of another output: it needs bytes of its own.
             calls.append(_whole_copy(graph, port.tensor, held))
-            homes[f"{port.tensor}#copy"] = ("output", index)
+            homes[f"{port.tensor}#copy"] = ("output", index, 0)
             continue
-        homes[held] = ("output", index)
+        homes[held] = ("output", index, 0)
     ends = [p.tensor for p in graph.outputs] if own_outputs else []
     starts = [p.tensor for p in graph.inputs] if own_inputs else []
     _share_in_place(graph, calls, views, homes, ends)
     placement = place(_buffers(graph, calls, views, homes, starts, ends))
-    homes |= {n: ("arena", offset) for n, offset in placement.offsets.items()}
+    homes |= {n: ("arena", offset, 0) for n, offset in placement.offsets.items()}
     for name, tensor in graph.tensors.items():
         held, offset = root(views, name)
         if tensor.data is None and held in homes:
-            kind, where = homes[held]
-            assert kind == "arena" or offset == 0, f"{name} begins inside a port"
-            homes[name] = kind, where + offset
+            kind, where, _ = homes[held]
+            homes[name] = (kind, where + offset, 0) if kind == "arena" else (kind, where, offset)
     return Program(product, graph, tuple(calls), homes, placement)
 
 
@@ -118,7 +119,7 @@ def _last_reads(calls: list[KernelCall], views: Views, ends: Sequence[str]) -> d
 
 
 def _share_in_place(
-    graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, tuple[str, int]], ends: Sequence[str]
+    graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, Home], ends: Sequence[str]
 ) -> None:
     """Let an element-wise call write over its first input when nobody reads that again."""
     last = _last_reads(calls, views, ends)
@@ -146,7 +147,7 @@ def _buffers(
     graph: Graph,
     calls: list[KernelCall],
     views: Views,
-    homes: Mapping[str, tuple[str, int]],
+    homes: Mapping[str, Home],
     starts: Sequence[str],
     ends: Sequence[str],
 ) -> list[Buffer]:

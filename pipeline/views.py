@@ -26,8 +26,9 @@ def views_of(graph: Graph, callers: set[str] | None = None) -> Views:
     """Every tensor that needs no memory and no copy of its own.
 
     A part of a Concat is written where it belongs when it is one run of memory there, a node makes it, and it is no
-    part of another; a Slice that is one run of its source is read there. Inputs and outputs whose memory is the
-    caller's (`callers`, all unless given) stay out of both.
+    part of another; a Slice that is one run of its source is read there. Both may happen inside an input or output;
+    but what is itself an input or output in the caller's memory (`callers`, all unless given) is no part of anything,
+    and an output in the arena is no part of an input outside it.
     """
     views: Views = {}
     ports = {p.tensor for p in (*graph.inputs, *graph.outputs)} if callers is None else callers
@@ -35,35 +36,38 @@ def views_of(graph: Graph, callers: set[str] | None = None) -> Views:
         if isinstance(node, Reshape):
             views[node.output] = (node.inputs[0], 0)
     held = {root(views, p)[0] for p in ports}
+    outputs = {root(views, p.tensor)[0] for p in graph.outputs}
     for node in graph.nodes:
         if isinstance(node, Concat):
             _parts(graph, node, views, held)
         elif isinstance(node, Slice):
-            _run(graph, node, views, held)
+            _run(graph, node, views, held, outputs)
     return views
 
 
 def _parts(graph: Graph, node: Concat, views: Views, callers: set[str]) -> None:
     shape = graph.tensors[node.output].shape
-    if prod(shape[: node.axis]) != 1 or root(views, node.output)[0] in callers:
+    if prod(shape[: node.axis]) != 1:
         return
-    at = 0
+    at, kept = 0, callers
+    if root(views, node.output)[0] in callers:  # an input in the arena does not move into an output outside it
+        kept = callers | {root(views, p.tensor)[0] for p in graph.inputs}
     for name in node.inputs:
         size = graph.tensors[name].bytes
         held, offset = root(views, name)
         whole = offset == 0 and graph.tensors[held].bytes == size
-        if whole and not graph.is_constant(held) and held not in callers and node.inputs.count(name) == 1:
+        if whole and not graph.is_constant(held) and held not in kept and node.inputs.count(name) == 1:
             views[held] = (node.output, at)
         at += size
 
 
-def _run(graph: Graph, node: Slice, views: Views, callers: set[str]) -> None:
+def _run(graph: Graph, node: Slice, views: Views, callers: set[str], outputs: set[str]) -> None:
     source = graph.tensors[node.inputs[0]]
     held = root(views, source.name)[0]
     if (
         node.output in callers
         or root(views, node.output)[0] != node.output
-        or held in callers
+        or (held in callers and node.output in outputs)
         or source.data is not None
     ):
         return

@@ -55,10 +55,15 @@ def run(job: Job) -> dict[str, bytes]:
                 "layer": c.node,
                 "kernel": c.kernel,
                 "macs": c.macs,
-                "inputs": [list(program.homes[n]) for n in c.inputs if n in program.homes],
-                "outputs": [list(program.homes[n]) for n in c.outputs],
+                "inputs": [_home(program.homes[n]) for n in c.inputs if n in program.homes],
+                "outputs": [_home(program.homes[n]) for n in c.outputs],
             }
             for c in program.calls
         ],
     }
     return generate(program, project.chip.core, source, vectors) | {"plan.json": to_json(document)}
+
+
+def _home(home: tuple[str, int, int]) -> list[str | int]:
+    """Which memory, where in the arena or which port, and where in the port unless at its beginning."""
+    return list(home if home[2] else home[:2])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from building import build, on_host, write_library
+from building import assert_chip_equals, build, on_chip, on_host, write_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -97,12 +97,10 @@ def execute(program: Program) -> None:
     memory: dict[tuple[str, int], Array] = {}
 
     def held(name: str) -> Array:
-        kind, where = program.homes[name]
-        size, begin = graph.tensors[name.removesuffix("#copy")].bytes, where if kind == "arena" else 0
-        space = memory.setdefault(
-            ("arena", 0) if kind == "arena" else (kind, where), np.zeros(max(program.arena.size, 4096), np.int64)
-        )
-        return space[begin : begin + size]
+        kind, where, offset = program.homes[name]
+        size = graph.tensors[name.removesuffix("#copy")].bytes
+        space, begin = (("arena", 0), where) if kind == "arena" else ((kind, where), offset)
+        return memory.setdefault(space, np.zeros(1 << 16, np.int64))[begin : begin + size]
 
     for port in graph.inputs:
         held(port.tensor)[:] = values[port.tensor]
@@ -133,6 +131,8 @@ def test_every_call_and_caller_reads_what_was_written(network: Network, own_inpu
         assert own_outputs and not own_inputs
         return
     execute(program)
+    inside = [own_inputs] * len(network.graph.inputs) + [own_outputs] * len(network.graph.outputs)
+    assert [p is not None for p in program.places] == inside
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.plan.least_memory", lambda graph: graph)
         as_given = plan("net", network.graph, own_inputs=own_inputs, own_outputs=own_outputs)
@@ -175,3 +175,25 @@ def test_bytes_that_are_needed_twice_are_there_twice(name: str, own: bool, tmp_p
     net = replace(build(model, (x,), (x,)), own=own)
     for got, expected in zip(on_host(net, write_library(net, tmp_path, "cortex-m0")), net.expected, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_halves_of_the_input_become_halves_of_the_output_without_a_copy(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            node("Split", "x half", "p q", axis=1), node("Sigmoid", "p", "s"), node("Sigmoid", "q", "t"),
+            node("Concat", "t s", "y", axis=1),
+        ], "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array([3, 5]), "half")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    x = np.random.default_rng(6).normal(0, 1, (8, 1, 8)).astype(np.float32)
+    net = build(model, (x,), (x,))
+    assert "copy" not in [c.kernel for c in net.program.calls]
+    library = write_library(net, tmp_path, "cortex-m0")
+    code = (library / "src" / "net.c").read_text()
+    assert "input + 3, " in code and ", output + 5)" in code
+    for got, expected in zip(on_host(net, library), net.expected, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert_chip_equals(net, on_chip(net, library, "cortex-m0"))
