@@ -21,6 +21,29 @@ def suffix(dtype: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class Routine:
+    """One layer in assembly, `routine(x, y)`: what replaces a kernel call where GNU assembly is understood.
+
+    `lines` are invocations of the macros in `includes`, with {layer} for the layer's own name and {table} for the name
+    of each of `tables`; `sources` are files of shared routines. `cycles` (Cortex-M0, zero wait states, one-cycle
+    multiplier, the call itself not counted), `multiplies` (MULS executed), `code` and `stack` in bytes: what the
+    emulator confirms.
+    """
+
+    variant: str
+    includes: tuple[str, ...]
+    sources: tuple[str, ...]
+    lines: tuple[str, ...]
+    tables: Mapping[str, Array]
+    cycles: int
+    multiplies: int
+    code: int
+    stack: int
+    roof: int
+    """The scheme's own floor in cycles: its multiplications and additions alone."""
+
+
+@dataclass(frozen=True, eq=False)
 class KernelCall:
     """`kernel(&params, inputs..., outputs...)`.
 
@@ -37,5 +60,6 @@ class KernelCall:
     params: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
     tables: Mapping[str, Array] = field(default_factory=dict)
     macs: int = 0
+    routine: Routine | None = None
     in_place: bool = False
     """Whether the output may be the first input's own memory."""

@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pipeline.calls import C_TYPES, KernelCall
+from pipeline.calls import C_TYPES, KernelCall, Routine
 from pipeline.ir import Array, Port, Tensor
-from pipeline.library import kernel_files
+from pipeline.library import kernel_files, routine_files
 from pipeline.plan import Program
 
 _WIDTH = 110
@@ -36,7 +36,10 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     ports = _ports(program)
     families = sorted({c.family for c in program.calls})
     kernels = kernel_files({c.kernel for c in program.calls}, core)
-    sources = sorted([f"{product}.c", f"{product}_weights.c", *(k for k in kernels if k.endswith(".c"))])
+    routines = [c.routine for c in program.calls if c.routine]
+    kernels |= routine_files(routines, core)
+    sources = sorted([f"{product}.c", f"{product}_weights.c", *(k for k in kernels if k.endswith((".c", ".S")))])
+    sources += [f"{product}_layers.S"] if routines else []
     common: dict[str, Any] = {
         "product": product,
         "prefix": prefix,
@@ -49,9 +52,10 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         "lower_bound": program.arena.lower_bound,
         "layers": len(calls),
         "macs": program.graph.macs,
-        "weights": sum(t["bytes"] for t in tables),
+        "weights": sum(t["bytes"] for t in tables if t["where"] != "portable"),
         "headers": families,
         "sources": sources,
+        "assembly": bool(routines),
         "vectors": len(vectors.inputs[0]),
     }
     selftest = common | _selftest(program, vectors, ports)
@@ -64,6 +68,8 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         "CMakeLists.txt": ("CMakeLists.txt.j2", common),
         f"test/{product}_selftest.c": ("selftest.c.j2", selftest),
     }
+    if routines:
+        made[f"src/{product}_layers.S"] = ("layers.S.j2", common | _assembly(routines, calls))
     environment = _environment()
     files = {path: environment.get_template(t).render(v).encode() for path, (t, v) in made.items()}
     return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
@@ -93,10 +99,15 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
     calls = []
     for index, call in enumerate(program.calls):
         fields: list[tuple[str, str]] = []
+        where = "portable" if call.routine else ""
         for field, array in call.tables.items():
             name = f"{program.product}_{index}_{field.rsplit('.', 1)[-1]}"
-            tables.append(_table(name, f"{call.node}: {field.rsplit('.', 1)[-1]}", array))
+            tables.append(_table(name, f"{call.node}: {field.rsplit('.', 1)[-1]}", array) | {"where": where})
             fields.append((field, name))
+        names = {}
+        for key, array in call.routine.tables.items() if call.routine else ():
+            names[key] = f"{program.product}_{index}_{key}"
+            tables.append(_table(names[key], f"{call.node}: {key}", array) | {"where": "assembly"})
         for field, value in call.params.items():
             text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
             fields.append((field, text))
@@ -115,11 +126,23 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
                 "title": _title(call, program),
                 "family": call.family,
                 "kernel": call.kernel,
+                "routine": call.routine,
+                "names": names | {"layer": f"layer_{index}"},
                 "fields": fields,
                 "arguments": arguments,
             }
         )
     return tables, calls
+
+
+def _assembly(routines: Sequence[Routine], calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the assembly file says: the macros it includes, and every layer's invocations of them."""
+    layers = [
+        {"title": c["title"], "lines": [line.format(**c["names"]) for line in c["routine"].lines]}
+        for c in calls
+        if c["routine"]
+    ]
+    return {"includes": list(dict.fromkeys(i for r in routines for i in r.includes)), "routines": layers}
 
 
 def _title(call: KernelCall, program: Program) -> str:
@@ -151,6 +174,7 @@ def _table(name: str, title: str, array: Array) -> dict[str, Any]:
     return {
         "name": name,
         "title": f"{title}, {'x'.join(str(d) for d in array.shape)}",
+        "where": "",
         "ctype": C_TYPES[array.dtype.name],
         "size": array.size,
         "bytes": array.nbytes,

@@ -158,7 +158,7 @@ def activations(graph: Graph) -> Memory:
 
 
 def flash(graph: Graph) -> tuple[int, int]:
-    """Bytes of weights, tables and code with kernels that are loops: (low, high)."""
+    """Bytes of weights, tables and code with the smallest kernels: (low, high). A plan for latency takes more."""
     computing = [n for n in graph.nodes if not isinstance(n, Reshape)]
     kinds = len({type(n) for n in computing})
     channels = sum(graph.tensors[n.bias].size for n in computing if isinstance(n, Linear))

@@ -161,3 +161,10 @@ def accumulator_bound(weights: Array, folded: Array, largest: int = 128) -> Arra
     """
     bound: Array = np.abs(folded) + largest * np.abs(weights.astype(np.int64)).sum(axis=1)
     return bound
+
+
+def accumulator_reach(weights: Array, folded: Array) -> tuple[Array, Array]:
+    """Per output channel, the least and the largest sum over int8 inputs of any value, bias included."""
+    wide = weights.astype(np.int64)
+    positive, negative = np.maximum(wide, 0).sum(axis=1), np.minimum(wide, 0).sum(axis=1)
+    return folded - 128 * positive + 127 * negative, folded + 127 * positive - 128 * negative

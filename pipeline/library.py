@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pipeline.calls import Routine
+
 KERNELS = Path(__file__).parent / "kernels"
 
 CHAINS: Mapping[str, tuple[str, ...]] = {
@@ -28,6 +30,12 @@ def kernel_files(kernels: Iterable[str], core: str) -> dict[str, Path]:
         found[name] = _find(name, core)
         waiting += re.findall(r'^#include "([a-z0-9_]+\.h)"', found[name].read_text("utf-8"), re.MULTILINE)
     return dict(sorted(found.items()))
+
+
+def routine_files(routines: Iterable[Routine], core: str) -> dict[str, Path]:
+    """File name -> source file, for the macros and shared routines of layers in assembly."""
+    names = {n for r in routines for n in (*r.includes, *r.sources)}
+    return {n: _find(n, core) for n in sorted(names)}
 
 
 def _find(name: str, core: str) -> Path:

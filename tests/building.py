@@ -61,9 +61,9 @@ def from_integers(graph: Graph, inputs: list[Array]) -> Built:
     return ran(graph, Quantized(graph, {}, {}, ()), stored)
 
 
-def write_library(built: Built, folder: Path, core: str) -> Path:
+def write_library(built: Built, folder: Path, core: str, program: Program | None = None) -> Path:
     few = Vectors(tuple(a[:2] for a in built.inputs), tuple(a[:2] for a in built.expected))
-    for name, data in generate(built.program, core, "net.onnx", few).items():
+    for name, data in generate(program or built.program, core, "net.onnx", few).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder

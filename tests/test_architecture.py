@@ -14,7 +14,7 @@ LAYERS = (
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
     ("passes", "calibrate", "solve", "quantizer", "quantize", "evaluate"),
-    ("arena", "order", "views", "plan", "library", "estimate"),
+    ("arena", "order", "views", "plan", "library", "estimate", "staircase", "variants", "choose"),
     ("codegen", "kernels"),
     ("toolchain", "simulator", "footprint"),
     ("rules", "report"),

@@ -229,6 +229,9 @@ class ProjectConfig(Section):
     budget: Budget = Budget()
     quantization: Quantization = Quantization()
     memory: Memory = Memory()
+    optimize: Literal["latency", "flash"] = Field(
+        "latency", description="latency: fewest cycles within the free flash; flash: least flash within the latency"
+    )
     accuracy: Accuracy = Accuracy()
     toolchain: Literal["ziglang", "gcc"] = Field("ziglang", description="gcc is arm-none-eabi-gcc from PATH")
     simulate: Simulation = Simulation()

@@ -39,7 +39,7 @@ def compile_library(toolchain: Toolchain, core: str, library: Path, out: Path) -
 
     def one(source: Path, made: Path) -> None:
         relative = source.relative_to(library).as_posix()
-        flags = toolchain.code if source.suffix == ".c" else ()
+        flags = toolchain.code if source.suffix == ".c" else ("-g0",)
         arguments = [*driver, *flags, "-Iinclude", "-Isrc", "-c", relative, "-o", str(made.resolve())]
         run(arguments, library, f"compiling {relative}")
 

@@ -1,0 +1,23 @@
+"""Kernel variants: other ways to compute a call, each with its cost; the plan chooses among them.
+
+A variant is a module with NAME, SUMMARY and `offer(call)`: the call as a routine, or None where it does not apply. Its
+macros lie in `kernels/<instruction set>`; its cost formulas are exact, and the emulator confirms them.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.variants import depthwise, packed
+
+VARIANTS: Mapping[str, tuple[ModuleType, ...]] = {
+    "cortex-m0": (packed, depthwise),
+    "cortex-m0plus": (packed, depthwise),
+}
+"""For each core, what may replace the C kernels; other cores run C."""
+
+
+def routines(call: KernelCall, core: str) -> Sequence[Routine]:
+    """Every routine that can compute the call on `core`."""
+    offered = (v.offer(call) for v in VARIANTS.get(core, ()))
+    return [r for r in offered if r is not None]

@@ -1,0 +1,243 @@
+"""`packed`: two outputs' weights in one word, so that one MULS and one ADDS do two multiply-accumulates, exactly.
+
+See kernels/armv6m/packed.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.ir import Array
+from pipeline.variants.gather import Shape, gather_cycles, shape_of, widen_cycles
+from pipeline.variants.requantizer import Ending, ending_of, int32
+
+NAME = "packed"
+SUMMARY = "two outputs' weights in one word: one MULS and one ADDS for two products"
+
+_LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
+_TAPS = 240  # inputs of a chunk: what one instruction reaches from the stack pointer
+_FRAME = 9
+_SAVED = 36
+_INCLUDES = ("routine.inc", "requantize.inc", "packed.inc")
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """The call as packed assembly; None for what it does not do (batches, kernel rows above 240 bytes)."""
+    if call.family not in ("conv2d", "dense"):
+        return None
+    weights = call.tables["weights"]
+    weights = weights.reshape(len(weights), -1)
+    shape = shape_of(call)
+    ending = ending_of(call, weights)
+    if shape is None or ending is None or weights.dtype != np.int8:
+        return None
+    return _Packed(shape, weights.astype(np.int64), ending).routine()
+
+
+@dataclass(frozen=True)
+class _Block:
+    """`count` blocks of `outputs` outputs each, in `pairs` pairs."""
+
+    count: int
+    outputs: int
+
+    @property
+    def pairs(self) -> int:
+        return (self.outputs + 1) // 2
+
+
+class _Packed:
+    def __init__(self, shape: Shape, weights: Array, ending: Ending) -> None:
+        self.shape, self.weights, self.ending = shape, weights, ending
+        outputs, taps = weights.shape
+        full, rest = divmod(outputs, 6)
+        self.blocks = [b for b in (_Block(full, 6), _Block(1, rest)) if b.count and b.outputs]
+        self.chunks = _chunks(taps, shape)
+        self.orders = [schedule(weights[:, begin:end]) for begin, end in self.chunks]
+        widest = max(end - begin for begin, end in self.chunks)
+        self.sums = _FRAME + widest
+        self.words = self.sums + (2 * sum(b.count * b.pairs for b in self.blocks) if len(self.chunks) > 1 else 0)
+
+    def routine(self) -> Routine:
+        groups = [sum(1 for e in order if e & 512) for order in self.orders]
+        return Routine(
+            variant=NAME,
+            includes=_INCLUDES,
+            sources=("gather.S",),
+            lines=tuple(self._lines()),
+            tables={"packed": self._stream()},
+            cycles=self._cycles(groups),
+            code=self._code(groups),
+            multiplies=self._multiplies(),
+            stack=_SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
+            roof=self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2),
+        )
+
+    def _stream(self) -> Array:
+        """In the order in which the code reads it: for each chunk and block starts, weights, constants."""
+        words: list[Array] = []
+        outputs = len(self.weights)
+        padded = np.zeros((outputs + 1, self.weights.shape[1]), np.int64)
+        padded[:outputs] = -self.weights
+        start = np.append(self.ending.start, 0)
+        for number, (begin, _) in enumerate(self.chunks):
+            order = [begin + (e & 255) for e in self.orders[number]]
+            first = 0
+            for block in self.blocks:
+                for _ in range(block.count):
+                    lanes = np.minimum(np.arange(first, first + 2 * block.pairs), outputs)
+                    if number == 0:
+                        words.append(start[lanes])
+                    rows = padded[lanes][:, order]
+                    words.append((rows[0::2] + (rows[1::2] << 16)).T.reshape(-1))
+                    if number == len(self.chunks) - 1:
+                        words.append(self.ending.constants[first : first + block.outputs].reshape(-1))
+                    first += block.outputs
+        return int32(np.concatenate(words))
+
+    def _lines(self) -> list[str]:
+        last = len(self.chunks) - 1
+        lines = []
+        for chunk, order in enumerate(self.orders):
+            for kind, block in enumerate(self.blocks):
+                name = f"KERNEL({{layer}}_{chunk}_{kind})"
+                lines += [f"function {name}", f"packed_begin {block.pairs}, {int(chunk == 0)}, {int(chunk == last)}"]
+                lines += [f".irp entry, {', '.join(str(e) for e in order)}"]
+                lines += [f"packed_step {block.pairs}, \\entry", ".endr"]
+                lines += self._finish(block) if chunk == last else [f"packed_hand_over {block.pairs}"]
+                lines += [f"end_function {name}"]
+        lines += ["function KERNEL({layer})", f"enter {self.words}"]
+        lines += self._positions()
+        return [*lines, f"leave {self.words}", "end_function KERNEL({layer})", *self._shape_table()]
+
+    def _finish(self, block: _Block) -> list[str]:
+        made = ["packed_outputs"]
+        for lane in range(block.outputs):
+            register = ("r8", "r9", "r10", "r11", "r12", "lr")[lane]
+            made.append(f"{self.ending.macro} {register}, {lane}, {self.ending.arguments}")
+        return [*made, f"packed_done {block.outputs}"]
+
+    def _positions(self) -> list[str]:
+        shape = self.shape
+        inner = ["packed_stream {packed}"]
+        for chunk, (begin, end) in enumerate(self.chunks):
+            if shape.contiguous:
+                inner.append(f"packed_widen KERNEL(widen), {end - begin}")
+            else:
+                row = shape.row
+                below = begin // row * shape.dilation
+                inner.append(f"packed_gather KERNEL(gather), {{layer}}_shape, {(end - begin) // row}, {below}")
+            if len(self.chunks) > 1:
+                inner.append(f"packed_sums {self.sums}")
+            inner += [f"packed_blocks KERNEL({{layer}}_{chunk}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+            if chunk < len(self.chunks) - 1:
+                inner.append("packed_keep_stream")
+        if shape.contiguous:
+            return [f"set_word F_ROWS, {shape.positions}", "3:", *inner, "repeat F_ROWS, 3b"]
+        return [
+            f"set_word F_TOP, {shape.top}",
+            f"set_word F_ROWS, {shape.out_height}",
+            "4:",
+            f"set_word F_LEFT, {shape.left}",
+            f"set_word F_COLUMNS, {shape.out_width}",
+            "3:",
+            *inner,
+            f"add_word F_LEFT, {shape.stride_x}",
+            "repeat F_COLUMNS, 3b",
+            f"add_word F_TOP, {shape.stride_y}",
+            "repeat F_ROWS, 4b",
+        ]
+
+    def _shape_table(self) -> list[str]:
+        shape = self.shape
+        if shape.contiguous:
+            return []
+        words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding]
+        return ["constants {layer}_shape", f".word {', '.join(str(w) for w in words)}"]
+
+    def _cycles(self, groups: Sequence[int]) -> int:
+        shape, last = self.shape, len(self.chunks) - 1
+        position = 4
+        for chunk, order in enumerate(self.orders):
+            for block in self.blocks:
+                one = self._block_cycles(block, len(order), groups[chunk], chunk == 0, chunk == last)
+                position += block.count * (4 + one) + ((2 + block.count * 9) if block.count > 1 else 0)
+            position += 3 if last else 0
+            position += 2 if chunk < last else 0
+            taps = self.chunks[chunk][1] - self.chunks[chunk][0]
+            position += 12 + widen_cycles(taps) if shape.contiguous else 0
+        if shape.contiguous:
+            total = 4 + shape.positions * (position + 9) - 1
+        else:
+            total = 8 + shape.out_height * (8 + 7 + 9 - 1) - 1 + shape.positions * (position + 7 + 9)
+            for begin, end in self.chunks:
+                below = begin // shape.row * shape.dilation
+                total += shape.positions * (16 + bool(below))
+                total += gather_cycles(shape, (end - begin) // shape.row, below)
+        return total + 6 + 4 + 5 + 4 + 5 + 4 + 9 + 2 * _adjustments(self.words)
+
+    def _multiplies(self) -> int:
+        pairs = sum(b.count * b.pairs for b in self.blocks)
+        return self.shape.positions * (pairs * self.weights.shape[1] + len(self.weights) * self.ending.multiplies)
+
+    def _block_cycles(self, block: _Block, taps: int, groups: int, first: bool, last: bool) -> int:
+        p = block.pairs
+        cycles = 2 + (0 if first else 4 if last else 2) + 1 + 2 * p + 2 * p
+        cycles += groups * (2 + 1 + p + p) + (taps - groups) * (2 + 1 + p + 2 * p) + groups * 5 * p
+        if last:
+            return cycles + 2 + block.outputs * self.ending.cycles + 1 + 2 + 5
+        return cycles + 2 + 2 * p + 1 + 2 * p + 2 + 5
+
+    def _code(self, groups: Sequence[int]) -> int:
+        last = len(self.chunks) - 1
+        code = 0
+        for chunk, order in enumerate(self.orders):
+            for block in self.blocks:
+                p, n, g = block.pairs, len(order), groups[chunk]
+                code += 2 + (0 if chunk == 0 else 2) + 2 + 4 * p + g * (4 + 2 * p + 10 * p) + (n - g) * (4 + 4 * p)
+                code += 8 + block.outputs * self.ending.code if chunk == last else 8 + 4 * p
+        return code + 120 + 60 * len(self.chunks)
+
+
+def _adjustments(words: int) -> int:
+    """Instructions that move the stack pointer by so many words."""
+    return -(-words // 127)
+
+
+def _chunks(taps: int, shape: Shape) -> list[tuple[int, int]]:
+    """Inputs in equal parts of at most _TAPS, whole kernel rows where they are gathered."""
+    unit = 1 if shape.contiguous else shape.row
+    units = taps // unit
+    parts = -(-units // (_TAPS // unit))
+    edges = [units * i // parts * unit for i in range(parts + 1)]
+    return list(pairwise(edges))
+
+
+def schedule(weights: Array) -> list[int]:
+    """The order of the inputs (outputs, inputs) and where lanes begin (+ 256) and are split (+ 512).
+
+    Best fit, largest first: as few groups as found in which no output's |w| sum to more than a lane holds.
+    """
+    sizes = np.abs(weights)
+    bins = np.zeros((0, len(weights)), np.int64)
+    members: list[list[int]] = []
+    for tap in np.lexsort((-sizes.sum(axis=0), -sizes.max(axis=0))).tolist():
+        peaks = (bins + sizes[:, tap]).max(axis=1) if len(bins) else np.zeros(0, np.int64)
+        fits = np.flatnonzero(peaks <= _LANE)
+        if not len(fits):
+            bins = np.vstack([bins, sizes[:, tap]])
+            members.append([tap])
+            continue
+        chosen = int(fits[np.argmax(peaks[fits])])
+        bins[chosen] += sizes[:, tap]
+        members[chosen].append(tap)
+    made = []
+    for group in members:
+        entries = sorted(group)
+        entries[0] += 256
+        entries[-1] += 512
+        made += entries
+    return made

@@ -1,0 +1,48 @@
+"""What the C kernels cost: sizes as compiled for Cortex-M0, and cycles as far as the plan needs them.
+
+C has no exact cost before it is compiled: the sizes are upper bounds over both toolchains (a test compares), the cycles
+are those measured per multiply-accumulate on the samples' larger layers. What the verdict says is measured.
+"""
+
+from collections.abc import Mapping
+
+from pipeline.calls import KernelCall
+
+CODE: Mapping[str, int] = {
+    "add": 264, "add_rescaled": 660, "add_rescaled_s16": 708, "affine": 152, "affine_wide": 332, "argmax": 200,
+    "argmax_s16": 196, "average_pool": 664, "average_pool_exact": 660, "average_pool_exact_s16": 852,
+    "conv2d_grouped_multiplier": 744, "conv2d_grouped_once": 752, "conv2d_grouped_shift": 688,
+    "conv2d_multiplier": 1388, "conv2d_once": 1376, "conv2d_shift": 1056, "conv_s16": 1064, "conv_s16_once": 984,
+    "conv_w16_multiplier": 776, "conv_w16_once": 756, "copy": 228, "dense_multiplier": 692, "dense_once": 640,
+    "dense_shift": 332, "depthwise_multiplier": 700, "depthwise_once": 648, "depthwise_shift": 516, "extreme": 168,
+    "extreme_s16": 184, "extremum": 264, "extremum_s16": 276, "fill": 24, "fill_s16": 28, "gather": 96,
+    "interpolate": 116, "lookup": 36, "max_pool": 604, "max_pool_s16": 664, "mean": 156, "mean_rescaled": 264,
+    "mean_rescaled_s16": 360, "mul": 268, "mul_rescaled": 376, "mul_rescaled_s16": 440, "prelu": 208,
+    "prelu_rescaled": 428, "prelu_s16": 256, "select": 56, "select_s16": 60, "softmax": 332, "softmax_exact": 716,
+    "softmax_s16": 444,
+}  # fmt: skip
+"""Bytes of code of each kernel."""
+
+_PER_MAC: Mapping[str, float] = {"dense": 10.2, "conv2d": 18.5, "depthwise": 45.0}
+_REQUANTIZE: Mapping[str, int] = {"shift": 20, "multiplier": 120, "once": 120}
+_STACK = 160
+
+
+def cycles(call: KernelCall) -> int:
+    """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
+    if call.family not in _PER_MAC:
+        return round(30 * call.macs)
+    kind = call.kernel.rsplit("_", 1)[-1]
+    taps = call.tables["weights"].size / max(1, call.tables["bias"].size)
+    return round(call.macs * _PER_MAC[call.family] + call.macs / max(1.0, taps) * _REQUANTIZE[kind])
+
+
+def flash(call: KernelCall) -> int:
+    """Bytes of the call's own constants."""
+    fields = sum(1 if isinstance(v, int) else len(v) for v in call.params.values()) + len(call.tables)
+    return sum(t.nbytes for t in call.tables.values()) + 4 * fields
+
+
+def stack() -> int:
+    """Bytes that no C kernel exceeds, its callees included."""
+    return _STACK

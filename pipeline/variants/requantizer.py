@@ -1,0 +1,73 @@
+"""What ends every linear layer in assembly: constants per output in the stream, and the macro that reads them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import INT32_MAX, Rescale, accumulator_reach
+from pipeline.ir import Array
+from pipeline.staircase import climb
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """`start`: what an accumulator has to begin with, from which the weighted inputs are subtracted.
+
+    `constants` (channels, words): the stream of one output. `macro` and its last arguments; `cycles`, bytes of
+    `code` and `multiplies` (MULS) of one.
+    """
+
+    start: Array
+    constants: Array
+    macro: str
+    arguments: str
+    cycles: int
+    code: int
+    multiplies: int
+    low: bool
+    """Whether `macro` adds a lower bound that is not a multiple of 256."""
+
+
+def ending_of(call: KernelCall, weights: Array) -> Ending | None:
+    """For a conv2d, dense or depthwise call with int8 `weights` (channels, taps); None where 32 bits cannot say it."""
+    kind = call.kernel.rsplit("_", 1)[-1]
+    bias = call.tables["bias"].astype(np.int64)
+    low, high = call.params["requantize.low"], call.params["requantize.high"]
+    assert isinstance(low, int) and isinstance(high, int)
+    made = _shift(call, bias, low, high) if kind == "shift" else _climb(call, kind, weights, bias, low, high)
+    if made is None:
+        return None
+    reach = accumulator_reach(weights, np.zeros_like(bias))
+    if max(np.abs(made.start - r).max(initial=0) for r in reach) > INT32_MAX or np.abs(made.start).max() > INT32_MAX:
+        return None
+    return made
+
+
+def _shift(call: KernelCall, bias: Array, low: int, high: int) -> Ending:
+    shift = call.tables["requantize.shift"].astype(np.int64)
+    start = (np.int64(high) << shift) + (np.int64(1) << shift) - 1 - bias
+    nonzero = bool(low & 255)
+    bounds = f"{high - low}, {low}"
+    return Ending(start, shift[:, None], "requantize_shift", bounds, 12 + nonzero, 20 + 2 * nonzero, 0, nonzero)
+
+
+def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, high: int) -> Ending | None:
+    zero_point = call.params["requantize.zero_point"]
+    assert isinstance(zero_point, int)
+    rescale = Rescale("", "", zero_point, low, high, kind)
+    exponent, multiplier = call.tables["requantize.exponent"], call.tables["requantize.multiplier"]
+    made = climb(rescale, exponent, multiplier, accumulator_reach(weights, bias))
+    if made is None:
+        return None
+    start, span = made.top - bias, made.top - made.bottom
+    if made.dips:
+        words = [span, made.pivot, made.dip, made.offset, made.low, made.high]
+        return Ending(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 27, 40, 2, False)
+    words = [span, made.low, made.high, made.offset]
+    return Ending(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 20, 30, 2, False)
+
+
+def int32(values: Array) -> Array:
+    """Numbers modulo 2**32 as int32."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

@@ -1,0 +1,174 @@
+"""Layers in assembly: bit for bit what the C kernels compute, in exactly the cycles that the plan counts on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from building import Built, assert_chip_equals, build, on_chip, on_host, write_library
+from conftest import need
+from elftools.elf.elffile import ELFFile
+
+from pipeline.calibrate import Policy
+from pipeline.choose import SOURCES, Limits, choose
+from pipeline.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
+from pipeline.ir import Array
+from pipeline.library import KERNELS
+from pipeline.ops import samples
+from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.plan import Program
+from pipeline.staircase import climb, climbed
+from pipeline.variants import VARIANTS, portable
+from pipeline.variants.packed import schedule
+
+LINEAR = {s.name: s for s in samples() if s.name.startswith(("Conv_", "Gemm", "MatMul"))}
+
+
+def dense(inputs: int, outputs: int, rows: int = 1) -> Sample:
+    return one_node(
+        "MatMul", {"x": (rows, inputs)}, {"w": weights(inputs, outputs)}, label=f"dense_{inputs}_{outputs}_{rows}"
+    )
+
+
+def conv(label: str, x: Sequence[int], kernel: Sequence[int], **attributes: object) -> Sample:
+    constants = {"w": weights(*kernel), "b": weights(kernel[0], seed=3)}
+    return one_node("Conv", {"x": tuple(x)}, constants, label=label, **attributes)
+
+
+EXTRA = [
+    *(dense(*s) for s in ((1, 1), (3, 7), (16, 6), (17, 13, 3), (240, 4), (241, 5), (600, 20), (9, 12, 2))),
+    conv("two_chunks", (1, 32, 5, 4), (7, 32, 3, 3), pads=[1, 1, 1, 1]),
+    conv("wide_row", (1, 24, 2, 9), (3, 24, 1, 9), pads=[0, 4, 0, 4]),
+    conv("tall_dilated", (1, 3, 12, 5), (8, 3, 4, 2), dilations=[3, 1], pads=[4, 0, 3, 1], strides=[2, 2]),
+    conv("left_of_the_image", (1, 2, 3, 3), (2, 2, 2, 2), pads=[3, 3, 3, 3]),
+    conv("depthwise_strips", (1, 3, 40, 24), (3, 1, 3, 3), group=3, pads=[1, 1, 1, 1]),
+    conv("depthwise_seven", (1, 4, 9, 7), (4, 1, 3, 5), group=4, pads=[1, 2, 1, 2]),
+    conv("depthwise_stride_3", (1, 5, 11, 13), (5, 1, 3, 2), group=5, strides=[2, 3], pads=[0, 1, 1, 1]),
+    conv("depthwise_dilated", (1, 2, 12, 31), (2, 1, 3, 3), group=2, dilations=[2, 3], pads=[2, 3, 2, 3]),
+    conv("depthwise_far", (1, 300, 3, 3), (300, 1, 3, 3), group=300, pads=[1, 1, 1, 1]),
+]
+SAMPLES = LINEAR | {s.name: s for s in EXTRA}
+
+
+@pytest.fixture(params=SAMPLES.values(), ids=SAMPLES.keys())
+def sample(request: pytest.FixtureRequest) -> Sample:
+    made: Sample = request.param
+    return made
+
+
+def chosen(built: Built, core: str = "cortex-m0") -> Program:
+    return choose(built.program, core, Limits(None, None, None), "latency").program
+
+
+def built_for(sample: Sample, requantizer: str, policy: Policy = Policy("mse")) -> Built:  # noqa: B008
+    inputs = tuple(sample.inputs(4).values())
+    return build(sample.model, inputs, inputs, requantizer, policy)
+
+
+@pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
+@pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])
+def test_routines_equal_the_specification_and_cost_what_they_say(
+    sample: Sample, requantizer: str, toolchain: str, tmp_path: Path
+) -> None:
+    if toolchain == "gcc":
+        need("arm-none-eabi-gcc")
+    built = built_for(sample, requantizer)
+    program = chosen(built)
+    library = write_library(built, tmp_path, "cortex-m0", program)
+    runs = on_chip(built, library, "cortex-m0", toolchain)
+    assert_chip_equals(built, runs)
+    sizes = _code(tmp_path / f"{toolchain}-cortex-m0" / "net.elf")
+    for index, (call, layer) in enumerate(zip(program.calls, runs[0].layers, strict=True)):
+        if call.routine is not None:
+            assert call.routine.cycles == layer.zero_wait[0] == layer.zero_wait[1]
+            code = sum(s for n, s in sizes.items() if n.startswith(f"net_layer_{index}"))
+            assert code <= call.routine.code <= 1.15 * code + 200
+            assert all(sizes[f"net_{Path(s).stem}"] for s in call.routine.sources if s != "gather.S")
+
+
+def test_c_in_place_of_assembly_equals_the_specification(sample: Sample, tmp_path: Path) -> None:
+    """The same library on this machine, which has no use for Thumb code."""
+    built = built_for(sample, "multiplier")
+    library = write_library(built, tmp_path, "cortex-m0", chosen(built))
+    for ours, expected in zip(on_host(built, library), built.expected, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Path) -> None:
+    """Below zero the second rounding goes the other way: what requantize_dip is for."""
+    sample = conv("signed", (1, 6, 5, 6), (9, 6, 3, 3), pads=[1, 1, 1, 1])
+    built = built_for(sample, "multiplier", Policy("mse", symmetric=True))
+    program = chosen(built)
+    text = b"".join(
+        p.read_bytes() for p in (write_library(built, tmp_path, "cortex-m0", program) / "src").glob("*_layers.S")
+    )
+    assert b"requantize_dip r8" in text
+    runs = on_chip(built, tmp_path, "cortex-m0")
+    assert_chip_equals(built, runs)
+    assert program.calls[0].routine is not None
+    assert program.calls[0].routine.cycles == runs[0].layers[0].zero_wait[0]
+
+
+@pytest.mark.parametrize("kind", ["multiplier", "once"])
+def test_one_multiplication_climbs_every_requantizer(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    for trial in range(40):
+        channels, taps = 8, int(rng.integers(1, 300))
+        w = rng.integers(-127, 128, (channels, taps)) * (rng.random((channels, taps)) < rng.random())
+        bias = rng.integers(-(2 ** rng.integers(4, 20)), 2 ** rng.integers(4, 20), channels)
+        reach = accumulator_reach(w, bias)
+        pairs = [quantize_multiplier(float(2.0 ** rng.uniform(-14, -1))) for _ in range(channels)]
+        multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
+        low = int(rng.choice([-128, 0]))
+        rescale = Rescale("", "", int(rng.integers(-128, 128)), low, 127, kind)
+        made = climb(rescale, shift, multiplier, reach)
+        if made is None:
+            continue
+        accumulators = rng.integers(reach[0], reach[1] + 1, (4000, channels))
+        near = np.clip(
+            made.bottom + rng.integers(-2, np.maximum(made.top - made.bottom, 0) + 3, (4000, channels)), *reach
+        )
+        for values in (accumulators, near):
+            np.testing.assert_array_equal(
+                climbed(values, made), apply_rescale(values, rescale, shift, multiplier), err_msg=f"trial {trial}"
+            )
+
+
+def test_no_lane_overflows_between_splits() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(30):
+        w = rng.integers(-128, 128, (int(rng.integers(1, 70)), int(rng.integers(1, 240))))
+        order = schedule(w)
+        assert sorted(e & 255 for e in order) == list(range(w.shape[1]))
+        total: Array = np.zeros(len(w), np.int64)
+        for entry in order:
+            total = np.abs(w[:, entry & 255]) + (0 if entry & 256 else total)
+            # The product of the largest magnitudes, -128 and -128, is the one that a lane must hold.
+            assert total.max() * 128 < 2**15
+        assert order[-1] & 512
+
+
+def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
+    built = built_for(LINEAR["Conv_3x3_pad"], "shift")
+    for toolchain in ("ziglang", "gcc"):
+        if toolchain == "gcc":
+            need("arm-none-eabi-gcc")
+        library = write_library(built, tmp_path / toolchain, "cortex-m0", chosen(built))
+        on_chip(built, library, "cortex-m0", toolchain, count=1)
+        sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
+        assert sum(sizes[f"net_{n}"] for n in ("widen", "spread", "gather")) <= SOURCES["gather.S"]
+
+
+def test_every_c_kernel_has_a_size_for_the_plan() -> None:
+    assert {p.stem for p in (KERNELS / "portable").glob("*.c")} == set(portable.CODE)
+
+
+def test_every_variant_has_a_macro_file_and_a_name() -> None:
+    names = [v.NAME for v in VARIANTS["cortex-m0"]]
+    assert len(set(names)) == len(names)
+
+
+def _code(elf: Path) -> dict[str, int]:
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        return {s.name: s["st_size"] for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
