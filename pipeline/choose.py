@@ -16,7 +16,7 @@ from pipeline.variants import portable, routines
 
 _ENTRY = 300  # bytes: the run function, its literals, and what aligns functions
 _CALL = 24
-_ENTRY_STACK = 64
+ENTRY_STACK = 64
 _STEPS = 12
 
 
@@ -89,7 +89,7 @@ def _options(call: KernelCall, core: str, limits: Limits) -> Sequence[Option]:
         flash = r.code + sum(t.nbytes for t in r.tables.values())
         cycles = r.cycles + r.multiplies * (limits.multiplier - 1)
         option = Option(r.variant, cycles, flash, r.stack, r.sources, r)
-        if limits.stack is None or option.stack + _ENTRY_STACK <= limits.stack:
+        if limits.stack is None or option.stack + ENTRY_STACK <= limits.stack:
             made.append(option)
     return made
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.calls import KernelCall
-from pipeline.fixedpoint import INT32_MAX, Rescale, accumulator_reach
+from pipeline.fixedpoint import INT32_MAX, Rescale, accumulator_reach, apply_rescale
 from pipeline.ir import Array
 from pipeline.staircase import climb
 
@@ -27,6 +27,12 @@ class Ending:
     multiplies: int
     low: bool
     """Whether `macro` adds a lower bound that is not a multiple of 256."""
+    results: Array
+    """The output of an accumulator that stays as it began."""
+
+    def constant(self, channel: int) -> int:
+        """What an output is that no input reaches."""
+        return int(self.results[channel])
 
 
 def ending_of(call: KernelCall, weights: Array) -> Ending | None:
@@ -48,8 +54,11 @@ def _shift(call: KernelCall, bias: Array, low: int, high: int) -> Ending:
     shift = call.tables["requantize.shift"].astype(np.int64)
     start = (np.int64(high) << shift) + (np.int64(1) << shift) - 1 - bias
     nonzero = bool(low & 255)
+    results = np.clip(bias >> shift, low, high)
     bounds = f"{high - low}, {low}"
-    return Ending(start, shift[:, None], "requantize_shift", bounds, 12 + nonzero, 20 + 2 * nonzero, 0, nonzero)
+    return Ending(
+        start, shift[:, None], "requantize_shift", bounds, 12 + nonzero, 20 + 2 * nonzero, 0, nonzero, results
+    )
 
 
 def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, high: int) -> Ending | None:
@@ -60,12 +69,17 @@ def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, h
     made = climb(rescale, exponent, multiplier, accumulator_reach(weights, bias))
     if made is None:
         return None
+    results = apply_rescale(bias, rescale, exponent, multiplier)
     start, span = made.top - bias, made.top - made.bottom
     if made.dips:
         words = [span, made.pivot, made.dip, made.offset, made.low, made.high]
-        return Ending(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 27, 40, 2, False)
+        return Ending(
+            start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 27, 40, 2, False, results
+        )
     words = [span, made.low, made.high, made.offset]
-    return Ending(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 20, 30, 2, False)
+    return Ending(
+        start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 20, 30, 2, False, results
+    )
 
 
 def int32(values: Array) -> Array:

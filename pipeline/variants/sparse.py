@@ -1,0 +1,119 @@
+"""`sparse`: weights as instructions, so that what is zero costs nothing.
+
+See kernels/armv6m/sparse.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+"""
+
+import numpy as np
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.ir import Array
+from pipeline.variants.gather import Shape, shape_of
+from pipeline.variants.requantizer import Ending, ending_of, int32
+
+NAME = "sparse"
+SUMMARY = "weights as instructions: zeros are free, a position's weights are straight-line code"
+
+_REACH = 31  # bytes from the output's pointer that one instruction reaches
+_MOST_CODE = 1 << 18
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """The call as instructions; None for more than 256 inputs, or windows of more than one position."""
+    return _offer(call, shifts=False)
+
+
+def without_multiplications(call: KernelCall) -> Routine | None:
+    """The same of shifts and additions."""
+    return _offer(call, shifts=True)
+
+
+def _offer(call: KernelCall, *, shifts: bool) -> Routine | None:
+    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+        return None
+    weights = call.tables["weights"]
+    weights = weights.reshape(len(weights), -1)
+    shape = shape_of(call)
+    if shape is None or not shape.contiguous or weights.shape[1] > 256 or np.count_nonzero(weights) * 10 > _MOST_CODE:
+        return None
+    ending = ending_of(call, weights)
+    return None if ending is None else _Sparse(shape, weights.astype(np.int64), ending, shifts).routine()
+
+
+class _Sparse:
+    def __init__(self, shape: Shape, weights: Array, ending: Ending, shifts: bool) -> None:
+        self.shape, self.weights, self.ending, self.shifts = shape, weights, ending, shifts
+        self.alive: Array = np.count_nonzero(weights, axis=1) > 0
+
+    def routine(self) -> Routine:
+        alive, outputs, inputs = int(self.alive.sum()), len(self.weights), self.weights.shape[1]
+        terms = [self._term(int(w)) for w in self.weights[self.weights != 0]]
+        moves = (outputs - 1) // (_REACH + 1) + 1
+        body = (
+            4 + sum(c for c, _, _ in terms) + alive * (3 + self.ending.cycles - 1) + 3 * (outputs - alive) + moves + 3
+        )
+        code = sum(b for _, b, _ in terms) + alive * (4 + self.ending.code - 2) + 4 * (outputs - alive) + 2 * moves + 2
+        return Routine(
+            variant="shifts" if self.shifts else NAME,
+            includes=("routine.inc", "requantize.inc", "sparse.inc"),
+            sources=(),
+            lines=tuple(self._lines()),
+            tables={"constants": self._stream()},
+            cycles=self.shape.positions * (body + 2 + 2 + 1 + 1 + 1 + 1 + 3) - 2 + 16 + 14,
+            multiplies=self.shape.positions * (sum(m for _, _, m in terms) + alive * self.ending.multiplies),
+            code=code + 72,
+            stack=28,
+            roof=self.shape.positions * 2 * ((outputs + 1) // 2) * inputs,
+        )
+
+    def _term(self, weight: int) -> tuple[int, int, int]:
+        """Cycles, bytes and multiplications of one weight, its input's load included."""
+        if self.shifts:
+            steps = sum(1 if e & 31 == 0 else 2 for e in digits(weight))
+            return 3 + steps, 4 + 2 * steps, 0
+        return (4, 6, 0) if abs(weight) == 1 else (6, 10, 1)
+
+    def _stream(self) -> Array:
+        words = np.concatenate([self.ending.start[:, None], self.ending.constants], axis=1)
+        return int32(words[self.alive].reshape(-1))
+
+    def _lines(self) -> list[str]:
+        lines = ["function KERNEL({layer}_weights)"]
+        place = 0
+        for output, row in enumerate(self.weights):
+            if place > _REACH:
+                lines.append(f"adds r6, #{place}")
+                place = 0
+            if self.alive[output]:
+                lines += ["sparse_output", *self._terms(row)]
+                lines.append(f"{self.ending.macro} r0, {place}, {self.ending.arguments}")
+            else:
+                lines.append(f"sparse_constant {self.ending.constant(output) & 255}, {place}")
+            place += 1
+        lines += [f"adds r6, #{place}", "bx lr", "end_function KERNEL({layer}_weights)"]
+        lines += ["function KERNEL({layer})", f"sparse_enter {self.shape.positions}"]
+        lines.append(f"sparse_positions {{constants}}, KERNEL({{layer}}_weights), {self.weights.shape[1]}")
+        return [*lines, "end_function KERNEL({layer})"]
+
+    def _terms(self, row: Array) -> list[str]:
+        used = np.flatnonzero(row).tolist()
+        if not self.shifts:
+            entries = ", ".join(str(i + 256 * (int(row[i]) + 128)) for i in used)
+            return [f".irp entry, {entries}", "sparse_term \\entry", ".endr"]
+        lines = []
+        for i in used:
+            entries = ", ".join(str(e) for e in digits(int(row[i])))
+            lines += [f"sparse_input {i}", f".irp entry, {entries}", "sparse_digit \\entry", ".endr"]
+        return lines
+
+
+def digits(weight: int) -> list[int]:
+    """The signed digits of a weight, fewest possible: shift + 32 where it is negative. Source: non-adjacent form."""
+    made, shift = [], 0
+    while weight:
+        if weight & 1:
+            digit = 2 - (weight & 3)
+            made.append(shift + (32 if digit < 0 else 0))
+            weight -= digit
+        weight >>= 1
+        shift += 1
+    return made
