@@ -127,6 +127,7 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
                 "family": call.family,
                 "kernel": call.kernel,
                 "routine": call.routine,
+                "types": ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)]),
                 "names": names | {"layer": f"layer_{index}"},
                 "fields": fields,
                 "arguments": arguments,

@@ -4,6 +4,7 @@ Every requantizer is a monotone function of its accumulator with at most 255 ste
 the same accumulators is the same function, whatever it rounds on the way: the thresholds are the proof.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,18 @@ def climb(rescale: Rescale, shift: Array, multiplier: Array, reach: tuple[Array,
 
     `reach` holds the least and the largest value that each channel's accumulator can take.
     """
-    least, steps, where = thresholds(rescale, shift, multiplier, reach)
+    slope = multiplier * 2.0 ** (shift.astype(np.float64) - 31)
+    return climb_like(lambda acc: apply_rescale(acc, rescale, shift, multiplier), slope, reach, -shift)
+
+
+def climb_like(
+    function: Callable[[Array], Array], slope: Array, reach: tuple[Array, Array], second: Array
+) -> Climb | None:
+    """For any monotone function of accumulators (..., channels) to int8 values, of about this slope (channels,).
+
+    `second`: by how many bits the second rounding of two shifts; 0 where there is none.
+    """
+    least, steps, where = thresholds(function, reach)
     last = np.maximum(steps - 1, 0)[:, None]
     top = np.where(steps > 0, np.take_along_axis(where, last, 1)[:, 0], 0)
     bottom = np.where(steps > 0, where[:, 0] - 1, 0)
@@ -53,35 +65,33 @@ def climb(rescale: Rescale, shift: Array, multiplier: Array, reach: tuple[Array,
         return None
     total = split + _WORD - _OUT
     at = np.where(np.arange(where.shape[1]) < steps[:, None], where - bottom[:, None], -1)
-    ideal = np.floor(multiplier * 2.0 ** (shift.astype(np.float64) - 31 + total)).astype(np.int64)
-    right = np.clip(-shift.astype(np.int64), 0, total)
-    second = (np.int64(1) << (total - right)) * (right > 0)
-    for dip in (np.zeros_like(second), second >> split << split):
-        slope, low, high = _widest(at, steps, top - bottom, ideal, total, -bottom, dip)
+    ideal = np.floor(slope * 2.0**total).astype(np.int64)
+    right = np.clip(second.astype(np.int64), 0, total)
+    later = (np.int64(1) << (total - right)) * (right > 0)
+    for dip in (np.zeros_like(later), later >> split << split):
+        best, low, high = _widest(at, steps, top - bottom, ideal, total, -bottom, dip)
         # Between the two any offset climbs alike; what the code adds is a multiple of 2**split.
         offset = -((-low) >> split)
         if ((offset << split) <= high).all():
             mask = (np.int64(1) << split) - 1
             added = offset + ((least & 255) << (total - split))
-            return Climb(bottom, top, slope >> split, slope & mask, added, -bottom, dip >> split, split, total - split)
+            return Climb(bottom, top, best >> split, best & mask, added, -bottom, dip >> split, split, total - split)
     return None
 
 
-def thresholds(
-    rescale: Rescale, shift: Array, multiplier: Array, reach: tuple[Array, Array]
-) -> tuple[Array, Array, Array]:
+def thresholds(function: Callable[[Array], Array], reach: tuple[Array, Array]) -> tuple[Array, Array, Array]:
     """(least output, steps, where): `where[c, j]` is the least accumulator with output least[c] + j + 1.
 
     Accumulators outside `reach` are not counted, and entries from steps[c] on mean nothing.
     """
-    least = apply_rescale(reach[0], rescale, shift, multiplier)
-    steps = apply_rescale(reach[1], rescale, shift, multiplier) - least
+    least = function(reach[0])
+    steps = function(reach[1]) - least
     wanted = least[None, :] + 1 + np.arange(max(1, int(steps.max(initial=0))))[:, None]
     low, high = (np.broadcast_to(r, wanted.shape).copy() for r in reach)
     # The output is below `wanted` at `low` and reaches it at `high`, if at all.
     while (high - low).max(initial=0) > 1:
         middle = (low + high) >> 1
-        reached = apply_rescale(middle, rescale, shift, multiplier) >= wanted
+        reached = function(middle) >= wanted
         high, low = np.where(reached, middle, high), np.where(reached, low, middle)
     return least, steps, high.T
 

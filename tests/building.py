@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from pipeline.calibrate import Policy, observe
+from pipeline.choose import Limits, choose
 from pipeline.codegen import Vectors, generate
 from pipeline.data import Samples
 from pipeline.importers.onnx_graph import graph_of
@@ -61,9 +62,15 @@ def from_integers(graph: Graph, inputs: list[Array]) -> Built:
     return ran(graph, Quantized(graph, {}, {}, ()), stored)
 
 
+def chosen(built: Built, core: str) -> Program:
+    """The fastest plan: on Armv6-M, assembly wherever there is any."""
+    return choose(built.program, core, Limits(None, None, None), "latency").program
+
+
 def write_library(built: Built, folder: Path, core: str, program: Program | None = None) -> Path:
+    """`program`: C alone when it is `built.program`; without one, the fastest plan."""
     few = Vectors(tuple(a[:2] for a in built.inputs), tuple(a[:2] for a in built.expected))
-    for name, data in generate(program or built.program, core, "net.onnx", few).items():
+    for name, data in generate(program or chosen(built, core), core, "net.onnx", few).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder

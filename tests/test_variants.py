@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from building import Built, assert_chip_equals, build, on_chip, on_host, write_library
+from building import Built, assert_chip_equals, build, chosen, on_chip, on_host, write_library
 from conftest import need
 from elftools.elf.elffile import ELFFile
 
 from pipeline.calibrate import Policy
-from pipeline.choose import ENTRY_STACK, SOURCES, Limits, choose
+from pipeline.choose import ENTRY_STACK, SOURCES
 from pipeline.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.ir import Array
 from pipeline.library import KERNELS
@@ -22,7 +22,11 @@ from pipeline.staircase import climb, climbed
 from pipeline.variants import VARIANTS, portable
 from pipeline.variants.packed import schedule
 
-LINEAR = {s.name: s for s in samples() if s.name.startswith(("Conv_", "Gemm", "MatMul"))}
+LINEAR = {
+    s.name: s
+    for s in samples()
+    if s.name.startswith(("Conv_", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool"))
+}
 
 
 def dense(inputs: int, outputs: int, rows: int = 1) -> Sample:
@@ -55,10 +59,6 @@ SAMPLES = LINEAR | {s.name: s for s in EXTRA}
 def sample(request: pytest.FixtureRequest) -> Sample:
     made: Sample = request.param
     return made
-
-
-def chosen(built: Built, core: str = "cortex-m0") -> Program:
-    return choose(built.program, core, Limits(None, None, None), "latency").program
 
 
 def with_variant(built: Built, name: str) -> Program:
@@ -99,7 +99,7 @@ def test_routines_equal_the_specification_and_cost_what_they_say(
 def test_c_in_place_of_assembly_equals_the_specification(sample: Sample, tmp_path: Path) -> None:
     """The same library on this machine, which has no use for Thumb code."""
     built = built_for(sample, "multiplier")
-    library = write_library(built, tmp_path, "cortex-m0", chosen(built))
+    library = write_library(built, tmp_path, "cortex-m0", chosen(built, "cortex-m0"))
     for ours, expected in zip(on_host(built, library), built.expected, strict=True):
         np.testing.assert_array_equal(ours, expected)
 
@@ -108,7 +108,7 @@ def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Pat
     """Below zero the second rounding goes the other way: what requantize_dip is for."""
     sample = conv("signed", (1, 6, 5, 6), (9, 6, 3, 3), pads=[1, 1, 1, 1])
     built = built_for(sample, "multiplier", Policy("mse", symmetric=True))
-    program = chosen(built)
+    program = chosen(built, "cortex-m0")
     text = b"".join(
         p.read_bytes() for p in (write_library(built, tmp_path, "cortex-m0", program) / "src").glob("*_layers.S")
     )
@@ -163,7 +163,7 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
     for toolchain in ("ziglang", "gcc"):
         if toolchain == "gcc":
             need("arm-none-eabi-gcc")
-        library = write_library(built, tmp_path / toolchain, "cortex-m0", chosen(built))
+        library = write_library(built, tmp_path / toolchain, "cortex-m0", chosen(built, "cortex-m0"))
         on_chip(built, library, "cortex-m0", toolchain, count=1)
         sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
         assert sum(sizes[f"net_{n}"] for n in ("widen", "spread", "gather")) <= SOURCES["gather.S"]

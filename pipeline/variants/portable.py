@@ -5,6 +5,7 @@ are those measured per multiply-accumulate on the samples' larger layers. What t
 """
 
 from collections.abc import Mapping
+from math import prod
 
 from pipeline.calls import KernelCall
 
@@ -25,16 +26,26 @@ CODE: Mapping[str, int] = {
 
 _PER_MAC: Mapping[str, float] = {"dense": 10.2, "conv2d": 18.5, "depthwise": 45.0}
 _REQUANTIZE: Mapping[str, int] = {"shift": 20, "multiplier": 120, "once": 120}
+_PER_OTHER: Mapping[str, float] = {"add_rescaled": 235.0, "max_pool": 34.0, "average_pool": 30.0}
 _STACK = 160
 
 
 def cycles(call: KernelCall) -> int:
     """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
     if call.family not in _PER_MAC:
-        return round(30 * call.macs)
+        return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call)))
     kind = call.kernel.rsplit("_", 1)[-1]
     taps = call.tables["weights"].size / max(1, call.tables["bias"].size)
     return round(call.macs * _PER_MAC[call.family] + call.macs / max(1.0, taps) * _REQUANTIZE[kind])
+
+
+def _elements(call: KernelCall) -> int:
+    """Outputs of an addition, taps of a pool."""
+    p = call.params
+    if "dims" in p:
+        return prod(p["dims"]) if isinstance(p["dims"], tuple) else 0
+    sizes = ("out_height", "out_width", "channels", "kernel_height", "kernel_width")
+    return prod(int(v) for s in sizes if isinstance(v := p.get(f"pool.{s}", 0), int))
 
 
 def flash(call: KernelCall) -> int:
