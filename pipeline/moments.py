@@ -10,7 +10,7 @@ from pipeline.data import Samples
 from pipeline.ir import Array, Graph
 from pipeline.onnx_export import float_model
 from pipeline.ops.conv import Conv
-from pipeline.ops.dense import Dense
+from pipeline.ops.linear import Linear
 from pipeline.oracle import FloatOracle
 
 _SAMPLES = 256
@@ -28,7 +28,7 @@ class Moments:
 
 
 def moments(
-    graph: Graph, samples: Samples, layers: Sequence[Conv | Dense], progress: Callable[[int, int], None]
+    graph: Graph, samples: Samples, layers: Sequence[Linear], progress: Callable[[int, int], None]
 ) -> dict[str, Moments]:
     """By the layer's name, over a few hundred samples of the float graph. `progress(done, total)`."""
     samples = samples.take(_SAMPLES)
@@ -47,10 +47,10 @@ def moments(
     return {n: s.moments() for n, s in sums.items()}
 
 
-def _reads(node: Conv | Dense, graph: Graph, x: Array) -> Array:
+def _reads(node: Linear, graph: Graph, x: Array) -> Array:
     """(groups, positions, taps): what is multiplied with a row of the layer's weights, in their order."""
     shape = graph.tensors[node.weights].shape
-    if isinstance(node, Dense):
+    if not isinstance(node, Conv):
         return x.reshape(1, -1, shape[1]).astype(np.float64)
     patches = node.window.patches(x.astype(np.float64), fill=0.0)
     split = patches.reshape(-1, shape[1] * shape[2], node.groups, shape[3])

@@ -27,7 +27,12 @@ _WORSE, _NEGLIGIBLE = 1.2, 0.005
 
 
 class Narrow(Rounding):
-    """Weights in [-peak, peak] of `bits`, each channel at the scale (or all at the one) that errs least."""
+    """Weights in [-peak, peak] of `bits`, each channel at the scale (or all at the one) that errs least.
+
+    One step of a sum is most of an output's step here: to round twice, as TensorFlow Lite does, would show.
+    """
+
+    kind = "once"
 
     def __init__(self, kernel: Array, bias: Array, per_channel: bool, bits: int, seen: Moments | None) -> None:
         super().__init__(kernel, bias, per_channel)

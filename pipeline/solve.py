@@ -33,8 +33,10 @@ class Solved:
 class Rounding:
     """How float weights (out, taps) and their bias become integers: eight bits, each to its nearest step.
 
-    `peaks`: the largest magnitude of each channel, or of all.
+    `peaks`: the largest magnitude of each channel, or of all. `kind`: the requantizer where scales are free.
     """
+
+    kind = "multiplier"
 
     def __init__(self, kernel: Array, bias: Array, per_channel: bool) -> None:
         self.kernel, self.bias, self.per_channel = kernel, bias, per_channel
@@ -91,7 +93,7 @@ def solve(rounding: Rounding, x: QuantParams, y: QuantParams, requantizer: str) 
     if (bounds.astype(object) * 2 ** np.maximum(shifts, 0).astype(object)).max() > INT32_MAX:
         return solve(rounding, x, replace(y, scale=(y.scale[0] * 2,)), requantizer)
     return Solved(
-        *solved, scales, shifts.astype(np.int8), multipliers.astype(np.int32), int(bounds.max()), "multiplier"
+        *solved, scales, shifts.astype(np.int8), multipliers.astype(np.int32), int(bounds.max()), rounding.kind
     )
 
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Project
+from pipeline.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.base import Job
 from stages.samples import calibration, data_files, evaluation
+
+if TYPE_CHECKING:
+    from pipeline.data import Samples
+    from pipeline.ir import Graph
+    from pipeline.moments import Moments
 
 NAME = "quantize"
 AFTER = ("import",)
@@ -41,12 +47,15 @@ def run(job: Job) -> dict[str, bytes]:
     project, asked = job.project, job.project.config.quantization
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")})
     held_out = evaluation(project, graph)
+    _check_widths(project, graph)
     if graph.integer:
         return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
-    observed = {}
-    if names := unsettled(graph):
-        typical = calibration(project, graph)
-        observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
+    names, observed, seen = unsettled(graph), {}, {}
+    typical = calibration(project, graph) if names or project.config.data.calibration else None
+    if typical is not None:
+        if names:
+            observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
+        seen = _seen(job, graph, typical)
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     result = quantize(
         graph,
@@ -54,6 +63,8 @@ def run(job: Job) -> dict[str, bytes]:
         policy,
         per_channel=asked.scales == "per-channel",
         requantizer=_requantizer(project),
+        widths=asked.widths,
+        seen=seen,
     )
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
@@ -65,3 +76,43 @@ def run(job: Job) -> dict[str, bytes]:
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": to_json(document),
     }
+
+
+def _seen(job: Job, graph: "Graph", typical: "Samples") -> "dict[str, Moments]":
+    """What the layers with narrow weights read on the calibration data."""
+    from pipeline.moments import moments
+    from pipeline.ops.linear import Linear
+
+    widths = job.project.config.quantization.widths
+    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
+    return moments(graph, typical, narrow, lambda d, t: job.progress("weights", d, t)) if narrow else {}
+
+
+def _check_widths(project: Project, graph: "Graph") -> None:
+    """Every layer named has weights, and none that is to be narrow comes with integers of its own."""
+    from pipeline.ops.linear import Linear
+
+    asked = project.config.quantization
+    kinds = {n.name: type(n).__name__ for n in graph.nodes}
+    linear = {n.name: graph.tensors[n.weights].quant is not None for n in graph.nodes if isinstance(n, Linear)}
+    errors = []
+    for name in asked.layers:
+        place = project.place(f"quantization.layers.{name}")
+        if name not in kinds:
+            hint = did_you_mean(name, list(linear)) if linear else "No layer of this network has weights."
+            errors.append(ChipfitError(f"quantization.layers: no layer is called {name!r}", place=place, hint=hint))
+        elif name not in linear:
+            said = f"quantization.layers: layer {name!r} ({kinds[name]}) has no weights"
+            errors.append(ChipfitError(said, place=place, hint=f"Those with weights: {', '.join(linear)}."))
+    fixed = next((n for n, prescribed in linear.items() if prescribed and asked.widths.of(n) < 8), None)
+    if fixed is not None:
+        key = f"quantization.layers.{fixed}" if fixed in asked.layers else "quantization.weights"
+        errors.append(
+            ChipfitError(
+                f"{key}: the model file itself says the integers of layer {fixed!r}",
+                place=project.place(key),
+                hint="Quantized weights are taken as they are: leave this out, or give chipfit the float model.",
+            )
+        )
+    if errors:
+        raise ManyErrors(errors)
