@@ -70,7 +70,7 @@ class Narrow(Rounding):
         if not self.per_channel:
             return scales
         refined = self._refined(self.weights(scales), scales)
-        both = np.array([scales, refined])
+        both = np.array([scales, np.minimum(refined, tried[0])])
         finer: Array = both[self._least(self._errors(both)), np.arange(len(peaks))]
         return finer
 
@@ -123,17 +123,21 @@ class Narrow(Rounding):
 
 
 def _descend(kernel: Array, scales: Array, covariance: Array, limit: int) -> Array:
-    """Integers (out, taps) for rows of weights: one tap after the other makes good what the others miss."""
+    """Integers (out, taps) for rows of weights: one tap after the other makes good what the others miss.
+
+    Each weight goes up or down to one of its two neighbours, so that calibration data have little to be fitted to.
+    """
     nearest = np.clip(np.rint(kernel / scales[:, None]), -limit, limit)
     if covariance.ndim == 1:
         return nearest
     target, integers = kernel.T / scales, np.ascontiguousarray(nearest.T)
+    low, high = np.clip(np.floor(target), -limit, limit), np.clip(np.ceil(target), -limit, limit)
     error = target - integers
     for _ in range(_SWEEPS):
         before = integers.copy()
         for tap, row in enumerate(covariance):
             wanted = target[tap] + (row @ error - row[tap] * error[tap]) / row[tap]
-            integers[tap] = np.clip(np.rint(wanted), -limit, limit)
+            integers[tap] = np.clip(np.rint(wanted), low[tap], high[tap])
             error[tap] = target[tap] - integers[tap]
         if (before == integers).all():
             break
