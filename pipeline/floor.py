@@ -77,6 +77,12 @@ def floor_of(graph: Graph, widths: Widths = Widths()) -> Floor:  # noqa: B008
     return Floor(-(-sum(b for _, b in stored) // 8), sum(layer.macs(graph) for layer in layers), executed, ternary)
 
 
+def float_weights(graph: Graph) -> bool:
+    """Whether every layer's weights are still to be quantized."""
+    tensors = [graph.tensors[n.weights] for n in graph.nodes if isinstance(n, Linear)]
+    return all(t.dtype == "float32" and t.quant is None for t in tensors)
+
+
 def _kept(layer: Linear, graph: Graph, widths: Widths) -> tuple[int, Array, int]:
     """Bits of a layer's weights, which of them may be other than zero, and one in how many of those surely is."""
     weights, quant = graph.constant(layer.weights), graph.tensors[layer.weights].quant

@@ -8,6 +8,7 @@ from pipeline.config import Project
 from pipeline.errors import ChipfitError, ManyErrors
 from pipeline.ir import Graph
 from pipeline.units import show_size
+from pipeline.widths import BITS
 from stages.base import Job
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ TARGETS = ("graph.json", "weights.bin")
 SUFFIXES = (".onnx", ".tflite", ".pt2")
 _GIANT = 1 << 22
 """Weights from which reading them takes longer than a wait for one's answer should."""
+_LARGER = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
 _PICKLES = (
     "A pickle can run any code. Load it where you trained it and run: program = torch.export.export(model.eval(), "
     "(example_input,)); torch.export.save(program, 'net.pt2'); then write source: net.pt2."
@@ -47,7 +49,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.floor import floor_of
+    from pipeline.floor import float_weights, floor_of
     from pipeline.graphfile import save
 
     project = job.project
@@ -65,7 +67,7 @@ def run(job: Job) -> dict[str, bytes]:
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
     _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)
-    _refuse_hopeless(project, floor_of(graph, project.config.quantization.widths), "zeros")
+    _refuse_hopeless(project, floor_of(graph, project.config.quantization.widths), "zeros", float_weights(graph))
     return save(graph)
 
 
@@ -80,13 +82,13 @@ def _refuse_giants(project: Project, path: Path, written: str) -> None:
     floor = onnx_floor(parse_onnx(path, written))
     if floor is not None and floor.weights > _GIANT:
         bits = project.config.quantization.widths.least
-        _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights")
+        _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights", True)
 
 
-def _refuse_hopeless(project: Project, floor: "Floor", but: str) -> None:
+def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool) -> None:
     """Say at once, and all of it, what no setting can mend: the fewest bits per weight and cycles per MAC.
 
-    `but` is what was left out of both counts.
+    `but` is what was left out of both counts, `floats` whether the weights may be narrowed.
     """
     asked = project.config.quantization
     found = []
@@ -98,7 +100,7 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str) -> None:
                 f"budget.flash: the weights alone need {show_size(weights)} ({weights} bytes {width}without {but}), "
                 f"limit {show_size(free)} ({weights / free:.1f}x)",
                 place=project.place("budget.flash"),
-                hint="No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip.",
+                hint=_smaller(asked.weights, weights / free) if floats else _LARGER,
             )
         )
     cycles, core = _cycles(project), project.chip.core
@@ -115,6 +117,12 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str) -> None:
             )
     if found:
         raise ManyErrors(found)
+
+
+def _smaller(width: str, excess: float) -> str:
+    """What would help weights that need `excess` times the flash at this width."""
+    narrower = next((n for n, bits in BITS.items() if bits * excess <= BITS[width]), None)
+    return _LARGER if narrower is None else f"quantization.weights: {narrower} might fit, for some loss of accuracy."
 
 
 def read_model(path: Path, written: str, product: str) -> Graph:
