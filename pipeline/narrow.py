@@ -17,7 +17,8 @@ from pipeline.widths import peak_of
 
 _DAMPING = 0.01
 """Of the mean variance, added to each: calibration data never show everything."""
-_SWEEPS = 8
+_SWEEPS, _TRIED = 8, 2
+"""How often all taps of a layer are gone through at most, and how often to compare scales."""
 _FACTORS = 0.1 ** (np.arange(24) / 23)
 """Scales tried, as parts of the one that reaches the largest weight: a smaller one cuts some off."""
 _SHIFTS = 4
@@ -76,8 +77,11 @@ class Narrow(Rounding):
 
     def weights(self, scales: Array) -> Array:
         """Coordinate descent on e' C e from the nearest integers: never worse than they are."""
+        return self._fitted(scales, _SWEEPS)
+
+    def _fitted(self, scales: Array, sweeps: int) -> Array:
         parts = [
-            _descend(k, s, c, self.limit)
+            _descend(k, s, c, self.limit, sweeps)
             for k, s, c in zip(self._split(self.kernel), self._split(scales), self.covariance, strict=True)
         ]
         return np.concatenate(parts).astype(np.int8)
@@ -102,7 +106,7 @@ class Narrow(Rounding):
 
     def _errors(self, tried: Array) -> Array:
         """(candidates, channels) from scales of that shape."""
-        return np.array([self._error(self.weights(s), s) for s in tried])
+        return np.array([self._error(self._fitted(s, _TRIED), s) for s in tried])
 
     def _least(self, errors: Array) -> Array:
         """The best candidate of each channel; of all together when they share a scale."""
@@ -122,7 +126,7 @@ class Narrow(Rounding):
         return np.array([snap(a / b) if a > 0 and b > 0 else s for a, b, s in zip(above, below, scales, strict=True)])
 
 
-def _descend(kernel: Array, scales: Array, covariance: Array, limit: int) -> Array:
+def _descend(kernel: Array, scales: Array, covariance: Array, limit: int, sweeps: int) -> Array:
     """Integers (out, taps) for rows of weights: one tap after the other makes good what the others miss.
 
     Each weight goes up or down to one of its two neighbours, so that calibration data have little to be fitted to.
@@ -133,7 +137,7 @@ def _descend(kernel: Array, scales: Array, covariance: Array, limit: int) -> Arr
     target, integers = kernel.T / scales, np.ascontiguousarray(nearest.T)
     low, high = np.clip(np.floor(target), -limit, limit), np.clip(np.ceil(target), -limit, limit)
     error = target - integers
-    for _ in range(_SWEEPS):
+    for _ in range(sweeps):
         before = integers.copy()
         for tap, row in enumerate(covariance):
             wanted = target[tap] + (row @ error - row[tap] * error[tap]) / row[tap]

@@ -9,15 +9,19 @@ from building import Built, assert_chip_equals, build, on_chip, on_host, write_l
 from conftest import ROOT
 
 from pipeline.config import load_project
+from pipeline.data import Samples
 from pipeline.errors import ChipfitError
+from pipeline.graphfile import load
+from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import QuantParams
-from pipeline.moments import Moments
+from pipeline.moments import Moments, moments
 from pipeline.narrow import Narrow
-from pipeline.onnx_export import qdq_model
+from pipeline.onnx_export import float_model, qdq_model
 from pipeline.ops import samples
 from pipeline.ops.linear import Linear
 from pipeline.ops.samples import Sample
 from pipeline.oracle import FloatOracle
+from pipeline.passes import canonical
 from pipeline.solve import solve
 from pipeline.widths import BITS, Widths, peak_of
 from stages import STAGES
@@ -74,6 +78,23 @@ def test_c_equals_the_specification(name: str, requantizer: str, bits: int, tmp_
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
 def test_int16_activations_agree_too(sample: Sample, bits: int) -> None:
     check(sample, made(sample, Widths(bits), activations="int16"), bits, 4)
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
+def test_moments_of_the_inputs_tell_those_of_the_outputs(sample: Sample) -> None:
+    graph = canonical(graph_of(sample.model, "net.onnx", "net"), "net.onnx")
+    inputs = sample.inputs(8)
+    (layer,) = (n for n in graph.nodes if isinstance(n, Linear))
+    seen = moments(graph, Samples(tuple(inputs.values())), [layer], lambda done, total: None)[layer.name]
+    feeds = {p.tensor: p.to_stored(inputs[p.onnx_name]) for p in graph.inputs}
+    outputs = FloatOracle(float_model(graph, [layer.output])).stacked(feeds, [layer.output])[layer.output]
+    outputs = outputs.reshape(-1, outputs.shape[-1]).astype(np.float64)
+    kernel = graph.constant(layer.weights).reshape(outputs.shape[1], -1).astype(np.float64)
+    split = np.split(kernel, len(seen.mean))
+    means = np.concatenate([k @ m for k, m in zip(split, seen.mean, strict=True)]) + graph.constant(layer.bias)
+    variances = np.concatenate([((k @ c) * k).sum(axis=1) for k, c in zip(split, seen.covariance, strict=True)])
+    np.testing.assert_allclose(means, outputs.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(variances, outputs.var(axis=0), rtol=0.02, atol=0.01)
 
 
 def rows(seed: int, groups: int = 1) -> tuple[np.ndarray, np.ndarray, Moments]:
@@ -160,8 +181,6 @@ def quantized(folder: Path, quantization: str, source: Path = MODELS / "digits.o
 
 
 def test_one_layer_may_differ_from_the_others(tmp_path: Path) -> None:
-    from pipeline.graphfile import load
-
     folder = quantized(
         tmp_path, "  weights: int5\n  layers:\n    /4/Conv: {weights: ternary}\n    /9/Gemm: {weights: int8}"
     )
