@@ -10,7 +10,6 @@ from stages.base import Job
 from stages.samples import calibration, data_files, evaluation
 
 if TYPE_CHECKING:
-    from pipeline.data import Samples
     from pipeline.ir import Graph
     from pipeline.moments import Moments
 
@@ -50,12 +49,10 @@ def run(job: Job) -> dict[str, bytes]:
     _check_widths(project, graph)
     if graph.integer:
         return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
-    names, observed, seen = unsettled(graph), {}, {}
-    typical = calibration(project, graph) if names or project.config.data.calibration else None
-    if typical is not None:
-        if names:
-            observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
-        seen = _seen(job, graph, typical)
+    observed = {}
+    if names := unsettled(graph):
+        typical = calibration(project, graph)
+        observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     result = quantize(
         graph,
@@ -64,7 +61,7 @@ def run(job: Job) -> dict[str, bytes]:
         per_channel=asked.scales == "per-channel",
         requantizer=_requantizer(project),
         widths=asked.widths,
-        seen=seen,
+        seen=_seen(job, graph),
     )
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
@@ -78,14 +75,16 @@ def run(job: Job) -> dict[str, bytes]:
     }
 
 
-def _seen(job: Job, graph: "Graph", typical: "Samples") -> "dict[str, Moments]":
-    """What the layers with narrow weights read on the calibration data."""
+def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
+    """What the layers with narrow weights read on the calibration data, where a product has any."""
     from pipeline.moments import moments
     from pipeline.ops.linear import Linear
 
     widths = job.project.config.quantization.widths
     narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
-    return moments(graph, typical, narrow, lambda d, t: job.progress("weights", d, t)) if narrow else {}
+    if not narrow or job.project.config.data.calibration is None:
+        return {}
+    return moments(graph, calibration(job.project, graph), narrow, lambda d, t: job.progress("weights", d, t))
 
 
 def _check_widths(project: Project, graph: "Graph") -> None:
@@ -96,14 +95,13 @@ def _check_widths(project: Project, graph: "Graph") -> None:
     kinds = {n.name: type(n).__name__ for n in graph.nodes}
     linear = {n.name: graph.tensors[n.weights].quant is not None for n in graph.nodes if isinstance(n, Linear)}
     errors = []
-    for name in asked.layers:
+    for name in (n for n in asked.layers if n not in linear):
+        said, hint = f"no layer is called {name!r}", did_you_mean(name, list(linear))
+        if name in kinds:
+            said, hint = f"layer {name!r} ({kinds[name]}) has no weights", f"Those with weights: {', '.join(linear)}."
         place = project.place(f"quantization.layers.{name}")
-        if name not in kinds:
-            hint = did_you_mean(name, list(linear)) if linear else "No layer of this network has weights."
-            errors.append(ChipfitError(f"quantization.layers: no layer is called {name!r}", place=place, hint=hint))
-        elif name not in linear:
-            said = f"quantization.layers: layer {name!r} ({kinds[name]}) has no weights"
-            errors.append(ChipfitError(said, place=place, hint=f"Those with weights: {', '.join(linear)}."))
+        hint = hint if linear else "No layer of this network has weights."
+        errors.append(ChipfitError(f"quantization.layers: {said}", place=place, hint=hint))
     fixed = next((n for n, prescribed in linear.items() if prescribed and asked.widths.of(n) < 8), None)
     if fixed is not None:
         key = f"quantization.layers.{fixed}" if fixed in asked.layers else "quantization.weights"
