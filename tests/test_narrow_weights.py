@@ -7,6 +7,7 @@ import onnx
 import pytest
 from building import Built, assert_chip_equals, build, on_chip, on_host, write_library
 from conftest import ROOT
+from onnx import helper, numpy_helper
 
 from pipeline.config import load_project
 from pipeline.data import Samples
@@ -19,7 +20,7 @@ from pipeline.narrow import Narrow
 from pipeline.onnx_export import float_model, qdq_model
 from pipeline.ops import samples
 from pipeline.ops.linear import Linear
-from pipeline.ops.samples import Sample
+from pipeline.ops.samples import Sample, one_node
 from pipeline.oracle import FloatOracle
 from pipeline.passes import canonical
 from pipeline.solve import solve
@@ -72,6 +73,23 @@ def test_c_equals_the_specification(name: str, requantizer: str, bits: int, tmp_
     for ours, expected in zip(on_host(built, library), built.expected, strict=True):
         np.testing.assert_array_equal(ours, expected)
     assert_chip_equals(built, on_chip(built, library, "cortex-m0", count=4))
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_a_tight_clamp_scales_sums_up(bits: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sample = one_node("Gemm", {"x": (1, 3)}, {"w": rng.standard_normal((4, 3)).astype(np.float32)}, transB=1)
+    graph = sample.model.graph
+    graph.node[0].output[0] = "before"
+    graph.initializer.extend(numpy_helper.from_array(np.float32(v), n) for v, n in ((-0.1, "low"), (0.1, "high")))
+    graph.node.append(helper.make_node("Clip", ["before", "low", "high"], [graph.output[0].name]))
+    built = made(sample, Widths(bits), "auto")
+    layer = next(n for n in built.quantized.graph.nodes if isinstance(n, Linear))
+    assert layer.rescale is not None and built.quantized.graph.constant(layer.rescale.shift).min() > 0
+    library = write_library(built, tmp_path, "cortex-m0")
+    assert_chip_equals(built, on_chip(built, library, "cortex-m0"))
+    with pytest.raises(ChipfitError, match="multiplies its input up by more than a shift can say"):
+        made(sample, Widths(bits), "shift")
 
 
 @pytest.mark.parametrize("bits", NARROW)
