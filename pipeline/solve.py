@@ -49,7 +49,10 @@ class Rounding:
 
     def scales(self) -> Array:
         """Each channel's weight scale when it is free."""
-        scales: Array = np.maximum(self.peaks, 1e-12) / 127.0
+        # A channel without weights has no scale of its own: a tiny one would make its bias leave 32 bits, and what then
+        # makes it fit would take the other channels' weights along.
+        peaks = np.where(self.peaks > 0, self.peaks, self.peaks.max(initial=0))
+        scales: Array = np.maximum(peaks, 1e-12) / 127.0
         return scales
 
     def weights(self, scales: Array) -> Array:

@@ -23,7 +23,7 @@ from pipeline.ops.linear import Linear
 from pipeline.ops.samples import Sample, one_node
 from pipeline.oracle import FloatOracle
 from pipeline.passes import canonical
-from pipeline.solve import solve
+from pipeline.solve import Rounding, solve
 from pipeline.widths import BITS, Widths, peak_of
 from stages import STAGES
 from stages.base import Job, execute
@@ -159,12 +159,13 @@ def test_the_mean_error_goes_into_the_bias() -> None:
     np.testing.assert_allclose(made, kernel @ seen.mean[0] + bias)
 
 
-def test_an_output_without_weights_keeps_its_bias_and_spares_the_others() -> None:
+@pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
+def test_an_output_without_weights_keeps_its_bias_and_spares_the_others(requantizer: str) -> None:
     kernel, bias, _ = rows(0)
     kernel[3] = 0.0
-    for requantizer in ("shift", "multiplier"):
-        x, y = QuantParams((0.02,), 3), QuantParams((0.5,), -5)
-        solved = solve(Narrow(kernel, bias, True, 4, None), x, y, requantizer)
+    x, y = QuantParams((0.02,), 3), QuantParams((0.5,), -5)
+    for rounding in (Narrow(kernel, bias, True, 4, None), Rounding(kernel, bias, True)):
+        solved = solve(rounding, x, y, requantizer)
         assert solved is not None
         assert not solved.weights[3].any() and all(solved.weights[i].any() for i in range(8) if i != 3)
         np.testing.assert_allclose(solved.bias * solved.scales * 0.02, bias, atol=0.02)
