@@ -1,4 +1,7 @@
-"""Accuracy of float, int8 and int16 networks on labelled data, as a Markdown table: `python benchmarks/accuracy.py`."""
+"""Accuracy of float and integer networks on labelled data, as Markdown tables: `python benchmarks/accuracy.py`.
+
+The first table is of int8 and int16 activations, the second of int8 activations and weights of eight to two bits.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +12,16 @@ from models import ROOT, require
 
 from pipeline.calibrate import Policy, observe
 from pipeline.data import Samples
+from pipeline.errors import ChipfitError
 from pipeline.evaluate import _batch_of_one
 from pipeline.importers.onnx_graph import import_onnx
 from pipeline.ir import Array
+from pipeline.moments import moments
+from pipeline.ops.linear import Linear
 from pipeline.oracle import FloatOracle
 from pipeline.passes import canonical
 from pipeline.quantize import quantize
+from pipeline.widths import Widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,27 +56,58 @@ def tasks() -> list[Task]:
     return made
 
 
-def main() -> None:
-    print("| model | data | float | int8 | int16 |")
-    print("|---|---|---:|---:|---:|")
-    for task in tasks():
-        graph = canonical(import_onnx(task.model, task.model.name, "net"), task.model.name)
-        shape = graph.inputs[0].onnx_shape
-        real = task.x.reshape(-1, *shape).astype(np.float32)
+class Trial:
+    """A task imported and calibrated once, to be quantized in many ways."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.graph = canonical(import_onnx(task.model, task.model.name, "net"), task.model.name)
+        shape = self.graph.inputs[0].onnx_shape
+        self.real = task.x.reshape(-1, *shape).astype(np.float32)
         typical = Samples((task.calibration.reshape(-1, *shape).astype(np.float32),))
-        observed = observe(graph, typical, lambda done, total: None)
-        oracle = FloatOracle(_batch_of_one(onnx.load(task.model)))
-        name = graph.inputs[0].onnx_name
-        floats = oracle.stacked({name: real})[graph.outputs[0].onnx_name].reshape(len(real), -1).argmax(axis=1)
-        shares = [float(np.mean(floats == task.y))]
-        for width in ("int8", "int16"):
-            policy = Policy("mse", dtype=width)
-            made = quantize(graph, observed, policy, per_channel=True, requantizer="auto").graph
-            got = made.run(made.integers([real]))[0]
-            port = made.outputs[0]
-            guesses = port.to_onnx(got).reshape(len(real), -1).argmax(axis=1)
-            shares.append(float(np.mean(guesses == task.y)))
-        print(f"| {task.name} | {task.data} | {' | '.join(f'{100 * s:.2f} %' for s in shares)} |", flush=True)
+        self.observed = observe(self.graph, typical, lambda done, total: None)
+        layers = [n for n in self.graph.nodes if isinstance(n, Linear)]
+        self.seen = moments(self.graph, typical, layers, lambda done, total: None)
+
+    def floats(self) -> str:
+        """Accuracy of the file itself in ONNX Runtime."""
+        oracle = FloatOracle(_batch_of_one(onnx.load(self.task.model)))
+        return self._right(oracle.stacked({self.graph.inputs[0].onnx_name: self.real})[self.graph.outputs[0].onnx_name])
+
+    def integers(self, requantizer: str = "auto", activations: str = "int8", bits: int = 8) -> str:
+        """Accuracy once quantized; a dash where the requantizer cannot say the scales."""
+        try:
+            made = quantize(
+                self.graph, self.observed, Policy("mse", dtype=activations), per_channel=True,
+                requantizer=requantizer, widths=Widths(bits), seen=self.seen,
+            ).graph  # fmt: skip
+        except ChipfitError:
+            return "-"
+        return self._right(made.outputs[0].to_onnx(made.run(made.integers([self.real]))[0]))
+
+    def _right(self, outputs: Array) -> str:
+        guesses = outputs.reshape(len(self.real), -1).argmax(axis=1)
+        return f"{100 * float(np.mean(guesses == self.task.y)):.2f} %"
+
+
+def row(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    trials = [Trial(t) for t in tasks()]
+    row("model", "data", "float", "int8", "int16")
+    print("|---|---|---:|---:|---:|")
+    for trial in trials:
+        shares = [trial.floats(), *(trial.integers(activations=w) for w in ("int8", "int16"))]
+        row(trial.task.name, trial.task.data, *shares)
+    print()
+    widths = range(8, 1, -1)
+    row("weights", "requantize", *(f"int{n}" for n in widths if n > 2), "int2, ternary")
+    print(f"|---|---|{'---:|' * len(widths)}")
+    for trial in trials:
+        for requantizer in ("auto", "shift", "multiplier"):
+            row(trial.task.name, requantizer, *(trial.integers(requantizer, bits=n) for n in widths))
 
 
 if __name__ == "__main__":

@@ -37,14 +37,15 @@ class QuantParams:
 
     def quantize(self, real: Array) -> Array:
         """Array of `real`'s shape and this type: rounded half to even, saturated."""
-        scaled = np.rint(np.asarray(real, np.float64) / self._spread(real.ndim)) + self.zero_point
+        scaled = np.rint(np.asarray(real, np.float64) / self.spread(real.ndim)) + self.zero_point
         return np.clip(scaled, *self.limits).astype(self.dtype)
 
     def dequantize(self, integer: Array) -> Array:
         """float64 array of `integer`'s shape."""
-        return (integer.astype(np.float64) - self.zero_point) * self._spread(integer.ndim)
+        return (integer.astype(np.float64) - self.zero_point) * self.spread(integer.ndim)
 
-    def _spread(self, rank: int) -> Array:
+    def spread(self, rank: int) -> Array:
+        """The scales, to be broadcast over an array of this rank."""
         if self.axis is None:
             return np.float64(self.scale[0]) * np.ones((), np.float64)
         return np.asarray(self.scale, np.float64).reshape([-1 if i == self.axis else 1 for i in range(rank)])

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pipeline.calibrate import Observed, Policy, choose, merged
 from pipeline.errors import ChipfitError
 from pipeline.fixedpoint import accumulator_bound, folded_bias
 from pipeline.ir import Graph, QuantParams, Tensor
+from pipeline.moments import Moments
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.quantizer import Proof, Quantizer
+from pipeline.widths import Widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +26,24 @@ class Quantized:
 
 
 def quantize(
-    graph: Graph, observed: Mapping[str, Observed], policy: Policy, *, per_channel: bool, requantizer: str
+    graph: Graph,
+    observed: Mapping[str, Observed],
+    policy: Policy,
+    *,
+    per_channel: bool,
+    requantizer: str,
+    widths: Widths = Widths(),  # noqa: B008
+    seen: Mapping[str, Moments] = MappingProxyType({}),
 ) -> Quantized:
     """Post-training quantization.
 
-    `requantizer` is `shift` or `multiplier`, or `auto`: shift wherever it can say the layer's scale. Raises
-    ChipfitError when `shift` is demanded and a layer's output is scaled up.
+    `requantizer` is `shift` or `multiplier`, or `auto`: shift wherever it can say the layer's scale. Weights of less
+    than eight bits are fitted to what their layers were `seen` to read. Raises ChipfitError when `shift` is demanded
+    and a layer's output is scaled up.
     """
     params = activation_params(graph, observed, policy)
     spans = {n: (o.low, o.high) for n, o in observed.items()}
-    quantizer = Quantizer(graph, params, per_channel, requantizer, spans)
+    quantizer = Quantizer(graph, params, per_channel, requantizer, spans, widths, seen)
     for node in graph.nodes:
         node.quantize(quantizer)
     integer = quantizer.out.build(quantizer.inputs, quantizer.outputs(), graph.opset)

@@ -10,11 +10,14 @@ from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError
 from pipeline.fixedpoint import Rescale
 from pipeline.ir import Array, ClampedNode, Graph, Node, Port, QuantParams, Tensor
+from pipeline.moments import Moments
+from pipeline.narrow import Narrow
 from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.ops.lookup import FLIP, LARGEST, Interpolate, Lookup
-from pipeline.solve import Solved, solve, solve_pinned, solve_wide
+from pipeline.solve import Rounding, Solved, solve, solve_pinned, solve_wide
+from pipeline.widths import Widths
 
 _NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
 
@@ -41,9 +44,12 @@ class Quantizer:
         per_channel: bool,
         requantizer: str,
         spans: Mapping[str, tuple[float, float]],
+        widths: Widths,
+        seen: Mapping[str, Moments],
     ) -> None:
-        """`spans`: the values that tensors were seen to take, for those that were observed."""
+        """`spans`: the values that tensors were seen to take, `seen`: the inputs of layers; where observed."""
         self.graph, self.per_channel, self.requantizer, self.spans = graph, per_channel, requantizer, spans
+        self.widths, self.seen = widths, seen
         self.out = GraphBuilder(graph.name)
         self.constants: dict[str, Tensor] = {}
         self.proofs: list[Proof] = []
@@ -225,13 +231,17 @@ class Quantizer:
         pinned = self.graph.tensors[node.weights].quant
         if x.dtype != y.dtype:
             self.refuse(node, f"goes from {x.dtype} to {y.dtype}")
+        bits = self.widths.of(node.name)
+        rounding = Rounding(kernel, bias, self.per_channel)
+        if bits < 8 and pinned is None:
+            rounding = Narrow(kernel, bias, self.per_channel, bits, self.seen.get(node.name))
         if x.dtype == "int16":
-            solved = solve_wide(kernel, bias, x, y, self.per_channel, pinned)
+            solved = solve_wide(rounding, x, y, pinned)
             if solved is None:
                 self.refuse(node, "its scales are too far apart for int16 activations")
             return solved
         solved = solve_pinned(kernel, bias, x, y, pinned) if pinned else None
-        solved = solved or solve(kernel, bias, x, y, self.per_channel, self.requantizer)
+        solved = solved or solve(rounding, x, y, self.requantizer)
         if solved is None:
             raise ChipfitError(
                 f"layer {node.name!r} multiplies its input up by more than a shift can say",

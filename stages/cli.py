@@ -39,6 +39,7 @@ budget:                        # what your firmware leaves free; leave out what 
   stack: 1 KiB
   latency: 10 ms
 quantization:                  # of a float model; a quantized one brings its own
+  weights: int8                # or int7 to int2; of one layer: layers: {name: {weights: int4}}
   activations: int8            # or int16
   scales: per-channel          # or per-tensor
   zero_points: asymmetric      # or symmetric

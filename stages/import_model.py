@@ -8,6 +8,7 @@ from pipeline.config import Project
 from pipeline.errors import ChipfitError, ManyErrors
 from pipeline.ir import Graph
 from pipeline.units import show_size
+from pipeline.widths import BITS
 from stages.base import Job
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ NAME = "import"
 AFTER = ("export",)
 TARGETS = ("graph.json", "weights.bin")
 SUFFIXES = (".onnx", ".tflite", ".pt2")
+_GIANT = 1 << 22
+"""Weights from which reading them takes longer than a wait for one's answer should."""
+_LARGER = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
 _PICKLES = (
     "A pickle can run any code. Load it where you trained it and run: program = torch.export.export(model.eval(), "
     "(example_input,)); torch.export.save(program, 'net.pt2'); then write source: net.pt2."
@@ -24,8 +28,9 @@ _PICKLES = (
 
 
 def keys(project: Project) -> Any:
-    budget = project.config.budget
-    return [project.config.product, budget.flash or project.chip.flash.size, _cycles(project), project.chip.core]
+    budget, asked = project.config.budget, project.config.quantization
+    limits = [budget.flash or project.chip.flash.size, _cycles(project)]
+    return [project.config.product, *limits, project.chip.core, asked.weights, asked.model_dump()["layers"]]
 
 
 def _cycles(project: Project) -> int | None:
@@ -44,7 +49,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.floor import floor_of
+    from pipeline.floor import float_weights, floor_of
     from pipeline.graphfile import save
 
     project = job.project
@@ -60,54 +65,64 @@ def run(job: Job) -> dict[str, bytes]:
         path = job.folder / "export" / "model.onnx"
     if not path.is_file():
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
-    _refuse_hopeless(project, _early_floor(path, written))
+    _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)
-    _refuse_hopeless(project, floor_of(graph))
+    _refuse_hopeless(project, floor_of(graph, project.config.quantization.widths), "zeros", float_weights(graph))
     return save(graph)
 
 
-def _early_floor(path: Path, written: str) -> "Floor | None":
-    """What the dimensions say before any weight is read: what is far too large is refused in a second."""
+def _refuse_giants(project: Project, path: Path, written: str) -> None:
+    """What the dimensions say before any weight is looked at: what is far too large is refused in a second."""
     if path.suffix != ".onnx":
-        return None
+        return
+    from pipeline.floor import SPARSEST
     from pipeline.importers.onnx_file import parse_onnx
     from pipeline.importers.onnx_floor import onnx_floor
 
-    return onnx_floor(parse_onnx(path, written))
+    floor = onnx_floor(parse_onnx(path, written))
+    if floor is not None and floor.weights > _GIANT:
+        bits = project.config.quantization.widths.least
+        _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights", True)
 
 
-def _refuse_hopeless(project: Project, floor: "Floor | None") -> None:
-    """Say at once, and all of it, what no setting can mend: one byte per weight, the least cycles per MAC."""
-    from pipeline.floor import CYCLES_PER_MAC
+def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool) -> None:
+    """Say at once, and all of it, what no setting can mend: the fewest bits per weight and cycles per MAC.
 
-    if floor is None:
-        return
+    `but` is what was left out of both counts, `floats` whether the weights may be narrowed.
+    """
+    asked = project.config.quantization
     found = []
+    width = "" if asked.layers else f"as {asked.weights} "
     weights, free = floor.weights, project.config.budget.flash or project.chip.flash.size
     if weights > free:
         found.append(
             ChipfitError(
-                f"budget.flash: the weights alone need {show_size(weights)} ({weights} bytes as int8), "
+                f"budget.flash: the weights alone need {show_size(weights)} ({weights} bytes {width}without {but}), "
                 f"limit {show_size(free)} ({weights / free:.1f}x)",
                 place=project.place("budget.flash"),
-                hint="No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip.",
+                hint=_smaller(asked.weights, weights / free) if floats else _LARGER,
             )
         )
     cycles, core = _cycles(project), project.chip.core
     if cycles is not None:
         least = floor.cycles(core)
         if least > cycles:
-            padding = "" if floor.executed == floor.macs else ", padding left out"
             found.append(
                 ChipfitError(
                     f"budget.latency: {floor.macs} multiply-accumulates need at least {least} cycles on {core} "
-                    f"({CYCLES_PER_MAC[core]:g} each{padding}), limit {cycles} ({least / max(cycles, 1):.1f}x)",
+                    f"(without {but} and padding), limit {cycles} ({least / max(cycles, 1):.1f}x)",
                     place=project.place("budget.latency"),
                     hint="No kernel comes near that: it needs a smaller network, or a faster chip.",
                 )
             )
     if found:
         raise ManyErrors(found)
+
+
+def _smaller(width: str, excess: float) -> str:
+    """What would help weights that need `excess` times the flash at this width."""
+    narrower = next((n for n, bits in BITS.items() if bits * excess <= BITS[width]), None)
+    return _LARGER if narrower is None else f"quantization.weights: {narrower} might fit, for some loss of accuracy."
 
 
 def read_model(path: Path, written: str, product: str) -> Graph:

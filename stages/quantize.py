@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Project
+from pipeline.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.base import Job
 from stages.samples import calibration, data_files, evaluation
+
+if TYPE_CHECKING:
+    from pipeline.ir import Graph
+    from pipeline.moments import Moments
 
 NAME = "quantize"
 AFTER = ("import",)
@@ -41,6 +46,7 @@ def run(job: Job) -> dict[str, bytes]:
     project, asked = job.project, job.project.config.quantization
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")})
     held_out = evaluation(project, graph)
+    _check_widths(project, graph)
     if graph.integer:
         return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
     observed = {}
@@ -54,6 +60,8 @@ def run(job: Job) -> dict[str, bytes]:
         policy,
         per_channel=asked.scales == "per-channel",
         requantizer=_requantizer(project),
+        widths=asked.widths,
+        seen=_seen(job, graph),
     )
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
@@ -65,3 +73,44 @@ def run(job: Job) -> dict[str, bytes]:
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": to_json(document),
     }
+
+
+def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
+    """What the layers with narrow weights read on the calibration data, where a product has any."""
+    from pipeline.moments import moments
+    from pipeline.ops.linear import Linear
+
+    widths = job.project.config.quantization.widths
+    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
+    if not narrow or job.project.config.data.calibration is None:
+        return {}
+    return moments(graph, calibration(job.project, graph), narrow, lambda d, t: job.progress("weights", d, t))
+
+
+def _check_widths(project: Project, graph: "Graph") -> None:
+    """Every layer named has weights, and none that is to be narrow comes with integers of its own."""
+    from pipeline.ops.linear import Linear
+
+    asked = project.config.quantization
+    kinds = {n.name: type(n).__name__ for n in graph.nodes}
+    linear = {n.name: graph.tensors[n.weights].quant is not None for n in graph.nodes if isinstance(n, Linear)}
+    errors = []
+    for name in (n for n in asked.layers if n not in linear):
+        said, hint = f"no layer is called {name!r}", did_you_mean(name, list(linear))
+        if name in kinds:
+            said, hint = f"layer {name!r} ({kinds[name]}) has no weights", f"Those with weights: {', '.join(linear)}."
+        place = project.place(f"quantization.layers.{name}")
+        hint = hint if linear else "No layer of this network has weights."
+        errors.append(ChipfitError(f"quantization.layers: {said}", place=place, hint=hint))
+    fixed = next((n for n, prescribed in linear.items() if prescribed and asked.widths.of(n) < 8), None)
+    if fixed is not None:
+        key = f"quantization.layers.{fixed}" if fixed in asked.layers else "quantization.weights"
+        errors.append(
+            ChipfitError(
+                f"{key}: the model file itself says the integers of layer {fixed!r}",
+                place=project.place(key),
+                hint="Quantized weights are taken as they are: leave this out, or give chipfit the float model.",
+            )
+        )
+    if errors:
+        raise ManyErrors(errors)

@@ -12,12 +12,15 @@ from pipeline.codegen import Vectors, generate
 from pipeline.data import Samples
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import Array, Graph
+from pipeline.moments import moments
+from pipeline.ops.linear import Linear
 from pipeline.passes import canonical
 from pipeline.plan import Program, plan
 from pipeline.quantize import Quantized, quantize
 from pipeline.simulator import Run, Target, simulate
 from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
 from pipeline.toolchain.host import HostLibrary
+from pipeline.widths import Widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +47,16 @@ def build(
     policy: Policy = Policy("mse"),  # noqa: B008
     per_channel: bool = True,
     activations: str = "int8",
+    widths: Widths = Widths(),  # noqa: B008
 ) -> Built:
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
     policy = replace(policy, dtype=activations)
     observed = observe(graph, Samples(calibration), lambda done, total: None)
-    result = quantize(graph, observed, policy, per_channel=per_channel, requantizer=requantizer)
+    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
+    seen = moments(graph, Samples(calibration), narrow, lambda done, total: None) if narrow else {}
+    result = quantize(
+        graph, observed, policy, per_channel=per_channel, requantizer=requantizer, widths=widths, seen=seen
+    )
     return ran(graph, result, result.graph.integers(inputs))
 
 

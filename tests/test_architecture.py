@@ -10,10 +10,10 @@ from conftest import ROOT
 from stages.tables import filled
 
 LAYERS = (
-    ("errors", "units", "config"),
+    ("errors", "units", "widths", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
-    ("passes", "calibrate", "solve", "quantizer", "quantize", "evaluate"),
+    ("passes", "calibrate", "moments", "narrow", "solve", "quantizer", "quantize", "evaluate"),
     ("arena", "order", "views", "plan", "library", "estimate", "staircase", "variants", "choose"),
     ("codegen", "kernels"),
     ("toolchain", "simulator", "footprint"),

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from building import build
 from conftest import ROOT
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ChipfitError
-from pipeline.floor import Floor, floor_of, taps_inside
+from pipeline.floor import CYCLES_PER_MAC, Floor, floor_of, taps_inside
 from pipeline.importers.onnx_file import parse_onnx
 from pipeline.importers.onnx_floor import onnx_floor
 from pipeline.importers.onnx_graph import graph_of
@@ -18,9 +19,21 @@ from pipeline.ops import samples
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.window import Window
 from pipeline.passes import canonical
+from pipeline.widths import Widths, bits_of
 
 MODELS = ROOT / "configs" / "models"
 SAMPLES = {s.name: s for s in samples()}
+
+
+def full(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with matrices and kernels of weights that cannot become zero."""
+    rng, made = np.random.default_rng(0), onnx.ModelProto()
+    made.CopyFrom(model)
+    for tensor in made.graph.initializer:
+        if len(tensor.dims) > 1 and tensor.data_type == TensorProto.FLOAT:
+            values = rng.uniform(0.5, 1.0, tensor.dims).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return made
 
 
 def early(sample: Sample) -> Floor | None:
@@ -37,12 +50,17 @@ def graph(model: onnx.ModelProto) -> Graph:
 @pytest.mark.parametrize("name", ["touch", "digits"])
 def test_dimensions_alone_tell_the_exact_floor(name: str) -> None:
     path = MODELS / f"{name}.onnx"
-    assert onnx_floor(parse_onnx(path, path.name)) == floor_of(graph(onnx.load(path)))
+    assert onnx_floor(parse_onnx(path, path.name)) == floor_of(graph(full(onnx.load(path))))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_dimensions_alone_never_tell_more_than_the_graph(name: str) -> None:
-    exact, found = floor_of(graph(SAMPLES[name].model)), early(SAMPLES[name])
+    model = SAMPLES[name].model
+    exact, found = floor_of(graph(model)), early(SAMPLES[name])
+    if found is not None:
+        found = found.sparsest(8)
+        assert found.weights <= exact.weights and found.macs <= exact.macs and found.executed <= exact.executed
+    exact, found = floor_of(graph(full(model))), early(SAMPLES[name])
     if found is not None:
         assert found.weights <= exact.weights and found.macs <= exact.macs and found.executed <= exact.executed
 
@@ -52,7 +70,7 @@ CONVS = [s for s in SAMPLES.values() if any(n.op_type == "Conv" for n in s.model
 
 @pytest.mark.parametrize("sample", CONVS, ids=[s.name for s in CONVS])
 def test_convolutions_are_told_from_dimensions(sample: Sample) -> None:
-    exact, found = floor_of(graph(sample.model)), early(sample)
+    exact, found = floor_of(graph(full(sample.model))), early(sample)
     assert found is not None and (found.macs, found.executed) == (exact.macs, exact.executed)
     assert found.weights in (exact.weights, exact.weights - channels(sample)), "the import adds a bias of zeros"
 
@@ -67,12 +85,46 @@ def test_taps_inside_are_those_that_read_no_padding(window: Window) -> None:
     (_, height, width, *_), counted = ones.shape, 1
     for axis, (size, out) in enumerate(((7, height), (6, width))):
         w = window
-        counted *= taps_inside(size, out, w.kernel[axis], w.strides[axis], w.pads[axis], w.dilations[axis])
+        counted *= taps_inside(size, out, w.kernel[axis], w.strides[axis], w.pads[axis], w.dilations[axis]).sum()
     assert counted == ones.sum()
 
 
+@pytest.mark.parametrize("bits", range(8, 1, -1))
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("sample", [*CONVS, SAMPLES["MatMul_1x3x4_17"]], ids=lambda s: s.name)
+def test_no_network_of_integers_goes_below_the_floor_of_its_floats(
+    sample: Sample, bits: int, per_channel: bool
+) -> None:
+    inputs = tuple(sample.inputs(16).values())
+    least = floor_of(graph(sample.model), Widths(bits))
+    for requantizer in ("shift", "multiplier"):
+        built = build(sample.model, inputs, inputs, requantizer, per_channel=per_channel, widths=Widths(bits))
+        found = floor_of(built.quantized.graph)
+        assert least.weights <= found.weights and least.macs == found.macs and least.executed <= found.executed
+        assert all(least.cycles(core) <= found.cycles(core) for core in CYCLES_PER_MAC)
+
+
+def test_zeros_cost_nothing_and_ternary_weights_half() -> None:
+    sample = one_node("Conv", {"x": (1, 1, 3, 3)}, {"w": np.ones((1, 1, 3, 3), np.float32)}, pads=[1, 1, 1, 1])
+    sample.model.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(np.array([[[[1, 0, 0], [0, 0.9, 0], [0, 0, 0.001]]]], np.float32), "w")
+    )
+    of_floats = floor_of(graph(sample.model))
+    assert of_floats == Floor(2 + 1, 81, 4 + 9), "a thousandth may become zero; the corner meets padding five times"
+    inputs = tuple(sample.inputs(16).values())
+    ternary = floor_of(build(sample.model, inputs, inputs, widths=Widths(2)).quantized.graph)
+    assert ternary == Floor(1 + 1, 81, 13, 13) and ternary.cycles("cortex-m0") == 4
+
+
+@pytest.mark.parametrize(
+    ("least", "largest", "bits"), [(-1, 1, 2), (-2, 1, 2), (-2, 2, 3), (-4, 3, 3), (0, 127, 8), (-128, 0, 8), (0, 0, 1)]
+)
+def test_bits_that_hold_integers(least: int, largest: int, bits: int) -> None:
+    assert bits_of(np.array([least, largest], np.int8)) == bits
+
+
 def test_weights_that_layers_share_count_once() -> None:
-    sample = one_node("Gemm", {"x": (1, 20)}, {"w": weights(20, 20)})
+    sample = one_node("Gemm", {"x": (1, 20)}, {"w": 1 + weights(20, 20) / 9})
     again = helper.make_node("Gemm", ["y0", "w"], ["z"], name="again")
     sample.model.graph.node.append(again)
     sample.model.graph.output[0].name = "z"

@@ -124,10 +124,12 @@ def _said(detail: Any, parts: list[str], written: Written) -> tuple[str, str]:
 
 def _keys_of(parts: list[str]) -> list[str]:
     model: Any = ProjectConfig
-    for part in parts:
+    for index, part in enumerate(parts):
         if part == "chip":
             model = ChipSpec
             continue
+        if index == 2 and parts[:2] == ["quantization", "layers"]:
+            continue  # a layer's name is no key of ours
         field = model.model_fields.get(part)
         options = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
         model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pipeline import units
+from pipeline.widths import BITS, Widths
 
 _C_WORDS = frozenset(
     [
@@ -189,8 +190,18 @@ class Budget(Section):
     latency: Time | None = Field(None, gt=0, description="One inference")
 
 
+Weights = Literal["int8", "int7", "int6", "int5", "int4", "int3", "int2", "ternary"]
+
+
+class LayerQuantization(Section):
+    """What one layer has in place of the network's setting."""
+
+    weights: Weights = Field(description="Width of this layer's weights")
+
+
 class Quantization(Section):
-    weights: Literal["int8"] = "int8"
+    weights: Weights = Field("int8", description="Width of weights; int2 and ternary are -1, 0 and 1")
+    layers: dict[str, LayerQuantization] = Field({}, description="By a layer's name, as plan.json has it")
     activations: Literal["int8", "int16"] = Field("int8", description="int16 for networks that lose accuracy at 8 bits")
     scales: Literal["per-channel", "per-tensor"] = Field("per-channel", description="Of weights")
     zero_points: Literal["asymmetric", "symmetric"] = Field("asymmetric", description="Of activations")
@@ -199,6 +210,10 @@ class Quantization(Section):
     requantize: Literal["auto", "shift", "multiplier"] = Field(
         "auto", description="auto: shift on Cortex-M0 and M0+, multiplier elsewhere"
     )
+
+    @property
+    def widths(self) -> Widths:
+        return Widths(BITS[self.weights], {n: BITS[layer.weights] for n, layer in self.layers.items()})
 
 
 class Memory(Section):

@@ -18,7 +18,9 @@ _LONGEST = 1 << 16
 
 
 def onnx_floor(model: onnx.ModelProto) -> Floor | None:
-    """What `pipeline.floor.floor_of` finds in the imported graph, or less: only weights that a layer reads directly.
+    """What `pipeline.floor.floor_of` finds in the imported graph if no weight is zero, at one byte each, or less.
+
+    Only weights that a layer reads directly count.
 
     None when a shape is not known: the import then says why, or finds out. `model` need not be checked, nor its
     external data be loaded; it is left as it was.
@@ -116,4 +118,5 @@ def _inside(attributes: Mapping[str, Any], x: Shape, y: Shape, kernel: Shape) ->
     for i in range(len(kernel) if auto in (b"SAME_UPPER", b"SAME_LOWER") else 0):
         total = max(0, (y[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - x[i])
         pads[i] = total // 2 if auto == b"SAME_UPPER" else total - total // 2
-    return prod(taps_inside(x[i], y[i], kernel[i], strides[i], pads[i], dilations[i]) for i in range(len(kernel)))
+    inside = (taps_inside(x[i], y[i], kernel[i], strides[i], pads[i], dilations[i]) for i in range(len(kernel)))
+    return prod(int(taps.sum()) for taps in inside)
