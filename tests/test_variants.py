@@ -21,12 +21,10 @@ from pipeline.plan import Program
 from pipeline.staircase import climb, climbed
 from pipeline.variants import VARIANTS, portable
 from pipeline.variants.packed import schedule
+from pipeline.widths import Widths
 
-LINEAR = {
-    s.name: s
-    for s in samples()
-    if s.name.startswith(("Conv_", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool"))
-}
+KINDS = ("Conv_", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Sub", "Sum")
+LINEAR = {s.name: s for s in samples() if s.name.startswith(KINDS)}
 
 
 def dense(inputs: int, outputs: int, rows: int = 1) -> Sample:
@@ -46,12 +44,15 @@ EXTRA = [
     conv("wide_row", (1, 24, 2, 9), (3, 24, 1, 9), pads=[0, 4, 0, 4]),
     conv("tall_dilated", (1, 3, 12, 5), (8, 3, 4, 2), dilations=[3, 1], pads=[4, 0, 3, 1], strides=[2, 2]),
     conv("left_of_the_image", (1, 2, 3, 3), (2, 2, 2, 2), pads=[3, 3, 3, 3]),
+    conv("few_channels", (1, 2, 9, 11), (10, 2, 3, 5), pads=[1, 2, 0, 1], strides=[2, 3]),
+    conv("one_channel_wide", (1, 1, 4, 30), (6, 1, 2, 31), pads=[0, 9, 1, 8]),
     conv("depthwise_strips", (1, 3, 40, 24), (3, 1, 3, 3), group=3, pads=[1, 1, 1, 1]),
     conv("depthwise_seven", (1, 4, 9, 7), (4, 1, 3, 5), group=4, pads=[1, 2, 1, 2]),
     conv("depthwise_stride_3", (1, 5, 11, 13), (5, 1, 3, 2), group=5, strides=[2, 3], pads=[0, 1, 1, 1]),
     conv("depthwise_dilated", (1, 2, 12, 31), (2, 1, 3, 3), group=2, dilations=[2, 3], pads=[2, 3, 2, 3]),
     conv("depthwise_far", (1, 300, 3, 3), (300, 1, 3, 3), group=300, pads=[1, 1, 1, 1]),
 ]
+WEIGHTED = {n for n in LINEAR if n.startswith(KINDS[:3])} | {s.name for s in EXTRA}
 SAMPLES = LINEAR | {s.name: s for s in EXTRA}
 
 
@@ -67,19 +68,22 @@ def with_variant(built: Built, name: str) -> Program:
     return replace(built.program, calls=tuple(replace(c, routine=variant.offer(c)) for c in built.program.calls))
 
 
-def built_for(sample: Sample, requantizer: str, policy: Policy = Policy("mse")) -> Built:  # noqa: B008
+def built_for(sample: Sample, requantizer: str, policy: Policy = Policy("mse"), bits: int = 8) -> Built:  # noqa: B008
     inputs = tuple(sample.inputs(4).values())
-    return build(sample.model, inputs, inputs, requantizer, policy)
+    return build(sample.model, inputs, inputs, requantizer, policy, widths=Widths(bits, {}))
 
 
+@pytest.mark.parametrize("bits", [8, 3])
 @pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
-@pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])
+@pytest.mark.parametrize("toolchain", ["ziglang", pytest.param("gcc", marks=pytest.mark.exhaustive)])
 def test_routines_equal_the_specification_and_cost_what_they_say(
-    sample: Sample, requantizer: str, toolchain: str, tmp_path: Path
+    sample: Sample, requantizer: str, bits: int, toolchain: str, tmp_path: Path
 ) -> None:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    built = built_for(sample, requantizer)
+    if bits < 8 and sample.name not in WEIGHTED:
+        return
+    built = built_for(sample, requantizer, bits=bits)
     for variant in VARIANTS["cortex-m0"]:
         program = with_variant(built, variant.NAME)
         if not any(c.routine for c in program.calls):
@@ -156,6 +160,18 @@ def test_no_lane_overflows_between_splits() -> None:
             # The product of the largest magnitudes, -128 and -128, is the one that a lane must hold.
             assert total.max() * 128 < 2**15
         assert order[-1] & 512
+
+
+def test_every_variant_was_tested(tmp_path: Path) -> None:
+    """Each does one of the samples at least, and each requantizer is met."""
+    done = set()
+    for sample in SAMPLES.values():
+        for variant in VARIANTS["cortex-m0"]:
+            if variant.NAME in done:
+                continue
+            built = built_for(sample, "shift", bits=3 if sample.name in WEIGHTED else 8)
+            done |= {c.routine.variant for c in with_variant(built, variant.NAME).calls if c.routine}
+    assert done == {v.NAME for v in VARIANTS["cortex-m0"]}
 
 
 def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:

@@ -17,11 +17,10 @@ from pipeline.variants.requantizer import Ending, ending_of, int32
 NAME = "packed"
 SUMMARY = "two outputs' weights in one word: one MULS and one ADDS for two products"
 
-_LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
+LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
 _TAPS = 240  # inputs of a chunk: what one instruction reaches from the stack pointer
-_FRAME = 9
+FRAME = 9
 _SAVED = 36
-_INCLUDES = ("routine.inc", "requantize.inc", "packed.inc")
 
 
 def offer(call: KernelCall) -> Routine | None:
@@ -34,11 +33,11 @@ def offer(call: KernelCall) -> Routine | None:
     ending = ending_of(call, weights)
     if shape is None or ending is None or weights.dtype != np.int8:
         return None
-    return _Packed(shape, weights.astype(np.int64), ending).routine()
+    return Packed(shape, weights.astype(np.int64), ending).routine()
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """`count` blocks of `outputs` outputs each, in `pairs` pairs."""
 
     count: int
@@ -49,42 +48,64 @@ class _Block:
         return (self.outputs + 1) // 2
 
 
-class _Packed:
+class Packed:
+    """The invocations, the stream and the cost of one layer; `lanes` differs in its blocks."""
+
+    name = NAME
+    includes: tuple[str, ...] = ("routine.inc", "requantize.inc", "packed.inc")
+
     def __init__(self, shape: Shape, weights: Array, ending: Ending) -> None:
         self.shape, self.weights, self.ending = shape, weights, ending
-        outputs, taps = weights.shape
-        full, rest = divmod(outputs, 6)
-        self.blocks = [b for b in (_Block(full, 6), _Block(1, rest)) if b.count and b.outputs]
-        self.chunks = _chunks(taps, shape)
-        self.orders = [schedule(weights[:, begin:end]) for begin, end in self.chunks]
+        self.blocks = self.split_outputs()
+        self.chunks = self.chunks_of()
+        self.orders = self.orders_of()
         widest = max(end - begin for begin, end in self.chunks)
-        self.sums = _FRAME + widest
+        self.sums = FRAME + widest
         self.words = self.sums + (2 * sum(b.count * b.pairs for b in self.blocks) if len(self.chunks) > 1 else 0)
 
+    def split_outputs(self) -> list[Block]:
+        full, rest = divmod(len(self.weights), 6)
+        return [b for b in (Block(full, 6), Block(1, rest)) if b.count and b.outputs]
+
+    def chunks_of(self) -> list[tuple[int, int]]:
+        """Which inputs lie in the frame together."""
+        return _chunks(self.weights.shape[1], self.shape)
+
+    def order_of(self, chunk: int) -> list[int]:
+        """The inputs of a chunk in the order in which they are multiplied."""
+        return [self.chunks[chunk][0] + (e & 255) for e in self.orders[chunk]]
+
+    def gathered(self) -> Shape:
+        """What the shared routine brings."""
+        return self.shape
+
+    def orders_of(self) -> Sequence[Sequence[int]]:
+        """For each chunk, its entries: see packed_step."""
+        return [schedule(self.weights[:, begin:end]) for begin, end in self.chunks]
+
     def routine(self) -> Routine:
-        groups = [sum(1 for e in order if e & 512) for order in self.orders]
         return Routine(
-            variant=NAME,
-            includes=_INCLUDES,
+            variant=self.name,
+            includes=self.includes,
             sources=("gather.S",),
             lines=tuple(self._lines()),
-            tables={"packed": self._stream()},
-            cycles=self._cycles(groups),
-            code=self._code(groups),
+            tables={"packed": self.stream()},
+            cycles=self.total_cycles(),
+            code=self._code(),
             multiplies=self._multiplies(),
             stack=_SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
             roof=self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2),
         )
 
-    def _stream(self) -> Array:
+    def stream(self) -> Array:
         """In the order in which the code reads it: for each chunk and block starts, weights, constants."""
         words: list[Array] = []
         outputs = len(self.weights)
         padded = np.zeros((outputs + 1, self.weights.shape[1]), np.int64)
         padded[:outputs] = -self.weights
         start = np.append(self.ending.start, 0)
-        for number, (begin, _) in enumerate(self.chunks):
-            order = [begin + (e & 255) for e in self.orders[number]]
+        for number in range(len(self.chunks)):
+            order = self.order_of(number)
             first = 0
             for block in self.blocks:
                 for _ in range(block.count):
@@ -99,28 +120,31 @@ class _Packed:
         return int32(np.concatenate(words))
 
     def _lines(self) -> list[str]:
-        last = len(self.chunks) - 1
         lines = []
-        for chunk, order in enumerate(self.orders):
+        for chunk in range(len(self.chunks)):
             for kind, block in enumerate(self.blocks):
                 name = f"KERNEL({{layer}}_{chunk}_{kind})"
-                lines += [f"function {name}", f"packed_begin {block.pairs}, {int(chunk == 0)}, {int(chunk == last)}"]
-                lines += [f".irp entry, {', '.join(str(e) for e in order)}"]
-                lines += [f"packed_step {block.pairs}, \\entry", ".endr"]
-                lines += self._finish(block) if chunk == last else [f"packed_hand_over {block.pairs}"]
-                lines += [f"end_function {name}"]
+                lines += [f"function {name}", *self.block_lines(block, chunk), f"end_function {name}"]
         lines += ["function KERNEL({layer})", f"enter {self.words}"]
-        lines += self._positions()
-        return [*lines, f"leave {self.words}", "end_function KERNEL({layer})", *self._shape_table()]
+        lines += self.positions()
+        return [*lines, f"leave {self.words}", "end_function KERNEL({layer})", *self.shape_table()]
 
-    def _finish(self, block: _Block) -> list[str]:
-        made = ["packed_outputs"]
+    def block_lines(self, block: Block, chunk: int) -> list[str]:
+        """One block of one chunk, as a routine of its own."""
+        last = chunk == len(self.chunks) - 1
+        lines = [f"packed_begin {block.pairs}, {int(chunk == 0)}, {int(last)}"]
+        lines += [f".irp entry, {', '.join(str(e) for e in self.orders[chunk])}"]
+        lines += [f"packed_step {block.pairs}, \\entry", ".endr"]
+        if not last:
+            return [*lines, f"packed_hand_over {block.pairs}"]
+        lines.append("packed_outputs")
         for lane in range(block.outputs):
             register = ("r8", "r9", "r10", "r11", "r12", "lr")[lane]
-            made.append(f"{self.ending.macro} {register}, {lane}, {self.ending.arguments}")
-        return [*made, f"packed_done {block.outputs}"]
+            lines.append(f"{self.ending.macro} {register}, {lane}, {self.ending.arguments}")
+        return [*lines, f"packed_done {block.outputs}"]
 
-    def _positions(self) -> list[str]:
+    def positions(self) -> list[str]:
+        """The loops over the output's positions."""
         shape = self.shape
         inner = ["packed_stream {packed}"]
         for chunk, (begin, end) in enumerate(self.chunks):
@@ -151,20 +175,22 @@ class _Packed:
             "repeat F_ROWS, 4b",
         ]
 
-    def _shape_table(self) -> list[str]:
-        shape = self.shape
+    def shape_table(self) -> list[str]:
+        shape = self.gathered()
         if shape.contiguous:
             return []
         words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding]
         return ["constants {layer}_shape", f".word {', '.join(str(w) for w in words)}"]
 
-    def _cycles(self, groups: Sequence[int]) -> int:
+    def total_cycles(self) -> int:
+        """Of the whole layer."""
         shape, last = self.shape, len(self.chunks) - 1
         position = 4
-        for chunk, order in enumerate(self.orders):
+        for chunk in range(len(self.chunks)):
             for block in self.blocks:
-                one = self._block_cycles(block, len(order), groups[chunk], chunk == 0, chunk == last)
-                position += block.count * (4 + one) + ((2 + block.count * 9) if block.count > 1 else 0)
+                position += block.count * (4 + self.block_cycles(block, chunk)) + (
+                    (2 + block.count * 9) if block.count > 1 else 0
+                )
             position += 3 if last else 0
             position += 2 if chunk < last else 0
             taps = self.chunks[chunk][1] - self.chunks[chunk][0]
@@ -177,32 +203,36 @@ class _Packed:
                 below = begin // shape.row * shape.dilation
                 total += shape.positions * (16 + bool(below))
                 total += gather_cycles(shape, (end - begin) // shape.row, below)
-        return total + 6 + 4 + 5 + 4 + 5 + 4 + 9 + 2 * _adjustments(self.words)
+        return total + 6 + 4 + 5 + 4 + 5 + 4 + 9 + 2 * adjustments(self.words)
 
     def _multiplies(self) -> int:
         pairs = sum(b.count * b.pairs for b in self.blocks)
         return self.shape.positions * (pairs * self.weights.shape[1] + len(self.weights) * self.ending.multiplies)
 
-    def _block_cycles(self, block: _Block, taps: int, groups: int, first: bool, last: bool) -> int:
-        p = block.pairs
+    def block_cycles(self, block: Block, chunk: int) -> int:
+        """Of one block, its return included."""
+        first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
+        taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
         cycles = 2 + (0 if first else 4 if last else 2) + 1 + 2 * p + 2 * p
         cycles += groups * (2 + 1 + p + p) + (taps - groups) * (2 + 1 + p + 2 * p) + groups * 5 * p
         if last:
             return cycles + 2 + block.outputs * self.ending.cycles + 1 + 2 + 5
         return cycles + 2 + 2 * p + 1 + 2 * p + 2 + 5
 
-    def _code(self, groups: Sequence[int]) -> int:
-        last = len(self.chunks) - 1
-        code = 0
-        for chunk, order in enumerate(self.orders):
-            for block in self.blocks:
-                p, n, g = block.pairs, len(order), groups[chunk]
-                code += 2 + (0 if chunk == 0 else 2) + 2 + 4 * p + g * (4 + 2 * p + 10 * p) + (n - g) * (4 + 4 * p)
-                code += 8 + block.outputs * self.ending.code if chunk == last else 8 + 4 * p
-        return code + 120 + 60 * len(self.chunks)
+    def block_code(self, block: Block, chunk: int) -> int:
+        """Bytes of one block's routine."""
+        first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
+        taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
+        code = 4 + (0 if first else 4 if last else 2) + 4 * p
+        code += groups * (4 + 2 * p + 10 * p) + (taps - groups) * (4 + 4 * p)
+        return code + (8 + block.outputs * self.ending.code if last else 8 + 4 * p)
+
+    def _code(self) -> int:
+        blocks = sum(self.block_code(b, c) for c in range(len(self.chunks)) for b in self.blocks)
+        return blocks + 120 + 60 * len(self.chunks)
 
 
-def _adjustments(words: int) -> int:
+def adjustments(words: int) -> int:
     """Instructions that move the stack pointer by so many words."""
     return -(-words // 127)
 
@@ -226,7 +256,7 @@ def schedule(weights: Array) -> list[int]:
     members: list[list[int]] = []
     for tap in np.lexsort((-sizes.sum(axis=0), -sizes.max(axis=0))).tolist():
         peaks = (bins + sizes[:, tap]).max(axis=1) if len(bins) else np.zeros(0, np.int64)
-        fits = np.flatnonzero(peaks <= _LANE)
+        fits = np.flatnonzero(peaks <= LANE)
         if not len(fits):
             bins = np.vstack([bins, sizes[:, tap]])
             members.append([tap])

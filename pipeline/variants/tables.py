@@ -88,7 +88,7 @@ def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: 
         sources=(),
         lines=(*lines, "tables_leave", "end_function KERNEL({layer})"),
         tables={"a": int32(first), "b": int32(second)},
-        cycles=25 + (loops * (_AT_ONCE * one + 7) - 2 if loops else 0) + rest * one + 14,
+        cycles=24 + (loops * (_AT_ONCE * one + 7) - 2 if loops else 0) + rest * one + 14,
         multiplies=0,
         code=80 + 34 * (rest + (_AT_ONCE if loops else 0)),
         stack=28,

@@ -1,0 +1,100 @@
+"""`lanes`: packed layers whose lanes never overflow, six pairs of outputs at once: what narrow weights buy.
+
+See kernels/armv6m/lanes.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+"""
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.ir import Array
+from pipeline.variants.gather import shape_of
+from pipeline.variants.packed import LANE, Block, Packed
+from pipeline.variants.requantizer import ending_of, int32
+
+NAME = "lanes"
+SUMMARY = "packed without splits, twelve outputs at once: where no output's weights can overflow a lane"
+
+_PAIRS = 6
+_MACROS = {
+    "requantize_shift": ("lanes_shift", 14, 22),
+    "requantize_climb": ("lanes_climb", 23, 34),
+    "requantize_dip": ("lanes_dip", 30, 46),
+}
+"""Macro, cycles and bytes of code for one output, without the addition that an odd lower bound needs."""
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """The call with whole sums in its lanes; None where a lane would overflow, or the inputs need two chunks."""
+    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+        return None
+    weights = call.tables["weights"]
+    weights = weights.reshape(len(weights), -1).astype(np.int64)
+    if np.abs(weights).sum(axis=1).max(initial=0) > LANE:
+        return None
+    shape, ending = shape_of(call), ending_of(call, weights)
+    if shape is None or ending is None:
+        return None
+    made = _Lanes(shape, weights, ending)
+    return made.routine() if len(made.chunks) == 1 else None
+
+
+class _Lanes(Packed):
+    name = NAME
+    includes = ("routine.inc", "requantize.inc", "packed.inc", "lanes.inc")
+
+    def split_outputs(self) -> list[Block]:
+        """Blocks of nearly equal size: none of few pairs, whose loads would weigh more."""
+        outputs = len(self.weights)
+        pairs = (outputs + 1) // 2
+        small, more = divmod(pairs, ceil(pairs / _PAIRS))
+        counts = [(small + 1, more), (small, ceil(pairs / _PAIRS) - more)]
+        blocks = [Block(count, 2 * p) for p, count in counts if count]
+        if outputs % 2 == 0:
+            return blocks
+        last = blocks.pop()
+        blocks += [Block(last.count - 1, last.outputs)] if last.count > 1 else []
+        return [*blocks, Block(1, last.outputs - 1)]
+
+    def stream(self) -> Array:
+        words: list[Array] = []
+        outputs = len(self.weights)
+        padded = np.zeros((outputs + 1, self.weights.shape[1]), np.int64)
+        padded[:outputs] = -self.weights
+        constants = np.concatenate([self.ending.start[:, None], self.ending.constants], axis=1)
+        first = 0
+        for block in self.blocks:
+            for _ in range(block.count):
+                lanes = np.minimum(np.arange(first, first + 2 * block.pairs), outputs)
+                rows = padded[lanes]
+                words.append((rows[0::2] + (rows[1::2] << 16)).T.reshape(-1))
+                words.append(constants[first : first + block.outputs].reshape(-1))
+                first += block.outputs
+        return int32(np.concatenate(words))
+
+    def block_lines(self, block: Block, chunk: int) -> list[str]:
+        macro = _MACROS[self.ending.macro][0]
+        taps = self.weights.shape[1]
+        lines = ["push {{lr}}", f"lanes_step {block.pairs}, 0, 1"]
+        if taps > 1:
+            inputs = ", ".join(str(i) for i in range(1, taps))
+            lines += [f".irp input, {inputs}", f"lanes_step {block.pairs}, \\input, 0", ".endr"]
+        span = self.ending.arguments.split(",")[0] if macro == "lanes_shift" else "0"
+        lines.append(f"lanes_outputs {span}")
+        for lane in range(block.outputs):
+            register = ("r8", "r9", "r10", "r11", "r12", "lr")[lane // 2]
+            lines.append(f"{macro} {register}, {lane & 1}, {lane}, {self.ending.arguments}")
+        return [*lines, f"packed_done {block.outputs}"]
+
+    def block_cycles(self, block: Block, chunk: int) -> int:
+        each = _MACROS[self.ending.macro][1] + self.ending.low
+        return 2 + self.weights.shape[1] * (3 + 3 * block.pairs) + 3 + block.outputs * each + 1 + 2 + 5
+
+    def block_code(self, block: Block, chunk: int) -> int:
+        each = _MACROS[self.ending.macro][2] + 2 * self.ending.low
+        return 2 + self.weights.shape[1] * (4 + 4 * block.pairs) + 4 + block.outputs * each + 6
+
+    def orders_of(self) -> Sequence[Sequence[int]]:
+        return [range(self.weights.shape[1])]

@@ -1,0 +1,127 @@
+"""`lines`: packed convolution whose windows are read from widened image rows, for few input channels.
+
+See kernels/armv6m/lines.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.ir import Array
+from pipeline.variants.gather import Shape, gather_cycles, shape_of
+from pipeline.variants.packed import FRAME, LANE, Block, Packed, adjustments
+from pipeline.variants.requantizer import Ending, ending_of
+
+NAME = "lines"
+SUMMARY = "packed convolution that reads its windows from widened image rows: few input channels"
+
+_REACH = 32  # words that one load reaches from the window's row
+_WORDS = 960
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """A convolution with at most 32 inputs in a kernel row, whose image rows fit the stack; else None."""
+    if call.family != "conv2d" or call.tables["weights"].dtype != np.int8:
+        return None
+    weights = call.tables["weights"]
+    weights = weights.reshape(len(weights), -1).astype(np.int64)
+    shape, ending = shape_of(call), ending_of(call, weights)
+    if shape is None or ending is None or shape.contiguous or shape.row > _REACH or shape.rows > 255:
+        return None
+    made = _Lines(shape, weights, ending)
+    return made.routine() if made.words <= _WORDS else None
+
+
+class _Lines(Packed):
+    name = NAME
+    includes = ("routine.inc", "requantize.inc", "packed.inc", "lines.inc")
+
+    def __init__(self, shape: Shape, weights: Array, ending: Ending) -> None:
+        super().__init__(shape, weights, ending)
+        self.line = (shape.out_width - 1) * shape.stride_x + shape.row
+        self.words = FRAME + shape.rows * self.line
+
+    def split_outputs(self) -> list[Block]:
+        full, rest = divmod(len(self.weights), 4)
+        return [b for b in (Block(full, 4), Block(1, rest)) if b.count and b.outputs]
+
+    def chunks_of(self) -> list[tuple[int, int]]:
+        return [(0, self.weights.shape[1])]
+
+    def orders_of(self) -> Sequence[Sequence[int]]:
+        """Rows one after the other; within a row the largest input that its lanes still hold."""
+        sizes, row = np.abs(self.weights), self.shape.row
+        entries: list[int] = []
+        total = np.full(len(sizes), LANE + 1)
+        self.taps: list[int] = []
+        for ky in range(self.shape.rows):
+            left = sorted(range(row), key=lambda i: -int(sizes[:, ky * row + i].max()))
+            for position in range(row):
+                tap = next((i for i in left if (total + sizes[:, ky * row + i]).max() <= LANE), left[0])
+                left.remove(tap)
+                own = sizes[:, ky * row + tap]
+                entry = tap + (1024 if position == 0 and ky > 0 else 0)
+                if (total + own).max() > LANE:
+                    if entries:
+                        entries[-1] += 512
+                    entry, total = entry + 256, np.zeros(len(sizes), np.int64)
+                total = total + own
+                entries.append(entry)
+                self.taps.append(ky * row + tap)
+        entries[-1] += 512
+        return [entries]
+
+    def order_of(self, chunk: int) -> list[int]:
+        return self.taps
+
+    def block_lines(self, block: Block, chunk: int) -> list[str]:
+        lines = [f"lines_begin {block.pairs}", f".irp entry, {', '.join(str(e) for e in self.orders[0])}"]
+        lines += [f"lines_step {block.pairs}, \\entry", ".endr", "packed_outputs"]
+        for lane in range(block.outputs):
+            lines.append(f"{self.ending.macro} {('r8', 'r9', 'r10', 'r11')[lane]}, {lane}, {self.ending.arguments}")
+        return [*lines, f"packed_done {block.outputs}"]
+
+    def positions(self) -> list[str]:
+        shape = self.shape
+        blocks = [f"packed_blocks KERNEL({{layer}}_0_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+        return [
+            f"set_word F_TOP, {shape.top}",
+            f"set_word F_LEFT, {shape.left}",
+            f"set_word F_ROWS, {shape.out_height}",
+            "4:",
+            f"lines_row KERNEL(gather), {{layer}}_shape, {shape.rows}, {4 * self.line}",
+            f"set_word F_COLUMNS, {shape.out_width}",
+            "3:",
+            "packed_stream {packed}",
+            *blocks,
+            f"add_word F_WINDOW, {4 * shape.stride_x}",
+            "repeat F_COLUMNS, 3b",
+            f"add_word F_TOP, {shape.stride_y}",
+            "repeat F_ROWS, 4b",
+        ]
+
+    def gathered(self) -> Shape:
+        """What the shared routine brings: whole rows instead of one window's."""
+        return replace(self.shape, row=self.line, out_width=1)
+
+    def total_cycles(self) -> int:
+        shape = self.shape
+        position = 4 + 7 + 9
+        for block in self.blocks:
+            position += block.count * (4 + self.block_cycles(block, 0))
+            position += (2 + block.count * 9) if block.count > 1 else 0
+        row = 14 + 6 + 4 + shape.out_width * position - 1 + 7 + 9
+        total = 12 + shape.out_height * row - 1 + gather_cycles(self.gathered(), shape.rows, 0)
+        return total + 37 + 2 * adjustments(self.words)
+
+    def block_cycles(self, block: Block, chunk: int) -> int:
+        p, entries = block.pairs, self.orders[0]
+        groups = sum(1 for e in entries if e & 512)
+        cycles = 2 + 1 + 2 * p + 2 * p + 2 + self.shape.rows - 1
+        cycles += groups * (2 + 1 + p + p) + (len(entries) - groups) * (2 + 1 + p + 2 * p) + groups * 5 * p
+        return cycles + 2 + block.outputs * self.ending.cycles + 1 + 2 + 5
+
+    def block_code(self, block: Block, chunk: int) -> int:
+        return super().block_code(block, chunk) + 2 + 2 * self.shape.rows
