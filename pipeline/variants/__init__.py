@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from pipeline.calls import KernelCall, Routine
-from pipeline.variants import depthwise, lanes, lines, packed, pool, shifts, sparse, tables
+from pipeline.variants import depthwise, lanes, lines, loops, packed, pool, shifts, sparse, tables, tight
 
 VARIANTS: Mapping[str, tuple[ModuleType, ...]] = {
-    "cortex-m0": (packed, lanes, lines, depthwise, sparse, shifts, pool, tables),
-    "cortex-m0plus": (packed, lanes, lines, depthwise, sparse, shifts, pool, tables),
+    "cortex-m0": (packed, lanes, tight, lines, loops, depthwise, sparse, shifts, pool, tables),
+    "cortex-m0plus": (packed, lanes, tight, lines, loops, depthwise, sparse, shifts, pool, tables),
 }
 """For each core, what may replace the C kernels; other cores run C."""
 

@@ -37,13 +37,13 @@ def offer(call: KernelCall) -> Routine | None:
     shape, ending = shape_of(call), ending_of(call, weights)
     if shape is None or ending is None:
         return None
-    made = _Lanes(shape, weights, ending)
+    made = Lanes(shape, weights, ending)
     return made.routine() if len(made.chunks) == 1 else None
 
 
-class _Lanes(Packed):
+class Lanes(Packed):
     name = NAME
-    includes = ("routine.inc", "requantize.inc", "packed.inc", "lanes.inc")
+    includes: tuple[str, ...] = ("routine.inc", "requantize.inc", "packed.inc", "lanes.inc")
 
     def split_outputs(self) -> list[Block]:
         """Blocks of nearly equal size: none of few pairs, whose loads would weigh more."""
@@ -69,32 +69,46 @@ class _Lanes(Packed):
             for _ in range(block.count):
                 lanes = np.minimum(np.arange(first, first + 2 * block.pairs), outputs)
                 rows = padded[lanes]
-                words.append((rows[0::2] + (rows[1::2] << 16)).T.reshape(-1))
+                words.append(self.block_words(rows))
                 words.append(constants[first : first + block.outputs].reshape(-1))
                 first += block.outputs
         return int32(np.concatenate(words))
 
+    def block_words(self, rows: Array) -> Array:
+        """The weights of one block, (outputs, inputs) of them, negated."""
+        return (rows[0::2] + (rows[1::2] << 16)).T.reshape(-1)
+
     def block_lines(self, block: Block, chunk: int) -> list[str]:
-        macro = _MACROS[self.ending.macro][0]
         taps = self.weights.shape[1]
         lines = ["push {{lr}}", f"lanes_step {block.pairs}, 0, 1"]
         if taps > 1:
             inputs = ", ".join(str(i) for i in range(1, taps))
             lines += [f".irp input, {inputs}", f"lanes_step {block.pairs}, \\input, 0", ".endr"]
+        return [*lines, *self.ending_lines(block)]
+
+    def ending_lines(self, block: Block) -> list[str]:
+        """From the lanes to the outputs, and back."""
+        macro = _MACROS[self.ending.macro][0]
         span = self.ending.arguments.split(",")[0] if macro == "lanes_shift" else "0"
-        lines.append(f"lanes_outputs {span}")
+        lines = [f"lanes_outputs {span}"]
         for lane in range(block.outputs):
             register = ("r8", "r9", "r10", "r11", "r12", "lr")[lane // 2]
             lines.append(f"{macro} {register}, {lane & 1}, {lane}, {self.ending.arguments}")
         return [*lines, f"packed_done {block.outputs}"]
 
     def block_cycles(self, block: Block, chunk: int) -> int:
-        each = _MACROS[self.ending.macro][1] + self.ending.low
-        return 2 + self.weights.shape[1] * (3 + 3 * block.pairs) + 3 + block.outputs * each + 1 + 2 + 5
+        return 2 + self.weights.shape[1] * (3 + 3 * block.pairs) + self.ending_cycles(block)
+
+    def ending_cycles(self, block: Block) -> int:
+        """From the lanes to the return."""
+        return 3 + block.outputs * (_MACROS[self.ending.macro][1] + self.ending.low) + 1 + 2 + 5
 
     def block_code(self, block: Block, chunk: int) -> int:
-        each = _MACROS[self.ending.macro][2] + 2 * self.ending.low
-        return 2 + self.weights.shape[1] * (4 + 4 * block.pairs) + 4 + block.outputs * each + 6
+        return 2 + self.weights.shape[1] * (4 + 4 * block.pairs) + self.ending_code(block)
+
+    def ending_code(self, block: Block) -> int:
+        """Bytes from the lanes to the return."""
+        return 10 + block.outputs * (_MACROS[self.ending.macro][2] + 2 * self.ending.low)
 
     def orders_of(self) -> Sequence[Sequence[int]]:
         return [range(self.weights.shape[1])]

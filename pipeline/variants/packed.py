@@ -3,7 +3,7 @@
 See kernels/armv6m/packed.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -89,13 +89,25 @@ class Packed:
             includes=self.includes,
             sources=("gather.S",),
             lines=tuple(self._lines()),
-            tables={"packed": self.stream()},
+            tables=self.tables(),
             cycles=self.total_cycles(),
             code=self._code(),
-            multiplies=self._multiplies(),
+            multiplies=self.multiplies(),
             stack=_SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
             roof=self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2),
         )
+
+    def tables(self) -> Mapping[str, Array]:
+        """What lies in flash beside the code."""
+        return {"packed": self.stream()}
+
+    def before_blocks(self, chunk: int) -> list[str]:
+        """What stands between a position's inputs and its blocks."""
+        return [f"packed_sums {self.sums}"] if len(self.chunks) > 1 else []
+
+    def before_cycles(self) -> int:
+        """Of that, for all chunks."""
+        return 3 * len(self.chunks) if len(self.chunks) > 1 else 0
 
     def stream(self) -> Array:
         """In the order in which the code reads it: for each chunk and block starts, weights, constants."""
@@ -154,8 +166,7 @@ class Packed:
                 row = shape.row
                 below = begin // row * shape.dilation
                 inner.append(f"packed_gather KERNEL(gather), {{layer}}_shape, {(end - begin) // row}, {below}")
-            if len(self.chunks) > 1:
-                inner.append(f"packed_sums {self.sums}")
+            inner += self.before_blocks(chunk)
             inner += [f"packed_blocks KERNEL({{layer}}_{chunk}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
             if chunk < len(self.chunks) - 1:
                 inner.append("packed_keep_stream")
@@ -185,16 +196,15 @@ class Packed:
     def total_cycles(self) -> int:
         """Of the whole layer."""
         shape, last = self.shape, len(self.chunks) - 1
-        position = 4
+        position = 4 + self.before_cycles()
         for chunk in range(len(self.chunks)):
             for block in self.blocks:
                 position += block.count * (4 + self.block_cycles(block, chunk)) + (
                     (2 + block.count * 9) if block.count > 1 else 0
                 )
-            position += 3 if last else 0
             position += 2 if chunk < last else 0
             taps = self.chunks[chunk][1] - self.chunks[chunk][0]
-            position += 12 + widen_cycles(taps) if shape.contiguous else 0
+            position += 12 + (taps > 255) + widen_cycles(taps) if shape.contiguous else 0
         if shape.contiguous:
             total = 4 + shape.positions * (position + 9) - 1
         else:
@@ -205,7 +215,8 @@ class Packed:
                 total += gather_cycles(shape, (end - begin) // shape.row, below)
         return total + 6 + 4 + 5 + 4 + 5 + 4 + 9 + 2 * adjustments(self.words)
 
-    def _multiplies(self) -> int:
+    def multiplies(self) -> int:
+        """MULS executed."""
         pairs = sum(b.count * b.pairs for b in self.blocks)
         return self.shape.positions * (pairs * self.weights.shape[1] + len(self.weights) * self.ending.multiplies)
 
