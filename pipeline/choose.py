@@ -98,7 +98,7 @@ def _shared_size(name: str) -> int:
     return portable.CODE.get(name) or SOURCES[name]
 
 
-SOURCES: Mapping[str, int] = {"gather.S": 296}
+SOURCES: Mapping[str, int] = {"gather.S": 312}
 """Bytes of code of the routines that layers in assembly share (a test compares)."""
 
 

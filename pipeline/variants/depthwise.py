@@ -108,6 +108,7 @@ class _Strips:
         small, more = divmod(strip.out_width, parts)
         self.blocks = [(n, c) for n, c in ((small + 1, more), (small, parts - more)) if c]
         self.buffer = _FIXED + weights.shape[1]
+        self.plane = self._plane_of()
         self.words = self.buffer + strip.source_rows(strip.rows) * strip.line
         self.macro, self.each, self.bytes = _MACROS[ending.macro]
         self.constants = ending.constants.shape[1]
@@ -151,10 +152,10 @@ class _Strips:
             "str r0, [sp, #4 * D_OUT]",
             "adds r0, #1",
             "str r0, [sp, #4 * F_Y]",
-            f"set_word D_LEFT, {s.out_height}",
-            f"set_word D_ROW, {-s.top}",
-            "4:",
-            *self._strip_lines(),
+            *(self._strip_lines() if self.plane is None else self._plane_lines(*self.plane)),
+            f"add r0, sp, #{4 * self.buffer}",
+            "str r0, [sp, #4 * D_Q]",
+            "6:",
         ]
         for kind, (outputs, count) in enumerate(self.blocks):
             label = 7 + kind
@@ -174,11 +175,7 @@ class _Strips:
         lines += [
             f"add_word D_Q, {row}" if row else "",
             "repeat D_ROWS, 6b",
-            "ldr r0, [sp, #4 * D_LEFT]",
-            "cmp r0, #0",
-            "beq 2f",
-            "b 4b",
-            "2:",
+            *(["ldr r0, [sp, #4 * D_LEFT]", "cmp r0, #0", "beq 2f", "b 4b", "2:"] if self.plane is None else []),
             "ldr r0, [sp, #4 * F_X]",
             "adds r0, #1",
             "str r0, [sp, #4 * F_X]",
@@ -206,6 +203,9 @@ class _Strips:
         outside = [f"depthwise_phase {n}, 0, {to}, 0, 0" for n, _, to in s.phases()]
         extra = s.source_rows(1) - s.strides[0]
         return [
+            f"set_word D_LEFT, {s.out_height}",
+            f"set_word D_ROW, {-s.top}",
+            "4:",
             "depthwise_rows " + f"{s.rows}, {s.strides[0]}, {extra}",
             f"add r2, sp, #{4 * self.buffer}",
             "5:",
@@ -219,10 +219,20 @@ class _Strips:
             "9:",
             f"depthwise_next {4 * s.line}, 5b",
             f"depthwise_over {extra}",
-            f"add r0, sp, #{4 * self.buffer}",
-            "str r0, [sp, #4 * D_Q]",
-            "6:",
         ]
+
+    def _plane_of(self) -> tuple[int, int, int, int] | None:
+        """(rows, columns, first word, words between rows) when one strip takes the whole plane, rows as they lie."""
+        s = self.strip
+        first, gap = self.buffer + s.top * s.line + s.left, s.line - s.width
+        rows = min(s.height, s.source_rows(s.out_height) - s.top)
+        whole = s.rows == s.out_height and s.strides[1] == 1 and s.phases() == [(s.width, 0, s.left)]
+        return (rows, s.width, first, gap) if whole and s.width <= 24 and first <= 255 and gap < 64 else None
+
+    def _plane_lines(self, rows: int, columns: int, first: int, gap: int) -> list[str]:
+        plane = f"depthwise_plane {rows}, {columns}, {self.strip.channels}, {first}, {gap}"
+        # A place for literals, within reach of what is before and behind it.
+        return [plane, f"set_word D_ROWS, {self.strip.out_height}", "b 9f", ".pool", "9:"]
 
     def _multiplies(self) -> int:
         outputs = self.strip.channels * self.strip.out_height * self.strip.out_width
@@ -238,7 +248,11 @@ class _Strips:
     def _cycles(self) -> int:
         s, adjust = self.strip, -(-self.words // 127)
         total = 37 + 2 * adjust + 9 + spread_cycles(self.words - self.buffer) + 4 + 4
-        remaining, top, strips = s.out_height, -s.top, 0
+        remaining, top, strips = s.out_height, -s.top, 8
+        if self.plane is not None:
+            rows, columns, _, gap = self.plane
+            strips = 7 + rows * (_bytes_once(columns) + bool(gap) + 4) - 2 + 4 + 3 + self._rows_cycles(s.out_height)
+            remaining = 0
         while remaining:
             rows = min(s.rows, remaining)
             strips += self._strip_cycles(rows, top, rows == s.rows)
@@ -246,7 +260,7 @@ class _Strips:
             remaining, top = remaining - rows, top + rows * s.strides[0]
         taps, n = self.weights.shape[1], self.constants
         moved = 2 * (7 + 2) if n == 6 else 2 * (2 + n)
-        channel = 2 + 1 + moved + 1 + 1 + 4 + widen_cycles(taps) + bool(taps & 3) + 2 + 7 + 8
+        channel = 2 + 1 + moved + 1 + 1 + 4 + widen_cycles(taps) + bool(taps & 3) + 2 + 7
         return total + s.channels * (channel + strips + 5 + 9) - 1
 
     def _strip_cycles(self, rows: int, top: int, whole: bool) -> int:
@@ -261,10 +275,14 @@ class _Strips:
         source = s.source_rows(rows)
         held = sum(0 <= top + i < s.height for i in range(source))
         cycles += held * inside + (source - held) * outside + source * (_move(4 * s.line) + 5 + 9) - 1
-        cycles += 2 + _move(-extra) + 2 + 1 + 2
+        return cycles + 2 + _move(-extra) + 2 + self._rows_cycles(rows)
+
+    def _rows_cycles(self, rows: int) -> int:
+        """Of so many rows of outputs, from setting the first window."""
+        s = self.strip
         row = sum(c * self._block_cycles(n) + (4 + 9 * c - 1 if c > 1 else 0) for n, c in self.blocks)
         row += 7 if s.strides[0] * s.line != s.out_width else 0
-        return cycles + rows * (row + 9) - 1
+        return 3 + rows * (row + 9) - 1
 
     def _block_cycles(self, outputs: int) -> int:
         places = self.strip.places()
@@ -283,4 +301,9 @@ def _bytes(count: int) -> int:
     """Cycles of bringing so many bytes of one phase."""
     if count > 16:
         return 1 + count // 8 * 40 - 2 + _bytes(count & 7)
+    return _bytes_once(count)
+
+
+def _bytes_once(count: int) -> int:
+    """Cycles of the macro depthwise_bytes."""
     return count // 2 * 9 + (count & 1) * 5

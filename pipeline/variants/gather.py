@@ -65,7 +65,10 @@ def widen_cycles(count: int) -> int:
     """Of `widen` on so many bytes, its return included."""
     eights, rest = divmod(count, 8)
     cycles = 12 + (3 if not eights else 1 + eights * (30 + 1 + 3) - 2)
-    return cycles + 3 + (3 if not rest else 1 + rest * 9 - 2) + 3
+    if not rest:
+        return cycles + 5 + 3
+    tests = (17 if rest & 4 else 4) + (11 if rest & 2 else 5) + (8 if rest & 1 else 5)
+    return cycles + 3 + tests + 3
 
 
 def spread_cycles(count: int) -> int:

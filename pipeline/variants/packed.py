@@ -170,6 +170,8 @@ class Packed:
             inner += [f"packed_blocks KERNEL({{layer}}_{chunk}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
             if chunk < len(self.chunks) - 1:
                 inner.append("packed_keep_stream")
+        if shape.contiguous and shape.positions == 1:
+            return inner
         if shape.contiguous:
             return [f"set_word F_ROWS, {shape.positions}", "3:", *inner, "repeat F_ROWS, 3b"]
         return [
@@ -206,7 +208,7 @@ class Packed:
             taps = self.chunks[chunk][1] - self.chunks[chunk][0]
             position += 12 + (taps > 255) + widen_cycles(taps) if shape.contiguous else 0
         if shape.contiguous:
-            total = 4 + shape.positions * (position + 9) - 1
+            total = position if shape.positions == 1 else 4 + shape.positions * (position + 9) - 1
         else:
             total = 8 + shape.out_height * (8 + 7 + 9 - 1) - 1 + shape.positions * (position + 7 + 9)
             for begin, end in self.chunks:

@@ -32,17 +32,34 @@
     cmp r0, r8
     bne 1b
 2:
-    mov r3, r9
-    adds r3, r0, r3
-    cmp r0, r3
-    beq 4f
-3:
+    mov r5, r9
+    cmp r5, #0
+    beq 5f
+    lsrs r5, r5, #3
+    bcc 3f
     ldrsb r5, [r0, r2]
-    adds r0, #1
-    stm r1!, {r5}
-    cmp r0, r3
-    bne 3b
+    ldrsb r6, [r0, r3]
+    stm r1!, {r5, r6}
+    ldrsb r5, [r0, r4]
+    ldrsb r6, [r0, r7]
+    stm r1!, {r5, r6}
+    adds r0, #4
+3:
+    mov r5, r9
+    lsrs r5, r5, #2
+    bcc 4f
+    ldrsb r5, [r0, r2]
+    ldrsb r6, [r0, r3]
+    stm r1!, {r5, r6}
+    adds r0, #2
 4:
+    mov r5, r9
+    lsrs r5, r5, #1
+    bcc 5f
+    ldrsb r5, [r0, r2]
+    stm r1!, {r5}
+    adds r0, #1
+5:
     bx lr
     end_function KERNEL(widen)
 
