@@ -80,6 +80,7 @@ def test_pickled_data_are_refused(repo: Path) -> None:
 
 
 def test_weights_larger_than_the_flash_are_said_before_anything_else(repo: Path) -> None:
+    change(repo, "weights: int5", "weights: int8")
     change(repo, "flash: 100 KiB", "flash: 1 KiB")
     fails(
         repo,

@@ -4,6 +4,7 @@ See kernels/armv6m/depthwise.inc. The cost formulas count the instructions of it
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -37,7 +38,10 @@ def offer(call: KernelCall) -> Routine | None:
     if ending is None or weights.dtype != np.int8 or weights.min(initial=0) < -127 or taps.shape[1] > 64:
         return None
     strip = _strip_of({k: v for k, v in call.params.items() if isinstance(v, int)})
-    return None if strip is None else _Strips(strip, taps, ending).routine()
+    if strip is None:
+        return None
+    made = _Strips(strip, taps, ending)
+    return made.routine() if made.within_reach() else None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,13 @@ class _Strips:
             stack=36 + 4 * self.words,
             roof=2 * self.weights.size * self.strip.out_height * self.strip.out_width,
         )
+
+    def within_reach(self) -> bool:
+        """Whether a branch reaches back over a channel's code, and a load the literals behind a block."""
+        places = self.strip.places()
+        far = any(4 * abs(b - a - n) > 255 for n, _ in self.blocks for a, b in pairwise(places))
+        block = max(self._block_code(n) for n, _ in self.blocks)
+        return self._code() < 1900 and (not far or block < 900)
 
     def _stream(self) -> Array:
         """Of each channel: the accumulator's start, the requantizer's constants, negated weights in whole words."""
@@ -238,12 +249,14 @@ class _Strips:
         outputs = self.strip.channels * self.strip.out_height * self.strip.out_width
         return outputs * (self.weights.shape[1] + self.ending.multiplies)
 
+    def _block_code(self, outputs: int) -> int:
+        return 40 + self.weights.shape[1] * (6 + 4 * outputs) + outputs * (self.bytes + 2)
+
     def _code(self) -> int:
         """An upper bound within a few words: every distance counted as a literal."""
-        taps = self.weights.shape[1]
-        blocks = sum(40 + taps * (6 + 4 * n) + n * (self.bytes + 2) for n, _ in self.blocks)
+        blocks = sum(self._block_code(n) for n, _ in self.blocks)
         phases = sum(16 + 3 * min(n, 24) + 24 for n, _, _ in self.strip.phases())
-        return 260 + blocks + phases
+        return 290 + blocks + phases
 
     def _cycles(self) -> int:
         s, adjust = self.strip, -(-self.words // 127)

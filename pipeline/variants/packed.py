@@ -21,6 +21,7 @@ LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
 _TAPS = 240  # inputs of a chunk: what one instruction reaches from the stack pointer
 FRAME = 9
 _SAVED = 36
+_CHUNKS = 16  # calls of one position that a branch back still spans
 
 
 def offer(call: KernelCall) -> Routine | None:
@@ -33,7 +34,8 @@ def offer(call: KernelCall) -> Routine | None:
     ending = ending_of(call, weights)
     if shape is None or ending is None or weights.dtype != np.int8:
         return None
-    return Packed(shape, weights.astype(np.int64), ending).routine()
+    made = Packed(shape, weights.astype(np.int64), ending)
+    return made.routine() if len(made.chunks) <= _CHUNKS else None
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ class Packed:
 
     def _code(self) -> int:
         blocks = sum(self.block_code(b, c) for c in range(len(self.chunks)) for b in self.blocks)
-        return blocks + 120 + 60 * len(self.chunks)
+        return blocks + 160 + 60 * len(self.chunks)
 
 
 def adjustments(words: int) -> int:
