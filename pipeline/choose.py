@@ -18,6 +18,8 @@ _ENTRY = 300  # bytes: the run function, its literals, and what aligns functions
 _CALL = 24
 ENTRY_STACK = 64
 _STEPS = 12
+_ROUND = tuple(n * 1024 for n in (16, 32, 48, 64, 100, 128, 256))
+"""Free flash that owners of small chips speak of: the frontier has plans for these too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,8 @@ class Choice:
 
     program: Program
     options: tuple[tuple[Option, ...], ...]
+    refused: tuple[tuple[tuple[str, str], ...], ...]
+    """For every call, variants that could compute it but are no option, and why."""
     point: Point
     next_kib: Point
     frontier: tuple[Point, ...]
@@ -64,8 +68,9 @@ class Choice:
 
 def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice:
     """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so."""
-    options = tuple(tuple(_options(c, core, limits)) for c in program.calls)
-    problem = _Problem(options)
+    offered = [_options(c, core, limits) for c in program.calls]
+    options, refused = tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
+    problem = Problem(options)
     point = None
     if optimize == "latency":
         point = problem.solve(flash=limits.flash) or problem.least_flash()
@@ -77,21 +82,23 @@ def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice
         replace(c, routine=o[i].routine) for c, o, i in zip(program.calls, options, point.chosen, strict=True)
     )
     more = problem.solve(flash=point.flash + 1024) or point
-    return Choice(replace(program, calls=calls), options, point, more, problem.frontier())
+    return Choice(replace(program, calls=calls), options, refused, point, more, problem.frontier())
 
 
-def _options(call: KernelCall, core: str, limits: Limits) -> Sequence[Option]:
+def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
     c = Option("c", portable.cycles(call), portable.flash(call), portable.stack(), (call.kernel,), None)
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
-    made = [c]
+    made, refused = [c], []
     for r in routines(call, core):
         flash = r.code + sum(t.nbytes for t in r.tables.values())
         cycles = r.cycles + r.multiplies * (limits.multiplier - 1)
         option = Option(r.variant, cycles, flash, r.stack, r.sources, r)
         if limits.stack is None or option.stack + ENTRY_STACK <= limits.stack:
             made.append(option)
-    return made
+        else:
+            refused.append((r.variant, f"needs {option.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
+    return made, refused
 
 
 def _shared_size(name: str) -> int:
@@ -102,7 +109,7 @@ SOURCES: Mapping[str, int] = {"gather.S": 312}
 """Bytes of code of the routines that layers in assembly share (a test compares)."""
 
 
-class _Problem:
+class Problem:
     """Binary variables: one for each option of each call, one for each shared piece of code."""
 
     def __init__(self, options: Sequence[Sequence[Option]]) -> None:
@@ -135,8 +142,9 @@ class _Problem:
         small, fast = self.least_flash(), self.solve(None)
         if small is None or fast is None:
             return ()
-        budgets = np.linspace(small.flash, fast.flash, _STEPS).astype(int).tolist()
-        points = [p for p in (small, *(self.solve(b) for b in budgets[1:-1]), fast) if p is not None]
+        even = np.linspace(small.flash, fast.flash, _STEPS).astype(int).tolist()
+        budgets = sorted({*even[1:-1], *(r for r in _ROUND if small.flash < r < fast.flash)})
+        points = [p for p in (small, *(self.solve(b) for b in budgets), fast) if p is not None]
         return tuple({p.chosen: p for p in points}.values())
 
     def _minimize(self, cost: Array, limits: Sequence[tuple[Array, int]]) -> Point | None:
@@ -164,9 +172,9 @@ class _Problem:
         chosen = [0] * len(self.options)
         for j in np.flatnonzero(values[:starts]).tolist():
             chosen[self.flat[j][0]] = self.flat[j][1]
-        return self._point(chosen)
+        return self.point(chosen)
 
-    def _point(self, chosen: Sequence[int]) -> Point:
+    def point(self, chosen: Sequence[int]) -> Point:
         taken = [of[k] for of, k in zip(self.options, chosen, strict=True)]
         shared = {s for o in taken for s in o.shared}
         flash = sum(o.flash + _CALL for o in taken) + sum(_shared_size(s) for s in shared) + _ENTRY

@@ -87,7 +87,9 @@ def key_of(stage: Stage, job: Job) -> str:
 @cache
 def code_version() -> str:
     """A digest of chipfit's own source: results made by other code are made again."""
-    files = sorted(p for folder in _CODE for p in folder.rglob("*") if p.suffix in (".py", ".c", ".h", ".S", ".j2"))
+    files = sorted(
+        p for folder in _CODE for p in folder.rglob("*") if p.suffix in (".py", ".c", ".h", ".S", ".inc", ".j2", ".css")
+    )
     return sha256(b"".join(p.name.encode() + b"\0" + p.read_bytes() for p in files))
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pipeline.errors import ChipfitError
 from stages.estimate import estimate
+from stages.explain import explain
 
 USAGE = """chipfit: from a trained network to integer C that provably fits a small chip
 
   chipfit build [PRODUCT.yaml ...] [DOIT ARGUMENTS]   build products (default: products found here)
+  chipfit explain [PRODUCT] [--json]                  what the plan chose for each layer, and what else it could have
   chipfit estimate MODEL [--chip NAME] [--json]       what a model would need on every known chip, or on one
   chipfit init [FOLDER]                               write a commented product.yaml and a dodo.py
   chipfit schema [--chip]                             print the JSON Schema of a product or chip YAML
@@ -46,6 +48,7 @@ quantization:                  # of a float model; a quantized one brings its ow
   calibration: mse             # or min-max, percentile
   requantize: auto             # shift on Cortex-M0 and M0+, multiplier elsewhere; or say which
 accuracy: {metric: top1, max_drop: 0.01}
+optimize: latency              # fewest cycles in the free flash; or flash: least flash within the latency
 toolchain: ziglang             # or gcc: arm-none-eabi-gcc from PATH
 simulate: {vectors: 32}        # real inputs compared bit for bit on the emulated chip
 """
@@ -55,7 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 1 after one line on stderr for each thing that is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (given[0], given[1:]) if given else ("help", [])
-    commands = {"build": build, "init": init, "schema": schema, "chips": chips, "estimate": estimate}
+    commands = {
+        "build": build,
+        "init": init,
+        "schema": schema,
+        "chips": chips,
+        "estimate": estimate,
+        "explain": explain,
+    }
     try:
         if command in commands:
             return commands[command](rest)

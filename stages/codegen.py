@@ -82,10 +82,11 @@ def run(job: Job) -> dict[str, bytes]:
                 "options": [
                     {"variant": o.variant, "cycles": o.cycles, "flash": o.flash, "stack": o.stack} for o in options
                 ],
+                "refused": [{"variant": v, "why": why} for v, why in refused],
                 "inputs": [_home(program.homes[n]) for n in c.inputs if n in program.homes],
                 "outputs": [_home(program.homes[n]) for n in c.outputs],
             }
-            for c, options in zip(program.calls, choice.options, strict=True)
+            for c, options, refused in zip(program.calls, choice.options, choice.refused, strict=True)
         ],
     }
     return generate(program, project.chip.core, source, vectors) | {"plan.json": to_json(document)}

@@ -175,6 +175,37 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
     print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
 
 
+def print_plan(product: str, told: Mapping[str, Any]) -> None:
+    """One product of `chipfit explain`."""
+    from rich.box import SIMPLE
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("layer", "variant"):
+        made.add_column(heading)
+    for heading in ("cycles", "of floor", "flash", "stack"):
+        made.add_column(heading, justify="right")
+    made.add_column("instead")
+    for row in told["layers"]:
+        cycles = row["measured"] if row["cycles"] is None else row["cycles"]
+        made.add_row(
+            escape(row["layer"]),
+            row["variant"],
+            "?" if cycles is None else f"{cycles:,}",
+            f"{row['ratio']:.2f}" if row["ratio"] else "-",
+            f"{row['flash']:,} B",
+            "-" if row["stack"] is None else f"{row['stack']} B",
+            "\n".join(f"{a['variant']}: {a['why']}" for a in row["alternatives"]) or "-",
+        )
+    print(f"{product}: {' '.join(told['said'])}")
+    print(_printed(made), end="")
+    verdict = told["verdict"]
+    if verdict:
+        used = f"{show_size(verdict['flash']['used'])} of flash, {verdict['stack']['used']} B of stack"
+        print(f"Measured: {verdict['cycles']:,} cycles with every wait state counted, {used}.\n")
+
+
 def _undecided(need: "Need") -> str:
     return "-" if need.core == "cortex-a8" else "perhaps"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jinja2
 
+from pipeline.report.plan import frontier_plot, plan_rows, plan_sentences
 from pipeline.units import show_size, show_time
 
 _TEMPLATES = Path(__file__).parent
@@ -30,6 +31,9 @@ def render_html(page: Mapping[str, Any]) -> str:
         "flash_map": flash_map(page["size"]),
         "ram_map": ram_map(page["plan"]),
         "layers": layer_rows(page["simulate"], page["size"]),
+        "plan_rows": plan_rows(page["plan"], page["simulate"]),
+        "plan_sentences": plan_sentences(page["plan"]),
+        "plot": frontier_plot(page["plan"], page["size"]["flash"]["limit"]),
     }
     return environment.get_template("index.html.j2").render(**page, **shared)
 

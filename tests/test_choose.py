@@ -1,0 +1,68 @@
+"""The plan under budgets: against brute force, at the edges, and against what was then measured."""
+
+import itertools
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from pipeline.choose import Option, Point, Problem
+from pipeline.variants import portable
+
+SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift")
+
+
+def options(rng: random.Random, calls: int) -> list[list[Option]]:
+    def one(name: int) -> Option:
+        shared = tuple(rng.sample(SHARED, rng.randint(0, 2)))
+        return Option(f"v{name}", rng.randint(1, 2000), rng.randint(10, 3000), 0, shared, None)
+
+    return [[one(i) for i in range(rng.randint(1, 4))] for _ in range(calls)]
+
+
+def every(problem: Problem) -> list[Point]:
+    return [problem.point(chosen) for chosen in itertools.product(*(range(len(o)) for o in problem.options))]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_choice_is_the_best_of_all_that_fit(seed: int) -> None:
+    rng = random.Random(seed)
+    problem = Problem(options(rng, rng.randint(1, 5)))
+    points = every(problem)
+    for _ in range(4):
+        flash = rng.randint(min(p.flash for p in points) - 100, max(p.flash for p in points) + 100)
+        fitting = [p for p in points if p.flash <= flash]
+        found = problem.solve(flash)
+        assert (found is None) == (not fitting)
+        if found is not None:
+            best = min(p.cycles for p in fitting)
+            assert (found.cycles, found.flash) == (best, min(p.flash for p in fitting if p.cycles == best))
+            assert problem.settled(found).cycles == best
+        cycles = rng.randint(min(p.cycles for p in points), max(p.cycles for p in points))
+        smallest = problem.least_flash(cycles)
+        assert smallest is not None
+        assert smallest.flash == min(p.flash for p in points if p.cycles <= cycles)
+
+
+def test_shared_code_is_paid_once() -> None:
+    one = [Option("c", 5, 100, 0, ("dense_shift",), None)]
+    single, double = Problem([one]).solve(None), Problem([one, one]).solve(None)
+    assert single is not None and double is not None
+    assert double.flash - single.flash < 100 + portable.CODE["dense_shift"]
+
+
+def test_plans_from_small_to_fast_never_get_slower() -> None:
+    points = Problem(options(random.Random(3), 8)).frontier()
+    assert list(points) == sorted(points, key=lambda p: p.flash)
+    assert [p.cycles for p in points] == sorted((p.cycles for p in points), reverse=True)
+
+
+@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040"])
+def test_a_plan_takes_no_more_flash_than_it_says(workshop: Path, product: str) -> None:
+    """What is said to fit has to fit; and it is not said to be much larger than it is."""
+    plan = json.loads((workshop / "build" / product / "codegen" / "plan.json").read_text())["plan"]
+    size = json.loads((workshop / "build" / product / "size-check" / "size.json").read_text())
+    assert size["flash"]["used"] <= plan["flash"] <= 1.2 * size["flash"]["used"]
+    simulated = json.loads((workshop / "build" / product / "simulate" / "simulate.json").read_text())
+    assert plan["cycles"] <= simulated["cycles"]["zero_wait"] * 1.4

@@ -1,0 +1,42 @@
+"""`chipfit explain`: what was chosen and what else there was, in the terminal and as JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.cli import main
+
+
+def test_it_tells_every_layer_and_what_else_there_was(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workshop)
+    assert main(["explain", "touch"]) == 0
+    said = capsys.readouterr().out
+    assert "touch: Optimized for the fewest cycles in the free flash" in said
+    assert "node_linear_2" in said and "lanes" in said and "tight:" in said
+    assert "Measured: 4,330 cycles" in said
+    assert main(["explain", "configs/products/touch.yaml", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["touch"]
+    assert [x["variant"] for x in told["layers"]] == ["lanes"] * 3
+    assert all(x["cycles"] == x["measured"] for x in told["layers"])
+    assert all(x["ratio"] > 1 for x in told["layers"])
+
+
+def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
+    plan = json.loads((workshop / "build" / "digits" / "codegen" / "plan.json").read_text())
+    refused = [r for c in plan["calls"] for r in c["refused"]]
+    assert all("of stack" in r["why"] for r in refused)
+
+
+def test_products_that_are_not_there_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain"]) == 1
+    assert capsys.readouterr().err == "build: no product was built here. Hint: Run chipfit build first.\n"
+    assert main(["explain", "nothing"]) == 1
+    assert "'nothing' was not built here" in capsys.readouterr().err
+    assert main(["explain", "--all"]) == 1
+    assert "explain does not know --all" in capsys.readouterr().err
