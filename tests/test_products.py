@@ -25,7 +25,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / "configs" / part, folder / "configs" / part)
     done = chipfit(folder, "build")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" fits") == 3
+    assert done.stdout.count(" fits") == 4
     return folder
 
 
@@ -51,12 +51,12 @@ def test_results_have_the_documented_keys(workshop: Path) -> None:
     assert isinstance(watermark, dict) and 0 < watermark["watermark"] <= stack["worst_case"]
 
 
-@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040"])
+@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040", "digits_mlp"])
 def test_what_was_estimated_contains_what_was_measured(
     workshop: Path, product: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     verdict = read(workshop, f"{product}/report/verdict.json")
-    model = workshop / "configs" / "models" / f"{product.partition('_')[0]}.onnx"
+    model = workshop / "configs" / "models" / f"{product.removesuffix('_rp2040')}.onnx"
     assert main(["estimate", str(model), "--json", "--chip", str(verdict["chip"])]) == 0
     estimated = json.loads(capsys.readouterr().out)
     (need,) = estimated["chips"]

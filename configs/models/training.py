@@ -1,4 +1,4 @@
-"""What both training scripts share: a seeded loop that keeps weights small, figures, proof of held-out data."""
+"""What the training scripts share: a seeded loop that keeps weights small, figures, proof of held-out data."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,0 +1,199 @@
+"""Build a product through the stages and say what it costs: the one way benchmark and test measure by."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models import ROOT, SHARED
+
+from pipeline.config import load_project
+from stages import STAGES
+from stages.base import Job, applicable, execute
+
+OWN = ROOT / "configs" / "models"
+TINY = SHARED / "mlperf_tiny"
+
+IDEAL_M0 = """{chip: cortex-m0-ideal, core: cortex-m0, clock: 48 MHz, multiplier: 1 cycle,
+  flash: {origin: 0x00000000, size: 1 MiB, wait_states: 0, prefetch: false},
+  ram: {origin: 0x20000000, size: 256 KiB}, manual: no chip; DDI 0432C}"""
+CHIPS = {"m0": IDEAL_M0, "m0plus": "stm32g0b1"}
+"""The ideal chip has no wait states and room for everything, so that its cycles are the code's alone; the STM32G0B1
+is the M0+ that others have published figures for."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One network of the benchmark. `cheap` ones are measured in every test run; the rest need minutes."""
+
+    name: str
+    title: str
+    model: Path
+    data: str = ""
+    more: str = ""
+    cheap: bool = False
+
+    def yaml(self, chip: str) -> str:
+        return (
+            f"product: {self.name}\nmodel: {{source: {self.model}}}\nchip: {CHIPS[chip]}\n"
+            f"{self.data}{self.more}simulate: {{vectors: 1}}\n"
+        )
+
+
+def _both(file: Path) -> str:
+    return f"data: {{calibration: {file}, evaluation: {file}}}\n"
+
+
+def _vectors(name: str) -> str:
+    return f"data: {{evaluation: {{file: {TINY / name}.vectors.npz, inputs: input}}}}\n"
+
+
+def _tiny(name: str, title: str, model: str) -> Product:
+    return Product(name, title, TINY / f"{model}.tflite", _vectors(model))
+
+
+_KWS_500 = TINY / "kws_500.npz"
+_KWS_ROWS = f"file: {_KWS_500}, inputs: x, scale: 0.5847, zero_point: 83"
+_FIRST = SHARED / "first"
+
+PRODUCTS = (
+    Product("touch", "MLP 30-32-16-4 HardTanh", OWN / "touch.onnx", _both(OWN / "touch.npz"), cheap=True),
+    Product(
+        "digits_mlp", "MLP 64-32-16-10 HardTanh", OWN / "digits_mlp.onnx", _both(OWN / "digits_mlp.npz"), cheap=True
+    ),
+    Product("digits", "CNN 8x8 HardTanh", OWN / "digits.onnx", _both(OWN / "digits.npz"), cheap=True),
+    Product(
+        "cnn_8x8",
+        "CNN 8x8 HardTanh, another's training",
+        _FIRST / "cnn_hardtanh_8x8.torchscript.onnx",
+        _both(_FIRST / "cnn_hardtanh_8x8.npz"),
+    ),
+    _tiny("kws", "KWS DS-CNN", "kws_ref_model"),
+    _tiny("vww", "VWW MobileNetV1 0.25", "vww_96_int8"),
+    _tiny("ic", "IC ResNet8", "pretrainedResnet_quant"),
+    _tiny("ad", "AD autoencoder", "ad01_int8"),
+    Product(
+        "kws_shift",
+        "KWS DS-CNN from float, shifts",
+        TINY / "kws_float.onnx",
+        f"data: {{calibration: {{{_KWS_ROWS}, rows: 400-499}}, evaluation: {{{_KWS_ROWS}, rows: 0-399}}}}\n",
+        "quantization: {requantize: shift}\n",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    name: str
+    kernel: str
+    macs: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One product on one chip. Sizes are bytes; `cycles` assume no wait states, `cycles_waiting` all the chip's."""
+
+    macs: int
+    cycles: int
+    cycles_waiting: int
+    instructions: int
+    code: int
+    constants: int
+    ram: int
+    stack: int
+    layers: tuple[Layer, ...] = field(default=(), compare=False)
+
+    @property
+    def roof(self) -> float:
+        """Cycles per cycle of the packed multiply's floor: MULS and ADDS for two multiply-accumulates, 1 each."""
+        return self.cycles / self.macs
+
+    @property
+    def flash(self) -> int:
+        return self.code + self.constants
+
+
+# What has multiply-accumulates by the rules of the plan but no weights: everybody leaves them out of a network's MACs.
+_WITHOUT_WEIGHTS = ("average_pool", "mean", "mul_", "prelu", "affine", "broadcast")
+
+
+def _layer(call: dict[str, Any]) -> Layer:
+    """Importers join the names of what was folded; the first says which layer it is."""
+    macs = 0 if call["kernel"].startswith(_WITHOUT_WEIGHTS) else call["macs"]
+    return Layer(call["name"].partition(";")[0], call["kernel"], macs, call["zero_wait"])
+
+
+def worst_layer(layers: tuple[Layer, ...]) -> Layer:
+    """The layer furthest from the roof among those that matter: 1 % of the MACs or more."""
+    least = sum(layer.macs for layer in layers) / 100
+    return max((x for x in layers if x.macs and x.macs >= least), key=lambda x: x.cycles / x.macs)
+
+
+def measure(product: Product, chip: str = "m0") -> Measured:
+    """Build and emulate; ChipfitError when a stage fails, and when an output is not bit-exact."""
+    with tempfile.TemporaryDirectory(prefix="chipfit-") as scratch:
+        path = Path(scratch) / f"{product.name}.yaml"
+        path.write_text(product.yaml(chip), "utf-8")
+        job = Job(load_project(path), Path(scratch) / "build")
+        for stage in STAGES:
+            if applicable(stage, job.project):
+                execute(stage, job)
+        size, run = job.read_json("size-check", "size.json"), job.read_json("simulate", "simulate.json")
+    wrong = run["vectors"]["mismatches"] + run["vectors"]["host_mismatches"]
+    if wrong:
+        raise AssertionError(f"{product.name} on {chip}: {wrong} vectors are not bit-exact")
+    layers = tuple(_layer(x) for x in run["layers"])
+    return Measured(
+        macs=sum(x.macs for x in layers),
+        cycles=run["cycles"]["zero_wait"],
+        cycles_waiting=run["cycles"]["max"],
+        instructions=run["instructions"],
+        code=size["flash"]["code"],
+        constants=size["flash"]["constants"] + size["flash"]["data"],
+        ram=size["ram"]["used"],
+        stack=size["stack"]["worst_case"],
+        layers=layers,
+    )
+
+
+def here(product: Product) -> bool:
+    """Whether its files are: those of other people are not part of this repository."""
+    return product.model.is_file()
+
+
+# What a regression is: one of these grew by more than the allowance. Instructions follow cycles and are not judged.
+JUDGED = ("cycles", "flash", "ram", "stack")
+ALLOWANCE = 0.01
+GOLDEN = Path(__file__).parent / "golden" / "cortex_m0.json"
+
+
+def record(measured: Measured) -> dict[str, int]:
+    return {
+        "macs": measured.macs,
+        "cycles": measured.cycles,
+        "cycles_waiting": measured.cycles_waiting,
+        "instructions": measured.instructions,
+        "code": measured.code,
+        "constants": measured.constants,
+        "flash": measured.flash,
+        "ram": measured.ram,
+        "stack": measured.stack,
+    }
+
+
+def golden() -> dict[str, dict[str, dict[str, int]]]:
+    """By chip, then by product: what `--update` wrote."""
+    made: dict[str, dict[str, dict[str, int]]] = json.loads(GOLDEN.read_text("utf-8"))
+    return made
+
+
+def grown(chip: str, product: str, now: Measured, before: dict[str, int]) -> Iterator[str]:
+    """One line for each judged value that grew by more than the allowance."""
+    for key, new in record(now).items():
+        old = before[key]
+        if key in JUDGED and new > old * (1 + ALLOWANCE):
+            share = f" ({100 * (new / old - 1):+.1f} %)" if old else ""
+            yield f"{product} on {chip}: {key} grew from {old:,} to {new:,}{share}"
