@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,20 @@ def need(program: str) -> None:
     """Skip the test when an optional program is missing."""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
+
+
+def chipfit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stages.cli", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A firmware repository with the shipped products, built once."""
+    folder = tmp_path_factory.mktemp("firmware")
+    for part in ("products", "models"):
+        shutil.copytree(ROOT / "configs" / part, folder / "configs" / part)
+    done = chipfit(folder, "build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" fits") == 4
+    return folder

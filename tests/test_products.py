@@ -3,30 +3,12 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, need
+from conftest import chipfit, need
 
 from stages.cli import main
-
-
-def chipfit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "stages.cli", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A firmware repository with the shipped products, built once."""
-    folder = tmp_path_factory.mktemp("firmware")
-    for part in ("products", "models"):
-        shutil.copytree(ROOT / "configs" / part, folder / "configs" / part)
-    done = chipfit(folder, "build")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" fits") == 4
-    return folder
 
 
 def read(folder: Path, path: str) -> dict[str, object]:
