@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,24 @@ _KWS_500 = TINY / "kws_500.npz"
 _KWS_ROWS = f"file: {_KWS_500}, inputs: x, scale: 0.5847, zero_point: 83"
 _FIRST = SHARED / "first"
 
+_SMALL = (("kws", "kws_ref_model"), ("vww", "vww_96_int8"), ("ic", "pretrainedResnet_quant"), ("ad", "ad01_int8"))
+_TITLES = {"kws": "KWS DS-CNN", "vww": "VWW MobileNetV1 0.25", "ic": "IC ResNet8", "ad": "AD autoencoder"}
+_INT5 = "quantization: {weights: int5}\n"
+_FLASH = "optimize: flash\n"
+_FROM_FLOAT = f"data: {{calibration: {{{_KWS_ROWS}, rows: 400-499}}, evaluation: {{{_KWS_ROWS}, rows: 0-399}}}}\n"
+
 PRODUCTS = (
-    Product("touch", "MLP 30-32-16-4 HardTanh", OWN / "touch.onnx", _both(OWN / "touch.npz"), cheap=True),
+    Product("touch", "MLP 30-32-16-4 HardTanh, int5", OWN / "touch.onnx", _both(OWN / "touch.npz"), _INT5, cheap=True),
+    Product("touch_int8", "the same, int8", OWN / "touch.onnx", _both(OWN / "touch.npz"), cheap=True),
     Product(
-        "digits_mlp", "MLP 64-32-16-10 HardTanh", OWN / "digits_mlp.onnx", _both(OWN / "digits_mlp.npz"), cheap=True
+        "digits_mlp",
+        "MLP 64-32-16-10 HardTanh, int5",
+        OWN / "digits_mlp.onnx",
+        _both(OWN / "digits_mlp.npz"),
+        _INT5,
+        cheap=True,
     ),
+    Product("digits_mlp_int8", "the same, int8", OWN / "digits_mlp.onnx", _both(OWN / "digits_mlp.npz"), cheap=True),
     Product("digits", "CNN 8x8 HardTanh", OWN / "digits.onnx", _both(OWN / "digits.npz"), cheap=True),
     Product(
         "cnn_8x8",
@@ -70,17 +83,22 @@ PRODUCTS = (
         _FIRST / "cnn_hardtanh_8x8.torchscript.onnx",
         _both(_FIRST / "cnn_hardtanh_8x8.npz"),
     ),
-    _tiny("kws", "KWS DS-CNN", "kws_ref_model"),
-    _tiny("vww", "VWW MobileNetV1 0.25", "vww_96_int8"),
-    _tiny("ic", "IC ResNet8", "pretrainedResnet_quant"),
-    _tiny("ad", "AD autoencoder", "ad01_int8"),
+    *(_tiny(n, _TITLES[n], m) for n, m in _SMALL),
     Product(
         "kws_shift",
         "KWS DS-CNN from float, shifts",
         TINY / "kws_float.onnx",
-        f"data: {{calibration: {{{_KWS_ROWS}, rows: 400-499}}, evaluation: {{{_KWS_ROWS}, rows: 0-399}}}}\n",
+        _FROM_FLOAT,
         "quantization: {requantize: shift}\n",
     ),
+    Product(
+        "kws_int4",
+        "KWS DS-CNN from float, int4",
+        TINY / "kws_float.onnx",
+        _FROM_FLOAT,
+        "quantization: {weights: int4}\n",
+    ),
+    *(replace(_tiny(n, f"{n.upper()} in the least flash", m), name=f"{n}_flash", more=_FLASH) for n, m in _SMALL),
 )
 
 
@@ -117,7 +135,7 @@ class Measured:
 
 
 # What has multiply-accumulates by the rules of the plan but no weights: everybody leaves them out of a network's MACs.
-_WITHOUT_WEIGHTS = ("average_pool", "mean", "mul_", "prelu", "affine", "broadcast")
+_WITHOUT_WEIGHTS = ("average_pool", "windows", "mean", "mul_", "prelu", "affine", "broadcast")
 
 
 def _layer(call: dict[str, Any]) -> Layer:

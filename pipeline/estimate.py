@@ -28,13 +28,13 @@ class Rate(NamedTuple):
 
 CYCLES_PER_MAC: Mapping[str, Rate] = {
     "cortex-m0": Rate(
-        2.3,
+        1.7,
         25.0,
-        "low: packed multiply, measured in the emulator; high: the portable kernels took 10.2 (MLP), 17.4 (CNN), "
-        "20.9 (keyword spotting), and a fifth more",
+        "low: narrow weights in whole lanes; measured for whole networks: 2.4 (AD) to 4.1 (CNN); high: the portable "
+        "kernels took 10.2 (MLP), 17.4 (CNN), 20.9 (keyword spotting), and a fifth more",
     ),
     "cortex-m0plus": Rate(
-        2.1,
+        1.7,
         24.0,
         "low: as cortex-m0, branches a cycle shorter; high: the portable kernels took 9.6 (MLP) to 17.4 (KWS)",
     ),

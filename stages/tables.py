@@ -10,6 +10,7 @@ from pipeline.errors import Place
 from pipeline.ops import OPERATORS
 from pipeline.rules import RULES
 from pipeline.units import show_size
+from pipeline.variants import VARIANTS
 from stages import STAGES
 
 
@@ -52,7 +53,25 @@ def rules() -> str:
     return "\n".join(["| rule | holds when |", "|---|---|", *rows])
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"stages": stages, "operators": operators, "chips": chips, "rules": rules}
+def variants() -> str:
+    """One row per kernel variant of any core."""
+    cores: dict[str, list[str]] = {}
+    said = {}
+    for core, modules in VARIANTS.items():
+        for module in modules:
+            cores.setdefault(module.NAME, []).append(core)
+            said[module.NAME] = module.SUMMARY
+    rows = [f"| `{name}` | {', '.join(cores[name])} | {said[name]} |" for name in said]
+    return "\n".join(["| variant | cores | what it is |", "|---|---|---|", *rows])
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "stages": stages,
+    "operators": operators,
+    "variants": variants,
+    "chips": chips,
+    "rules": rules,
+}
 
 
 def filled(readme: str) -> str:
