@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.calls import KernelCall, Routine
 from pipeline.ir import Array
 from pipeline.variants.gather import Shape, gather_cycles, shape_of
-from pipeline.variants.packed import FRAME, LANE, Block, Packed, adjustments
+from pipeline.variants.packed import FRAME, LANE, Block, Packed, adjustments, blocks_of
 from pipeline.variants.requantizer import Ending, ending_of
 
 NAME = "lines"
@@ -44,8 +44,7 @@ class _Lines(Packed):
         self.words = FRAME + shape.rows * self.line
 
     def split_outputs(self) -> list[Block]:
-        full, rest = divmod(len(self.weights), 4)
-        return [b for b in (Block(full, 4), Block(1, rest)) if b.count and b.outputs]
+        return blocks_of(len(self.weights), 4)
 
     def chunks_of(self) -> list[tuple[int, int]]:
         return [(0, self.weights.shape[1])]

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.calls import KernelCall, Routine
 from pipeline.ir import Array
 from pipeline.variants.gather import shape_of
-from pipeline.variants.packed import FRAME, Block, Packed
+from pipeline.variants.packed import FRAME, Block, Packed, blocks_of
 from pipeline.variants.requantizer import ending_of, int32
 
 NAME = "loops"
@@ -36,8 +36,7 @@ class _Loops(Packed):
     includes = ("routine.inc", "requantize.inc", "packed.inc", "loops.inc")
 
     def split_outputs(self) -> list[Block]:
-        full, rest = divmod(len(self.weights), 4)
-        return [b for b in (Block(full, 4), Block(1, rest)) if b.count and b.outputs]
+        return blocks_of(len(self.weights), 4)
 
     def chunks_of(self) -> list[tuple[int, int]]:
         return [(0, self.weights.shape[1])]

@@ -50,6 +50,12 @@ class Block:
         return (self.outputs + 1) // 2
 
 
+def blocks_of(outputs: int, each: int) -> list[Block]:
+    """Whole blocks of so many outputs, and one of the rest."""
+    full, rest = divmod(outputs, each)
+    return [b for b in (Block(full, each), Block(1, rest)) if b.count and b.outputs]
+
+
 class Packed:
     """The invocations, the stream and the cost of one layer; `lanes` differs in its blocks."""
 
@@ -66,8 +72,8 @@ class Packed:
         self.words = self.sums + (2 * sum(b.count * b.pairs for b in self.blocks) if len(self.chunks) > 1 else 0)
 
     def split_outputs(self) -> list[Block]:
-        full, rest = divmod(len(self.weights), 6)
-        return [b for b in (Block(full, 6), Block(1, rest)) if b.count and b.outputs]
+        """Blocks of outputs that are computed together."""
+        return blocks_of(len(self.weights), 6)
 
     def chunks_of(self) -> list[tuple[int, int]]:
         """Which inputs lie in the frame together."""

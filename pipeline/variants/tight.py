@@ -9,7 +9,7 @@ from pipeline.calls import KernelCall, Routine
 from pipeline.ir import Array
 from pipeline.variants.gather import Shape, shape_of
 from pipeline.variants.lanes import Lanes
-from pipeline.variants.packed import FRAME, LANE, Block
+from pipeline.variants.packed import FRAME, LANE, Block, blocks_of
 from pipeline.variants.requantizer import Ending, ending_of
 
 NAME = "tight"
@@ -45,8 +45,7 @@ class _Tight(Lanes):
         super().__init__(shape, weights, ending)
 
     def split_outputs(self) -> list[Block]:
-        full, rest = divmod(len(self.weights), 2 * self.pairs)
-        return [b for b in (Block(full, 2 * self.pairs), Block(1, rest)) if b.count and b.outputs]
+        return blocks_of(len(self.weights), 2 * self.pairs)
 
     def chunks_of(self) -> list[tuple[int, int]]:
         return [(0, self.weights.shape[1])]
