@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.simulator import Run, Target, simulate
+from pipeline.simulator import FlashReads, Run, Target, simulate
 from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
 
 FLASH, RAM = (0x08000000, 1 << 16), (0x20000000, 1 << 14)
@@ -38,12 +38,12 @@ def run(
     core: str = "cortex-m0",
     *,
     multiplier: int = 1,
-    wait_states: int = 0,
+    reads: FlashReads = FlashReads(),  # noqa: B008
     layers: int = 8,
     suffix: str = ".S",
     toolchain: str = "ziglang",
 ) -> Run:
     """Run f_run(const int8_t input[16], int8_t output[16]) once on 16 bytes 0, 1, 2, ..."""
-    target = Target(core, FLASH, RAM, multiplier, wait_states)
+    target = Target(core, FLASH, RAM, multiplier, reads)
     elf = link(source, folder, core, toolchain, suffix)
     return simulate(elf, target, "f_run", layers, [[bytes(range(16))]], [16])[0]

@@ -14,7 +14,7 @@ from conftest import need
 from unicorn import arm_const
 
 from pipeline.errors import ChipfitError
-from pipeline.simulator import Target, simulate
+from pipeline.simulator import FlashReads
 from pipeline.simulator.cores import CORES
 from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import decoder, price, price_block
@@ -106,20 +106,63 @@ def test_layers_are_told_apart_without_instrumentation(tmp_path: Path) -> None:
     assert done.total.zero_wait[0] == done.overhead.zero_wait[0] + 4 + 8 + 5
 
 
-def test_wait_states_bound_the_time_from_both_sides(tmp_path: Path) -> None:
-    # ldr literal (2), adds, adds, bx lr: 2 + 1 + 1 + 3 = 7. Four half-words from an aligned start are two words of
-    # instructions, the literal is one data read from flash, and bx lr discards one read ahead: 4 accesses at 2 wait
-    # states.
-    source = (
-        "function f_run\n ldr r2, =0x12345678\n adds r2, #1\n adds r2, #1\n bx lr\n .pool\n .size f_run, . - f_run\n"
-    )
-    done = run(source, tmp_path, wait_states=2)
-    assert done.total.zero_wait == (7, 7)
-    assert (done.total.low, done.total.high) == (7, 7 + 4 * 2)
-    # A flash that keeps a line of 64 bits brings all four half-words at once.
-    wide = Target("cortex-m0", FLASH, RAM, wait_states=2, fetch_bytes=8)
-    total = simulate(link(source, tmp_path / "wide"), wide, "f_run", 0, [[bytes(16)]], [16])[0].total
-    assert (total.low, total.high) == (7, 7 + 3 * 2)
+# The example of docs/cycles.md, where its counts are derived: 107 cycles without wait states.
+EXAMPLE = """function f_run
+ movs r2, #2
+ ldr r3, =table
+ ldr r3, [r3]
+ nop
+1:
+ .rept 46
+ nop
+ .endr
+ subs r2, #1
+ bne 1b
+ bx lr
+ .pool
+ .size f_run, . - f_run
+.section .rodata, "a", %progbits
+.balign 64
+table: .word 0
+"""
+BOUNDS = {
+    "no wait states": (FlashReads(0, 8), 107, 107),
+    "words": (FlashReads(1, 4), 107 + 2, 107 + 51 + 2 + 2),
+    "lines of 8 bytes": (FlashReads(1, 8), 107 + 2, 107 + 28 + 2 + 2),
+    "prefetch": (FlashReads(1, 8, prefetch=True), 107 + 2, 107 + 28 + 2 * (2 + 2)),
+    "two wait states": (FlashReads(2, 8, prefetch=True), 107 + 4, 107 + 2 * 36),
+    "cache of instructions": (FlashReads(1, 8, cache="instructions"), 107 + 1, 107 + 28 + 2 + 2),
+    "cache": (FlashReads(1, 8, cache="all"), 107, 107 + 28 + 2 + 2),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_wait_states_bound_the_time_from_both_sides(name: str, tmp_path: Path) -> None:
+    reads, low, high = BOUNDS[name]
+    total = run(EXAMPLE, tmp_path, reads=reads).total
+    assert total.zero_wait == (107, 107)
+    assert (total.low, total.high) == (low, high)
+
+
+def test_a_flash_makes_one_read_at_a_time(tmp_path: Path) -> None:
+    # b 3, 200 nops, bx 3. The block behind b lies in 101 words, each of which is read once, for 16 cycles.
+    body = " b 1f\n nop\n 1:\n .rept 200\n nop\n .endr\n bx lr\n"
+    total = run(f"function f_run\n{body} .size f_run, . - f_run\n", tmp_path, reads=FlashReads(15)).total
+    assert (total.zero_wait, total.low) == ((206, 206), 101 * 16)
+
+
+def test_a_short_loop_proves_no_wait_where_buffers_may_hold_it(tmp_path: Path) -> None:
+    # movs 1, three turns of nop and subs, bne taken twice: 1 + 3 * 2 + 2 * 3 + 1 + 3.
+    source = "function f_run\n movs r2, #3\n 1: nop\n subs r2, #1\n bne 1b\n bx lr\n .size f_run, . - f_run\n"
+    total = run(source, tmp_path, reads=FlashReads(5, 8)).total
+    assert (total.zero_wait[0], total.low) == (17, 17)
+
+
+def test_on_cortex_m3_a_jump_proves_no_wait_and_any_block_may_read_a_target_in_vain(tmp_path: Path) -> None:
+    total = run(EXAMPLE, tmp_path, "cortex-m3", reads=FlashReads(1, 8)).total
+    assert total.low == total.zero_wait[0] + 1
+    # Three blocks end; of the 28 reads of instructions two are lines that a data read displaced.
+    assert total.high == total.zero_wait[1] + 28 + 3 + 2
 
 
 @pytest.mark.parametrize("count", [1, 4, 8])

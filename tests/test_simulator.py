@@ -9,7 +9,8 @@ import pytest
 from assembly import FLASH, RAM, link, run
 
 from pipeline.errors import ChipfitError
-from pipeline.simulator import Target, simulate
+from pipeline.footprint import measure
+from pipeline.simulator import FlashReads, Target, simulate
 
 M0 = Target("cortex-m0", FLASH, RAM)
 
@@ -157,3 +158,42 @@ def test_the_counter_is_built_by_two_processes_at_once_or_without_a_cache_folder
     assert [p.returncode for p in processes] == [0, 0, 0]
     assert first == second != apart and "blockcount-" in apart
     assert len(list((tmp_path / "chipfit").glob("blockcount-*.so"))) == 1
+
+
+FROM_RAM = """
+.section .ramfunc, "ax", %progbits
+.balign 4
+.type f_fast, %function
+.thumb_func
+f_fast:
+ ldr r2, =0x12345678
+ adds r2, #1
+ bx lr
+ .pool
+ .size f_fast, . - f_fast
+function f_run
+ push {r4, lr}
+ ldr r3, =f_fast
+ blx r3
+ pop {r4, pc}
+ .pool
+ .size f_run, . - f_run
+"""
+
+
+def test_code_in_ram_is_copied_there_and_fetched_without_waits(tmp_path: Path) -> None:
+    # From RAM: ldr literal 2, adds 1, bx 3. From flash: push 3, ldr 2, blx 3, pop 6.
+    ideal = run(FROM_RAM, tmp_path, layers=1).total
+    assert ideal.zero_wait == (2 + 1 + 3 + 14, 2 + 1 + 3 + 14)
+    waiting = run(FROM_RAM, tmp_path, layers=1, reads=FlashReads(1, prefetch=True))
+    # What runs from RAM waits for nothing: neither fetches nor its literal, nor the read ahead that bx discards.
+    assert (waiting.layers[0].zero_wait, waiting.layers[0].low) == ((6, 6), 6)
+    assert waiting.layers[0].high == 6
+
+
+def test_code_in_ram_takes_of_flash_and_of_ram(tmp_path: Path) -> None:
+    made = measure(link(FROM_RAM, tmp_path), "f_run", "f_")
+    # f_fast: three half-words and a half-word of padding, then its literal. f_run: four half-words and a literal.
+    assert (made.code, made.data, made.bss) == (12, 12, 0)
+    assert (made.flash, made.ram) == (24, 12)
+    assert not made.stack.unknown

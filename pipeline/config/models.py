@@ -93,6 +93,11 @@ Time = Annotated[
     BeforeValidator(lambda v: units.parse(v, units.TIMES, "100 us")),
     _text(r"^[0-9.]+ *(ns|us|ms|s)$", "100 us"),
 ]
+Line = Annotated[
+    Literal[4, 8, 16, 32],
+    BeforeValidator(lambda v: units.whole(v, units.SIZES, "8 B")),
+    _text(r"^(4|8|16|32) B$", "8 B"),
+]
 Cycles = Annotated[
     Literal[1, 32],
     BeforeValidator(lambda v: units.whole(v, units.CYCLES, "1 cycle")),
@@ -130,7 +135,9 @@ class Flash(Section):
     origin: int = Field(ge=0, lt=2**32, description="Address of the first byte")
     size: Size = Field(gt=0, description="All the flash that the chip has")
     wait_states: int = Field(0, ge=0, le=15, description="Extra cycles per access at this clock")
-    prefetch: bool = Field(False, description="Whether a prefetch buffer hides some of them")
+    line: Line = Field(4, description="What one read brings to the core")
+    prefetch: bool = Field(False, description="Whether the chip reads the next line ahead")
+    cache: Literal["none", "instructions", "all"] = Field("none", description="What the chip keeps of earlier reads")
 
 
 class Ram(Section):

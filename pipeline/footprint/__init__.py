@@ -25,7 +25,10 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes. `flash` is code + constants + the load image of initialized data; `ram` is .data + .bss."""
+    """Bytes. `flash` is code + constants + the load image of what startup copies; `ram` is that + .bss.
+
+    `data` is what startup copies from flash to RAM: variables with a value, and functions that run from RAM.
+    """
 
     code: int
     constants: int
@@ -59,7 +62,7 @@ def measure(elf: Path, entry: str, own_prefix: str) -> Footprint:
         raise ChipfitError(f"size-check: {entry} is not in the linked image")
     sizes = dict.fromkeys(("code", "constant", "data", "bss"), 0)
     for section in image.sections:
-        sizes[section.kind] += section.size
+        sizes["data" if section.copied else section.kind] += section.size
     symbols = _symbols(image)
     names = sorted({x.name for x in image.labels})
     return Footprint(

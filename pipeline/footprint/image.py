@@ -18,13 +18,15 @@ _WRITE, _ALLOC, _EXECUTE = 1, 2, 4
 
 @dataclass(frozen=True)
 class Section:
-    """An allocated section: `kind` is code, constant, data or bss; `content` is empty for bss."""
+    """An allocated section: `kind` is code, constant, data or bss; `content` is empty for bss. `copied`: startup copies
+    it from flash to RAM, so that it takes of both."""
 
     name: str
     address: int
     size: int
     kind: str
     content: bytes
+    copied: bool
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,15 @@ def read_image(elf: Path) -> Image:
     try:
         with elf.open("rb") as file:
             parsed = ELFFile(file)
+            moved = [
+                (g["p_vaddr"], g["p_vaddr"] + g["p_filesz"])
+                for g in parsed.iter_segments()
+                if g["p_type"] == "PT_LOAD" and g["p_vaddr"] != g["p_paddr"]
+            ]
             by_index = {
-                i: _section(s) for i, s in enumerate(parsed.iter_sections()) if s["sh_flags"] & _ALLOC and s["sh_size"]
+                i: _section(s, moved)
+                for i, s in enumerate(parsed.iter_sections())
+                if s["sh_flags"] & _ALLOC and s["sh_size"]
             }
             table = parsed.get_section_by_name(".symtab")
             if not isinstance(table, SymbolTableSection):
@@ -119,11 +128,13 @@ def read_image(elf: Path) -> Image:
     )
 
 
-def _section(section: object) -> Section:
+def _section(section: object, moved: list[tuple[int, int]]) -> Section:
     flags, nobits = section["sh_flags"], section["sh_type"] == "SHT_NOBITS"  # type: ignore[index]
     kind = "code" if flags & _EXECUTE else ("bss" if nobits else "data") if flags & _WRITE else "constant"
     content = b"" if nobits else section.data()  # type: ignore[attr-defined]
-    return Section(section.name, section["sh_addr"], section["sh_size"], kind, content)  # type: ignore[attr-defined,index]
+    address = section["sh_addr"]  # type: ignore[index]
+    copied = bool(content) and any(begin <= address < end for begin, end in moved)
+    return Section(section.name, address, section["sh_size"], kind, content, copied)  # type: ignore[attr-defined,index]
 
 
 def _functions(labels: list[Label]) -> dict[int, Function]:

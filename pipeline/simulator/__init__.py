@@ -1,7 +1,7 @@
 """The linked machine code run on an emulated chip: outputs, exact cycles, layers, stack."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,30 +10,27 @@ from pipeline.simulator.cores import CORES, Core, Cost
 from pipeline.simulator.emulator import Machine
 from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import BlockPrice, price_block
+from pipeline.simulator.waits import WORD, FlashReads, Reads, busy, most, stalls, touched
 
 _LONGEST = 1024  # half-words: Unicorn's blocks have 512 instructions at most
 
 
 @dataclass(frozen=True)
 class Target:
-    """The chip's facts that time depends on; flash and ram are (origin, size), `fetch_bytes` is what one read of
-    flash brings to the core: 4, or 8 where the flash keeps a 64-bit line."""
+    """The chip's facts that time depends on; flash and ram are (origin, size)."""
 
     core: str
     flash: tuple[int, int]
     ram: tuple[int, int]
     multiplier_cycles: int = 1
-    wait_states: int = 0
-    fetch_bytes: int = 4
+    reads: FlashReads = field(default=FlashReads())
 
 
 @dataclass(frozen=True)
 class Cycles:
     """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
 
-    `low` assumes that prefetch hides every wait state; `high` that it hides none: each read of flash that brings
-    instructions (`fetch_bytes` at a time, anew for every block) and each data read from flash waits in full, and so
-    does one read ahead that every taken branch discards.
+    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.simulator.waits).
     """
 
     zero_wait: Cost
@@ -73,19 +70,21 @@ def simulate(
     """
     image = Image.read(elf, entry)
     core = CORES[target.core]
-    machine = Machine(image, core, target.flash, target.ram, layers, count_reads=target.wait_states > 0)
+    machine = Machine(image, core, target.flash, target.ram, layers, target.reads)
     prices: dict[int, BlockPrice] = {}
     runs = []
     for done, inputs in enumerate(vectors, start=1):
         outputs, stack = machine.call(inputs, output_sizes, time_limit, places)
         rows = [_row(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
-        runs.append(Run(tuple(outputs), _sum(rows), rows[0], tuple(rows[1:]), stack))
+        total = replace(_sum(rows), low=max(_sum(rows).low, busy(target.reads, _reads(machine))))
+        runs.append(Run(tuple(outputs), total, rows[0], tuple(rows[1:]), stack))
         progress(done, len(vectors))
     return runs
 
 
 def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], row: int) -> Cycles:
-    low = high = fetches = instructions = 0
+    low = high = lines = words = ends = instructions = 0
+    begin, end = target.flash[0], target.flash[0] + target.flash[1]
     executed, left = machine.executed[row], machine.left[row]
     for slot in np.flatnonzero(executed).tolist():
         if slot not in prices:
@@ -93,16 +92,30 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
         price, times, taken = prices[slot], int(executed[slot]), int(left[slot])
         low += times * price.stay[0] + taken * price.taken[0]
         high += times * price.stay[1] + taken * price.taken[1]
-        fetches += times * price.fetches + taken
         instructions += times * price.instructions
-    high += int(machine.unaligned[row])
-    waits = target.wait_states * (fetches + int(machine.reads[row]) + int(machine.unaligned[row]))
-    return Cycles((low, high), low, high + waits, instructions)
+        address, size = machine.image.address_of(slot), int(machine.sizes[slot])
+        if begin <= address < end:
+            lines += times * touched(address, size, target.reads.line)
+            words += times * touched(address, size, WORD)
+            # Armv7-M fetches the target of a branch before it knows whether the branch is taken.
+            ends += times if core.armv7m else taken
+    split = int(machine.unaligned[row])
+    reads = _reads(machine, row)
+    reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
+    waits = stalls(target.reads, reads, core), most(target.reads, reads)
+    return Cycles((low, high + split), low + waits[0], high + split + waits[1], instructions)
+
+
+def _reads(machine: Machine, row: int | slice = slice(None)) -> Reads:
+    """What the callbacks counted in one row, or in all."""
+    tables = (machine.reads, machine.jumps, machine.new_lines, machine.new_data)
+    data, jumps, new_lines, new_data = (int(t[row].sum()) for t in tables)
+    return Reads(0, 0, 0, data, jumps, new_lines, new_data)
 
 
 def _price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
     """Unicorn cuts long code, so a block may begin inside an IT block: what the block before it left open counts."""
-    address, size = machine.image.code_span()[0] + 2 * slot, int(machine.sizes[slot])
+    address, size = machine.image.address_of(slot), int(machine.sizes[slot])
     conditional = 0
     if core.armv7m:
         begin = max(0, slot - _LONGEST)
@@ -110,7 +123,7 @@ def _price(machine: Machine, core: Core, target: Target, prices: dict[int, Block
         ends = np.flatnonzero((window > 0) & (np.arange(len(window)) + window // 2 == len(window)))
         conditional = max((prices[begin + e].conditional for e in ends.tolist() if begin + e in prices), default=0)
     code = bytes(machine.engine.mem_read(address, size))
-    return price_block(code, address, core, target.multiplier_cycles, target.fetch_bytes, conditional)
+    return price_block(code, address, core, target.multiplier_cycles, conditional)
 
 
 def _sum(rows: Sequence[Cycles]) -> Cycles:
@@ -122,4 +135,4 @@ def _sum(rows: Sequence[Cycles]) -> Cycles:
     )
 
 
-__all__ = ["CORES", "Core", "Cycles", "Run", "Target", "simulate"]
+__all__ = ["CORES", "Core", "Cycles", "FlashReads", "Run", "Target", "simulate"]

@@ -12,8 +12,9 @@ from pipeline.errors import ChipfitError
 from pipeline.simulator.cores import Core
 from pipeline.simulator.fault import fault, instruction_at
 from pipeline.simulator.image import Image
-from pipeline.simulator.native import Counter, library
+from pipeline.simulator.native import RECENT, SPANS, Counter, library
 from pipeline.simulator.pricing import SINGLES, base_name
+from pipeline.simulator.waits import FlashReads
 
 _PAGE = 0x1000
 _PAINT = 0xA5
@@ -39,7 +40,7 @@ class Machine:
         flash: tuple[int, int],
         ram: tuple[int, int],
         layers: int,
-        count_reads: bool = True,
+        reads: FlashReads = FlashReads(),  # noqa: B008
     ) -> None:
         self.image, self.core = image, core
         # Not UC_MODE_MCLASS: with it Unicorn 2.1 takes a Cortex-M33 whatever model is asked for.
@@ -62,13 +63,15 @@ class Machine:
         self.buffers = -(-used // 64) * 64 + 64
         self.ram, self.used = ram[0], used
         self.ram_end = self._round(max(ram[0] + ram[1], self.buffers + (1 << 20)) + _STACK)
-        self._map(ram[0], self.ram_end, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        runs_code = any(ram[0] <= a < self.ram_end for a, _ in image.code)
+        rights = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE | (unicorn.UC_PROT_EXEC if runs_code else 0)
+        self._map(ram[0], self.ram_end, rights)
         self._map(_RETURN, _RETURN + _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         self.engine.mem_write(_RETURN, b"\xfe\xe7")  # b .
         self.stack_top = self.ram_end - 256
         for address, data in image.segments:
             self.engine.mem_write(address, data)
-        self._count(layers, flash, count_reads)
+        self._count(layers, flash, reads)
 
     @staticmethod
     def _round(address: int) -> int:
@@ -78,18 +81,21 @@ class Machine:
         begin = begin // _PAGE * _PAGE
         self.engine.mem_map(begin, self._round(end) - begin, rights)
 
-    def _count(self, layers: int, flash: tuple[int, int], count_reads: bool) -> None:
-        begin, end = self.image.code_span()
-        words = (end - begin + 1) // 2
+    def _count(self, layers: int, flash: tuple[int, int], reads: FlashReads) -> None:
+        words, code = self.image.half_words(), self.image.code
+        assert len(code) <= SPANS
         self.executed = np.zeros((layers + 1, words), np.uint64)
         self.left = np.zeros((layers + 1, words), np.uint64)
         self.sizes = np.zeros(words, np.uint16)
         self.reads = np.zeros(layers + 1, np.uint64)
+        self.jumps = np.zeros(layers + 1, np.uint64)
+        self.new_lines = np.zeros(layers + 1, np.uint64)
+        self.new_data = np.zeros(layers + 1, np.uint64)
         self.unaligned = np.zeros(layers + 1, np.uint64)
         self.crooked = np.zeros(words, np.uint8)
         self.counter = Counter(
-            code_begin=begin,
-            code_end=begin + 2 * words,
+            code_begin=(ctypes.c_uint64 * SPANS)(*(begin for begin, _ in code)),
+            code_end=(ctypes.c_uint64 * SPANS)(*(begin + (end - begin + 1) // 2 * 2 for begin, end in code)),
             entry_begin=self.image.entry,
             entry_end=self.image.entry_end,
             layers=layers + 1,
@@ -97,13 +103,19 @@ class Machine:
             left=self.left.ctypes.data,
             sizes=self.sizes.ctypes.data,
             reads=self.reads.ctypes.data,
+            jumps=self.jumps.ctypes.data,
+            new_lines=self.new_lines.ctypes.data,
+            new_data=self.new_data.ctypes.data,
+            flash_begin=flash[0],
+            flash_end=flash[0] + flash[1],
+            line=reads.line if reads.wait_states else 0,
             unaligned=self.unaligned.ctypes.data,
             crooked=self.crooked.ctypes.data,
             register_read=ctypes.cast(unicorn.unicorn_py3.unicorn.uclib.uc_reg_read, ctypes.c_void_p).value,
             pc=arm_const.UC_ARM_REG_PC,
         )
         self._hook(unicorn.UC_HOOK_BLOCK, library().chipfit_block, 1, 0)
-        if count_reads:
+        if reads.wait_states:
             self._hook(unicorn.UC_HOOK_MEM_READ, library().chipfit_read, flash[0], flash[0] + flash[1] - 1)
         # Armv6-M faults on an unaligned access, and so does its emulation; Armv7-M takes longer.
         if self.core.armv7m:
@@ -175,8 +187,11 @@ class Machine:
         return self._results(where, arguments, inputs, outputs, stack, at)
 
     def _begin(self) -> None:
-        for table in (self.executed, self.left, self.reads, self.unaligned, self.crooked):
+        reads = (self.reads, self.jumps, self.new_lines, self.new_data)
+        for table in (self.executed, self.left, *reads, self.unaligned, self.crooked):
             table[...] = 0
+        for i in range(RECENT):
+            self.counter.fetched[i] = self.counter.loaded[i] = _NO_SLOT
         self.counter.layer = self.counter.row = self.counter.outside = 0
         self.counter.last_slot, self.counter.last_end = _NO_SLOT, 0
 
@@ -200,7 +215,7 @@ class Machine:
             if self.engine.reg_read(register) != 0x1111_1111 * (i + 1):
                 raise ChipfitError(f"simulate: register r{i + 4} was not preserved")
         for slot in np.flatnonzero(self.crooked).tolist():
-            instruction = instruction_at(self.engine, self.image.code_span()[0] + 2 * slot)
+            instruction = instruction_at(self.engine, self.image.address_of(slot))
             if instruction is not None and base_name(instruction) not in SINGLES:
                 raise ChipfitError(
                     f"simulate: {instruction.mnemonic} {instruction.op_str} at {instruction.address:#x} in "

@@ -19,6 +19,8 @@ class Image:
     entry: int
     entry_end: int
     symbols: tuple[tuple[int, int, str], ...]
+    code: tuple[tuple[int, int], ...]
+    """[begin, end) of every section with instructions, by address; one in RAM is copied there before the entry runs."""
     objects: Mapping[str, int]
     """Address of each variable by its name."""
 
@@ -34,7 +36,7 @@ class Image:
     def _read(cls, path: Path, entry: str) -> "Image":
         with path.open("rb") as file:
             elf = ELFFile(file)
-            segments, zeroed = [], []
+            segments, zeroed, code = [], [], []
             for section in elf.iter_sections():
                 if not section["sh_flags"] & 2 or not section["sh_size"]:
                     continue
@@ -42,6 +44,8 @@ class Image:
                     zeroed.append((section["sh_addr"], section["sh_size"]))
                 else:
                     segments.append((section["sh_addr"], section.data()))
+                    if section["sh_flags"] & 4:
+                        code.append((section["sh_addr"], section["sh_addr"] + section["sh_size"]))
             table = elf.get_section_by_name(".symtab")
             named = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
             known = [] if table is None else list(table.iter_symbols())
@@ -49,7 +53,8 @@ class Image:
             symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in named))
         for address, size, name in symbols:
             if name == entry and size:
-                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, objects)
+                spans = tuple(sorted(code))
+                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, spans, objects)
         raise ChipfitError(f"simulate: {entry} is not a function in the linked image")
 
     def symbol_at(self, address: int) -> str:
@@ -59,6 +64,14 @@ class Image:
                 return name
         return "no function"
 
-    def code_span(self) -> tuple[int, int]:
-        """The addresses from the first function's first byte to the last one's last."""
-        return self.symbols[0][0], max(b + s for b, s, _ in self.symbols)
+    def half_words(self) -> int:
+        """How many half-words of code there are, those of all sections one after the other."""
+        return sum((end - begin + 1) // 2 for begin, end in self.code)
+
+    def address_of(self, half_word: int) -> int:
+        """The address of one of them."""
+        for begin, end in self.code:
+            if half_word < (end - begin + 1) // 2:
+                return begin + 2 * half_word
+            half_word -= (end - begin + 1) // 2
+        raise IndexError(half_word)

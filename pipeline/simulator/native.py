@@ -11,14 +11,18 @@ from pathlib import Path
 from pipeline.toolchain.process import cache_folder, run, zig, zig_version
 
 _SOURCE = Path(__file__).with_name("blockcount.c")
+SPANS = 4
+"""How many sections of code can be counted."""
+RECENT = 8
+"""How many lines of flash count as lately read, of instructions and of data each."""
 
 
 class Counter(ctypes.Structure):
     """`struct counter` of blockcount.c."""
 
     _fields_ = (
-        ("code_begin", ctypes.c_uint64),
-        ("code_end", ctypes.c_uint64),
+        ("code_begin", ctypes.c_uint64 * SPANS),
+        ("code_end", ctypes.c_uint64 * SPANS),
         ("entry_begin", ctypes.c_uint64),
         ("entry_end", ctypes.c_uint64),
         ("layers", ctypes.c_uint32),
@@ -31,6 +35,14 @@ class Counter(ctypes.Structure):
         ("left", ctypes.c_void_p),
         ("sizes", ctypes.c_void_p),
         ("reads", ctypes.c_void_p),
+        ("jumps", ctypes.c_void_p),
+        ("new_lines", ctypes.c_void_p),
+        ("new_data", ctypes.c_void_p),
+        ("flash_begin", ctypes.c_uint64),
+        ("flash_end", ctypes.c_uint64),
+        ("line", ctypes.c_uint64),
+        ("fetched", ctypes.c_uint64 * RECENT),
+        ("loaded", ctypes.c_uint64 * RECENT),
         ("unaligned", ctypes.c_void_p),
         ("crooked", ctypes.c_void_p),
         ("register_read", ctypes.c_void_p),

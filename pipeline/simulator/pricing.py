@@ -51,7 +51,7 @@ _NOTHING: Cost = (0, 0)
 
 @dataclass(frozen=True)
 class BlockPrice:
-    """Cycles of one pass with no taken exit, what a taken exit adds, instructions, and reads of flash to fetch them.
+    """Cycles of one pass with no taken exit, what a taken exit adds, and instructions.
 
     `conditional` is how many instructions of an IT block are still to come after the last one.
     """
@@ -59,7 +59,6 @@ class BlockPrice:
     stay: Cost
     taken: Cost
     instructions: int
-    fetches: int
     conditional: int = 0
 
 
@@ -71,18 +70,13 @@ def decoder() -> capstone.Cs:
     return made
 
 
-def price_block(
-    code: bytes, address: int, core: Core, multiplier_cycles: int, fetch_bytes: int = 4, conditional: int = 0
-) -> BlockPrice:
+def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int, conditional: int = 0) -> BlockPrice:
     """Price the bytes of one block at `address`, the first `conditional` instructions of which an IT governs.
 
     Every instruction but the last runs straight through; `taken` is what the last adds when it leaves for anywhere
     but the next instruction. A conditional branch to its own next instruction cannot be told taken from untaken: it
     costs from untaken to taken. Instructions inside an IT block may be skipped for 1 cycle: their low bound. What
     runs before the block is not known, so a load or store that begins it may wait for its address.
-
-    `fetches` counts the reads of flash, `fetch_bytes` wide each, that bring the block in: one for every such unit
-    that the block touches, as if none were left over from the block before.
 
     Raises ChipfitError for an instruction that the core does not have or the table does not know.
     """
@@ -105,8 +99,7 @@ def price_block(
             conditional = len(instruction.mnemonic) - 1
         else:
             before = instruction
-    first, last = address // fetch_bytes, (address + len(code) - 1) // fetch_bytes
-    return BlockPrice((low, high), extra, len(decoded), last - first + 1, conditional)
+    return BlockPrice((low, high), extra, len(decoded), conditional)
 
 
 def price(

@@ -1,0 +1,73 @@
+"""What flash wait states add to a run: a lower and an upper bound. docs/cycles.md derives both."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.simulator.cores import Core
+
+Cache = Literal["none", "instructions", "all"]
+WORD = 4
+"""Bytes that a core fetches at a time."""
+
+
+@dataclass(frozen=True)
+class FlashReads:
+    """How the flash is read: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read the
+    next line ahead (`prefetch`), and may hold lines that were read before (`cache`)."""
+
+    wait_states: int = 0
+    line: int = WORD
+    prefetch: bool = False
+    cache: Cache = "none"
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Counted in one stretch of code, of flash only.
+
+    Of each block that ran: `lines` and `words` that its instructions lie in; `ends`, as often as code read ahead may
+    have been discarded at its end; `data`, accesses that are no fetch. Those for which no buffer can help: `jumps` to
+    a line not lately read, `new_lines` (run, and not lately read), `new_data` (read by a load, and not lately read).
+    """
+
+    lines: int
+    words: int
+    ends: int
+    data: int
+    jumps: int
+    new_lines: int
+    new_data: int
+
+
+def touched(address: int, size: int, unit: int) -> int:
+    """How many aligned units of `unit` bytes hold the bytes [address, address + size)."""
+    return (address + size - 1) // unit - address // unit + 1
+
+
+def most(flash: FlashReads, reads: Reads) -> int:
+    """Wait states that no run can exceed: every line of every block is read anew and waited for.
+
+    A data read may displace the line that is run, which is then read once more, though never more often than the core
+    asks for words. What a jump and a data read find in progress is waited for as well: the read ahead that the core
+    no longer wants, and the chip's prefetch.
+    """
+    fetches = min(reads.lines + reads.data, reads.words)
+    others = reads.ends + reads.data + (reads.ends + reads.data if flash.prefetch else 0)
+    return flash.wait_states * (fetches + others)
+
+
+def stalls(flash: FlashReads, reads: Reads, core: Core) -> int:
+    """Wait states that no run can avoid: the core stands still while a data word is read, and, on Cortex-M0 and M0+,
+    while the target of a jump is. Cortex-M3 and M4 may have asked for it while they executed something else.
+
+    Straight code proves nothing, with or without prefetch: the core itself reads ahead while it executes. What a cache
+    may hold does not count.
+    """
+    jumps = 0 if flash.cache != "none" or core.armv7m else reads.jumps
+    return flash.wait_states * (jumps + (0 if flash.cache == "all" else reads.new_data))
+
+
+def busy(flash: FlashReads, reads: Reads) -> int:
+    """Cycles that the flash alone needs, for it makes one read at a time: no run is shorter."""
+    lines = reads.new_lines if flash.cache == "none" else 0
+    return (flash.wait_states + 1) * (lines + (0 if flash.cache == "all" else reads.new_data))
