@@ -102,7 +102,7 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
     split = int(machine.unaligned[row])
     reads = _reads(machine, row)
     reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
-    waits = stalls(target.reads, reads, core), most(target.reads, reads)
+    waits = stalls(target.reads, reads, core), most(target.reads, reads, core)
     return Cycles((low, high + split), low + waits[0], high + split + waits[1], instructions)
 
 

@@ -7,8 +7,7 @@
  */
 #include <stdint.h>
 
-/* AHEAD: a core asks for up to three words ahead (the prefetch unit of Cortex-M3 and M4), a chip's buffer holds up to
- * three lines; with the line that is run, neither reaches further than three lines behind it. */
+/* AHEAD: as in waits.py. */
 enum { SPANS = 4, RECENT = 8, AHEAD = 3 };
 
 struct counter {

@@ -8,12 +8,14 @@ from pipeline.simulator.cores import Core
 Cache = Literal["none", "instructions", "all"]
 WORD = 4
 """Bytes that a core fetches at a time."""
+AHEAD = 3
+"""Lines that may be read ahead: a core's prefetch unit holds three words, a chip's buffer up to three lines."""
 
 
 @dataclass(frozen=True)
 class FlashReads:
-    """How the flash is read: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read the
-    next line ahead (`prefetch`), and may hold lines that were read before (`cache`)."""
+    """How the flash is read: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read lines
+    ahead (`prefetch`), and may keep lines that were read before (`cache`; of instructions: apart from data)."""
 
     wait_states: int = 0
     line: int = WORD
@@ -44,16 +46,18 @@ def touched(address: int, size: int, unit: int) -> int:
     return (address + size - 1) // unit - address // unit + 1
 
 
-def most(flash: FlashReads, reads: Reads) -> int:
-    """Wait states that no run can exceed: every line of every block is read anew and waited for.
+def most(flash: FlashReads, reads: Reads, core: Core) -> int:
+    """Wait states that no run can exceed. Whenever the core stands still the flash makes some read, and no read holds
+    it up for longer than the wait states: so the reads are counted, as many as there can be.
 
-    A data read may displace the line that is run, which is then read once more, though never more often than the core
-    asks for words. What a jump and a data read find in progress is waited for as well: the read ahead that the core
-    no longer wants, and the chip's prefetch.
+    Every line of every block is read anew. A data read is one more, and may displace the line that is run, which is
+    then read again, though never more often than the core asks for words; a cache of instructions keeps it. What was
+    read ahead when a block is left is lost: one line, or three where the chip reads ahead as well or where the core
+    has a prefetch unit.
     """
-    fetches = min(reads.lines + reads.data, reads.words)
-    others = reads.ends + reads.data + (reads.ends + reads.data if flash.prefetch else 0)
-    return flash.wait_states * (fetches + others)
+    again = 0 if flash.cache == "instructions" else reads.data
+    lost = reads.ends * (AHEAD if flash.prefetch or core.armv7m else 1)
+    return flash.wait_states * (min(reads.lines + again, reads.words) + reads.data + lost)
 
 
 def stalls(flash: FlashReads, reads: Reads, core: Core) -> int:
