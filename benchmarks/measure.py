@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,8 +151,9 @@ def worst_layer(layers: tuple[Layer, ...]) -> Layer:
     return max((x for x in layers if x.macs and x.macs >= least), key=lambda x: x.cycles / x.macs)
 
 
-def measure(product: Product, chip: str = "m0") -> Measured:
-    """Build and emulate; ChipfitError when a stage fails, and when an output is not bit-exact."""
+@contextmanager
+def build(product: Product, chip: str) -> Iterator[Job]:
+    """Every stage's results, until the block ends; ChipfitError when a stage fails, or an output is not bit-exact."""
     with tempfile.TemporaryDirectory(prefix="chipfit-") as scratch:
         path = Path(scratch) / f"{product.name}.yaml"
         path.write_text(product.yaml(chip), "utf-8")
@@ -159,10 +161,17 @@ def measure(product: Product, chip: str = "m0") -> Measured:
         for stage in STAGES:
             if applicable(stage, job.project):
                 execute(stage, job)
+        vectors = job.read_json("simulate", "simulate.json")["vectors"]
+        wrong = vectors["mismatches"] + vectors["host_mismatches"]
+        if wrong:
+            raise AssertionError(f"{product.name} on {chip}: {wrong} vectors are not bit-exact")
+        yield job
+
+
+def measure(product: Product, chip: str = "m0") -> Measured:
+    """Build and emulate."""
+    with build(product, chip) as job:
         size, run = job.read_json("size-check", "size.json"), job.read_json("simulate", "simulate.json")
-    wrong = run["vectors"]["mismatches"] + run["vectors"]["host_mismatches"]
-    if wrong:
-        raise AssertionError(f"{product.name} on {chip}: {wrong} vectors are not bit-exact")
     layers = tuple(_layer(x) for x in run["layers"])
     return Measured(
         macs=sum(x.macs for x in layers),

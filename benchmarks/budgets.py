@@ -1,0 +1,76 @@
+"""Plans for less and less flash, each built and emulated: `python benchmarks/budgets.py [PRODUCT [KIB ...]]`.
+
+What a plan says it takes stands beside what was measured, in flash and in cycles at zero wait states. A plan may take
+less flash than it says, never more: what is said to fit has to fit.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from measure import PRODUCTS, Product, build
+from models import require
+
+BUDGETS = (100, 64, 56, 48, 44, 40)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One budget, in bytes of flash and cycles."""
+
+    planned_flash: int
+    flash: int
+    planned_cycles: int
+    cycles: int
+    in_c: int
+    """Measured cycles of the layers in C: the plan knows these about, the others exactly."""
+    variants: Sequence[str]
+
+
+def step(product: Product, kib: int) -> Step:
+    """The product with so much free flash. Wait states are none, so that cycles are the code's alone."""
+    with build(replace(product, more=f"{product.more}budget: {{flash: {kib} KiB}}\n"), "m0") as job:
+        plan = job.read_json("codegen", "plan.json")
+        size, run = job.read_json("size-check", "size.json"), job.read_json("simulate", "simulate.json")
+    variants = plan["plan"]["variants"]
+    return Step(
+        plan["plan"]["flash"],
+        size["flash"]["used"],
+        plan["plan"]["cycles"],
+        run["cycles"]["zero_wait"],
+        sum(x["zero_wait"] for x, v in zip(run["layers"], variants, strict=True) if v == "c"),
+        variants,
+    )
+
+
+def row(kib: int, made: Step) -> str:
+    flash = 100 * (made.planned_flash / made.flash - 1)
+    cycles = 100 * (made.planned_cycles / made.cycles - 1)
+    chosen = ", ".join(f"{n} {v}" for v, n in Counter(made.variants).items())
+    return (
+        f"| {kib} KiB | {made.planned_flash:,} B | {made.flash:,} B | {flash:+.1f} % | {made.planned_cycles:,} "
+        f"| {made.cycles:,} | {cycles:+.1f} % | {made.in_c:,} | {chosen} |"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 1 when a plan took more flash than it said."""
+    require()
+    name = arguments[0] if arguments else "kws"
+    product = next((p for p in PRODUCTS if p.name == name), None)
+    if product is None or not Path(product.model).is_file():
+        sys.exit(f"{name}: no such product here; there are {', '.join(p.name for p in PRODUCTS)}")
+    print("| budget | flash planned | measured | off by | cycles planned | measured | off by | in C | variants |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---|")
+    honest = True
+    for kib in [int(a) for a in arguments[1:]] or BUDGETS:
+        made = step(product, kib)
+        honest &= made.flash <= made.planned_flash
+        print(row(kib, made), flush=True)
+    return 0 if honest else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
