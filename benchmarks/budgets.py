@@ -13,7 +13,7 @@ from pathlib import Path
 from measure import PRODUCTS, Product, build
 from models import require
 
-BUDGETS = (100, 64, 56, 48, 44, 40)
+BUDGETS = (100, 64, 56, 48, 44, 40, 36)
 
 
 @dataclass(frozen=True)
