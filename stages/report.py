@@ -67,19 +67,20 @@ def run(job: Job) -> dict[str, bytes]:
         "inputs": {n: file_sha256(p) for n, p in sorted(inputs(project).items())},
         "outputs": {s: digests(job.folder / s) for s in AFTER},
     }
+    plan = job.read_json("codegen", "plan.json")
     page = {
         "verdict": verdict,
         "quantize": quantize,
         "size": size,
         "simulate": simulate,
-        "plan": job.read_json("codegen", "plan.json"),
+        "plan": plan,
         "manifest": manifest,
         "chip": project.chip.model_dump(mode="json"),
     }
     return {
         "verdict.json": to_json(verdict),
         "manifest.json": to_json(manifest),
-        "summary.md": render_markdown(verdict, simulate).encode(),
+        "summary.md": render_markdown(verdict, simulate, plan).encode(),
         "index.html": render_html(page).encode(),
     }
 

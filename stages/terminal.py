@@ -181,6 +181,8 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from pipeline.report.plan import brief
+
     made = Table(box=SIMPLE, pad_edge=False)
     for heading in ("layer", "variant"):
         made.add_column(heading)
@@ -190,7 +192,7 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
     for row in told["layers"]:
         cycles = row["measured"] if row["cycles"] is None else row["cycles"]
         made.add_row(
-            escape(row["layer"]),
+            escape(brief(row["layer"])),
             row["variant"],
             "?" if cycles is None else f"{cycles:,}",
             f"{row['ratio']:.2f}" if row["ratio"] else "-",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.choose import Option, Point, Problem
+from pipeline.choose import ENTRY_STACK, Limits, Option, Point, Problem, choose
+from pipeline.graphfile import load
+from pipeline.plan import Program, plan
 from pipeline.variants import portable
 
 SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift")
@@ -58,11 +60,38 @@ def test_plans_from_small_to_fast_never_get_slower() -> None:
     assert [p.cycles for p in points] == sorted((p.cycles for p in points), reverse=True)
 
 
-@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040"])
+def digits(workshop: Path) -> Program:
+    folder = workshop / "build" / "digits" / "quantize"
+    return plan("digits", load({n: (folder / n).read_bytes() for n in ("graph.json", "weights.bin")}))
+
+
+def test_where_nothing_fits_the_plan_comes_as_near_as_it_can(workshop: Path) -> None:
+    program = digits(workshop)
+    free = choose(program, "cortex-m0", Limits(None, None, None), "latency")
+    smallest = min(p.flash for p in free.frontier)
+    assert choose(program, "cortex-m0", Limits(smallest - 1, None, None), "latency").point.flash == smallest
+    assert choose(program, "cortex-m0", Limits(None, None, 1), "flash").point.cycles == free.point.cycles
+
+
+def test_the_same_network_has_the_same_plan_every_time(workshop: Path) -> None:
+    program = digits(workshop)
+    for limits, optimize in ((Limits(5000, None, None), "latency"), (Limits(None, None, 200_000), "flash")):
+        once, again = (choose(program, "cortex-m0", limits, optimize) for _ in range(2))
+        assert (once.point, once.next_kib, once.frontier) == (again.point, again.next_kib, again.frontier)
+
+
+def test_what_needs_more_than_the_free_stack_is_told_and_not_taken(workshop: Path) -> None:
+    choice = choose(digits(workshop), "cortex-m0", Limits(None, 200, None), "latency")
+    refused = [r for of in choice.refused for r in of]
+    assert refused and all(why.endswith("B of stack, 200 B are free") for _, why in refused)
+    assert all(o.stack + ENTRY_STACK <= 200 for of in choice.options for o in of if o.routine)
+
+
+@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040", "digits_mlp"])
 def test_a_plan_takes_no_more_flash_than_it_says(workshop: Path, product: str) -> None:
     """What is said to fit has to fit; and it is not said to be much larger than it is."""
-    plan = json.loads((workshop / "build" / product / "codegen" / "plan.json").read_text())["plan"]
+    planned = json.loads((workshop / "build" / product / "codegen" / "plan.json").read_text())["plan"]
     size = json.loads((workshop / "build" / product / "size-check" / "size.json").read_text())
-    assert size["flash"]["used"] <= plan["flash"] <= 1.2 * size["flash"]["used"]
+    assert size["flash"]["used"] <= planned["flash"] <= 1.2 * size["flash"]["used"]
     simulated = json.loads((workshop / "build" / product / "simulate" / "simulate.json").read_text())
-    assert plan["cycles"] <= simulated["cycles"]["zero_wait"] * 1.4
+    assert planned["cycles"] <= simulated["cycles"]["zero_wait"] * 1.4

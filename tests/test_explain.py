@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.report.plan import brief
 from stages.cli import main
 
 
@@ -28,6 +29,16 @@ def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
     plan = json.loads((workshop / "build" / "digits" / "codegen" / "plan.json").read_text())
     refused = [r for c in plan["calls"] for r in c["refused"]]
     assert all("of stack" in r["why"] for r in refused)
+
+
+def test_the_summary_for_a_pull_request_has_a_line_about_the_plan(workshop: Path) -> None:
+    summary = (workshop / "build" / "touch" / "report" / "summary.md").read_text("utf-8")
+    assert summary.count("Optimized for the fewest cycles in the free flash") == 1
+
+
+def test_joined_names_are_cut_where_they_were_joined() -> None:
+    assert brief("a/Relu;b/BiasAdd;c") == "a/Relu;..."
+    assert brief("/0/Conv") == "/0/Conv"
 
 
 def test_products_that_are_not_there_are_one_sentence(

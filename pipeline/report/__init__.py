@@ -1,12 +1,12 @@
 """The report: one self-contained HTML page for people, one Markdown table for a pull request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from pipeline.report.plan import frontier_plot, plan_rows, plan_sentences
+from pipeline.report.plan import brief, frontier_plot, plan_rows, plan_sentences
 from pipeline.units import show_size, show_time
 
 _TEMPLATES = Path(__file__).parent
@@ -18,12 +18,14 @@ def render_html(page: Mapping[str, Any]) -> str:
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "size": show_size,
         "percent": percent,
         "us": lambda us: show_time(us / 1e6),
         "n": thousands,
+        "brief": brief,
     }
+    environment.filters |= filters
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     shared: dict[str, Any] = {
         "style": style,
@@ -38,8 +40,8 @@ def render_html(page: Mapping[str, Any]) -> str:
     return environment.get_template("index.html.j2").render(**page, **shared)
 
 
-def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any]) -> str:
-    """A table of findings and one of layers."""
+def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """A table of findings, what the plan is, and a table of layers."""
     mark = {True: "pass", False: "**FAIL**"}
     lines = [
         f"### {verdict['product']} on {verdict['chip']}: {'fits' if verdict['passed'] else 'does not fit'}",
@@ -47,6 +49,7 @@ def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any]) -> 
     ]
     lines += ["| rule | result | |", "|---|---|---|"]
     lines += [f"| {f['key']} | {mark[f['passed']]} | {f['said']} |" for f in verdict["findings"]]
+    lines += ["", " ".join(plan_sentences(plan))]
     lines += ["", "| layer | kernel | MACs | cycles |", "|---|---|---:|---:|"]
     lines += [f"| {_cell(x['name'])} | {x['kernel']} | {x['macs']} | {x['cycles']} |" for x in simulate["layers"]]
     return "\n".join(lines) + "\n"

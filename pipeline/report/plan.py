@@ -7,6 +7,12 @@ from typing import Any
 from pipeline.units import show_size
 
 
+def brief(name: str) -> str:
+    """The first of the names that an importer joined, where a layer took others in."""
+    first, joined, _ = name.partition(";")
+    return f"{first};..." if joined else name
+
+
 def plan_rows(plan: Mapping[str, Any], simulate: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """One row for each kernel call: the choice with its costs, and every alternative with what speaks against it.
 
