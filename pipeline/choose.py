@@ -6,6 +6,7 @@ paid once. The stack is no sum: what needs more than the free stack is no option
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,16 @@ class Problem:
         """Of all plans of the same cycles and flash always the same one, whatever machine solves."""
         order = np.arange(len(self.cycles), dtype=np.float64)
         limits = [(self.cycles, point.cycles), (self.flash, point.flash - _ENTRY)]
-        return self._minimize(order, limits) or point
+        found = self._minimize(order, limits) or point
+        # Layers of the same options may swap their choices at no cost, and the sum above does not see it.
+        alike: dict[Any, list[int]] = {}
+        for index, of in enumerate(self.options):
+            alike.setdefault(tuple((o.variant, o.cycles, o.flash, o.shared) for o in of), []).append(index)
+        chosen = list(found.chosen)
+        for indices in alike.values():
+            for index, option in zip(indices, sorted(chosen[i] for i in indices), strict=True):
+                chosen[index] = option
+        return self.point(chosen)
 
     def frontier(self) -> tuple[Point, ...]:
         """Plans from the smallest to the fastest, at even steps of flash."""

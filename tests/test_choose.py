@@ -54,6 +54,19 @@ def test_shared_code_is_paid_once() -> None:
     assert double.flash - single.flash < 100 + portable.CODE["dense_shift"]
 
 
+def test_layers_that_are_alike_take_their_choices_in_order() -> None:
+    """Which of two equal layers is the fast one changes neither cycles nor flash, so no solver need say the same."""
+    one = [Option("c", 900, 100, 0, (), None), Option("fast", 100, 900, 0, (), None)]
+    other = [Option("c", 700, 300, 0, (), None)]
+    problem = Problem([one, other, one, one, one])
+    found = problem.solve(problem.point((0, 0, 0, 0, 0)).flash + 1600)
+    assert found is not None
+    for swapped in itertools.permutations((0, 0, 1, 1)):
+        first, *rest = swapped
+        point = problem.settled(problem.point((first, 0, *rest)))
+        assert (point.chosen, point.cycles, point.flash) == ((0, 0, 0, 1, 1), found.cycles, found.flash)
+
+
 def test_plans_from_small_to_fast_never_get_slower() -> None:
     points = Problem(options(random.Random(3), 8)).frontier()
     assert list(points) == sorted(points, key=lambda p: p.flash)
