@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline.ir import Array
 
@@ -15,6 +16,10 @@ C_TYPES = {
 }
 
 
+Place = Literal["flash", "code", "all"]
+"""What of a routine startup copies to RAM, where nothing waits: nothing, its code, or its code and its tables."""
+
+
 def suffix(dtype: str) -> str:
     """What a kernel's name ends in for activations of this type."""
     return {"int8": "", "int16": "_s16"}[dtype]
@@ -25,14 +30,14 @@ class Routine:
     """One layer in assembly, `routine(x, y)`: what replaces a kernel call where GNU assembly is understood.
 
     `lines` are invocations of the macros in `includes`, with {layer} for the layer's own name and {table} for the name
-    of each of `tables`; `sources` are files of shared routines. `cycles` (Cortex-M0, zero wait states, one-cycle
-    multiplier, the call itself not counted), `multiplies` (MULS executed), `code` and `stack` in bytes: what the
-    emulator confirms.
+    of each of `tables`; `shared` are the routines that it calls (pipeline.variants.shared). `cycles` (Cortex-M0, zero
+    wait states, one-cycle multiplier, the call itself not counted), `multiplies` (MULS executed), `code` and `stack` in
+    bytes: what the emulator confirms. `reads`: loads from its tables, about.
     """
 
     variant: str
     includes: tuple[str, ...]
-    sources: tuple[str, ...]
+    shared: tuple[str, ...]
     lines: tuple[str, ...]
     tables: Mapping[str, Array]
     cycles: int
@@ -41,6 +46,8 @@ class Routine:
     stack: int
     roof: int
     """The scheme's own floor in cycles: its multiplications and additions alone."""
+    reads: int
+    place: Place = "flash"
 
 
 @dataclass(frozen=True, eq=False)

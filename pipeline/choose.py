@@ -1,19 +1,22 @@
 """One variant for every layer, chosen together so that the product fits: an integer program, solved exactly.
 
-Latency: fewest cycles within the free flash. Flash: least flash within the latency. Code that several layers share is
-paid once. The stack is no sum: what needs more than the free stack is no option.
+Latency: fewest cycles within the free flash and RAM. Flash: least flash within the latency. Code that several layers
+share is paid once. The stack is no sum: what needs more than the free stack is no option.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, Routine
+from pipeline.calls import KernelCall, Place, Routine
 from pipeline.ir import Array
+from pipeline.places import placed, waits
 from pipeline.plan import Program
 from pipeline.variants import portable, routines
+from pipeline.variants.shared import SHARED
+from pipeline.waits import FlashReads
 
 _ENTRY = 300  # bytes: the run function, its literals, and what aligns functions
 _CALL = 24
@@ -25,7 +28,8 @@ _ROUND = tuple(n * 1024 for n in (16, 32, 48, 64, 100, 128, 256))
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One way to compute a call. `flash`: bytes of its own code and constants; `shared`: what it needs beside."""
+    """One way to compute a call. `flash`: bytes of its own code and constants, `ram`: of what of it startup copies;
+    `shared`: the names of what it needs beside; `waits`: cycles that wait states add to `cycles`, about."""
 
     variant: str
     cycles: int
@@ -33,25 +37,42 @@ class Option:
     stack: int
     shared: tuple[str, ...]
     routine: Routine | None
+    waits: int = 0
+    ram: int = 0
+
+    @property
+    def place(self) -> Place:
+        return "flash" if self.routine is None else self.routine.place
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the chip leaves free, None where nothing is asked; `multiplier`: cycles of one MULS."""
+    """What the chip leaves free, None where nothing is asked. `cycles`: with wait states; `multiplier`: cycles of one
+    MULS; `ram`: bytes that code and tables may take, `spare_ram`: that they could, if their owner wanted it."""
 
     flash: int | None
     stack: int | None
     cycles: int | None
     multiplier: int = 1
+    ram: int = 0
+    spare_ram: int = 0
+    reads: FlashReads = field(default=FlashReads())
 
 
 @dataclass(frozen=True)
 class Point:
-    """One plan: estimated cycles and flash, and the option of every call."""
+    """One plan: estimated cycles, what wait states add, flash, RAM of code and tables, and the option of every call."""
 
     cycles: int
+    waits: int
     flash: int
+    ram: int
     chosen: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """What is minimized."""
+        return self.cycles + self.waits
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,67 +86,95 @@ class Choice:
     point: Point
     next_kib: Point
     frontier: tuple[Point, ...]
+    from_ram: Point | None
+    """The plan with code in the spare RAM, where it is the better one."""
 
 
 def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice:
     """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so."""
     offered = [_options(c, core, limits) for c in program.calls]
     options, refused = tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
-    problem = Problem(options)
-    point = None
+    problem = Problem(options, limits.ram)
+    point = problem.settled(_best(problem, limits, optimize))
+    calls = tuple(
+        replace(c, routine=o[i].routine) for c, o, i in zip(program.calls, options, point.chosen, strict=True)
+    )
+    more = problem.solve(flash=point.flash + 1024) or point
+    from_ram = _from_spare_ram(program, core, limits) if optimize == "latency" and limits.spare_ram else None
+    better = from_ram if from_ram is not None and from_ram.total < point.total else None
+    return Choice(replace(program, calls=calls), options, refused, point, more, problem.frontier(), better)
+
+
+def _best(problem: "Problem", limits: Limits, optimize: str) -> Point:
     if optimize == "latency":
         point = problem.solve(flash=limits.flash) or problem.least_flash()
     else:
         point = problem.least_flash(limits.cycles) or problem.solve(flash=None)
     assert point is not None, "without limits there is always a plan"
-    point = problem.settled(point)
-    calls = tuple(
-        replace(c, routine=o[i].routine) for c, o, i in zip(program.calls, options, point.chosen, strict=True)
-    )
-    more = problem.solve(flash=point.flash + 1024) or point
-    return Choice(replace(program, calls=calls), options, refused, point, more, problem.frontier())
+    return point
+
+
+def _from_spare_ram(program: Program, core: str, limits: Limits) -> Point | None:
+    limits = replace(limits, ram=limits.spare_ram)
+    problem = Problem([_options(c, core, limits)[0] for c in program.calls], limits.ram)
+    return problem.solve(flash=limits.flash)
 
 
 def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
     c = Option("c", portable.cycles(call), portable.flash(call), portable.stack(), (call.kernel,), None)
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
+    c = replace(c, waits=waits(call, None, c.cycles, limits.reads, core))
     made, refused = [c], []
     for r in routines(call, core):
-        flash = r.code + sum(t.nbytes for t in r.tables.values())
-        cycles = r.cycles + r.multiplies * (limits.multiplier - 1)
-        option = Option(r.variant, cycles, flash, r.stack, r.sources, r)
-        if limits.stack is None or option.stack + ENTRY_STACK <= limits.stack:
-            made.append(option)
+        if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
+            made += _places(call, r, core, limits)
         else:
-            refused.append((r.variant, f"needs {option.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
+            refused.append((r.variant, f"needs {r.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
     return made, refused
 
 
+def _places(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
+    """The routine in flash and, where flash makes it wait and there is room, in RAM."""
+    cycles = routine.cycles + routine.multiplies * (limits.multiplier - 1)
+    flash = routine.code + sum(t.nbytes for t in routine.tables.values())
+    made: list[Option] = []
+    for r, ram in placed(routine):
+        waiting = waits(call, r, cycles, limits.reads, core)
+        if not made or (waiting < made[-1].waits and ram <= limits.ram):
+            shared = r.shared if r.place == "flash" else tuple(s + _IN_RAM for s in r.shared)
+            made.append(Option(r.variant, cycles, flash, r.stack, shared, r, waiting, ram))
+    return made
+
+
+_IN_RAM = " in RAM"
+
+
 def _shared_size(name: str) -> int:
-    return portable.CODE.get(name) or SOURCES[name]
+    return portable.CODE.get(name) or SHARED[name.removesuffix(_IN_RAM)].code
 
 
-SOURCES: Mapping[str, int] = {"gather.S": 312}
-"""Bytes of code of the routines that layers in assembly share (a test compares)."""
+def _shared_ram(name: str) -> int:
+    return _shared_size(name) if name.endswith(_IN_RAM) else 0
 
 
 class Problem:
     """Binary variables: one for each option of each call, one for each shared piece of code."""
 
-    def __init__(self, options: Sequence[Sequence[Option]]) -> None:
-        self.options = options
+    def __init__(self, options: Sequence[Sequence[Option]], free_ram: int = 0) -> None:
+        self.options, self.free_ram = options, free_ram
         self.flat = [(i, k, o) for i, of in enumerate(options) for k, o in enumerate(of)]
         self.shared = sorted({s for _, _, o in self.flat for s in o.shared})
-        self.cycles = np.array([o.cycles for _, _, o in self.flat] + [0] * len(self.shared), np.float64)
+        self.cycles = np.array([o.cycles + o.waits for _, _, o in self.flat] + [0] * len(self.shared), np.float64)
         sizes = [o.flash + _CALL for _, _, o in self.flat] + [_shared_size(s) for s in self.shared]
         self.flash = np.array(sizes, np.float64)
+        self.ram = np.array([o.ram for _, _, o in self.flat] + [_shared_ram(s) for s in self.shared], np.float64)
 
     def solve(self, flash: int | None) -> Point | None:
         """Fewest cycles in so much flash."""
         found = self._minimize(self.cycles, [] if flash is None else [(self.flash, flash - _ENTRY)])
         # Among plans of equally few cycles, the smallest.
-        return found and self._minimize(self.flash, [(self.cycles, found.cycles)])
+        return found and self._minimize(self.flash, [(self.cycles, found.total)])
 
     def least_flash(self, cycles: int | None = None) -> Point | None:
         """Least flash in so many cycles."""
@@ -133,14 +182,18 @@ class Problem:
         return found and self._minimize(self.cycles, [(self.flash, found.flash - _ENTRY)])
 
     def settled(self, point: Point) -> Point:
-        """Of all plans of the same cycles and flash always the same one, whatever machine solves."""
+        """Of all plans of the same cycles and flash always the same one, of the least RAM, whatever machine solves."""
+        limits = [(self.cycles, point.total), (self.flash, point.flash - _ENTRY)]
+        if point.ram:
+            point = self._minimize(self.ram, limits) or point
+            limits.append((self.ram, point.ram))
         order = np.arange(len(self.cycles), dtype=np.float64)
-        limits = [(self.cycles, point.cycles), (self.flash, point.flash - _ENTRY)]
         found = self._minimize(order, limits) or point
         # Layers of the same options may swap their choices at no cost, and the sum above does not see it.
         alike: dict[Any, list[int]] = {}
         for index, of in enumerate(self.options):
-            alike.setdefault(tuple((o.variant, o.cycles, o.flash, o.shared) for o in of), []).append(index)
+            same = tuple((o.variant, o.place, o.cycles, o.waits, o.flash, o.shared) for o in of)
+            alike.setdefault(same, []).append(index)
         chosen = list(found.chosen)
         for indices in alike.values():
             for index, option in zip(indices, sorted(chosen[i] for i in indices), strict=True):
@@ -173,6 +226,8 @@ class Problem:
         for j, (_, _, option) in enumerate(self.flat):
             for name in option.shared:
                 model.addConstr(columns[j] <= columns[starts + self.shared.index(name)])
+        if self.ram.any():
+            limits = [*limits, (self.ram, self.free_ram)]
         for row, limit in limits:
             model.addConstr(sum(float(c) * v for c, v in zip(row, columns, strict=True)) <= float(limit) + 0.25)
         model.run()
@@ -188,4 +243,5 @@ class Problem:
         taken = [of[k] for of, k in zip(self.options, chosen, strict=True)]
         shared = {s for o in taken for s in o.shared}
         flash = sum(o.flash + _CALL for o in taken) + sum(_shared_size(s) for s in shared) + _ENTRY
-        return Point(sum(o.cycles for o in taken), flash, tuple(chosen))
+        ram = sum(o.ram for o in taken) + sum(_shared_ram(s) for s in shared)
+        return Point(sum(o.cycles for o in taken), sum(o.waits for o in taken), flash, ram, tuple(chosen))

@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import frexp, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jinja2
 import numpy as np
 
-from pipeline.calls import C_TYPES, KernelCall, Routine
+from pipeline.calls import C_TYPES, KernelCall, Place, Routine
 from pipeline.ir import Array, Port, Tensor
 from pipeline.library import kernel_files, routine_files
+from pipeline.places import PLACES
 from pipeline.plan import Program
+from pipeline.variants.shared import SHARED
 
 _WIDTH = 110
 
@@ -38,7 +40,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     kernels = kernel_files({c.kernel for c in program.calls}, core)
     routines = [c.routine for c in program.calls if c.routine]
     kernels |= routine_files(routines, core)
-    sources = sorted([f"{product}.c", f"{product}_weights.c", *(k for k in kernels if k.endswith((".c", ".S")))])
+    sources = sorted([f"{product}.c", f"{product}_weights.c", *(k for k in kernels if k.endswith(".c"))])
     sources += [f"{product}_layers.S"] if routines else []
     common: dict[str, Any] = {
         "product": product,
@@ -69,7 +71,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         f"test/{product}_selftest.c": ("selftest.c.j2", selftest),
     }
     if routines:
-        made[f"src/{product}_layers.S"] = ("layers.S.j2", common | _assembly(routines, calls))
+        made[f"src/{product}_layers.S"] = ("layers.S.j2", common | _assembly(calls))
     environment = _environment()
     files = {path: environment.get_template(t).render(v).encode() for path, (t, v) in made.items()}
     return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
@@ -107,7 +109,8 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
         names = {}
         for key, array in call.routine.tables.items() if call.routine else ():
             names[key] = f"{program.product}_{index}_{key}"
-            tables.append(_table(names[key], f"{call.node}: {key}", array) | {"where": "assembly"})
+            ram = call.routine is not None and call.routine.place == "all"
+            tables.append(_table(names[key], f"{call.node}: {key}", array) | {"where": "assembly", "ram": ram})
         for field, value in call.params.items():
             text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
             fields.append((field, text))
@@ -127,7 +130,7 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
                 "family": call.family,
                 "kernel": call.kernel,
                 "routine": call.routine,
-                "types": ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)]),
+                **_called(call, f"KERNEL(layer_{index})", ", ".join(arguments)),
                 "names": names | {"layer": f"layer_{index}"},
                 "fields": fields,
                 "arguments": arguments,
@@ -136,14 +139,51 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
     return tables, calls
 
 
-def _assembly(routines: Sequence[Routine], calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the assembly file says: the macros it includes, and every layer's invocations of them."""
-    layers = [
-        {"title": c["title"], "lines": [line.format(**c["names"]) for line in c["routine"].lines]}
-        for c in calls
-        if c["routine"]
-    ]
-    return {"includes": list(dict.fromkeys(i for r in routines for i in r.includes)), "routines": layers}
+def _called(call: KernelCall, layer: str, arguments: str) -> dict[str, str | None]:
+    """The C that declares the call's routine, and what calls it."""
+    types = ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)])
+    if call.routine is None:
+        return {"declaration": None, "invocation": None}
+    place = PLACES[call.routine.place]
+    said = f"{call.routine.variant}, {place}" if place else call.routine.variant
+    return {
+        "declaration": f"void {layer}({types}); /* {said} */",
+        "invocation": f"FAR_CALL(({types}), {layer}, ({arguments}))" if place else f"{layer}({arguments})",
+    }
+
+
+def _assembly(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the assembly file says: the macros it includes, and for each place every layer's invocations of them."""
+    routines: list[Routine] = [c["routine"] for c in calls if c["routine"]]
+    includes = [*(i for r in routines for i in r.includes), *(f"{s}.inc" for r in routines for s in r.shared)]
+    parts: list[dict[str, Any]] = []
+    said: set[str] = set()
+    for place in (p for p in get_args(Place) if any(r.place == p for r in routines)):
+        here = [c for c in calls if c["routine"] and c["routine"].place == place]
+        names = _shared_names(place)
+        shared = [
+            f"{s}_routines {', '.join(f'KERNEL({names[f]})' for f in SHARED[s].functions)}"
+            for s in sorted({s for c in here for s in c["routine"].shared})
+        ]
+        parts.append(
+            {
+                "code_in_ram": int(place != "flash"),
+                "constants_in_ram": int(place == "all"),
+                "shared": [line for line in shared if line not in said],
+                "routines": [
+                    {"title": c["title"], "lines": [t.format(**c["names"], **names) for t in c["routine"].lines]}
+                    for c in here
+                ],
+            }
+        )
+        said |= set(shared)
+    return {"includes": list(dict.fromkeys(includes)), "parts": parts}
+
+
+def _shared_names(place: Place) -> dict[str, str]:
+    """What the shared routines are called in flash and in RAM: a call does not reach from one to the other."""
+    ending = "" if place == "flash" else "_ram"
+    return {f: f"{f}{ending}" for s in SHARED.values() for f in s.functions}
 
 
 def _title(call: KernelCall, program: Program) -> str:
@@ -176,6 +216,7 @@ def _table(name: str, title: str, array: Array) -> dict[str, Any]:
         "name": name,
         "title": f"{title}, {'x'.join(str(d) for d in array.shape)}",
         "where": "",
+        "ram": False,
         "ctype": C_TYPES[array.dtype.name],
         "size": array.size,
         "bytes": array.nbytes,

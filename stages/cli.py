@@ -1,6 +1,7 @@
 """The `chipfit` command: build, init, schema; everything else is doit's."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         if command in commands:
-            return commands[command](rest)
+            code = commands[command](rest)
+            sys.stdout.flush()
+            return code
         if command in ("--version", "version"):
             from importlib.metadata import version
 
@@ -78,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if command in ("help", "--help", "-h") else 1
     except ChipfitError as error:
         print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has enough: Python must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Stage `codegen`: the integer graph becomes a C library with its plan."""
 
 from collections.abc import Mapping
-from fractions import Fraction
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,30 +10,46 @@ from stages.base import Job
 from stages.samples import data_files, evaluation
 
 if TYPE_CHECKING:
-    from pipeline.choose import Choice, Point
+    from pipeline.choose import Choice, Limits, Option, Point
 
 NAME = "codegen"
 AFTER = ("quantize",)
 TARGETS = ("plan.json", "CMakeLists.txt")
 _SELFTEST_VECTORS = 4
+_ALIGNED = 32  # bytes that alignment may take between the arena and what is copied
 
 
 def keys(project: Project) -> Any:
     config = project.config
+    budget, chip = config.budget.model_dump(exclude={"latency"}), project.chip
+    flash = [chip.flash.size, *astuple(chip.flash.reads)]
+    limits = [config.optimize, budget, _affordable(project), chip.multiplier, flash]
     memory = config.memory.model_dump()
-    limits = [config.optimize, *_limits(project)]
-    return [config.product, project.chip.core, config.model.source, config.data.model_dump(), memory, limits]
+    return [config.product, chip.core, config.model.source, config.data.model_dump(), memory, limits]
 
 
-def _limits(project: Project) -> tuple[int, int | None, int | None, int]:
-    """Free flash, free stack, affordable cycles (only where the plan is bound by them), cycles of a multiplication."""
+def _affordable(project: Project) -> int | None:
+    """Cycles, where the plan is bound by them."""
+    config = project.config
+    if config.optimize == "latency" or config.budget.latency is None:
+        return None
+    return int(config.budget.latency * project.chip.clock)
+
+
+def _limits(project: Project, arena: int) -> "Limits":
+    from pipeline.choose import Limits
+
     budget, chip = project.config.budget, project.chip
-    cycles = None
-    if project.config.optimize == "flash" and budget.latency is not None:
-        # The plan counts without wait states; each adds up to 0.55 of the cycles to the upper bound of such code, as
-        # measured on the benchmark's networks.
-        cycles = int(budget.latency * chip.clock / (1 + Fraction(11, 20) * chip.flash.wait_states))
-    return budget.flash or chip.flash.size, budget.stack, cycles, chip.multiplier
+    spare = max(0, (budget.ram or 0) - arena - _ALIGNED)
+    return Limits(
+        flash=budget.flash or chip.flash.size,
+        stack=budget.stack,
+        cycles=_affordable(project),
+        multiplier=chip.multiplier,
+        ram=spare if project.config.memory.code == "ram" else 0,
+        spare_ram=spare if project.config.memory.code == "flash" and chip.flash.wait_states else 0,
+        reads=chip.flash.reads,
+    )
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
@@ -42,7 +58,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.artifact import to_json
-    from pipeline.choose import Limits, choose
+    from pipeline.choose import choose
     from pipeline.codegen import Vectors, generate
     from pipeline.graphfile import load
     from pipeline.plan import plan
@@ -51,12 +67,9 @@ def run(job: Job) -> dict[str, bytes]:
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
     memory = project.config.memory
     own = {"own_inputs": memory.inputs == "arena", "own_outputs": memory.outputs == "arena"}
-    choice = choose(
-        plan(project.config.product, graph, **own),
-        project.chip.core,
-        Limits(*_limits(project)),
-        project.config.optimize,
-    )
+    planned = plan(project.config.product, graph, **own)
+    limits = _limits(project, planned.arena.size)
+    choice = choose(planned, project.chip.core, limits, project.config.optimize)
     program = choice.program
     samples = evaluation(project, graph).take(_SELFTEST_VECTORS)
     integers = graph.integers(samples.inputs)
@@ -80,9 +93,7 @@ def run(job: Job) -> dict[str, bytes]:
                 "kernel": c.routine.variant if c.routine else c.kernel,
                 "macs": c.macs,
                 "roof": c.routine.roof if c.routine else None,
-                "options": [
-                    {"variant": o.variant, "cycles": o.cycles, "flash": o.flash, "stack": o.stack} for o in options
-                ],
+                "options": [_option(o) for o in options],
                 "refused": [{"variant": v, "why": why} for v, why in refused],
                 "inputs": [_home(program.homes[n]) for n in c.inputs if n in program.homes],
                 "outputs": [_home(program.homes[n]) for n in c.outputs],
@@ -97,15 +108,28 @@ def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:
     """What the plan expects of its choice, what the next KiB of flash would buy, and other plans it could have made."""
 
     def told(point: "Point") -> dict[str, Any]:
-        variants = [options[i].variant for options, i in zip(choice.options, point.chosen, strict=True)]
-        return {"cycles": point.cycles, "flash": point.flash, "variants": variants}
+        chosen = [options[i] for options, i in zip(choice.options, point.chosen, strict=True)]
+        return {
+            "cycles": point.cycles,
+            "waits": point.waits,
+            "flash": point.flash,
+            "ram": point.ram,
+            "variants": [o.variant for o in chosen],
+            "places": [o.place for o in chosen],
+        }
 
     return {
         "optimize": optimize,
         **told(choice.point),
-        "next_kib": {"cycles": choice.next_kib.cycles, "flash": choice.next_kib.flash},
+        "next_kib": {"cycles": choice.next_kib.total, "flash": choice.next_kib.flash},
+        "from_ram": choice.from_ram and {"cycles": choice.from_ram.total, "ram": choice.from_ram.ram},
         "frontier": [told(p) for p in choice.frontier],
     }
+
+
+def _option(option: "Option") -> dict[str, Any]:
+    names = ("variant", "place", "cycles", "waits", "flash", "ram", "stack")
+    return {n: getattr(option, n) for n in names}
 
 
 def _home(home: tuple[str, int, int]) -> list[str | int]:

@@ -29,7 +29,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.artifact import to_json
     from pipeline.graphfile import load
-    from pipeline.simulator import FlashReads, Target, simulate
+    from pipeline.simulator import Target, simulate
 
     project, chip = job.project, job.project.chip
     product = project.config.product
@@ -50,7 +50,7 @@ def run(job: Job) -> dict[str, bytes]:
         (chip.flash.origin, chip.flash.size),
         (chip.ram.origin, chip.ram.size),
         chip.multiplier,
-        FlashReads(chip.flash.wait_states, chip.flash.line, chip.flash.prefetch, chip.flash.cache),
+        chip.flash.reads,
     )
     elf = job.folder / "size-check" / "library.elf"
     sizes = [len(o) for o in wanted[0]]

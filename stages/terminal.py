@@ -186,7 +186,8 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
     made = Table(box=SIMPLE, pad_edge=False)
     for heading in ("layer", "variant"):
         made.add_column(heading)
-    for heading in ("cycles", "of floor", "flash", "stack"):
+    waiting = any(row["waits"] for row in told["layers"])
+    for heading in ("cycles", *(("waits",) if waiting else ()), "of floor", "flash", "stack"):
         made.add_column(heading, justify="right")
     made.add_column("instead")
     for row in told["layers"]:
@@ -195,6 +196,7 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
             escape(brief(row["layer"])),
             row["variant"],
             "?" if cycles is None else f"{cycles:,}",
+            *((f"~{row['waits']:,}",) if waiting else ()),
             f"{row['ratio']:.2f}" if row["ratio"] else "-",
             f"{row['flash']:,} B",
             "-" if row["stack"] is None else f"{row['stack']} B",

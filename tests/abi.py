@@ -10,8 +10,8 @@ from pathlib import Path
 import unicorn
 from unicorn import arm_const
 
+from pipeline.cores import CORES
 from pipeline.errors import ChipfitError
-from pipeline.simulator.cores import CORES
 from pipeline.simulator.emulator import Machine
 from pipeline.simulator.image import Image
 

@@ -17,7 +17,7 @@ from pipeline.ops.linear import Linear
 from pipeline.passes import canonical
 from pipeline.plan import Program, plan
 from pipeline.quantize import Quantized, quantize
-from pipeline.simulator import Run, Target, simulate
+from pipeline.simulator import FlashReads, Run, Target, simulate
 from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
 from pipeline.toolchain.host import HostLibrary
 from pipeline.widths import Widths
@@ -92,7 +92,14 @@ def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
-def on_chip(built: Built, library: Path, core: str, toolchain: str = "ziglang", count: int = 8) -> list[Run]:
+def on_chip(
+    built: Built,
+    library: Path,
+    core: str,
+    toolchain: str = "ziglang",
+    count: int = 8,
+    reads: FlashReads = FlashReads(),  # noqa: B008
+) -> list[Run]:
     """The library's machine code on an emulated core, for the first `count` inputs."""
     out = library / f"{toolchain}-{core}"
     out.mkdir(exist_ok=True)
@@ -100,7 +107,7 @@ def on_chip(built: Built, library: Path, core: str, toolchain: str = "ziglang", 
     objects = compile_library(tools, core, library, out)
     flash, ram = Memory(0, 1 << 20), Memory(0x20000000, 1 << 16)
     elf = link_image(tools, core, objects, "net_run", flash, ram, out / "net.elf")
-    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16))
+    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16), reads=reads)
     vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
     sizes = [o[0].nbytes for o in built.expected]
     return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, places=built.program.places)

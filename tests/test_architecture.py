@@ -10,11 +10,11 @@ from conftest import ROOT
 from stages.tables import filled
 
 LAYERS = (
-    ("errors", "units", "widths", "config"),
+    ("errors", "units", "widths", "cores", "waits", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
     ("passes", "calibrate", "moments", "narrow", "solve", "quantizer", "quantize", "evaluate"),
-    ("arena", "order", "views", "plan", "library", "estimate", "staircase", "variants", "choose"),
+    ("arena", "order", "views", "plan", "library", "estimate", "staircase", "variants", "places", "choose"),
     ("codegen", "kernels"),
     ("toolchain", "simulator", "footprint"),
     ("rules", "report"),

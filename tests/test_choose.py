@@ -11,14 +11,17 @@ from pipeline.choose import ENTRY_STACK, Limits, Option, Point, Problem, choose
 from pipeline.graphfile import load
 from pipeline.plan import Program, plan
 from pipeline.variants import portable
+from pipeline.waits import FlashReads
+from stages.cli import main
 
-SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift")
+SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift", "gather", "gather in RAM")
 
 
 def options(rng: random.Random, calls: int) -> list[list[Option]]:
     def one(name: int) -> Option:
         shared = tuple(rng.sample(SHARED, rng.randint(0, 2)))
-        return Option(f"v{name}", rng.randint(1, 2000), rng.randint(10, 3000), 0, shared, None)
+        waits, ram = rng.choice(((0, rng.randint(1, 900)), (rng.randint(0, 900), 0)))
+        return Option(f"v{name}", rng.randint(1, 2000), rng.randint(10, 3000), 0, shared, None, waits, ram)
 
     return [[one(i) for i in range(rng.randint(1, 4))] for _ in range(calls)]
 
@@ -30,21 +33,25 @@ def every(problem: Problem) -> list[Point]:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_choice_is_the_best_of_all_that_fit(seed: int) -> None:
     rng = random.Random(seed)
-    problem = Problem(options(rng, rng.randint(1, 5)))
-    points = every(problem)
+    problem = Problem(options(rng, rng.randint(1, 5)), free_ram=rng.choice((0, 600, 1500, 10_000)))
+    points = [p for p in every(problem) if p.ram <= problem.free_ram]
+    if not points:
+        assert problem.least_flash() is None
+        return
     for _ in range(4):
         flash = rng.randint(min(p.flash for p in points) - 100, max(p.flash for p in points) + 100)
         fitting = [p for p in points if p.flash <= flash]
         found = problem.solve(flash)
         assert (found is None) == (not fitting)
         if found is not None:
-            best = min(p.cycles for p in fitting)
-            assert (found.cycles, found.flash) == (best, min(p.flash for p in fitting if p.cycles == best))
-            assert problem.settled(found).cycles == best
-        cycles = rng.randint(min(p.cycles for p in points), max(p.cycles for p in points))
+            best = min(p.total for p in fitting)
+            assert (found.total, found.flash) == (best, min(p.flash for p in fitting if p.total == best))
+            assert found.ram <= problem.free_ram
+            assert problem.settled(found).total == best
+        cycles = rng.randint(min(p.total for p in points), max(p.total for p in points))
         smallest = problem.least_flash(cycles)
         assert smallest is not None
-        assert smallest.flash == min(p.flash for p in points if p.cycles <= cycles)
+        assert smallest.flash == min(p.flash for p in points if p.total <= cycles)
 
 
 def test_shared_code_is_paid_once() -> None:
@@ -68,9 +75,9 @@ def test_layers_that_are_alike_take_their_choices_in_order() -> None:
 
 
 def test_plans_from_small_to_fast_never_get_slower() -> None:
-    points = Problem(options(random.Random(3), 8)).frontier()
+    points = Problem(options(random.Random(3), 8), free_ram=2000).frontier()
     assert list(points) == sorted(points, key=lambda p: p.flash)
-    assert [p.cycles for p in points] == sorted((p.cycles for p in points), reverse=True)
+    assert [p.total for p in points] == sorted((p.total for p in points), reverse=True)
 
 
 def digits(workshop: Path) -> Program:
@@ -98,6 +105,60 @@ def test_what_needs_more_than_the_free_stack_is_told_and_not_taken(workshop: Pat
     refused = [r for of in choice.refused for r in of]
     assert refused and all(why.endswith("B of stack, 200 B are free") for _, why in refused)
     assert all(o.stack + ENTRY_STACK <= 200 for of in choice.options for o in of if o.routine)
+
+
+WAITING = FlashReads(1, 8, prefetch=True)
+
+
+def test_what_runs_from_ram_is_never_more_than_is_free_and_faster_the_more_there_is(workshop: Path) -> None:
+    program = digits(workshop)
+    totals = []
+    for free in (0, 500, 1500, 4000, 20_000):
+        point = choose(program, "cortex-m0", Limits(None, None, None, ram=free, reads=WAITING), "latency").point
+        assert point.ram <= free
+        totals.append(point.total)
+    assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals)
+    everything = choose(program, "cortex-m0", Limits(None, None, None, ram=20_000, reads=WAITING), "latency")
+    assert everything.point.waits == 0
+    assert all(c.routine is not None and c.routine.place != "flash" for c in everything.program.calls)
+
+
+def test_nothing_runs_from_ram_where_flash_does_not_wait(workshop: Path) -> None:
+    choice = choose(digits(workshop), "cortex-m0", Limits(None, None, None, ram=20_000), "latency")
+    assert choice.point.ram == choice.point.waits == 0
+    assert {o.place for of in choice.options for o in of} == {"flash"}
+
+
+def test_what_spare_ram_would_buy_is_said_and_left_to_its_owner(workshop: Path) -> None:
+    program = digits(workshop)
+    choice = choose(program, "cortex-m0", Limits(None, None, None, spare_ram=3000, reads=WAITING), "latency")
+    allowed = choose(program, "cortex-m0", Limits(None, None, None, ram=3000, reads=WAITING), "latency")
+    assert choice.point.ram == 0
+    assert choice.from_ram is not None and choice.from_ram.total == allowed.point.total < choice.point.total
+
+
+def test_a_product_may_keep_code_in_ram(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through every stage: what was planned is what was linked, it is as right as before, and it waits less."""
+    monkeypatch.chdir(workshop)
+    product = workshop / "configs" / "products" / "digits_ram.yaml"
+    product.write_text("extends: digits.yaml\nproduct: digits_ram\nmemory: {code: ram}\n")
+    assert main(["build", str(product)]) == 0
+    build = workshop / "build"
+    plan, size, run = (
+        json.loads((build / "digits_ram" / n).read_text())
+        for n in ("codegen/plan.json", "size-check/size.json", "simulate/simulate.json")
+    )
+    assert run["vectors"]["mismatches"] == run["vectors"]["host_mismatches"] == 0
+    assert 0.8 * plan["plan"]["ram"] <= size["ram"]["data"] <= plan["plan"]["ram"]
+    assert size["ram"]["used"] <= size["ram"]["limit"]
+    assert size["stack"]["worst_case"] is not None
+    slower = json.loads((build / "digits" / "simulate" / "simulate.json").read_text())
+    assert run["cycles"]["zero_wait"] <= slower["cycles"]["zero_wait"] + 20
+    assert run["cycles"]["max"] < 0.8 * slower["cycles"]["max"]
+    planned = plan["plan"]["cycles"] + plan["plan"]["waits"]
+    assert abs(planned - run["cycles"]["max"]) < 0.05 * run["cycles"]["max"]
+    said = json.loads((build / "digits" / "codegen" / "plan.json").read_text())["plan"]["from_ram"]
+    assert said["cycles"] == planned
 
 
 @pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040", "digits_mlp"])

@@ -13,9 +13,9 @@ from assembly import FLASH, RAM, link, run
 from conftest import need
 from unicorn import arm_const
 
+from pipeline.cores import CORES
 from pipeline.errors import ChipfitError
 from pipeline.simulator import FlashReads
-from pipeline.simulator.cores import CORES
 from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import decoder, price, price_block
 

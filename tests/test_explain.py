@@ -1,6 +1,9 @@
 """`chipfit explain`: what was chosen and what else there was, in the terminal and as JSON."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,12 @@ def test_products_that_are_not_there_are_one_sentence(
     assert "'nothing' was not built here" in capsys.readouterr().err
     assert main(["explain", "--all"]) == 1
     assert "explain does not know --all" in capsys.readouterr().err
+
+
+def test_who_reads_it_may_stop_reading(workshop: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "import sys; from stages.cli import main; sys.exit(main(['explain', 'touch']))"]
+    ended = subprocess.run(command, cwd=workshop, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, b"")

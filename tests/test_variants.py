@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,16 +12,20 @@ from conftest import need
 from elftools.elf.elffile import ELFFile
 
 from pipeline.calibrate import Policy
-from pipeline.choose import ENTRY_STACK, SOURCES
+from pipeline.calls import KernelCall, Place
+from pipeline.choose import ENTRY_STACK
 from pipeline.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.ir import Array
 from pipeline.library import KERNELS
 from pipeline.ops import samples
 from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.places import waits
 from pipeline.plan import Program
 from pipeline.staircase import climb, climbed
 from pipeline.variants import VARIANTS, portable
 from pipeline.variants.packed import schedule
+from pipeline.variants.shared import SHARED
+from pipeline.waits import FlashReads
 from pipeline.widths import Widths
 
 KINDS = ("Conv_", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Sub", "Sum")
@@ -208,6 +213,47 @@ def test_every_variant_was_tested(tmp_path: Path) -> None:
     assert done == {v.NAME for v in VARIANTS["cortex-m0"]}
 
 
+USUAL = [
+    conv("usual", (1, 16, 9, 9), (20, 16, 3, 3), pads=[1, 1, 1, 1]),
+    conv("usual_lines", (1, 3, 16, 16), (12, 3, 3, 3), pads=[1, 1, 1, 1]),
+    conv("usual_depthwise", (1, 24, 12, 12), (24, 1, 3, 3), group=24, pads=[1, 1, 1, 1]),
+    dense(64, 40, 4),
+    one_node("MaxPool", {"x": (1, 16, 12, 12)}, kernel_shape=[2, 2], strides=[2, 2], label="usual_pool"),
+    one_node("Add", {"a": (1, 16, 12, 12), "b": (1, 16, 12, 12)}, label="usual_add"),
+]
+WAITING = [FlashReads(1, 4), FlashReads(2, 8, prefetch=True, cache="instructions"), FlashReads(3, 16)]
+
+
+@pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])
+@pytest.mark.parametrize("name", [v.NAME for v in VARIANTS["cortex-m0"]])
+def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
+    name: str, toolchain: str, tmp_path: Path
+) -> None:
+    if toolchain == "gcc":
+        need("arm-none-eabi-gcc")
+    found = (built_for(s, "multiplier", bits=3 if name in ("tight", "lanes") else 8) for s in USUAL)
+    built = next(b for b in found if any(c.routine for c in with_variant(b, name).calls))
+    program = with_variant(built, name)
+    for place in get_args(Place):
+        calls = tuple(c if c.routine is None else moved(c, place) for c in program.calls)
+        library = write_library(built, tmp_path / place, "cortex-m0", replace(program, calls=calls))
+        for reads in WAITING:
+            runs = on_chip(built, library, "cortex-m0", toolchain, 2, reads)
+            assert_chip_equals(built, runs)
+            for call, layer in zip(calls, runs[0].layers, strict=True):
+                if call.routine is None:
+                    continue
+                assert call.routine.cycles == layer.zero_wait[0]
+                added = layer.high - layer.zero_wait[1]
+                planned = waits(call, call.routine, call.routine.cycles, reads, "cortex-m0")
+                assert abs(added - planned) <= 0.15 * added + 100 * reads.wait_states, (place, reads)
+
+
+def moved(call: KernelCall, place: Place) -> KernelCall:
+    assert call.routine is not None
+    return replace(call, routine=replace(call.routine, place=place))
+
+
 def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
     built = built_for(LINEAR["Conv_3x3_pad"], "shift")
     for toolchain in ("ziglang", "gcc"):
@@ -216,7 +262,8 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
         library = write_library(built, tmp_path / toolchain, "cortex-m0", chosen(built, "cortex-m0"))
         on_chip(built, library, "cortex-m0", toolchain, count=1)
         sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
-        assert sum(sizes[f"net_{n}"] for n in ("widen", "spread", "gather")) <= SOURCES["gather.S"]
+        for shared in SHARED.values():
+            assert sum(sizes[f"net_{n}"] for n in shared.functions) <= shared.code
 
 
 def test_every_c_kernel_has_a_size_for_the_plan() -> None:

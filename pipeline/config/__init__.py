@@ -154,6 +154,14 @@ def _cross_check(project: Project) -> None:
         )
         if free is not None and free > has
     ]
+    if project.config.memory.code == "ram" and budget.ram is None:
+        errors.append(
+            ChipfitError(
+                "memory.code: ram needs budget.ram, the RAM that is free",
+                place=project.place("memory.code"),
+                hint="Code in RAM takes as many bytes of it as pay, and no more than that.",
+            )
+        )
     if errors:
         raise ManyErrors(errors)
 

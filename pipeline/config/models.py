@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pipeline import units
+from pipeline.waits import FlashReads
 from pipeline.widths import BITS, Widths
 
 _C_WORDS = frozenset(
@@ -139,6 +140,10 @@ class Flash(Section):
     prefetch: bool = Field(False, description="Whether the chip reads the next line ahead")
     cache: Literal["none", "instructions", "all"] = Field("none", description="What the chip keeps of earlier reads")
 
+    @property
+    def reads(self) -> FlashReads:
+        return FlashReads(self.wait_states, self.line, self.prefetch, self.cache)
+
 
 class Ram(Section):
     origin: int = Field(0x2000_0000, ge=0, lt=2**32, description="Address of the first byte")
@@ -224,10 +229,13 @@ class Quantization(Section):
 
 
 class Memory(Section):
-    """Where the network's inputs and outputs live."""
+    """Where the network's inputs, outputs and code live."""
 
     inputs: Literal["caller", "arena"] = Field("caller", description="arena: the library's memory, reused as it runs")
     outputs: Literal["caller", "arena"] = Field("caller", description="arena: the library's, until the next run")
+    code: Literal["flash", "ram"] = Field(
+        "flash", description="ram: what wait states slow down most may run from RAM, as far as budget.ram allows"
+    )
 
 
 class Accuracy(Section):

@@ -22,6 +22,14 @@
 #define OPAQUE(value) ((void)0)
 #endif
 
+/* A call of code in RAM, which no branch reaches from flash: the address is hidden, so that no compiler makes it one. */
+#define FAR_CALL(types, function, arguments) \
+    do { \
+        void(*far_) types = function; \
+        OPAQUE(far_); \
+        far_ arguments; \
+    } while (0)
+
 /* All ones when value is negative, else 0. Every supported compiler shifts negative integers arithmetically. */
 static inline int32_t negative_mask(int32_t value)
 {

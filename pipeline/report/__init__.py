@@ -34,6 +34,7 @@ def render_html(page: Mapping[str, Any]) -> str:
         "ram_map": ram_map(page["plan"]),
         "layers": layer_rows(page["simulate"], page["size"]),
         "plan_rows": plan_rows(page["plan"], page["simulate"]),
+        "waiting": bool(page["plan"]["plan"]["waits"]),
         "plan_sentences": plan_sentences(page["plan"]),
         "plot": frontier_plot(page["plan"], page["size"]["flash"]["limit"]),
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any
 
+from pipeline.places import PLACES
 from pipeline.units import show_size
 
 
@@ -21,16 +22,18 @@ def plan_rows(plan: Mapping[str, Any], simulate: Mapping[str, Any] | None) -> li
     """
     measured = [x["zero_wait"] for x in simulate["layers"]] if simulate else [None] * len(plan["calls"])
     rows = []
-    for call, variant, cycles in zip(plan["calls"], plan["plan"]["variants"], measured, strict=True):
-        chosen = next(o for o in call["options"] if o["variant"] == variant)
+    told = plan["plan"]
+    for call, variant, place, cycles in zip(plan["calls"], told["variants"], told["places"], measured, strict=True):
+        chosen = next(o for o in call["options"] if (o["variant"], o["place"]) == (variant, place))
         exact = variant != "c"
         known = chosen["cycles"] if exact else cycles
         rows.append(
             {
                 "layer": call["layer"],
-                "variant": variant if exact else call["kernel"],
+                "variant": _named(chosen) if exact else call["kernel"],
                 "macs": call["macs"],
                 "cycles": chosen["cycles"] if exact else None,
+                "waits": chosen["waits"],
                 "measured": cycles,
                 "flash": chosen["flash"],
                 "stack": chosen["stack"] if exact else None,
@@ -44,19 +47,33 @@ def plan_rows(plan: Mapping[str, Any], simulate: Mapping[str, Any] | None) -> li
 def _alternatives(call: Mapping[str, Any], chosen: Mapping[str, Any], measured: int | None) -> list[dict[str, str]]:
     made = []
     ours = chosen["cycles"] if chosen["variant"] != "c" else measured or chosen["cycles"]
-    for option in sorted(call["options"], key=lambda o: o["cycles"]):
-        if option is chosen:
-            continue
-        about = "about " if option["variant"] == "c" else ""
-        slower, larger = option["cycles"] - ours, option["flash"] - chosen["flash"]
-        if slower >= 0 and larger >= 0:
-            why = f"{about}{slower:,} cycles and {larger:,} B more"
-        elif slower >= 0:
-            why = f"{about}{slower:,} cycles more for {-larger:,} B less"
-        else:
-            why = f"{about}{-slower:,} cycles less for {larger:,} B more"
-        made.append({"variant": option["variant"], "why": why})
+    for option in _others(call["options"], chosen):
+        about = "about " if option["variant"] == "c" or option["waits"] != chosen["waits"] else ""
+        differences = (
+            (option["cycles"] + option["waits"] - ours - chosen["waits"], "cycles"),
+            (option["flash"] - chosen["flash"], "B"),
+            (option["ram"] - chosen["ram"], "B of RAM"),
+        )
+        why = [f"{abs(d):,} {unit} {'more' if d > 0 else 'less'}" for d, unit in differences if d]
+        made.append({"variant": _named(option), "why": about * bool(why) + ", ".join(why or ["the same"])})
     return made + [{"variant": r["variant"], "why": r["why"]} for r in call["refused"]]
+
+
+def _others(options: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The chosen variant in other places, and every other one in its best; the fastest first."""
+    seen: set[str] = set()
+    made = []
+    for option in sorted(options, key=lambda o: (o["cycles"] + o["waits"], o["ram"])):
+        own = option["variant"] == chosen["variant"]
+        if option is not chosen and (own or option["variant"] not in seen):
+            made.append(option)
+        seen.add(option["variant"])
+    return made
+
+
+def _named(option: Mapping[str, Any]) -> str:
+    place = PLACES[option["place"]]
+    return f"{option['variant']}, {place}" if place else option["variant"]
 
 
 def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
@@ -66,14 +83,20 @@ def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
         return ["Every layer has one kernel on this core: there was nothing to choose."]
     asked = {"latency": "the fewest cycles in the free flash", "flash": "the least flash within the latency"}
     made = [f"Optimized for {asked[told['optimize']]}: {show_size(told['flash'])} planned."]
-    fastest = min(p["cycles"] for p in told["frontier"])
-    saved = told["cycles"] - told["next_kib"]["cycles"]
-    if told["cycles"] <= fastest:
+    if told["ram"]:
+        made.append(f"Startup copies {show_size(told['ram'])} of it to RAM, where nothing waits for flash.")
+    total = told["cycles"] + told["waits"]
+    fastest = min(p["cycles"] + p["waits"] for p in told["frontier"])
+    saved = total - told["next_kib"]["cycles"]
+    if total <= fastest:
         made.append("No plan is faster: more flash would buy nothing.")
     elif saved:
         made.append(f"The next KiB of flash would save {saved:,} cycles.")
     else:
         made.append("The next KiB of flash would save nothing by itself; a larger step would.")
+    if told["from_ram"]:
+        ram, less = show_size(told["from_ram"]["ram"]), total - told["from_ram"]["cycles"]
+        made.append(f"With {ram} of it in RAM (memory: {{code: ram}}) about {less:,} of {total:,} cycles would go.")
     return made
 
 
@@ -84,18 +107,20 @@ def frontier_plot(plan: Mapping[str, Any], limit: int | None) -> dict[str, Any] 
     if len(points) < 2:
         return None
     small, large = min(p["flash"] for p in points), max(p["flash"] for p in points)
-    slow, fast = (log10(max(f(p["cycles"] for p in points), 1)) for f in (max, min))
+    totals = [p["cycles"] + p["waits"] for p in points]
+    slow, fast = log10(max(*totals, 1)), log10(max(min(totals), 1))
 
     def place(flash: int, cycles: int) -> dict[str, float]:
         x = 100 * (flash - small) / max(large - small, 1)
         return {"x": round(x, 2), "y": round(100 * (slow - log10(max(cycles, 1))) / max(slow - fast, 1e-9), 2)}
 
     made = [
-        place(p["flash"], p["cycles"])
-        | {"flash": p["flash"], "cycles": p["cycles"], "variants": ", ".join(_counted(p["variants"]))}
-        for p in points
+        place(p["flash"], total)
+        | {"flash": p["flash"], "cycles": total, "variants": ", ".join(_counted(p["variants"]))}
+        for p, total in zip(points, totals, strict=True)
     ]
-    mark = place(told["flash"], told["cycles"]) | {"flash": told["flash"], "cycles": told["cycles"]}
+    chosen = told["cycles"] + told["waits"]
+    mark = place(told["flash"], chosen) | {"flash": told["flash"], "cycles": chosen}
     inside = limit is not None and small <= limit <= large
     return {
         "points": made,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.simulator.cores import CORES, Core, Cost
+from pipeline.cores import CORES, Core, Cost
 from pipeline.simulator.emulator import Machine
 from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import BlockPrice, price_block
-from pipeline.simulator.waits import WORD, FlashReads, Reads, busy, most, stalls, touched
+from pipeline.waits import WORD, FlashReads, Reads, busy, most, stalls, touched
 
 _LONGEST = 1024  # half-words: Unicorn's blocks have 512 instructions at most
 
@@ -30,7 +30,7 @@ class Target:
 class Cycles:
     """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
 
-    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.simulator.waits).
+    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.waits).
     """
 
     zero_wait: Cost

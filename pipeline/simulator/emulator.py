@@ -8,13 +8,13 @@ import numpy as np
 import unicorn
 from unicorn import arm_const
 
+from pipeline.cores import Core
 from pipeline.errors import ChipfitError
-from pipeline.simulator.cores import Core
 from pipeline.simulator.fault import fault, instruction_at
 from pipeline.simulator.image import Image
 from pipeline.simulator.native import RECENT, SPANS, Counter, library
 from pipeline.simulator.pricing import SINGLES, base_name
-from pipeline.simulator.waits import FlashReads
+from pipeline.waits import FlashReads
 
 _PAGE = 0x1000
 _PAINT = 0xA5

@@ -5,8 +5,8 @@ import unicorn
 from capstone import arm
 from unicorn import arm_const
 
+from pipeline.cores import Core
 from pipeline.errors import ChipfitError
-from pipeline.simulator.cores import Core
 from pipeline.simulator.image import Image
 from pipeline.simulator.pricing import base_name, decoder
 

@@ -7,8 +7,8 @@ from functools import cache
 import capstone
 from capstone import arm
 
+from pipeline.cores import Core, Cost
 from pipeline.errors import ChipfitError
-from pipeline.simulator.cores import Core, Cost
 
 _ALU = frozenset(
     """

@@ -121,7 +121,7 @@ class _Strips:
         return Routine(
             variant=NAME,
             includes=("routine.inc", "requantize.inc", "depthwise.inc"),
-            sources=("gather.S",),
+            shared=("gather",),
             lines=tuple(self._lines()),
             tables={"channels": self._stream()},
             cycles=self._cycles(),
@@ -129,6 +129,7 @@ class _Strips:
             code=self._code(),
             stack=36 + 4 * self.words,
             roof=2 * self.weights.size * self.strip.out_height * self.strip.out_width,
+            reads=self.weights.shape[0] * (1 + self.constants + self.weights.shape[1]),
         )
 
     def within_reach(self) -> bool:
@@ -158,7 +159,7 @@ class _Strips:
             "str r0, [sp, #4 * D_STREAM]",
             f"set_word D_CHANNELS, {s.channels}",
             "3:",
-            f"depthwise_channel {self.constants}, {taps}, KERNEL(widen)",
+            f"depthwise_channel {self.constants}, {taps}, KERNEL({{widen}})",
             "ldr r0, [sp, #4 * F_Y]",
             "str r0, [sp, #4 * D_OUT]",
             "adds r0, #1",
@@ -203,7 +204,7 @@ class _Strips:
             f"add r1, sp, #{4 * self.buffer}",
             f"ldr r4, ={words}",
             f"ldr r5, ={self.strip.padding}",
-            "bl KERNEL(spread)",
+            "bl KERNEL({spread})",
         ]
 
     def _strip_lines(self) -> list[str]:

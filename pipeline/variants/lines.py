@@ -90,7 +90,7 @@ class _Lines(Packed):
             f"set_word F_LEFT, {shape.left}",
             f"set_word F_ROWS, {shape.out_height}",
             "4:",
-            f"lines_row KERNEL(gather), {{layer}}_shape, {shape.rows}, {4 * self.line}",
+            f"lines_row KERNEL({{gather}}), {{layer}}_shape, {shape.rows}, {4 * self.line}",
             f"set_word F_COLUMNS, {shape.out_width}",
             "3:",
             "packed_stream {packed}",

@@ -95,7 +95,7 @@ class Packed:
         return Routine(
             variant=self.name,
             includes=self.includes,
-            sources=("gather.S",),
+            shared=("gather",),
             lines=tuple(self._lines()),
             tables=self.tables(),
             cycles=self.total_cycles(),
@@ -103,6 +103,7 @@ class Packed:
             multiplies=self.multiplies(),
             stack=_SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
             roof=self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2),
+            reads=self.shape.positions * sum(t.size for t in self.tables().values()),
         )
 
     def tables(self) -> Mapping[str, Array]:
@@ -169,11 +170,11 @@ class Packed:
         inner = ["packed_stream {packed}"]
         for chunk, (begin, end) in enumerate(self.chunks):
             if shape.contiguous:
-                inner.append(f"packed_widen KERNEL(widen), {end - begin}")
+                inner.append(f"packed_widen KERNEL({{widen}}), {end - begin}")
             else:
                 row = shape.row
                 below = begin // row * shape.dilation
-                inner.append(f"packed_gather KERNEL(gather), {{layer}}_shape, {(end - begin) // row}, {below}")
+                inner.append(f"packed_gather KERNEL({{gather}}), {{layer}}_shape, {(end - begin) // row}, {below}")
             inner += self.before_blocks(chunk)
             inner += [f"packed_blocks KERNEL({{layer}}_{chunk}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
             if chunk < len(self.chunks) - 1:

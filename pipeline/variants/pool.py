@@ -94,7 +94,7 @@ def _routine(p: dict[str, int], offsets: list[int], climb: Climb | None) -> Rout
     return Routine(
         variant=NAME,
         includes=("routine.inc", "pool.inc"),
-        sources=(),
+        shared=(),
         lines=tuple(lines),
         tables={},
         cycles=39 + 2 + 4 + p["out_height"] * (4 + p["out_width"] * position - 1 + 7 + 9) - 1,
@@ -102,6 +102,7 @@ def _routine(p: dict[str, int], offsets: list[int], climb: Climb | None) -> Rout
         code=code + 190,
         stack=60,
         roof=0,
+        reads=0,
     )
 
 

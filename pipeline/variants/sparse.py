@@ -55,7 +55,7 @@ class _Sparse:
         return Routine(
             variant="shifts" if self.shifts else NAME,
             includes=("routine.inc", "requantize.inc", "sparse.inc"),
-            sources=(),
+            shared=(),
             lines=tuple(self._lines()),
             tables={"constants": self._stream()},
             cycles=self.shape.positions * (body + 2 + 2 + 1 + 1 + 1 + 1 + 3) - 2 + 16 + 14,
@@ -63,6 +63,7 @@ class _Sparse:
             code=code + 72,
             stack=28,
             roof=self.shape.positions * 2 * ((outputs + 1) // 2) * inputs,
+            reads=self.shape.positions * self._stream().size,
         )
 
     def _term(self, weight: int) -> tuple[int, int, int]:

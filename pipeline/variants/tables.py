@@ -85,7 +85,7 @@ def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: 
     return Routine(
         variant=NAME,
         includes=("routine.inc", "tables.inc"),
-        sources=(),
+        shared=(),
         lines=(*lines, "tables_leave", "end_function KERNEL({layer})"),
         tables={"a": int32(first), "b": int32(second)},
         cycles=24 + (loops * (_AT_ONCE * one + 7) - 2 if loops else 0) + rest * one + 14,
@@ -93,4 +93,5 @@ def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: 
         code=80 + 34 * (rest + (_AT_ONCE if loops else 0)),
         stack=28,
         roof=0,
+        reads=2 * count,
     )

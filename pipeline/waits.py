@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.simulator.cores import Core
+from pipeline.cores import Core
 
 Cache = Literal["none", "instructions", "all"]
 WORD = 4
