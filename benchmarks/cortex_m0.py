@@ -44,7 +44,7 @@ def main() -> int:
 def _measured(products: list[Product]) -> Results:
     made: Results = {chip: {} for chip in CHIPS}
     for product in products:
-        for chip in CHIPS:
+        for chip in product.chips:
             print(f"measuring {product.name} on {chip}", file=sys.stderr, flush=True)
             made[chip][product.name] = measure(product, chip)
     return made
@@ -90,12 +90,12 @@ def _m0(measured: dict[str, Measured]) -> Table:
 
 def _m0_plus(measured: dict[str, Measured]) -> Table:
     table: Table = [
-        ("product", "cycles, no wait states", "upper bound, STM32G0B1 (2 wait states)", "published", "its cycles",
-         "our speed against it, at the least")
+        ("product", "RAM", "cycles, no wait states", "upper bound, STM32G0B1 (2 wait states)", "published",
+         "its cycles", "our speed against it, at the least")
     ]  # fmt: skip
     for name, m in measured.items():
         peer = _peer(best(peer_figures.M0_PLUS, name), m.cycles_waiting)
-        table.append((name, f"{m.cycles:,}", f"{m.cycles_waiting:,}", *peer))
+        table.append((name, f"{m.ram:,} B", f"{m.cycles:,}", f"{m.cycles_waiting:,}", *peer))
     return table
 
 

@@ -35,6 +35,7 @@ class Product:
     data: str = ""
     more: str = ""
     cheap: bool = False
+    chips: tuple[str, ...] = ("m0", "m0plus")
 
     def yaml(self, chip: str) -> str:
         return (
@@ -63,6 +64,7 @@ _SMALL = (("kws", "kws_ref_model"), ("vww", "vww_96_int8"), ("ic", "pretrainedRe
 _TITLES = {"kws": "KWS DS-CNN", "vww": "VWW MobileNetV1 0.25", "ic": "IC ResNet8", "ad": "AD autoencoder"}
 _INT5 = "quantization: {weights: int5}\n"
 _FLASH = "optimize: flash\n"
+_RAM = "budget: {ram: 136 KiB}\nmemory: {code: ram}\n"
 _FROM_FLOAT = f"data: {{calibration: {{{_KWS_ROWS}, rows: 400-499}}, evaluation: {{{_KWS_ROWS}, rows: 0-399}}}}\n"
 
 PRODUCTS = (
@@ -100,6 +102,10 @@ PRODUCTS = (
         "quantization: {weights: int4}\n",
     ),
     *(replace(_tiny(n, f"{n.upper()} in the least flash", m), name=f"{n}_flash", more=_FLASH) for n, m in _SMALL),
+    *(
+        replace(_tiny(n, f"{n.upper()}, what pays in RAM", m), name=f"{n}_ram", more=_RAM, chips=("m0plus",))
+        for n, m in _SMALL
+    ),
 )
 
 

@@ -4,6 +4,7 @@ Emulated: others' code, built with its best flags, run by this project's maintai
 table, outside this repository; not rebuilt by the benchmark. Silicon: published by its authors, never run here.
 """
 
+import re
 from dataclasses import dataclass
 
 EMULATED = "emulated here by the same timing table (best flags of each), zero wait states"
@@ -57,6 +58,6 @@ M0_PLUS = (
 
 def best(peers: tuple[Peer, ...], product: str) -> Peer | None:
     """The fastest of those that compute the product's network, right results only."""
-    shape = product.removesuffix("_int8").removesuffix("_flash").removesuffix("_shift").removesuffix("_int4")
+    shape = re.sub("_(int8|int4|shift|flash|ram)$", "", product)
     right = [p for p in peers if p.product == shape and "wrong" not in p.name]
     return min(right, key=lambda p: p.cycles, default=None)

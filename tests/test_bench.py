@@ -17,6 +17,8 @@ def test_small_products_have_not_grown(product: Product) -> None:
 @pytest.mark.parametrize("chip", CHIPS)
 @pytest.mark.parametrize("product", REST)
 def test_large_products_have_not_grown(product: Product, chip: str) -> None:
+    if chip not in product.chips:
+        return
     if not here(product):
         pytest.skip(f"{product.model.name} is not here (set CHIPFIT_MODELS)")
     _check(product, chip)
