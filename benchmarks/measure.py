@@ -178,9 +178,10 @@ def measure(product: Product, chip: str = "m0") -> Measured:
     """Build and emulate."""
     with build(product, chip) as job:
         size, run = job.read_json("size-check", "size.json"), job.read_json("simulate", "simulate.json")
+        plan = job.read_json("codegen", "plan.json")
     layers = tuple(_layer(x) for x in run["layers"])
     return Measured(
-        macs=sum(x.macs for x in layers),
+        macs=sum(x.macs for x in layers) + plan["left_out"]["macs"],
         cycles=run["cycles"]["zero_wait"],
         cycles_waiting=run["cycles"]["max"],
         instructions=run["instructions"],

@@ -61,13 +61,15 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.choose import choose
     from pipeline.codegen import Vectors, generate
     from pipeline.graphfile import load
+    from pipeline.passes.channels import channels_left_out, without_dead_channels
     from pipeline.plan import plan
 
     project = job.project
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
     memory = project.config.memory
     own = {"own_inputs": memory.inputs == "arena", "own_outputs": memory.outputs == "arena"}
-    planned = plan(project.config.product, graph, **own)
+    lean = without_dead_channels(graph)
+    planned = plan(project.config.product, lean, **own)
     limits = _limits(project, planned.arena.size)
     choice = choose(planned, project.chip.core, limits, project.config.optimize)
     program = choice.program
@@ -86,6 +88,7 @@ def run(job: Job) -> dict[str, bytes]:
             ],
         },
         "places": program.places,
+        "left_out": channels_left_out(graph, lean),
         "plan": _plan(choice, project.config.optimize),
         "calls": [
             {

@@ -78,7 +78,12 @@ def _named(option: Mapping[str, Any]) -> str:
 
 def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
     """What bounds the plan, and what the next KiB of flash would buy."""
-    told, calls = plan["plan"], plan["calls"]
+    told, calls, left_out = plan["plan"], plan["calls"], plan["left_out"]
+    less = f"{left_out['channels']:,} channels, {left_out['macs']:,} multiply-accumulates, change no output: left out."
+    return _chosen(told, calls) + ([less] if left_out["channels"] else [])
+
+
+def _chosen(told: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> list[str]:
     if all(len(c["options"]) == 1 for c in calls):
         return ["Every layer has one kernel on this core: there was nothing to choose."]
     asked = {"latency": "the fewest cycles in the free flash", "flash": "the least flash within the latency"}
