@@ -70,3 +70,10 @@ class KernelCall:
     routine: Routine | None = None
     in_place: bool = False
     """Whether the output may be the first input's own memory."""
+    parts: tuple["KernelCall", ...] = ()
+    """The calls that `routine` computes in one; C computes them one by one."""
+
+    @property
+    def each(self) -> tuple["KernelCall", ...]:
+        """Its parts, or itself."""
+        return self.parts or (self,)

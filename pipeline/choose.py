@@ -14,7 +14,7 @@ from pipeline.calls import KernelCall, Place, Routine
 from pipeline.ir import Array
 from pipeline.places import placed, waits
 from pipeline.plan import Program
-from pipeline.variants import portable, routines
+from pipeline.variants import chained, portable, routines
 from pipeline.variants.shared import SHARED
 from pipeline.waits import FlashReads
 
@@ -28,8 +28,11 @@ _ROUND = tuple(n * 1024 for n in (16, 32, 48, 64, 100, 128, 256))
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One way to compute a call. `flash`: bytes of its own code and constants, `ram`: of what of it startup copies;
-    `shared`: the names of what it needs beside; `waits`: cycles that wait states add to `cycles`, about."""
+    """One way to compute a call, or `span` calls from this one on.
+
+    `flash`: bytes of its own code and constants, `ram`: of what of them startup copies; `shared`: the names of what it
+    needs beside; `waits`: cycles that wait states add to `cycles`, about.
+    """
 
     variant: str
     cycles: int
@@ -39,10 +42,30 @@ class Option:
     routine: Routine | None
     waits: int = 0
     ram: int = 0
+    span: int = 1
 
     @property
     def place(self) -> Place:
         return "flash" if self.routine is None else self.routine.place
+
+
+def together(options: Sequence[Option]) -> Option:
+    """What several options take, as one."""
+    return Option(
+        variant=" + ".join(o.variant for o in options),
+        cycles=sum(o.cycles for o in options),
+        flash=sum(o.flash for o in options),
+        stack=max(o.stack for o in options),
+        shared=(),
+        routine=None,
+        waits=sum(o.waits for o in options),
+        ram=sum(o.ram for o in options),
+    )
+
+
+Offers = tuple[Option, ...]
+Refusals = tuple[tuple[str, str], ...]
+"""Variants that could compute a call but are no option, and why."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +84,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Point:
-    """One plan: estimated cycles, what wait states add, flash, RAM of code and tables, and the option of every call."""
+    """One plan: estimated cycles, what wait states add, flash, RAM of code and tables, and the option of every call; -1
+    where an option of a call before spans this one."""
 
     cycles: int
     waits: int
@@ -77,12 +101,16 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """`program` with its routines, `options` of every call, what was chosen, and plans for other amounts of flash."""
+    """`program` with its routines, `options` of every call, what was chosen, and plans for other amounts of flash.
+
+    A chain is one call of `program`: `begins` says for each where it begins among the calls that there were, whose
+    `options` and `refused` these are.
+    """
 
     program: Program
-    options: tuple[tuple[Option, ...], ...]
-    refused: tuple[tuple[tuple[str, str], ...], ...]
-    """For every call, variants that could compute it but are no option, and why."""
+    begins: tuple[int, ...]
+    options: tuple[Offers, ...]
+    refused: tuple[Refusals, ...]
     point: Point
     next_kib: Point
     frontier: tuple[Point, ...]
@@ -92,17 +120,17 @@ class Choice:
 
 def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice:
     """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so."""
-    offered = [_options(c, core, limits) for c in program.calls]
-    options, refused = tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
+    options, refused = _offered(program, core, limits)
     problem = Problem(options, limits.ram)
     point = problem.settled(_best(problem, limits, optimize))
-    calls = tuple(
-        replace(c, routine=o[i].routine) for c, o, i in zip(program.calls, options, point.chosen, strict=True)
-    )
+    taken = {i: o for i, o in enumerate(problem.taken(point)) if o is not None}
+    calls = tuple(_as_chosen(program.calls[i : i + o.span], o) for i, o in taken.items())
     more = problem.solve(flash=point.flash + 1024) or point
     from_ram = _from_spare_ram(program, core, limits) if optimize == "latency" and limits.spare_ram else None
     better = from_ram if from_ram is not None and from_ram.total < point.total else None
-    return Choice(replace(program, calls=calls), options, refused, point, more, problem.frontier(), better)
+    return Choice(
+        replace(program, calls=calls), tuple(taken), options, refused, point, more, problem.frontier(), better
+    )
 
 
 def _best(problem: "Problem", limits: Limits, optimize: str) -> Point:
@@ -116,8 +144,47 @@ def _best(problem: "Problem", limits: Limits, optimize: str) -> Point:
 
 def _from_spare_ram(program: Program, core: str, limits: Limits) -> Point | None:
     limits = replace(limits, ram=limits.spare_ram)
-    problem = Problem([_options(c, core, limits)[0] for c in program.calls], limits.ram)
+    problem = Problem(_offered(program, core, limits)[0], limits.ram)
     return problem.solve(flash=limits.flash)
+
+
+def _as_chosen(calls: Sequence[KernelCall], option: Option) -> KernelCall:
+    first, last = calls[0], calls[-1]
+    if option.span == 1:
+        return replace(first, routine=option.routine)
+    return replace(
+        first,
+        node=" + ".join(c.node for c in calls),
+        outputs=last.outputs,
+        macs=sum(c.macs for c in calls),
+        routine=option.routine,
+        parts=tuple(calls),
+    )
+
+
+def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers, ...], tuple[Refusals, ...]]:
+    """What may be chosen for every call, chains of calls with their first, and what may not."""
+    calls = program.calls
+    offered = [_options(c, core, limits) for c in calls]
+    for begin in range(len(calls)):
+        for end in range(begin + 1, len(calls)):
+            if not _alone(program, calls[end - 1], calls[end]):
+                break
+            chain = calls[begin : end + 1]
+            whole = replace(calls[begin], macs=sum(c.macs for c in chain))
+            made, refused = _placed(whole, chained(chain, core), core, limits)
+            offered[begin][0].extend(replace(o, span=len(chain)) for o in made)
+            offered[begin][1].extend(refused)
+    return tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
+
+
+def _alone(program: Program, first: KernelCall, second: KernelCall) -> bool:
+    """Whether `second` reads what `first` makes and nothing else, and nobody else does."""
+    graph, made = program.graph, first.outputs[0]
+    if first.outputs != second.inputs or made not in graph.tensors:
+        return False
+    readers = [n.name for n in graph.consumers()[made]]
+    return readers == [second.node] and all(p.tensor != made for p in graph.outputs)
 
 
 def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
@@ -125,8 +192,16 @@ def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option],
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
     c = replace(c, waits=waits(call, None, c.cycles, limits.reads, core))
-    made, refused = [c], []
-    for r in routines(call, core):
+    made, refused = _placed(call, routines(call, core), core, limits)
+    return [c, *made], refused
+
+
+def _placed(
+    call: KernelCall, offered: Sequence[Routine], core: str, limits: Limits
+) -> tuple[list[Option], list[tuple[str, str]]]:
+    made: list[Option] = []
+    refused = []
+    for r in offered:
         if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
             made += _places(call, r, core, limits)
         else:
@@ -191,7 +266,10 @@ class Problem:
         found = self._minimize(order, limits) or point
         # Layers of the same options may swap their choices at no cost, and the sum above does not see it.
         alike: dict[Any, list[int]] = {}
+        spanned = {i + k for i, of in enumerate(self.options) for o in of if o.span > 1 for k in range(o.span)}
         for index, of in enumerate(self.options):
+            if index in spanned:
+                continue
             same = tuple((o.variant, o.place, o.cycles, o.waits, o.flash, o.shared) for o in of)
             alike.setdefault(same, []).append(index)
         chosen = list(found.chosen)
@@ -222,7 +300,7 @@ class Problem:
         columns = [model.addBinary(obj=float(c)) for c in cost]
         starts = len(self.flat)
         for index in range(len(self.options)):
-            model.addConstr(sum(columns[j] for j, (i, _, _) in enumerate(self.flat) if i == index) == 1)
+            model.addConstr(sum(columns[j] for j, (i, _, o) in enumerate(self.flat) if i <= index < i + o.span) == 1)
         for j, (_, _, option) in enumerate(self.flat):
             for name in option.shared:
                 model.addConstr(columns[j] <= columns[starts + self.shared.index(name)])
@@ -234,13 +312,17 @@ class Problem:
         if model.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         values = np.array(model.getSolution().col_value[: len(columns)]) > 0.5
-        chosen = [0] * len(self.options)
+        chosen = [-1] * len(self.options)
         for j in np.flatnonzero(values[:starts]).tolist():
             chosen[self.flat[j][0]] = self.flat[j][1]
         return self.point(chosen)
 
+    def taken(self, point: Point) -> list[Option | None]:
+        """The option of every call; None where one of a call before spans it."""
+        return [of[k] if k >= 0 else None for of, k in zip(self.options, point.chosen, strict=True)]
+
     def point(self, chosen: Sequence[int]) -> Point:
-        taken = [of[k] for of, k in zip(self.options, chosen, strict=True)]
+        taken = [of[k] for of, k in zip(self.options, chosen, strict=True) if k >= 0]
         shared = {s for o in taken for s in o.shared}
         flash = sum(o.flash + _CALL for o in taken) + sum(_shared_size(s) for s in shared) + _ENTRY
         ram = sum(o.ram for o in taken) + sum(_shared_ram(s) for s in shared)

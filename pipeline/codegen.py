@@ -36,8 +36,9 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     product, prefix = program.product, program.product.upper()
     tables, calls = _tables_and_calls(program)
     ports = _ports(program)
-    families = sorted({c.family for c in program.calls})
-    kernels = kernel_files({c.kernel for c in program.calls}, core)
+    each = [part for c in program.calls for part in c.each]
+    families = sorted({c.family for c in each})
+    kernels = kernel_files({c.kernel for c in each}, core)
     routines = [c.routine for c in program.calls if c.routine]
     kernels |= routine_files(routines, core)
     sources = sorted([f"{product}.c", f"{product}_weights.c", *(k for k in kernels if k.endswith(".c"))])
@@ -58,6 +59,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         "headers": families,
         "sources": sources,
         "assembly": bool(routines),
+        "arena_in_assembly": any(p is not None for p in program.places) or any("ARENA" in c["given"] for c in calls),
         "vectors": len(vectors.inputs[0]),
     }
     selftest = common | _selftest(program, vectors, ports)
@@ -100,43 +102,55 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
     tables: list[dict[str, Any]] = []
     calls = []
     for index, call in enumerate(program.calls):
-        fields: list[tuple[str, str]] = []
-        where = "portable" if call.routine else ""
-        for field, array in call.tables.items():
-            name = f"{program.product}_{index}_{field.rsplit('.', 1)[-1]}"
-            tables.append(_table(name, f"{call.node}: {field.rsplit('.', 1)[-1]}", array) | {"where": where})
-            fields.append((field, name))
+        parts = []
+        for number, part in enumerate(call.each):
+            label = f"{index}_{number}" if call.parts else str(index)
+            own, shown = _part(program, part, label)
+            tables += [t | {"where": "portable" if call.routine and not t["operand"] else ""} for t in own]
+            parts.append(shown)
         names = {}
         for key, array in call.routine.tables.items() if call.routine else ():
             names[key] = f"{program.product}_{index}_{key}"
             ram = call.routine is not None and call.routine.place == "all"
             tables.append(_table(names[key], f"{call.node}: {key}", array) | {"where": "assembly", "ram": ram})
-        for field, value in call.params.items():
-            text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
-            fields.append((field, text))
-        arguments = []
-        for name in call.inputs:
-            tensor = program.graph.tensors[name]
-            if tensor.data is None:
-                arguments.append(_place(program, name, "const "))
-            else:
-                constant = f"{program.product}_{index}_operand_{len(arguments)}"
-                tables.append(_table(constant, f"{call.node}: {name}", tensor.data))
-                arguments.append(constant)
-        arguments += [_place(program, n, "") for n in call.outputs]
+        arguments = [*parts[0]["arguments"][: len(call.inputs)], *parts[-1]["arguments"][-len(call.outputs) :]]
         calls.append(
             {
                 "title": _title(call, program),
-                "family": call.family,
-                "kernel": call.kernel,
                 "routine": call.routine,
+                "given": ", ".join(arguments),
                 **_called(call, f"KERNEL(layer_{index})", ", ".join(arguments)),
                 "names": names | {"layer": f"layer_{index}"},
-                "fields": fields,
-                "arguments": arguments,
+                "parts": parts,
             }
         )
     return tables, calls
+
+
+def _part(program: Program, call: KernelCall, label: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One C kernel's call: its tables, and what the templates say of it."""
+    tables: list[dict[str, Any]] = []
+    fields: list[tuple[str, str]] = []
+    for field, array in call.tables.items():
+        short = field.rsplit(".", 1)[-1]
+        name = f"{program.product}_{label}_{short}"
+        tables.append(_table(name, f"{call.node}: {short}", array))
+        fields.append((field, name))
+    for field, value in call.params.items():
+        text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
+        fields.append((field, text))
+    arguments: list[str] = []
+    for name in call.inputs:
+        tensor = program.graph.tensors[name]
+        if tensor.data is None:
+            arguments.append(_place(program, name, "const "))
+        else:
+            constant = f"{program.product}_{label}_operand_{len(arguments)}"
+            tables.append(_table(constant, f"{call.node}: {name}", tensor.data) | {"operand": True})
+            arguments.append(constant)
+    arguments += [_place(program, n, "") for n in call.outputs]
+    said = {"number": label, "family": call.family, "kernel": call.kernel, "fields": fields, "arguments": arguments}
+    return tables, said
 
 
 def _called(call: KernelCall, layer: str, arguments: str) -> dict[str, str | None]:
@@ -217,6 +231,7 @@ def _table(name: str, title: str, array: Array) -> dict[str, Any]:
         "title": f"{title}, {'x'.join(str(d) for d in array.shape)}",
         "where": "",
         "ram": False,
+        "operand": False,
         "ctype": C_TYPES[array.dtype.name],
         "size": array.size,
         "bytes": array.nbytes,

@@ -65,7 +65,7 @@ def climb_like(
         return None
     total = split + _WORD - _OUT
     at = np.where(np.arange(where.shape[1]) < steps[:, None], where - bottom[:, None], -1)
-    ideal = np.floor(slope * 2.0**total).astype(np.int64)
+    ideal = np.floor(np.minimum(slope * 2.0**total, 2.0**62)).astype(np.int64)
     right = np.clip(second.astype(np.int64), 0, total)
     later = (np.int64(1) << (total - right)) * (right > 0)
     for dip in (np.zeros_like(later), later >> split << split):

@@ -1,5 +1,6 @@
 """Stage `codegen`: the integer graph becomes a C library with its plan."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
@@ -83,7 +84,12 @@ def run(job: Job) -> dict[str, bytes]:
             "lower_bound": program.arena.lower_bound,
             "optimal": program.arena.optimal,
             "buffers": [
-                {"name": b.name, "offset": program.arena.offsets[b.name], "size": b.size, "calls": [b.first, b.last]}
+                {
+                    "name": b.name,
+                    "offset": program.arena.offsets[b.name],
+                    "size": b.size,
+                    "calls": [bisect_right(choice.begins, i) - 1 for i in (b.first, b.last)],
+                }
                 for b in program.arena.buffers
             ],
         },
@@ -96,12 +102,12 @@ def run(job: Job) -> dict[str, bytes]:
                 "kernel": c.routine.variant if c.routine else c.kernel,
                 "macs": c.macs,
                 "roof": c.routine.roof if c.routine else None,
-                "options": [_option(o) for o in options],
-                "refused": [{"variant": v, "why": why} for v, why in refused],
+                "options": [_option(o) for o in _alternatives(choice, begin)],
+                "refused": [{"variant": v, "why": why} for v, why in choice.refused[begin]],
                 "inputs": [_home(program.homes[n]) for n in c.inputs if n in program.homes],
                 "outputs": [_home(program.homes[n]) for n in c.outputs],
             }
-            for c, options, refused in zip(program.calls, choice.options, choice.refused, strict=True)
+            for c, begin in zip(program.calls, choice.begins, strict=True)
         ],
     }
     return generate(program, project.chip.core, source, vectors) | {"plan.json": to_json(document)}
@@ -111,7 +117,7 @@ def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:
     """What the plan expects of its choice, what the next KiB of flash would buy, and other plans it could have made."""
 
     def told(point: "Point") -> dict[str, Any]:
-        chosen = [options[i] for options, i in zip(choice.options, point.chosen, strict=True)]
+        chosen = [options[i] for options, i in zip(choice.options, point.chosen, strict=True) if i >= 0]
         return {
             "cycles": point.cycles,
             "waits": point.waits,
@@ -128,6 +134,21 @@ def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:
         "from_ram": choice.from_ram and {"cycles": choice.from_ram.total, "ram": choice.from_ram.ram},
         "frontier": [told(p) for p in choice.frontier],
     }
+
+
+def _alternatives(choice: "Choice", begin: int) -> "list[Option]":
+    """What else would do what the call that begins there does; for a chain, also its layers one by one."""
+    from pipeline.choose import together
+
+    chosen = choice.options[begin][choice.point.chosen[begin]]
+    alike = [o for o in choice.options[begin] if o.span == chosen.span]
+    if chosen.span == 1:
+        return alike
+    each = [
+        min((o for o in of if o.span == 1), key=lambda o: o.cycles + o.waits)
+        for of in choice.options[begin : begin + chosen.span]
+    ]
+    return [*alike, together(each)]
 
 
 def _option(option: "Option") -> dict[str, Any]:

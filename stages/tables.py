@@ -10,7 +10,7 @@ from pipeline.errors import Place
 from pipeline.ops import OPERATORS
 from pipeline.rules import RULES
 from pipeline.units import show_size
-from pipeline.variants import VARIANTS
+from pipeline.variants import CHAINS, VARIANTS
 from stages import STAGES
 
 
@@ -58,7 +58,7 @@ def variants() -> str:
     cores: dict[str, list[str]] = {}
     said = {}
     for core, modules in VARIANTS.items():
-        for module in modules:
+        for module in (*modules, *CHAINS[core]):
             cores.setdefault(module.NAME, []).append(core)
             said[module.NAME] = module.SUMMARY
     rows = [f"| `{name}` | {', '.join(cores[name])} | {said[name]} |" for name in said]

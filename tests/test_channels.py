@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import pytest
 from building import Built, build, from_integers
+from conftest import chipfit
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ChipfitError
 from pipeline.ir import Array, Graph
 from pipeline.passes.channels import channel_ranges, channels_left_out, without_dead_channels
-from stages.cli import main
 from stages.import_model import read_model
 
 SIZE = 9
@@ -186,11 +186,8 @@ def test_half_of_visual_wake_words_is_not_needed(shared_models: Path) -> None:
     assert_equal(graph, small, built.inputs)
 
 
-def test_the_chip_runs_the_small_network_and_is_compared_with_the_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_chip_runs_the_small_network_and_is_compared_with_the_whole(tmp_path: Path) -> None:
     """Through every stage: what the emulator must equal is the network as it was given."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(11)
     net = Net(rng, 3)
     net.conv(12, 1, 0)
@@ -202,12 +199,10 @@ def test_the_chip_runs_the_small_network_and_is_compared_with_the_whole(
         "product: net\nmodel: {source: net.onnx}\nchip: stm32g0b1\n"
         "data: {calibration: data.npz, evaluation: {file: data.npz, inputs: calib}}\n"
     )
-    assert main(["build", "net.yaml"]) == 0
+    assert chipfit(tmp_path, "build", "net.yaml").returncode == 0
     run = json.loads((tmp_path / "build" / "net" / "simulate" / "simulate.json").read_text())
     assert run["vectors"]["mismatches"] == run["vectors"]["host_mismatches"] == 0
     left_out = json.loads((tmp_path / "build" / "net" / "codegen" / "plan.json").read_text())["left_out"]
     assert left_out["channels"] > 5
-    capsys.readouterr()
-    assert main(["explain", "net"]) == 0
-    said = capsys.readouterr().out
+    said = chipfit(tmp_path, "explain", "net").stdout
     assert f"{left_out['channels']} channels, {left_out['macs']:,} multiply-accumulates, change no output" in said

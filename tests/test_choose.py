@@ -6,13 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
+from conftest import chipfit
 
 from pipeline.choose import ENTRY_STACK, Limits, Option, Point, Problem, choose
 from pipeline.graphfile import load
 from pipeline.plan import Program, plan
 from pipeline.variants import portable
 from pipeline.waits import FlashReads
-from stages.cli import main
 
 SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift", "gather", "gather in RAM")
 
@@ -137,12 +137,11 @@ def test_what_spare_ram_would_buy_is_said_and_left_to_its_owner(workshop: Path) 
     assert choice.from_ram is not None and choice.from_ram.total == allowed.point.total < choice.point.total
 
 
-def test_a_product_may_keep_code_in_ram(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_product_may_keep_code_in_ram(workshop: Path) -> None:
     """Through every stage: what was planned is what was linked, it is as right as before, and it waits less."""
-    monkeypatch.chdir(workshop)
     product = workshop / "configs" / "products" / "digits_ram.yaml"
     product.write_text("extends: digits.yaml\nproduct: digits_ram\nmemory: {code: ram}\n")
-    assert main(["build", str(product)]) == 0
+    assert chipfit(workshop, "build", str(product)).returncode == 0
     build = workshop / "build"
     plan, size, run = (
         json.loads((build / "digits_ram" / n).read_text())

@@ -47,7 +47,9 @@ def test_what_was_estimated_contains_what_was_measured(
     assert need["flash"][0] <= smallest <= need["flash"][1]
     assert need["flash"][0] <= size["flash"]["used"]  # type: ignore[index]
     assert need["seconds"][0] <= simulated["latency_us"] / 1e6 <= need["seconds"][1]  # type: ignore[operator]
-    assert size["ram"]["used"] == estimated["arena"]  # type: ignore[index]
+    # Where all layers are one chain on the stack, there is no arena.
+    chained = [c["kernel"] for c in read(workshop, f"{product}/codegen/plan.json")["calls"]] == ["chain"]  # type: ignore
+    assert size["ram"]["used"] == (0 if chained else estimated["arena"])  # type: ignore[index]
 
 
 def test_two_folders_give_the_same_bytes(workshop: Path, tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_changed_key_reruns_only_what_reads_it(workshop: Path) -> None:
         ran = [line.split()[0] for line in done.stdout.splitlines() if line.endswith(" s")]
         assert done.returncode == 1
         assert ran == ["import"], "the import looks at the budget, and finds the same graph"
-        assert "touch.yaml:8: budget.latency: needs 90.2 us, limit 80 us (1.1x). Hint: 3840 cycles" in done.stderr
+        assert "touch.yaml:8: budget.latency: needs 82.7 us, limit 80 us (1.0x). Hint: 3840 cycles" in done.stderr
         assert "DOES NOT FIT" in done.stdout and "Traceback" not in done.stderr
         again = chipfit(workshop, "build", str(path.relative_to(workshop)))
         assert again.returncode == 1, "a missed budget must fail every time"

@@ -246,7 +246,7 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
                 assert call.routine.cycles == layer.zero_wait[0]
                 added = layer.high - layer.zero_wait[1]
                 planned = waits(call, call.routine, call.routine.cycles, reads, "cortex-m0")
-                assert abs(added - planned) <= 0.15 * added + 100 * reads.wait_states, (place, reads)
+                assert abs(added - planned) <= 0.2 * added + 100 * reads.wait_states, (place, reads)
 
 
 def moved(call: KernelCall, place: Place) -> KernelCall:

@@ -28,6 +28,12 @@ _MACROS = {
 
 def offer(call: KernelCall) -> Routine | None:
     """The call with whole sums in its lanes; None where a lane would overflow, or the inputs need two chunks."""
+    made = lanes_of(call)
+    return made.routine() if made is not None and len(made.chunks) == 1 else None
+
+
+def lanes_of(call: KernelCall) -> "Lanes | None":
+    """The call with its blocks planned; None where a lane would overflow."""
     if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
         return None
     weights = call.tables["weights"]
@@ -37,8 +43,7 @@ def offer(call: KernelCall) -> Routine | None:
     shape, ending = shape_of(call), ending_of(call, weights)
     if shape is None or ending is None:
         return None
-    made = Lanes(shape, weights, ending)
-    return made.routine() if len(made.chunks) == 1 else None
+    return Lanes(shape, weights, ending)
 
 
 class Lanes(Packed):
@@ -101,14 +106,14 @@ class Lanes(Packed):
 
     def ending_cycles(self, block: Block) -> int:
         """From the lanes to the return."""
-        return 3 + block.outputs * (_MACROS[self.ending.macro][1] + self.ending.low) + 1 + 2 + 5
+        return 3 + block.outputs * (_MACROS[self.ending.macro][1] + self.ending.low + self.signed()) + 1 + 2 + 5
 
     def block_code(self, block: Block, chunk: int) -> int:
         return 2 + self.weights.shape[1] * (4 + 4 * block.pairs) + self.ending_code(block)
 
     def ending_code(self, block: Block) -> int:
         """Bytes from the lanes to the return."""
-        return 10 + block.outputs * (_MACROS[self.ending.macro][2] + 2 * self.ending.low)
+        return 10 + block.outputs * (_MACROS[self.ending.macro][2] + 2 * self.ending.low + 2 * self.signed())
 
     def orders_of(self) -> Sequence[Sequence[int]]:
         return [range(self.weights.shape[1])]

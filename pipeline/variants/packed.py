@@ -20,12 +20,18 @@ SUMMARY = "two outputs' weights in one word: one MULS and one ADDS for two produ
 LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
 _TAPS = 240  # inputs of a chunk: what one instruction reaches from the stack pointer
 FRAME = 9
-_SAVED = 36
-_CHUNKS = 16  # calls of one position that a branch back still spans
+SAVED = 36
+CHUNKS = 16  # calls of one position that a branch back still spans
 
 
 def offer(call: KernelCall) -> Routine | None:
     """The call as packed assembly; None for what it does not do (batches, kernel rows above 240 bytes)."""
+    made = packed_of(call)
+    return made.routine() if made is not None and len(made.chunks) <= CHUNKS else None
+
+
+def packed_of(call: KernelCall, scheme: type["Packed"] | None = None) -> "Packed | None":
+    """The call with its lanes planned, as packed or as a `scheme` made of it; None for what both do not do."""
     if call.family not in ("conv2d", "dense"):
         return None
     weights = call.tables["weights"]
@@ -34,8 +40,7 @@ def offer(call: KernelCall) -> Routine | None:
     ending = ending_of(call, weights)
     if shape is None or ending is None or weights.dtype != np.int8:
         return None
-    made = Packed(shape, weights.astype(np.int64), ending)
-    return made.routine() if len(made.chunks) <= _CHUNKS else None
+    return (scheme or Packed)(shape, weights.astype(np.int64), ending)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Packed:
 
     name = NAME
     includes: tuple[str, ...] = ("routine.inc", "requantize.inc", "packed.inc")
+    words_out = False
+    """Whether outputs are stored as words, for a layer that reads them in the same frame."""
 
     def __init__(self, shape: Shape, weights: Array, ending: Ending) -> None:
         self.shape, self.weights, self.ending = shape, weights, ending
@@ -101,10 +108,14 @@ class Packed:
             cycles=self.total_cycles(),
             code=self._code(),
             multiplies=self.multiplies(),
-            stack=_SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
-            roof=self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2),
+            stack=SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
+            roof=self.roof(),
             reads=self.shape.positions * sum(t.size for t in self.tables().values()),
         )
+
+    def roof(self) -> int:
+        """Cycles of the multiplications and additions alone."""
+        return self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2)
 
     def tables(self) -> Mapping[str, Array]:
         """What lies in flash beside the code."""
@@ -132,13 +143,17 @@ class Packed:
                 for _ in range(block.count):
                     lanes = np.minimum(np.arange(first, first + 2 * block.pairs), outputs)
                     if number == 0:
-                        words.append(start[lanes])
+                        words.append(self.start_words(start[lanes]))
                     rows = padded[lanes][:, order]
                     words.append((rows[0::2] + (rows[1::2] << 16)).T.reshape(-1))
                     if number == len(self.chunks) - 1:
                         words.append(self.ending.constants[first : first + block.outputs].reshape(-1))
                     first += block.outputs
         return int32(np.concatenate(words))
+
+    def start_words(self, start: Array) -> Array:
+        """What a block begins with, from `start` of each of its outputs."""
+        return start
 
     def _lines(self) -> list[str]:
         lines = []
@@ -176,7 +191,7 @@ class Packed:
                 below = begin // row * shape.dilation
                 inner.append(f"packed_gather KERNEL({{gather}}), {{layer}}_shape, {(end - begin) // row}, {below}")
             inner += self.before_blocks(chunk)
-            inner += [f"packed_blocks KERNEL({{layer}}_{chunk}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+            inner += self.calls_of_blocks(f"{{layer}}_{chunk}")
             if chunk < len(self.chunks) - 1:
                 inner.append("packed_keep_stream")
         if shape.contiguous and shape.positions == 1:
@@ -197,6 +212,10 @@ class Packed:
             "repeat F_ROWS, 4b",
         ]
 
+    def calls_of_blocks(self, name: str) -> list[str]:
+        """Calls of the blocks' routines `name`_0 and so on."""
+        return [f"packed_blocks KERNEL({name}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+
     def shape_table(self) -> list[str]:
         shape = self.gathered()
         if shape.contiguous:
@@ -209,10 +228,7 @@ class Packed:
         shape, last = self.shape, len(self.chunks) - 1
         position = 4 + self.before_cycles()
         for chunk in range(len(self.chunks)):
-            for block in self.blocks:
-                position += block.count * (4 + self.block_cycles(block, chunk)) + (
-                    (2 + block.count * 9) if block.count > 1 else 0
-                )
+            position += self.blocks_cycles(chunk)
             position += 2 if chunk < last else 0
             taps = self.chunks[chunk][1] - self.chunks[chunk][0]
             position += 12 + (taps > 255) + widen_cycles(taps) if shape.contiguous else 0
@@ -231,6 +247,15 @@ class Packed:
         pairs = sum(b.count * b.pairs for b in self.blocks)
         return self.shape.positions * (pairs * self.weights.shape[1] + len(self.weights) * self.ending.multiplies)
 
+    def blocks_cycles(self, chunk: int) -> int:
+        """Of all blocks of one position, their calls included."""
+        loops = sum(2 + b.count * 9 for b in self.blocks if b.count > 1)
+        return loops + sum(b.count * (4 + self.block_cycles(b, chunk)) for b in self.blocks)
+
+    def signed(self) -> int:
+        """Instructions that make a word of one output's byte."""
+        return int(self.words_out and self.ending.macro != "requantize_shift")
+
     def block_cycles(self, block: Block, chunk: int) -> int:
         """Of one block, its return included."""
         first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
@@ -238,7 +263,7 @@ class Packed:
         cycles = 2 + (0 if first else 4 if last else 2) + 1 + 2 * p + 2 * p
         cycles += groups * (2 + 1 + p + p) + (taps - groups) * (2 + 1 + p + 2 * p) + groups * 5 * p
         if last:
-            return cycles + 2 + block.outputs * self.ending.cycles + 1 + 2 + 5
+            return cycles + 2 + block.outputs * (self.ending.cycles + self.signed()) + 1 + 2 + 5
         return cycles + 2 + 2 * p + 1 + 2 * p + 2 + 5
 
     def block_code(self, block: Block, chunk: int) -> int:
@@ -247,7 +272,7 @@ class Packed:
         taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
         code = 4 + (0 if first else 4 if last else 2) + 4 * p
         code += groups * (4 + 2 * p + 10 * p) + (taps - groups) * (4 + 4 * p)
-        return code + (8 + block.outputs * self.ending.code if last else 8 + 4 * p)
+        return code + (8 + block.outputs * (self.ending.code + 2 * self.signed()) if last else 8 + 4 * p)
 
     def _code(self) -> int:
         blocks = sum(self.block_code(b, c) for c in range(len(self.chunks)) for b in self.blocks)

@@ -1,0 +1,81 @@
+"""`carry`: packed layers whose lanes are split with the carry, four outputs at once: for weights that need many splits.
+
+See kernels/armv6m/carry.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+"""
+
+import numpy as np
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.ir import Array
+from pipeline.variants.packed import CHUNKS, Block, Packed, blocks_of, packed_of
+
+NAME = "carry"
+SUMMARY = "packed, lanes split with the carry, four outputs at once: for weights that need many splits"
+
+_BRANCH = 2000  # bytes that a branch reaches back
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """The call as packed assembly with cheaper splits; None where `packed` does not apply."""
+    made = carry_of(call)
+    return made.routine() if made is not None and len(made.chunks) <= CHUNKS else None
+
+
+def carry_of(call: KernelCall) -> Packed | None:
+    """The call with its lanes planned; None for what `packed` does not do, and where a branch cannot repeat a block."""
+    made = packed_of(call, Carry)
+    if made is None:
+        return None
+    longest = max(made.block_code(b, c) for b in made.blocks for c in range(len(made.chunks)))
+    return made if longest <= _BRANCH else None
+
+
+class Carry(Packed):
+    name = NAME
+    includes: tuple[str, ...] = ("routine.inc", "requantize.inc", "packed.inc", "carry.inc")
+
+    def split_outputs(self) -> list[Block]:
+        return blocks_of(len(self.weights), 4)
+
+    def start_words(self, start: Array) -> Array:
+        """Of each pair the sum of words, then of each the upper sum: `start` of both outputs, one after the other."""
+        even, odd = start[0::2], start[1::2]
+        return np.concatenate([even + (odd << 16), odd])
+
+    def block_lines(self, block: Block, chunk: int) -> list[str]:
+        last = chunk == len(self.chunks) - 1
+        lines = ["1:", f"carry_begin {block.pairs}, {int(chunk == 0)}, {int(last)}"]
+        lines += [f".irp entry, {', '.join(str(e) for e in self.orders[chunk])}"]
+        lines += [f"carry_step {block.pairs}, \\entry", ".endr"]
+        if not last:
+            return [*lines, f"carry_hand_over {block.pairs}", f"carry_return {block.count}"]
+        lines.append(f"carry_outputs {block.pairs}")
+        for lane in range(block.outputs):
+            register = ("r8", "r10", "r9", "r11")[lane]
+            lines.append(f"{self.ending.macro} {register}, {lane}, {self.ending.arguments}")
+        return [*lines, f"carry_done {block.outputs}", f"carry_return {block.count}"]
+
+    def calls_of_blocks(self, name: str) -> list[str]:
+        return [f"carry_blocks KERNEL({name}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+
+    def blocks_cycles(self, chunk: int) -> int:
+        loops = sum(2 + 7 * b.count - 1 for b in self.blocks if b.count > 1)
+        return loops + sum(4 + 3 + b.count * self.block_cycles(b, chunk) for b in self.blocks)
+
+    def block_cycles(self, block: Block, chunk: int) -> int:
+        first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
+        taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
+        cycles = (0 if first else 4 if last else 2) + 1 + 2 * p + p
+        cycles += groups * (3 + p + p) + (taps - groups) * (3 + p + 2 * p) + groups * 3 * p
+        if last:
+            return cycles + 5 * p + 2 + block.outputs * (self.ending.cycles + self.signed()) + 1 + 2
+        return cycles + 2 + p + 1 + 2 * p + 2
+
+    def block_code(self, block: Block, chunk: int) -> int:
+        first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
+        taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
+        code = (0 if first else 4 if last else 2) + 2 + 2 * p
+        code += groups * (4 + 2 * p + 6 * p) + (taps - groups) * (4 + 4 * p)
+        if last:
+            return code + 10 * p + 18 + block.outputs * (self.ending.code + 2 * self.signed())
+        return code + 18 + 2 * p

@@ -1,0 +1,74 @@
+"""`chain`: dense layers of one row, packed, one after the other in one frame: what one leaves the next reads as it is.
+
+See kernels/armv6m/chain.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from pipeline.calls import KernelCall, Routine
+from pipeline.variants.carry import carry_of
+from pipeline.variants.gather import widen_cycles
+from pipeline.variants.lanes import lanes_of
+from pipeline.variants.packed import FRAME, SAVED, Packed, adjustments, packed_of
+
+NAME = "chain"
+SUMMARY = "dense layers of one row in one frame: each leaves its outputs where the next reads them"
+
+_REACH = 254  # words that one instruction of a block reaches from the stack pointer
+_CALLS = 4  # bytes that widening keeps on the stack
+
+
+def offer(calls: Sequence[KernelCall]) -> Routine | None:
+    """Dense layers, each the only reader of the one before, as one routine; None where one frame is too small."""
+    links = [_link(c, words=c is not calls[-1]) for c in calls]
+    packed = [k for k in links if k is not None]
+    if len(calls) < 2 or len(packed) < len(links):
+        return None
+    *bases, words = accumulate((k.weights.shape[1] for k in packed), initial=FRAME)
+    return _routine(packed, bases, words) if words <= _REACH else None
+
+
+def _link(call: KernelCall, *, words: bool) -> Packed | None:
+    """The layer in the fastest scheme; None for several rows, or more inputs than a frame holds."""
+    if call.family != "dense" or call.params["rows"] != 1:
+        return None
+    made = [m for m in (lanes_of(call), packed_of(call), carry_of(call)) if m is not None and len(m.chunks) == 1]
+    for m in made:
+        m.words_out = words
+    return min(made, key=lambda m: m.blocks_cycles(0), default=None)
+
+
+def _routine(links: Sequence[Packed], bases: Sequence[int], words: int) -> Routine:
+    first = links[0].weights.shape[1]
+    frame = 4 + 12 + widen_cycles(first) + 37 + 2 * adjustments(words)
+    return Routine(
+        variant=NAME,
+        includes=(*dict.fromkeys(i for k in links for i in k.includes), "chain.inc"),
+        shared=("gather",),
+        lines=tuple(_lines(links, bases, words)),
+        tables={"packed": np.concatenate([k.stream() for k in links])},
+        cycles=frame + 2 + sum(k.blocks_cycles(0) for k in links) + 3 * (len(links) - 1) + 4,
+        multiplies=sum(k.multiplies() for k in links),
+        code=sum(k.block_code(b, 0) for k in links for b in k.blocks) + 160 + 60 * len(links),
+        stack=SAVED + 4 * words + _CALLS,
+        roof=sum(k.roof() for k in links),
+        reads=sum(k.stream().size for k in links),
+    )
+
+
+def _lines(links: Sequence[Packed], bases: Sequence[int], words: int) -> list[str]:
+    lines = []
+    for number, (link, base) in enumerate(zip(links, bases, strict=True)):
+        lines.append(f"chain_layer {base}, {int(link.words_out)}")
+        for kind, block in enumerate(link.blocks):
+            name = f"KERNEL({{layer}}_{number}_{kind})"
+            lines += [f"function {name}", *link.block_lines(block, 0), f"end_function {name}"]
+    lines += [f"chain_layer {FRAME}, 0", "function KERNEL({layer})", f"enter {words}", "chain_begin"]
+    lines += ["packed_stream {packed}", f"packed_widen KERNEL({{widen}}), {links[0].weights.shape[1]}"]
+    for number, link in enumerate(links):
+        lines.append(f"chain_to {bases[number + 1]}" if link.words_out else "chain_to_output")
+        lines += link.calls_of_blocks(f"{{layer}}_{number}")
+    return [*lines, f"leave {words}", "end_function KERNEL({layer})"]
