@@ -63,6 +63,7 @@ _FIRST = SHARED / "first"
 _SMALL = (("kws", "kws_ref_model"), ("vww", "vww_96_int8"), ("ic", "pretrainedResnet_quant"), ("ad", "ad01_int8"))
 _TITLES = {"kws": "KWS DS-CNN", "vww": "VWW MobileNetV1 0.25", "ic": "IC ResNet8", "ad": "AD autoencoder"}
 _INT5 = "quantization: {weights: int5}\n"
+_INT5_INT4 = "quantization: {weights: int5, layers: {/0/Gemm: {weights: int4}}}\n"
 _FLASH = "optimize: flash\n"
 _RAM = "budget: {ram: 136 KiB}\nmemory: {code: ram}\n"
 _FROM_FLOAT = f"data: {{calibration: {{{_KWS_ROWS}, rows: 400-499}}, evaluation: {{{_KWS_ROWS}, rows: 0-399}}}}\n"
@@ -72,10 +73,10 @@ PRODUCTS = (
     Product("touch_int8", "the same, int8", OWN / "touch.onnx", _both(OWN / "touch.npz"), cheap=True),
     Product(
         "digits_mlp",
-        "MLP 64-32-16-10 HardTanh, int5",
+        "MLP 64-32-16-10 HardTanh, int5, first layer int4",
         OWN / "digits_mlp.onnx",
         _both(OWN / "digits_mlp.npz"),
-        _INT5,
+        _INT5_INT4,
         cheap=True,
     ),
     Product("digits_mlp_int8", "the same, int8", OWN / "digits_mlp.onnx", _both(OWN / "digits_mlp.npz"), cheap=True),

@@ -23,18 +23,18 @@ _CALLS = 4  # bytes that widening keeps on the stack
 
 def offer(calls: Sequence[KernelCall]) -> Routine | None:
     """Dense layers, each the only reader of the one before, as one routine; None where one frame is too small."""
+    if len(calls) < 2 or any(c.family != "dense" or c.params["rows"] != 1 for c in calls):
+        return None
+    *bases, words = accumulate((c.tables["weights"].shape[1] for c in calls), initial=FRAME)
+    if words > _REACH:
+        return None
     links = [_link(c, words=c is not calls[-1]) for c in calls]
     packed = [k for k in links if k is not None]
-    if len(calls) < 2 or len(packed) < len(links):
-        return None
-    *bases, words = accumulate((k.weights.shape[1] for k in packed), initial=FRAME)
-    return _routine(packed, bases, words) if words <= _REACH else None
+    return _routine(packed, bases, words) if len(packed) == len(links) else None
 
 
 def _link(call: KernelCall, *, words: bool) -> Packed | None:
-    """The layer in the fastest scheme; None for several rows, or more inputs than a frame holds."""
-    if call.family != "dense" or call.params["rows"] != 1:
-        return None
+    """The layer in the fastest scheme; None where none applies."""
     made = [m for m in (lanes_of(call), packed_of(call), carry_of(call)) if m is not None and len(m.chunks) == 1]
     for m in made:
         m.words_out = words

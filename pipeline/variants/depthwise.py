@@ -34,7 +34,7 @@ def offer(call: KernelCall) -> Routine | None:
         return None
     weights = call.tables["weights"]
     taps = weights.reshape(-1, weights.shape[-1]).T
-    ending = ending_of(call, taps)
+    ending = ending_of(call)
     if ending is None or weights.dtype != np.int8 or weights.min(initial=0) < -127 or taps.shape[1] > 64:
         return None
     strip = _strip_of({k: v for k, v in call.params.items() if isinstance(v, int)})

@@ -40,7 +40,7 @@ def lanes_of(call: KernelCall) -> "Lanes | None":
     weights = weights.reshape(len(weights), -1).astype(np.int64)
     if np.abs(weights).sum(axis=1).max(initial=0) > LANE:
         return None
-    shape, ending = shape_of(call), ending_of(call, weights)
+    shape, ending = shape_of(call), ending_of(call)
     if shape is None or ending is None:
         return None
     return Lanes(shape, weights, ending)

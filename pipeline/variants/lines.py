@@ -27,7 +27,7 @@ def offer(call: KernelCall) -> Routine | None:
         return None
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1).astype(np.int64)
-    shape, ending = shape_of(call), ending_of(call, weights)
+    shape, ending = shape_of(call), ending_of(call)
     if shape is None or ending is None or shape.contiguous or shape.row > _REACH or shape.rows > 255:
         return None
     made = _Lines(shape, weights, ending)

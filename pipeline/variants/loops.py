@@ -25,7 +25,7 @@ def offer(call: KernelCall) -> Routine | None:
         return None
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1).astype(np.int64)
-    shape, ending = shape_of(call), ending_of(call, weights)
+    shape, ending = shape_of(call), ending_of(call)
     if shape is None or ending is None or weights.min(initial=0) < -127 or weights.shape[1] + FRAME > _WORDS:
         return None
     return _Loops(shape, weights, ending).routine()

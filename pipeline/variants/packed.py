@@ -37,7 +37,7 @@ def packed_of(call: KernelCall, scheme: type["Packed"] | None = None) -> "Packed
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1)
     shape = shape_of(call)
-    ending = ending_of(call, weights)
+    ending = ending_of(call)
     if shape is None or ending is None or weights.dtype != np.int8:
         return None
     return (scheme or Packed)(shape, weights.astype(np.int64), ending)

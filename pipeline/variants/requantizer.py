@@ -1,6 +1,7 @@
 """What ends every linear layer in assembly: constants per output in the stream, and the macro that reads them."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,8 +36,13 @@ class Ending:
         return int(self.results[channel])
 
 
-def ending_of(call: KernelCall, weights: Array) -> Ending | None:
-    """For a conv2d, dense or depthwise call with int8 `weights` (channels, taps); None where 32 bits cannot say it."""
+@lru_cache(maxsize=128)
+def ending_of(call: KernelCall) -> Ending | None:
+    """For a conv2d, dense or depthwise call; None where 32 bits cannot say it."""
+    weights = call.tables["weights"]
+    weights = (
+        weights.reshape(-1, weights.shape[-1]).T if call.family == "depthwise" else weights.reshape(len(weights), -1)
+    )
     kind = call.kernel.rsplit("_", 1)[-1]
     bias = call.tables["bias"].astype(np.int64)
     low, high = call.params["requantize.low"], call.params["requantize.high"]

@@ -35,7 +35,7 @@ def _offer(call: KernelCall, *, shifts: bool) -> Routine | None:
     shape = shape_of(call)
     if shape is None or not shape.contiguous or weights.shape[1] > 256 or np.count_nonzero(weights) * 10 > _MOST_CODE:
         return None
-    ending = ending_of(call, weights)
+    ending = ending_of(call)
     return None if ending is None else _Sparse(shape, weights.astype(np.int64), ending, shifts).routine()
 
 

@@ -27,7 +27,7 @@ def offer(call: KernelCall) -> Routine | None:
     weights = weights.reshape(len(weights), -1).astype(np.int64)
     if np.abs(weights).max(initial=0) > 15 or np.abs(weights).sum(axis=1).max(initial=0) > LANE:
         return None
-    shape, ending = shape_of(call), ending_of(call, weights)
+    shape, ending = shape_of(call), ending_of(call)
     if shape is None or ending is None or weights.shape[1] + FRAME > _WORDS:
         return None
     return _Tight(shape, weights, ending).routine()
