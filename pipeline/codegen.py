@@ -59,7 +59,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         "headers": families,
         "sources": sources,
         "assembly": bool(routines),
-        "arena_in_assembly": any(p is not None for p in program.places) or any("ARENA" in c["given"] for c in calls),
+        "needs_arena": program.needs_arena,
         "vectors": len(vectors.inputs[0]),
     }
     selftest = common | _selftest(program, vectors, ports)
@@ -118,7 +118,6 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
             {
                 "title": _title(call, program),
                 "routine": call.routine,
-                "given": ", ".join(arguments),
                 **_called(call, f"KERNEL(layer_{index})", ", ".join(arguments)),
                 "names": names | {"layer": f"layer_{index}"},
                 "parts": parts,

@@ -34,6 +34,12 @@ class Program:
         return where if kind == "arena" else None
 
     @property
+    def needs_arena(self) -> bool:
+        """Whether a call, chains taken as one, reads or writes the arena."""
+        named = [n for c in self.calls for n in (*c.inputs, *c.outputs) if n in self.homes]
+        return any(self.homes[n][0] == "arena" for n in named)
+
+    @property
     def places(self) -> list[int | None]:
         """`place_of` every input and then every output."""
         return [self.place_of(p) for p in (*self.graph.inputs, *self.graph.outputs)]

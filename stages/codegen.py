@@ -83,6 +83,7 @@ def run(job: Job) -> dict[str, bytes]:
             "size": program.arena.size,
             "lower_bound": program.arena.lower_bound,
             "optimal": program.arena.optimal,
+            "needed": program.needs_arena,
             "buffers": [
                 {
                     "name": b.name,

@@ -91,10 +91,12 @@ def test_a_chain_equals_its_layers_and_costs_what_it_says(
 
 
 def test_it_is_chosen_because_it_is_faster() -> None:
-    choice = fastest(built_for(mlp((30, 32, 16, 4))))
+    built = built_for(mlp((30, 32, 16, 4)))
+    choice = fastest(built)
     (call,) = choice.program.calls
     assert call.routine is not None and call.routine.variant == "chain"
     assert [p.node for p in call.parts] == ["d0", "d1", "d2"] and call.node == "d0 + d1 + d2"
+    assert built.program.needs_arena and not choice.program.needs_arena
     apart = sum(min(o.cycles for o in of if o.span == 1) for of in choice.options)
     assert call.routine.cycles < 0.95 * apart
 

@@ -114,7 +114,9 @@ def flash_map(size: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def ram_map(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The arena's buffers as boxes in percent: time (kernel calls) to the right, addresses downwards."""
+    """The arena's buffers, if used, as boxes in percent: time (kernel calls) to the right, addresses downwards."""
+    if not plan["arena"]["needed"]:
+        return []
     calls, size = max(len(plan["calls"]), 1), max(plan["arena"]["size"], 1)
     return [
         {
