@@ -6,6 +6,7 @@ share is paid once. The stack is no sum: what needs more than the free stack is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,13 +121,15 @@ class Choice:
 
 def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice:
     """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so."""
-    options, refused = _offered(program, core, limits)
+    offered, refused = _offered(program, core, replace(limits, ram=max(limits.ram, limits.spare_ram)))
+    options = offered if limits.ram else tuple(tuple(o for o in of if not o.ram) for of in offered)
     problem = Problem(options, limits.ram)
     point = problem.settled(_best(problem, limits, optimize))
     taken = {i: o for i, o in enumerate(problem.taken(point)) if o is not None}
     calls = tuple(_as_chosen(program.calls[i : i + o.span], o) for i, o in taken.items())
     more = problem.solve(flash=point.flash + 1024) or point
-    from_ram = _from_spare_ram(program, core, limits) if optimize == "latency" and limits.spare_ram else None
+    asked = optimize == "latency" and limits.spare_ram
+    from_ram = Problem(offered, limits.spare_ram).solve(flash=limits.flash) if asked else None
     better = from_ram if from_ram is not None and from_ram.total < point.total else None
     return Choice(
         replace(program, calls=calls), tuple(taken), options, refused, point, more, problem.frontier(), better
@@ -140,12 +143,6 @@ def _best(problem: "Problem", limits: Limits, optimize: str) -> Point:
         point = problem.least_flash(limits.cycles) or problem.solve(flash=None)
     assert point is not None, "without limits there is always a plan"
     return point
-
-
-def _from_spare_ram(program: Program, core: str, limits: Limits) -> Point | None:
-    limits = replace(limits, ram=limits.spare_ram)
-    problem = Problem(_offered(program, core, limits)[0], limits.ram)
-    return problem.solve(flash=limits.flash)
 
 
 def _as_chosen(calls: Sequence[KernelCall], option: Option) -> KernelCall:
@@ -166,25 +163,30 @@ def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers,
     """What may be chosen for every call, chains of calls with their first, and what may not."""
     calls = program.calls
     offered = [_options(c, core, limits) for c in calls]
+    linked = _linked(program)
     for begin in range(len(calls)):
         for end in range(begin + 1, len(calls)):
-            if not _alone(program, calls[end - 1], calls[end]):
-                break
             chain = calls[begin : end + 1]
+            found = chained(chain, core) if linked[end - 1] else ()
+            if not found:
+                break  # what cannot be chained is no part of a longer chain
             whole = replace(calls[begin], macs=sum(c.macs for c in chain))
-            made, refused = _placed(whole, chained(chain, core), core, limits)
+            made, refused = _placed(whole, found, core, limits)
             offered[begin][0].extend(replace(o, span=len(chain)) for o in made)
             offered[begin][1].extend(refused)
     return tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
 
 
-def _alone(program: Program, first: KernelCall, second: KernelCall) -> bool:
-    """Whether `second` reads what `first` makes and nothing else, and nobody else does."""
-    graph, made = program.graph, first.outputs[0]
-    if first.outputs != second.inputs or made not in graph.tensors:
-        return False
-    readers = [n.name for n in graph.consumers()[made]]
-    return readers == [second.node] and all(p.tensor != made for p in graph.outputs)
+def _linked(program: Program) -> list[bool]:
+    """For each call but the last, whether the next reads what it makes and nothing else, and nobody else does."""
+    readers = program.graph.consumers()
+    outputs = {p.tensor for p in program.graph.outputs}
+    return [
+        a.outputs == b.inputs
+        and a.outputs[0] not in outputs
+        and [n.name for n in readers.get(a.outputs[0], ())] == [b.node]
+        for a, b in pairwise(program.calls)
+    ]
 
 
 def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
