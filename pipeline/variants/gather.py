@@ -1,6 +1,6 @@
 """Where a linear layer's inputs lie, and what it costs to bring those of every position to the stack as words.
 
-See kernels/armv6m/gather.S; cycles are those of its instructions (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/gather.inc; cycles are those of its instructions (Cortex-M0 TRM, table 3-1).
 """
 
 from collections import Counter
