@@ -121,6 +121,22 @@ void f_run(const int8_t *x, int8_t *y)
     assert [r.outputs for r in runs] == [(b"\x05\x00\x01",), (b"\x05\x00\x02",)]
 
 
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
+def test_runs_that_differ_are_counted_each(core: str, tmp_path: Path) -> None:
+    """Two loops of the same length in other order, a longer one, and an address that only one input makes odd."""
+    body = "ldrb r2, [r0]\n ldrb r3, [r0, #1]\n ldrb r4, [r0, #2]\n push {r4}\n add r4, sp\n pop {r5}\n"
+    loops = "1: ldr r5, =0x12345\n subs r2, #1\n bne 1b\n 2: nop\n nop\n subs r3, #1\n bne 2b\n"
+    load = " sub sp, #8\n ldr r5, [r4]\n add sp, #8\n" if core == "cortex-m4" else ""
+    source = function(f"push {{r4, r5}}\n {body}{loops}{load} pop {{r4, r5}}\n strb r2, [r1]")
+    given = [bytes(x) for x in ((3, 9, 0), (9, 3, 0), (3, 9, 0), (3, 12, 0), (3, 9, 1))]
+    target = Target(core, FLASH, RAM, reads=FlashReads(2, 8))
+    elf = link(source, tmp_path, core)
+    together = simulate(elf, target, "f_run", 0, [[x] for x in given], [1])
+    apart = [simulate(elf, target, "f_run", 0, [[x]], [1])[0] for x in given]
+    assert together == apart
+    assert together[0] == together[2] and together[0].total != together[1].total != together[3].total
+
+
 def test_an_output_that_is_not_written_is_not_zero(tmp_path: Path) -> None:
     assert set(run(function("nop"), tmp_path).outputs[0]) != {0}
 

@@ -19,6 +19,7 @@ struct counter {
     uint32_t outside;                /* blocks outside all sections, or past the last row */
     uint64_t last_slot;              /* the block before, as an index, or all ones */
     uint64_t last_end;
+    uint64_t path;                   /* a hash of the blocks in the order in which they ran (FNV-1a on words) */
     uint64_t *executed;              /* [layers][half-words] */
     uint64_t *left;                  /* [layers][half-words] */
     uint16_t *sizes;                 /* [half-words], bytes; several blocks may begin at one address, the size is one */
@@ -93,6 +94,7 @@ void chipfit_block(void *engine, uint64_t address, uint32_t size, void *data)
 {
     struct counter *c = data;
     (void)engine;
+    c->path = (c->path ^ address) * UINT64_C(1099511628211);
     if (c->last_slot != UINT64_MAX && address != c->last_end) {
         ++c->left[c->last_slot];
     }

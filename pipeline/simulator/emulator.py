@@ -28,6 +28,7 @@ _RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no 
 _KEPT = [getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4, 12)]
 _STACK = 64 * 1024
 _NO_SLOT = 2**64 - 1
+_FNV = 14695981039346656037
 
 
 class Machine:
@@ -186,6 +187,11 @@ class Machine:
         self._check(stack)
         return self._results(where, arguments, inputs, outputs, stack, at)
 
+    @property
+    def path(self) -> tuple[int, bytes]:
+        """What the cycles of the last run depend on: its blocks in order, and how often it was not aligned."""
+        return self.counter.path, self.unaligned.tobytes()
+
     def _begin(self) -> None:
         reads = (self.reads, self.jumps, self.new_lines, self.new_data)
         for table in (self.executed, self.left, *reads, self.unaligned, self.crooked):
@@ -193,7 +199,7 @@ class Machine:
         for i in range(RECENT):
             self.counter.fetched[i] = self.counter.loaded[i] = _NO_SLOT
         self.counter.layer = self.counter.row = self.counter.outside = 0
-        self.counter.last_slot, self.counter.last_end = _NO_SLOT, 0
+        self.counter.last_slot, self.counter.last_end, self.counter.path = _NO_SLOT, 0, _FNV
 
     def _run(self, time_limit: float) -> None:
         try:

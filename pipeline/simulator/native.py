@@ -31,6 +31,7 @@ class Counter(ctypes.Structure):
         ("outside", ctypes.c_uint32),
         ("last_slot", ctypes.c_uint64),
         ("last_end", ctypes.c_uint64),
+        ("path", ctypes.c_uint64),
         ("executed", ctypes.c_void_p),
         ("left", ctypes.c_void_p),
         ("sizes", ctypes.c_void_p),
