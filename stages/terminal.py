@@ -1,5 +1,6 @@
 """What a person sees: one line per stage, progress on long work, the table, and one line per error."""
 
+import io
 import json
 import multiprocessing
 import sys
@@ -62,6 +63,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         super().__init__(outstream, options)
         self._started: dict[str, float] = {}
         self._seen: set[str] = set()
+
+    def write(self, text: str) -> None:
+        try:
+            super().write(text)
+        except BrokenPipeError:  # whoever read it has enough; the build goes on
+            self.outstream = io.StringIO()
 
     def execute_task(self, task: Any) -> None:
         self._started[task.name] = time.monotonic()

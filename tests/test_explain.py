@@ -56,10 +56,11 @@ def test_products_that_are_not_there_are_one_sentence(
     assert "explain does not know --all" in capsys.readouterr().err
 
 
-def test_who_reads_it_may_stop_reading(workshop: Path) -> None:
+@pytest.mark.parametrize(("arguments", "code"), [(["explain", "touch"], 1), (["build"], 0)])
+def test_who_reads_it_may_stop_reading(workshop: Path, arguments: list[str], code: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", "import sys; from stages.cli import main; sys.exit(main(['explain', 'touch']))"]
+    command = [sys.executable, "-c", f"import sys; from stages.cli import main; sys.exit(main({arguments}))"]
     ended = subprocess.run(command, cwd=workshop, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
-    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (ended.returncode, ended.stderr) == (code, b"")
