@@ -64,6 +64,7 @@ _SMALL = (("kws", "kws_ref_model"), ("vww", "vww_96_int8"), ("ic", "pretrainedRe
 _TITLES = {"kws": "KWS DS-CNN", "vww": "VWW MobileNetV1 0.25", "ic": "IC ResNet8", "ad": "AD autoencoder"}
 _INT5 = "quantization: {weights: int5}\n"
 _INT5_INT4 = "quantization: {weights: int5, layers: {/0/Gemm: {weights: int4}}}\n"
+_LAST_TWO = ", ".join(f"model/conv2d_{n}/BiasAdd: {{weights: int4}}" for n in (3, 4))
 _FLASH = "optimize: flash\n"
 _RAM = "budget: {ram: 136 KiB}\nmemory: {code: ram}\n"
 _FROM_FLOAT = f"data: {{calibration: {{{_KWS_ROWS}, rows: 400-499}}, evaluation: {{{_KWS_ROWS}, rows: 0-399}}}}\n"
@@ -94,6 +95,13 @@ PRODUCTS = (
         TINY / "kws_float.onnx",
         _FROM_FLOAT,
         "quantization: {requantize: shift}\n",
+    ),
+    Product(
+        "kws_shift_int6",
+        "the same, int6, its last two layers int4",
+        TINY / "kws_float.onnx",
+        _FROM_FLOAT,
+        f"quantization: {{requantize: shift, weights: int6, layers: {{{_LAST_TWO}}}}}\n",
     ),
     Product(
         "kws_int4",

@@ -58,6 +58,6 @@ M0_PLUS = (
 
 def best(peers: tuple[Peer, ...], product: str) -> Peer | None:
     """The fastest of those that compute the product's network, right results only."""
-    shape = re.sub("_(int8|int4|shift|flash|ram)$", "", product)
+    shape = re.sub("(_(int8|int6|int4|shift|flash|ram))+$", "", product)
     right = [p for p in peers if p.product == shape and "wrong" not in p.name]
     return min(right, key=lambda p: p.cycles, default=None)

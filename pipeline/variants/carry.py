@@ -51,15 +51,24 @@ class Carry(Packed):
             return [*lines, f"carry_hand_over {block.pairs}", f"carry_return {block.count}"]
         lines.append(f"carry_outputs {block.pairs}")
         for lane in range(block.outputs):
-            register = ("r8", "r10", "r9", "r11")[lane]
+            if lane % 2 == 0:
+                lines.append(("carry_even r4, r8", "carry_even r11, r9")[lane // 2])
+            register = "r0" if lane % 2 == 0 else ("r10", "r11")[lane // 2]
             lines.append(f"{self.ending.macro} {register}, {lane}, {self.ending.arguments}")
         return [*lines, f"carry_done {block.outputs}", f"carry_return {block.count}"]
 
-    def calls_of_blocks(self, name: str) -> list[str]:
-        return [f"carry_blocks KERNEL({name}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+    def calls_of_blocks(self, name: str, chunk: int) -> list[str]:
+        sizes = [4 * b.count * self.words_of(b, chunk) for b in self.blocks]
+        return [f"carry_blocks KERNEL({name}_{k}), {b.count}, {sizes[k]}" for k, b in enumerate(self.blocks)]
+
+    def words_of(self, block: Block, chunk: int) -> int:
+        """That a block reads from the stream in one chunk."""
+        first, last = chunk == 0, chunk == len(self.chunks) - 1
+        constants = block.outputs * self.ending.constants.shape[1] if last else 0
+        return block.pairs * (len(self.orders[chunk]) + 2 * first) + constants
 
     def blocks_cycles(self, chunk: int) -> int:
-        loops = sum(2 + 7 * b.count - 1 for b in self.blocks if b.count > 1)
+        loops = sum(4 + 5 * b.count - 1 for b in self.blocks if b.count > 1)
         return loops + sum(4 + 3 + b.count * self.block_cycles(b, chunk) for b in self.blocks)
 
     def block_cycles(self, block: Block, chunk: int) -> int:
@@ -68,7 +77,8 @@ class Carry(Packed):
         cycles = (0 if first else 4 if last else 2) + 1 + 2 * p + p
         cycles += groups * (3 + p + p) + (taps - groups) * (3 + p + 2 * p) + groups * 3 * p
         if last:
-            return cycles + 5 * p + 2 + block.outputs * (self.ending.cycles + self.signed()) + 1 + 2
+            # The requantizer's move is left out for one output of every pair.
+            return cycles + 5 * p - 1 + 2 - p + block.outputs * (self.ending.cycles + self.signed()) + 1 + 2
         return cycles + 2 + p + 1 + 2 * p + 2
 
     def block_code(self, block: Block, chunk: int) -> int:

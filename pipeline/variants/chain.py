@@ -43,7 +43,7 @@ def _link(call: KernelCall, *, words: bool) -> Packed | None:
 
 def _routine(links: Sequence[Packed], bases: Sequence[int], words: int) -> Routine:
     first = links[0].weights.shape[1]
-    frame = 4 + 12 + widen_cycles(first) + 37 + 2 * adjustments(words)
+    frame = 12 + widen_cycles(first) + 37 + 2 * adjustments(words)
     return Routine(
         variant=NAME,
         includes=(*dict.fromkeys(i for k in links for i in k.includes), "chain.inc"),
@@ -67,8 +67,8 @@ def _lines(links: Sequence[Packed], bases: Sequence[int], words: int) -> list[st
             name = f"KERNEL({{layer}}_{number}_{kind})"
             lines += [f"function {name}", *link.block_lines(block, 0), f"end_function {name}"]
     lines += [f"chain_layer {FRAME}, 0", "function KERNEL({layer})", f"enter {words}", "chain_begin"]
-    lines += ["packed_stream {packed}", f"packed_widen KERNEL({{widen}}), {links[0].weights.shape[1]}"]
+    lines.append(f"packed_widen KERNEL({{widen}}), {links[0].weights.shape[1]}, {{packed}}")
     for number, link in enumerate(links):
         lines.append(f"chain_to {bases[number + 1]}" if link.words_out else "chain_to_output")
-        lines += link.calls_of_blocks(f"{{layer}}_{number}")
+        lines += link.calls_of_blocks(f"{{layer}}_{number}", 0)
     return [*lines, f"leave {words}", "end_function KERNEL({layer})"]

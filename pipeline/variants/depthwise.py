@@ -173,7 +173,8 @@ class _Strips:
             label = 7 + kind
             if count > 1:
                 lines.append(f"set_word D_BLOCKS, {count}")
-            lines += [f"{label}:", f"depthwise_begin {outputs}"]
+            step = 4 * outputs + (0 if kind < len(self.blocks) - 1 else self.to_next_row())
+            lines += [f"{label}:", f"depthwise_begin {outputs}, {step}"]
             steps = [4 * (b - a) for a, b in zip(places, [*places[1:], places[-1] + outputs], strict=True)]
             lines += [f"depthwise_tap {outputs}, {t}, {step}" for t, step in enumerate(steps)]
             lines.append(f"depthwise_constants {self.constants}, {s.channels}")
@@ -183,7 +184,7 @@ class _Strips:
             lines.append("depthwise_end")
             if count > 1:
                 lines.append(f"repeat D_BLOCKS, {label}b")
-        row = 4 * (s.strides[0] * s.line - s.out_width)
+        row = self.row_step() - self.to_next_row()
         lines += [
             f"add_word D_Q, {row}" if row else "",
             "repeat D_ROWS, 6b",
@@ -196,6 +197,15 @@ class _Strips:
             "end_function KERNEL({layer})",
         ]
         return [line for line in lines if line]
+
+    def row_step(self) -> int:
+        """Bytes from behind one row's windows to the first of the next."""
+        return 4 * (self.strip.strides[0] * self.strip.line - self.strip.out_width)
+
+    def to_next_row(self) -> int:
+        """Of these, what the row's last block adds by the way: all, if it is not repeated and one addition reaches."""
+        outputs, count = self.blocks[-1]
+        return self.row_step() if count == 1 and 0 <= 4 * outputs + self.row_step() <= 255 else 0
 
     def _padding(self) -> list[str]:
         """Every word of the strip is padding first: what lies beside the image stays so."""
@@ -218,6 +228,7 @@ class _Strips:
             f"set_word D_LEFT, {s.out_height}",
             f"set_word D_ROW, {-s.top}",
             "4:",
+            f"depthwise_twice {s.strides[1] * s.channels}",
             "depthwise_rows " + f"{s.rows}, {s.strides[0]}, {extra}",
             f"add r2, sp, #{4 * self.buffer}",
             "5:",
@@ -242,9 +253,10 @@ class _Strips:
         return (rows, s.width, first, gap) if whole and s.width <= 24 and first <= 255 and gap < 64 else None
 
     def _plane_lines(self, rows: int, columns: int, first: int, gap: int) -> list[str]:
+        twice = f"depthwise_twice {self.strip.channels}"
         plane = f"depthwise_plane {rows}, {columns}, {self.strip.channels}, {first}, {gap}"
         # A place for literals, within reach of what is before and behind it.
-        return [plane, f"set_word D_ROWS, {self.strip.out_height}", "b 9f", ".pool", "9:"]
+        return [twice, plane, f"set_word D_ROWS, {self.strip.out_height}", "b 9f", ".pool", "9:"]
 
     def _multiplies(self) -> int:
         outputs = self.strip.channels * self.strip.out_height * self.strip.out_width
@@ -257,7 +269,7 @@ class _Strips:
         """An upper bound within a few words: every distance counted as a literal."""
         blocks = sum(self._block_code(n) for n, _ in self.blocks)
         phases = sum(16 + 3 * min(n, 24) + 24 for n, _, _ in self.strip.phases())
-        return 290 + blocks + phases
+        return 298 + blocks + phases
 
     def _cycles(self) -> int:
         s, adjust = self.strip, -(-self.words // 127)
@@ -265,7 +277,7 @@ class _Strips:
         remaining, top, strips = s.out_height, -s.top, 8
         if self.plane is not None:
             rows, columns, _, gap = self.plane
-            strips = 7 + rows * (_bytes_once(columns) + bool(gap) + 4) - 2 + 4 + 3 + self._rows_cycles(s.out_height)
+            strips = 3 + 7 + rows * (_bytes_once(columns) + bool(gap) + 4) - 2 + 4 + 3 + self._rows_cycles(s.out_height)
             remaining = 0
         while remaining:
             rows = min(s.rows, remaining)
@@ -279,7 +291,7 @@ class _Strips:
 
     def _strip_cycles(self, rows: int, top: int, whole: bool) -> int:
         s, extra = self.strip, self.strip.source_rows(1) - self.strip.strides[0]
-        cycles = 2 + 1 + 1 + (3 if s.rows <= rows or whole else 2) + 1 + 2 + 2 + 1 + 1 + _move(extra) + 2 + 1
+        cycles = 3 + 2 + 1 + 1 + (3 if s.rows <= rows or whole else 2) + 1 + 2 + 2 + 1 + 1 + _move(extra) + 2 + 1
         inside = (
             16
             + 3
@@ -293,9 +305,8 @@ class _Strips:
 
     def _rows_cycles(self, rows: int) -> int:
         """Of so many rows of outputs, from setting the first window."""
-        s = self.strip
         row = sum(c * self._block_cycles(n) + (4 + 9 * c - 1 if c > 1 else 0) for n, c in self.blocks)
-        row += 7 if s.strides[0] * s.line != s.out_width else 0
+        row += 7 if self.row_step() != self.to_next_row() else 0
         return 3 + rows * (row + 9) - 1
 
     def _block_cycles(self, outputs: int) -> int:
@@ -314,10 +325,10 @@ def _move(bytes_: int) -> int:
 def _bytes(count: int) -> int:
     """Cycles of bringing so many bytes of one phase."""
     if count > 16:
-        return 1 + count // 8 * 40 - 2 + _bytes(count & 7)
+        return 1 + count // 8 * 36 - 2 + _bytes(count & 7)
     return _bytes_once(count)
 
 
 def _bytes_once(count: int) -> int:
     """Cycles of the macro depthwise_bytes."""
-    return count // 2 * 9 + (count & 1) * 5
+    return count // 2 * 8 + (count & 1) * 5

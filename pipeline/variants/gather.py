@@ -76,6 +76,11 @@ def spread_cycles(count: int) -> int:
     return 1 + (3 if not count else 1 + count * 6 - 2) + 3
 
 
+def _whole_rows(row: int, inside: int, outside: int) -> int:
+    """Of kernel rows that the image holds from end to end, or that lie above or below it."""
+    return inside * (14 + widen_cycles(row)) + outside * (9 + 11 + spread_cycles(row)) + (inside + outside) * 14 - 2
+
+
 def gather_cycles(shape: Shape, rows: int, below: int) -> int:
     """Of `gather` at every position of the output, for `rows` kernel rows from `below` image rows down."""
     tops = range(shape.top + below, shape.top + below + shape.stride_y * shape.out_height, shape.stride_y or 1)
@@ -97,7 +102,10 @@ def gather_cycles(shape: Shape, rows: int, below: int) -> int:
         row_inside = 10 + 1 + 1 + 2 + 4 + 3 + 2 + 1 + 2 + 1 + 2 + 1 + 2 + 4 + 6 + 3 + fills + widen_cycles(end - begin)
         row_outside = 10 + 1 + 3 + 2 + spread_cycles(shape.row)
         tail = 4 + 2 + 2 + 2 + 1 + 2 + 2 + 1 + 2 + 3
+        whole = begin == 0 and end == shape.row
         for count, times in inside.items():
-            body = count * row_inside + (rows - count) * row_outside + rows * tail - 2
-            total += times * (edges + body + 1 + 4 + 7)
+            body = count * row_inside + (rows - count) * row_outside + rows * tail - 2 + 1 + 3
+            if whole:
+                body = 3 + 20 + _whole_rows(shape.row, count, rows - count)
+            total += times * (edges + 1 + body + 1 + 4 + 7)
     return total

@@ -62,6 +62,10 @@ class _Loops(Packed):
             lines.append(f"{self.ending.macro} {('r8', 'r9', 'r10', 'r11')[lane]}, {lane}, {self.ending.arguments}")
         return [*lines, f"loops_done {block.outputs}"]
 
+    def at_once(self) -> bool:
+        """Never: its blocks keep the stream in the frame."""
+        return False
+
     def before_blocks(self, chunk: int) -> list[str]:
         return ["loops_weights {rows}"]
 

@@ -182,16 +182,17 @@ class Packed:
     def positions(self) -> list[str]:
         """The loops over the output's positions."""
         shape = self.shape
-        inner = ["packed_stream {packed}"]
+        short = self.at_once()
+        inner = [] if short else ["packed_stream {packed}"]
         for chunk, (begin, end) in enumerate(self.chunks):
             if shape.contiguous:
-                inner.append(f"packed_widen KERNEL({{widen}}), {end - begin}")
+                inner.append(f"packed_widen KERNEL({{widen}}), {end - begin}{', {packed}' if short else ''}")
             else:
                 row = shape.row
                 below = begin // row * shape.dilation
                 inner.append(f"packed_gather KERNEL({{gather}}), {{layer}}_shape, {(end - begin) // row}, {below}")
             inner += self.before_blocks(chunk)
-            inner += self.calls_of_blocks(f"{{layer}}_{chunk}")
+            inner += self.calls_of_blocks(f"{{layer}}_{chunk}", chunk)
             if chunk < len(self.chunks) - 1:
                 inner.append("packed_keep_stream")
         if shape.contiguous and shape.positions == 1:
@@ -212,7 +213,11 @@ class Packed:
             "repeat F_ROWS, 4b",
         ]
 
-    def calls_of_blocks(self, name: str) -> list[str]:
+    def at_once(self) -> bool:
+        """Whether a position's inputs lie side by side and are widened in one go."""
+        return self.shape.contiguous and len(self.chunks) == 1
+
+    def calls_of_blocks(self, name: str, chunk: int) -> list[str]:
         """Calls of the blocks' routines `name`_0 and so on."""
         return [f"packed_blocks KERNEL({name}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
 
@@ -220,13 +225,13 @@ class Packed:
         shape = self.gathered()
         if shape.contiguous:
             return []
-        words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding]
+        words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding, shape.line * shape.dilation]
         return ["constants {layer}_shape", f".word {', '.join(str(w) for w in words)}"]
 
     def total_cycles(self) -> int:
         """Of the whole layer."""
         shape, last = self.shape, len(self.chunks) - 1
-        position = 4 + self.before_cycles()
+        position = self.before_cycles() + (0 if self.at_once() else 4)
         for chunk in range(len(self.chunks)):
             position += self.blocks_cycles(chunk)
             position += 2 if chunk < last else 0

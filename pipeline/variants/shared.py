@@ -12,5 +12,5 @@ class Shared:
     code: int
 
 
-SHARED: Mapping[str, Shared] = {"gather": Shared(("widen", "spread", "gather"), 312)}
+SHARED: Mapping[str, Shared] = {"gather": Shared(("widen", "spread", "gather"), 384)}
 """By the name of their file in kernels/<instruction set>."""
