@@ -171,7 +171,7 @@ def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers,
             if not found:
                 break  # what cannot be chained is no part of a longer chain
             whole = replace(calls[begin], macs=sum(c.macs for c in chain))
-            made, refused = _placed(whole, found, core, limits)
+            made, refused = _within_stack(whole, found, core, limits)
             offered[begin][0].extend(replace(o, span=len(chain)) for o in made)
             offered[begin][1].extend(refused)
     return tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
@@ -194,24 +194,25 @@ def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option],
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
     c = replace(c, waits=waits(call, None, c.cycles, limits.reads, core))
-    made, refused = _placed(call, routines(call, core), core, limits)
+    made, refused = _within_stack(call, routines(call, core), core, limits)
     return [c, *made], refused
 
 
-def _placed(
+def _within_stack(
     call: KernelCall, offered: Sequence[Routine], core: str, limits: Limits
 ) -> tuple[list[Option], list[tuple[str, str]]]:
+    """Routines that the free stack can hold, in every place, and why the others are none."""
     made: list[Option] = []
     refused = []
     for r in offered:
         if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
-            made += _places(call, r, core, limits)
+            made += _in_each_place(call, r, core, limits)
         else:
             refused.append((r.variant, f"needs {r.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
     return made, refused
 
 
-def _places(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
+def _in_each_place(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
     """The routine in flash and, where flash makes it wait and there is room, in RAM."""
     cycles = routine.cycles + routine.multiplies * (limits.multiplier - 1)
     flash = routine.code + sum(t.nbytes for t in routine.tables.values())

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.calls import C_TYPES, KernelCall, Place, Routine
 from pipeline.ir import Array, Port, Tensor
 from pipeline.library import kernel_files, routine_files
-from pipeline.places import PLACES
+from pipeline.places import named
 from pipeline.plan import Program
 from pipeline.variants.shared import SHARED
 
@@ -157,11 +157,10 @@ def _called(call: KernelCall, layer: str, arguments: str) -> dict[str, str | Non
     types = ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)])
     if call.routine is None:
         return {"declaration": None, "invocation": None}
-    place = PLACES[call.routine.place]
-    said = f"{call.routine.variant}, {place}" if place else call.routine.variant
+    far = call.routine.place != "flash"
     return {
-        "declaration": f"void {layer}({types}); /* {said} */",
-        "invocation": f"FAR_CALL(({types}), {layer}, ({arguments}))" if place else f"{layer}({arguments})",
+        "declaration": f"void {layer}({types}); /* {named(call.routine.variant, call.routine.place)} */",
+        "invocation": f"FAR_CALL(({types}), {layer}, ({arguments}))" if far else f"{layer}({arguments})",
     }
 
 

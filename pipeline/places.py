@@ -15,6 +15,12 @@ from pipeline.waits import WORD, FlashReads, Reads, most
 PLACES: Mapping[Place, str] = {"flash": "", "code": "code in RAM", "all": "code and tables in RAM"}
 """What is said of a variant's place."""
 
+
+def named(variant: str, place: Place) -> str:
+    """A variant and where it lies, for people."""
+    return f"{variant}, {PLACES[place]}" if PLACES[place] else variant
+
+
 _THUMB = 2  # bytes of an instruction
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any
 
-from pipeline.places import PLACES
+from pipeline.places import named
 from pipeline.units import show_size
 
 
@@ -30,7 +30,7 @@ def plan_rows(plan: Mapping[str, Any], simulate: Mapping[str, Any] | None) -> li
         rows.append(
             {
                 "layer": call["layer"],
-                "variant": _named(chosen) if exact else call["kernel"],
+                "variant": named(variant, place) if exact else call["kernel"],
                 "macs": call["macs"],
                 "cycles": chosen["cycles"] if exact else None,
                 "waits": chosen["waits"],
@@ -55,7 +55,12 @@ def _alternatives(call: Mapping[str, Any], chosen: Mapping[str, Any], measured: 
             (option["ram"] - chosen["ram"], "B of RAM"),
         )
         why = [f"{abs(d):,} {unit} {'more' if d > 0 else 'less'}" for d, unit in differences if d]
-        made.append({"variant": _named(option), "why": about * bool(why) + ", ".join(why or ["the same"])})
+        made.append(
+            {
+                "variant": named(option["variant"], option["place"]),
+                "why": about * bool(why) + ", ".join(why or ["the same"]),
+            }
+        )
     return made + [{"variant": r["variant"], "why": r["why"]} for r in call["refused"]]
 
 
@@ -69,11 +74,6 @@ def _others(options: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> 
             made.append(option)
         seen.add(option["variant"])
     return made
-
-
-def _named(option: Mapping[str, Any]) -> str:
-    place = PLACES[option["place"]]
-    return f"{option['variant']}, {place}" if place else option["variant"]
 
 
 def plan_sentences(plan: Mapping[str, Any]) -> list[str]:
