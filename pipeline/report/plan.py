@@ -55,12 +55,8 @@ def _alternatives(call: Mapping[str, Any], chosen: Mapping[str, Any], measured: 
             (option["ram"] - chosen["ram"], "B of RAM"),
         )
         why = [f"{abs(d):,} {unit} {'more' if d > 0 else 'less'}" for d, unit in differences if d]
-        made.append(
-            {
-                "variant": named(option["variant"], option["place"]),
-                "why": about * bool(why) + ", ".join(why or ["the same"]),
-            }
-        )
+        said = about + ", ".join(why) if why else "the same"
+        made.append({"variant": named(option["variant"], option["place"]), "why": said})
     return made + [{"variant": r["variant"], "why": r["why"]} for r in call["refused"]]
 
 
