@@ -23,6 +23,7 @@ from pipeline.places import waits
 from pipeline.plan import Program
 from pipeline.staircase import climb, climbed
 from pipeline.variants import VARIANTS, portable
+from pipeline.variants.offset import without_offset
 from pipeline.variants.packed import schedule
 from pipeline.variants.shared import SHARED
 from pipeline.waits import FlashReads
@@ -70,7 +71,8 @@ def sample(request: pytest.FixtureRequest) -> Sample:
 def with_variant(built: Built, name: str) -> Program:
     """Every call that the variant can do, done by it."""
     (variant,) = (v for v in VARIANTS["cortex-m0"] if name == v.NAME)
-    return replace(built.program, calls=tuple(replace(c, routine=variant.offer(c)) for c in built.program.calls))
+    calls = tuple(replace(c, routine=variant.offer(without_offset(c))) for c in built.program.calls)
+    return replace(built.program, calls=calls)
 
 
 def built_for(sample: Sample, requantizer: str, policy: Policy = Policy("mse"), bits: int = 8) -> Built:  # noqa: B008

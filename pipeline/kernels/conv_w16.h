@@ -1,5 +1,6 @@
-/* As conv2d_grouped with int16 weights, for weights that have a zero point of their own (uint8 files): output channel o
- * reads the input channels [g * depth, (g + 1) * depth) of its group g = o / group_outputs.
+/* As conv2d_grouped with int16 weights, for grouped weights that have a zero point of their own (uint8 files), and where
+ * conv2d_offset and dense_offset cannot say them: output channel o reads the input channels [g * depth, (g + 1) * depth) of
+ * its group g = o / group_outputs.
  *
  * x: int8 [batch][height][width][groups * depth], y: int8 [batch][out_height][out_width][groups * group_outputs],
  * not overlapping. weights: int16 [out_channels][kernel_height][kernel_width][depth].

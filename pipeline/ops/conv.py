@@ -12,7 +12,7 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family
+from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
@@ -77,31 +77,33 @@ class Conv(Linear):
         }  # fmt: skip
         out, _, width, depth = kernel.shape
         taps = {"kernel_width": width, "dilation_x": self.window.dilations[1]}
-        if x.dtype == "int16" or kernel.dtype == np.int16:
-            family, packed = wide_family(self.rescale, kernel), kernel
-            params |= taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
-        elif self.depthwise(graph):
-            family, packed = "depthwise", kernel[..., 0].transpose(1, 2, 0)
-            params |= taps | {"channels": out}
-        elif self.groups == 1 and (self.window.dilations[1] == 1 or width == 1):
-            family, packed = "conv2d", kernel
-            params |= {"channels": depth, "row": width * depth, "out_channels": out}
-        else:
-            family, packed = "conv2d_grouped", kernel
-            params |= taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
         more, tables = linear_params(self, graph, kernel.reshape(out, -1))
-        return [
-            KernelCall(
+
+        def call(family: str, packed: Array, fields: dict[str, int]) -> KernelCall:
+            assert self.rescale is not None
+            return KernelCall(
                 kernel=linear_kernel(family, self.rescale),
                 family=family,
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params=params | more,
+                params=params | fields | more,
                 tables={"weights": packed} | tables,
                 macs=self.macs(graph),
             )
-        ]
+
+        grouped = taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
+        rows = self.groups == 1 and (self.window.dilations[1] == 1 or width == 1)
+        if x.dtype == "int8" and rows:
+            made = call("conv2d", kernel, {"channels": depth, "row": width * depth, "out_channels": out})
+            plain = made if kernel.dtype == np.int8 else with_offset(made)
+            if plain is not None:
+                return [plain]
+        if x.dtype == "int16" or kernel.dtype == np.int16:
+            return [call(wide_family(self.rescale, kernel), kernel, grouped)]
+        if self.depthwise(graph):
+            return [call("depthwise", kernel[..., 0].transpose(1, 2, 0), taps | {"channels": out})]
+        return [call("conv2d_grouped", kernel, grouped)]
 
 
 def import_conv(node: OnnxNode) -> None:

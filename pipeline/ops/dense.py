@@ -1,7 +1,7 @@
 """Dense layer: ONNX Gemm and MatMul by a constant matrix."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -12,7 +12,7 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, QuantParams, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family
+from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
@@ -50,21 +50,24 @@ class Dense(Linear):
         out, taps = kernel.shape
         params, tables = linear_params(self, graph, kernel)
         rows = prod(graph.tensors[self.output].shape) // out
-        family, fields = "dense", {"rows": rows, "inputs": taps, "outputs": out}
-        if graph.tensors[self.output].dtype == "int16" or kernel.dtype == np.int16:
-            family, fields = wide_family(self.rescale, kernel), rows_as_images(rows, taps, out)
-        return [
-            KernelCall(
-                kernel=linear_kernel(family, self.rescale),
-                family=family,
-                node=self.name,
-                inputs=self.inputs[:1],
-                outputs=self.outputs,
-                params=fields | params,
-                tables={"weights": kernel} | tables,
-                macs=self.macs(graph),
-            )
-        ]
+        made = KernelCall(
+            kernel=linear_kernel("dense", self.rescale),
+            family="dense",
+            node=self.name,
+            inputs=self.inputs[:1],
+            outputs=self.outputs,
+            params={"rows": rows, "inputs": taps, "outputs": out} | params,
+            tables={"weights": kernel} | tables,
+            macs=self.macs(graph),
+        )
+        if graph.tensors[self.output].dtype == "int8":
+            if kernel.dtype == np.int8:
+                return [made]
+            if (split := with_offset(made)) is not None:
+                return [split]
+        family = wide_family(self.rescale, kernel)
+        fields = rows_as_images(rows, taps, out) | params
+        return [replace(made, kernel=linear_kernel(family, self.rescale), family=family, params=fields)]
 
 
 def rows_as_images(rows: int, taps: int, out: int) -> dict[str, int]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fixedpoint import Rescale, apply_rescale, folded_bias, rounding_constant
+from pipeline.calls import KernelCall
+from pipeline.fixedpoint import INT32_MAX, Rescale, apply_rescale, folded_bias, rounding_constant
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, ClampedNode, Graph, QuantParams
 
@@ -89,3 +90,28 @@ def wide_family(rescale: Rescale, weights: Array) -> str:
     if weights.dtype == np.int16:
         return "conv_w16"
     return "conv_s16" if rescale.kind == "wide" else "conv_s16_once"
+
+
+def with_offset(call: KernelCall) -> KernelCall | None:
+    """A dense or conv2d call with int16 weights as one with int8 weights and an offset for each output channel.
+
+    Exact: weights = int8 + offset, so that the offset multiplies the sum of the inputs, which all channels share. None
+    where a channel's weights are more than 255 apart, or where a partial sum could leave 32 bits.
+    """
+    wide = call.tables["weights"].astype(np.int64)
+    rows = wide.reshape(len(wide), -1)
+    least, most = rows.min(axis=1, initial=0), rows.max(axis=1, initial=0)
+    offset = np.maximum(most - 127, 0) + np.minimum(least + 128, 0)
+    narrow = rows - offset[:, None]
+    terms = 128 * (np.abs(narrow).sum(axis=1) + np.abs(offset) * rows.shape[1])
+    if (most - least > 255).any() or (np.abs(call.tables["bias"].astype(np.int64)) + terms > INT32_MAX).any():
+        return None
+    inner = {f"{call.family}.{k}": v for k, v in call.tables.items()}
+    inner[f"{call.family}.weights"] = narrow.astype(np.int8).reshape(wide.shape)
+    return replace(
+        call,
+        kernel=call.kernel.replace(call.family, f"{call.family}_offset"),
+        family=f"{call.family}_offset",
+        params={f"{call.family}.{k}": v for k, v in call.params.items()},
+        tables=inner | {"offset": offset.astype(np.int16)},
+    )

@@ -34,7 +34,7 @@ def offer(call: KernelCall) -> Routine | None:
 
 def lanes_of(call: KernelCall) -> "Lanes | None":
     """The call with its blocks planned; None where a lane would overflow."""
-    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+    if call.family not in ("conv2d", "dense"):
         return None
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1).astype(np.int64)

@@ -23,10 +23,12 @@ _WORDS = 960
 
 def offer(call: KernelCall) -> Routine | None:
     """A convolution with at most 32 inputs in a kernel row, whose image rows fit the stack; else None."""
-    if call.family != "conv2d" or call.tables["weights"].dtype != np.int8:
+    if call.family != "conv2d":
         return None
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1).astype(np.int64)
+    if np.abs(weights).max(initial=0) > LANE:
+        return None
     shape, ending = shape_of(call), ending_of(call)
     if shape is None or ending is None or shape.contiguous or shape.row > _REACH or shape.rows > 255:
         return None

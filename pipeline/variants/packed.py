@@ -31,14 +31,17 @@ def offer(call: KernelCall) -> Routine | None:
 
 
 def packed_of(call: KernelCall, scheme: type["Packed"] | None = None) -> "Packed | None":
-    """The call with its lanes planned, as packed or as a `scheme` made of it; None for what both do not do."""
+    """The call with its lanes planned, as packed or as a `scheme` made of it; None for what both do not do.
+
+    Weights may have nine bits: one product alone always fits a lane.
+    """
     if call.family not in ("conv2d", "dense"):
         return None
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1)
     shape = shape_of(call)
     ending = ending_of(call)
-    if shape is None or ending is None or weights.dtype != np.int8:
+    if shape is None or ending is None or np.abs(weights.astype(np.int64)).max(initial=0) > LANE:
         return None
     return (scheme or Packed)(shape, weights.astype(np.int64), ending)
 

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from math import prod
 
 from pipeline.calls import KernelCall
+from pipeline.variants.offset import without_offset
 
 CODE: Mapping[str, int] = {
     "add": 264, "add_rescaled": 660, "add_rescaled_s16": 708, "affine": 152, "affine_wide": 332, "argmax": 200,
     "argmax_s16": 196, "average_pool": 664, "average_pool_exact": 660, "average_pool_exact_s16": 852,
     "conv2d_grouped_multiplier": 744, "conv2d_grouped_once": 752, "conv2d_grouped_shift": 688,
-    "conv2d_multiplier": 1388, "conv2d_once": 1376, "conv2d_shift": 1056, "conv_s16": 1064, "conv_s16_once": 984,
-    "conv_w16_multiplier": 776, "conv_w16_once": 756, "copy": 228, "dense_multiplier": 692, "dense_once": 640,
+    "conv2d_multiplier": 1400, "conv2d_offset_multiplier": 1644, "conv2d_offset_once": 1600, "conv2d_once": 1376,
+    "conv2d_shift": 1060, "conv_s16": 1064, "conv_s16_once": 984,
+    "conv_w16_multiplier": 776, "conv_w16_once": 756, "copy": 228, "dense_multiplier": 692,
+    "dense_offset_multiplier": 848, "dense_offset_once": 788, "dense_once": 640,
     "dense_shift": 332, "depthwise_multiplier": 700, "depthwise_once": 648, "depthwise_shift": 516, "extreme": 168,
     "extreme_s16": 184, "extremum": 264, "extremum_s16": 276, "fill": 24, "fill_s16": 28, "gather": 96,
     "interpolate": 116, "lookup": 36, "max_pool": 604, "max_pool_s16": 664, "mean": 156, "mean_rescaled": 264,
@@ -37,9 +40,9 @@ _STACK = 160
 
 def cycles(call: KernelCall) -> int:
     """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
-    if call.family not in _PER_MAC:
+    if without_offset(call).family not in _PER_MAC:
         return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call)))
-    kind = call.kernel.rsplit("_", 1)[-1]
+    call, kind = without_offset(call), call.kernel.rsplit("_", 1)[-1]
     weights = call.tables["weights"].size / max(1, call.tables["bias"].size)
     outputs = call.macs / max(1.0, weights)
     rows = call.params.get("kernel_height", 1)

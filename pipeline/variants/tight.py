@@ -21,7 +21,7 @@ _PAIRS = 6
 
 def offer(call: KernelCall) -> Routine | None:
     """Weights of at most 5 bits whose sums cannot overflow a lane; else None."""
-    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+    if call.family not in ("conv2d", "dense"):
         return None
     weights = call.tables["weights"]
     weights = weights.reshape(len(weights), -1).astype(np.int64)

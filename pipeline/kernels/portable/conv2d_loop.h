@@ -53,18 +53,39 @@ static inline int32_t conv2d_outside(const struct conv2d *p, const struct conv2d
     return sum;
 }
 
-/* All output channels at one position; the including file chooses requantize(). */
-static inline void conv2d_position(const struct conv2d *p, const int8_t *x, int8_t *y, int32_t oy, int32_t ox)
+/* The sum of a window's inputs, the padding's too. */
+static inline int32_t conv2d_total(const struct conv2d *p, const struct conv2d_view *view, const int8_t *x, int32_t step)
+{
+    int32_t count = view->end - view->begin, rows = view->ky_end - view->ky_begin;
+    int32_t total = 0, inside = 0;
+    if (count > 0) {
+        for (int32_t ky = 0; ky < rows; ++ky) {
+            total += sum(x + view->at + ky * step, count);
+            inside += count;
+        }
+    }
+    return total + p->input_zero_point * (p->kernel_height * p->row - inside);
+}
+
+/* All output channels at one position; the including file chooses requantize(). `offset`: what is added to every weight of
+ * an output channel, 0 for nothing. */
+static inline void conv2d_position(const struct conv2d *p, const int16_t *offset, const int8_t *x, int8_t *y, int32_t oy,
+                                   int32_t ox)
 {
     struct conv2d_view view = conv2d_view_at(p, oy, ox);
     int32_t count = view.end - view.begin, rows = view.ky_end - view.ky_begin;
     int32_t size = p->kernel_height * p->row, step = p->dilation_y * p->width * p->channels;
     int32_t border = p->input_zero_point != 0 && (count != p->row || rows != p->kernel_height);
+    int32_t total = offset ? conv2d_total(p, &view, x, step) : 0;
     const int8_t *w = p->weights;
     for (int32_t o = 0; o < p->out_channels; o += 2) {
         int32_t last = o + 1 == p->out_channels;
         const int8_t *next = last ? w : w + size;
         int32_t acc[2] = {p->bias[o], last ? 0 : p->bias[o + 1]};
+        if (offset) {
+            acc[0] += offset[o] * total;
+            acc[1] += last ? 0 : offset[o + 1] * total;
+        }
         if (count > 0 && rows > 0) {
             const int8_t *in = x + view.at;
             int32_t first = view.ky_begin * p->row + view.begin;
@@ -89,15 +110,20 @@ static inline void conv2d_position(const struct conv2d *p, const int8_t *x, int8
     }
 }
 
-static inline void conv2d_loop(const struct conv2d *p, const int8_t *x, int8_t *y)
+static inline void conv2d_rows(const struct conv2d *p, const int16_t *offset, const int8_t *x, int8_t *y)
 {
     for (int32_t b = 0; b < p->batch; ++b) {
         for (int32_t oy = 0; oy < p->out_height; ++oy) {
             for (int32_t ox = 0; ox < p->out_width; ++ox) {
-                conv2d_position(p, x, y, oy, ox);
+                conv2d_position(p, offset, x, y, oy, ox);
                 y += p->out_channels;
             }
         }
         x += p->height * p->width * p->channels;
     }
+}
+
+static inline void conv2d_loop(const struct conv2d *p, const int8_t *x, int8_t *y)
+{
+    conv2d_rows(p, 0, x, y);
 }

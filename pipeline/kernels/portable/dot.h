@@ -21,3 +21,12 @@ static inline void dot_pair(const int8_t *w0, const int8_t *w1, const int8_t *x,
     acc[0] = acc0;
     acc[1] = acc1;
 }
+
+static inline int32_t sum(const int8_t *x, int32_t n)
+{
+    int32_t total = 0;
+    for (int32_t i = 0; i < n; ++i) {
+        total += x[i];
+    }
+    return total;
+}

@@ -1,0 +1,10 @@
+#include "dense_offset.h"
+
+#include "requantize_once.h"
+
+#include "dense_loop.h"
+
+void KERNEL(dense_offset_once)(const struct dense_offset *p, const int8_t *x, int8_t *y)
+{
+    dense_rows(&p->dense, p->offset, x, y);
+}
