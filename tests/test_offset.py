@@ -18,7 +18,7 @@ from pipeline.ir import Array
 from pipeline.ops.linear import with_offset
 from pipeline.passes import canonical
 from pipeline.quantize import quantize
-from pipeline.variants.offset import without_offset
+from pipeline.variants.offset import plain
 
 RNG = np.random.default_rng(17)
 
@@ -66,6 +66,8 @@ LAYERS = {
     "conv_1x1": lambda: layer("Conv", [1, 6, 3, 4], whole(4, 6, 1, 1), [1, 4, 3, 4], [0, 128, 255, 91]),
     "conv_beyond_the_image": lambda: layer("Conv", [1, 2, 3, 3], whole(3, 2, 2, 2), [1, 3, 8, 8], 200,
                                            pads=[3, 3, 3, 3]),
+    "depthwise": lambda: layer("Conv", [1, 4, 5, 7], whole(4, 1, 3, 3), [1, 4, 5, 7], 60, group=4, pads=[1] * 4),
+    "depthwise_2x3": lambda: layer("Conv", [1, 3, 5, 6], whole(3, 1, 2, 3), [1, 3, 4, 2], 200, group=3, strides=[1, 2]),
     "conv_grouped": lambda: layer("Conv", [1, 4, 4, 4], whole(4, 2, 3, 3), [1, 4, 2, 2], 60, group=2),
 }  # fmt: skip
 
@@ -74,8 +76,8 @@ LAYERS = {
 def test_layers_whose_weights_have_a_zero_point(name: str, tmp_path: Path) -> None:
     net = built(LAYERS[name]())
     assert np.unique(net.expected[0]).size > 10, "the outputs must not all be at the ends"
-    families = [c.family for c in net.program.calls]
-    assert families == ["conv_w16" if "grouped" in name else f"{'dense' if 'dense' in name else 'conv2d'}_offset"]
+    family = {"dense": "dense_offset", "conv": "conv2d_offset"}.get(name.split("_")[0], "conv_w16")
+    assert [c.family for c in net.program.calls] == ["conv_w16" if name == "conv_grouped" else family]
     library = write_library(net, tmp_path / "c", "cortex-m0", net.program)
     for got, expected in zip(on_host(net, library), net.expected, strict=True):
         np.testing.assert_array_equal(got, expected)
@@ -92,7 +94,7 @@ def test_the_offset_is_exact_and_no_larger_than_it_must_be() -> None:
     weights = (low + RNG.integers(0, 256, (40, 30))).astype(np.int16)
     made = with_offset(call_of(weights))
     assert made is not None and made.tables["dense.weights"].dtype == np.int8
-    np.testing.assert_array_equal(without_offset(made).tables["weights"], weights)
+    np.testing.assert_array_equal(plain(made).tables["weights"], weights)
     fits = (weights.min(axis=1) >= -128) & (weights.max(axis=1) <= 127)
     np.testing.assert_array_equal(made.tables["offset"] == 0, fits)
 

@@ -23,7 +23,7 @@ from pipeline.places import waits
 from pipeline.plan import Program
 from pipeline.staircase import climb, climbed
 from pipeline.variants import VARIANTS, portable
-from pipeline.variants.offset import without_offset
+from pipeline.variants.offset import plain
 from pipeline.variants.packed import schedule
 from pipeline.variants.shared import SHARED
 from pipeline.waits import FlashReads
@@ -71,7 +71,7 @@ def sample(request: pytest.FixtureRequest) -> Sample:
 def with_variant(built: Built, name: str) -> Program:
     """Every call that the variant can do, done by it."""
     (variant,) = (v for v in VARIANTS["cortex-m0"] if name == v.NAME)
-    calls = tuple(replace(c, routine=variant.offer(without_offset(c))) for c in built.program.calls)
+    calls = tuple(replace(c, routine=variant.offer(plain(c))) for c in built.program.calls)
     return replace(built.program, calls=calls)
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from pipeline.calls import KernelCall, Routine
 from pipeline.variants import carry, chain, depthwise, lanes, lines, loops, packed, pool, shifts, sparse, tables, tight
-from pipeline.variants.offset import without_offset
+from pipeline.variants.offset import plain
 
 VARIANTS: Mapping[str, tuple[ModuleType, ...]] = {
     "cortex-m0": (packed, carry, lanes, tight, lines, loops, depthwise, sparse, shifts, pool, tables),
@@ -23,11 +23,11 @@ CHAINS: Mapping[str, tuple[ModuleType, ...]] = {"cortex-m0": (chain,), "cortex-m
 
 def routines(call: KernelCall, core: str) -> Sequence[Routine]:
     """Every routine that can compute the call on `core`."""
-    offered = (v.offer(without_offset(call)) for v in VARIANTS.get(core, ()))
+    offered = (v.offer(plain(call)) for v in VARIANTS.get(core, ()))
     return [r for r in offered if r is not None]
 
 
 def chained(calls: Sequence[KernelCall], core: str) -> Sequence[Routine]:
     """Every routine that can compute these calls in one."""
-    offered = (v.offer([without_offset(c) for c in calls]) for v in CHAINS.get(core, ()))
+    offered = (v.offer([plain(c) for c in calls]) for v in CHAINS.get(core, ()))
     return [r for r in offered if r is not None]

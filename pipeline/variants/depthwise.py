@@ -29,13 +29,13 @@ _MACROS = {
 
 
 def offer(call: KernelCall) -> Routine | None:
-    """The call as strips; None for what it does not do: batches, a weight of -128, a row too long for the stack."""
+    """The call as strips; None for what it does not do: batches, a row too long for the stack."""
     if call.family != "depthwise" or call.params["batch"] != 1:
         return None
     weights = call.tables["weights"]
     taps = weights.reshape(-1, weights.shape[-1]).T
     ending = ending_of(call)
-    if ending is None or weights.dtype != np.int8 or weights.min(initial=0) < -127 or taps.shape[1] > 64:
+    if ending is None or taps.shape[1] > 64:
         return None
     strip = _strip_of({k: v for k, v in call.params.items() if isinstance(v, int)})
     if strip is None:
@@ -107,7 +107,8 @@ def _strip_of(p: dict[str, int]) -> _Strip | None:
 
 class _Strips:
     def __init__(self, strip: _Strip, weights: Array, ending: Ending) -> None:
-        self.strip, self.weights, self.ending = strip, weights, ending
+        self.strip, self.weights, self.ending = strip, -weights.astype(np.int64), ending
+        self.wide = bool(np.abs(weights.astype(np.int64)).max(initial=0) > 127)
         parts = ceil(strip.out_width / _AT_ONCE)
         small, more = divmod(strip.out_width, parts)
         self.blocks = [(n, c) for n, c in ((small + 1, more), (small, parts - more)) if c]
@@ -142,8 +143,10 @@ class _Strips:
     def _stream(self) -> Array:
         """Of each channel: the accumulator's start, the requantizer's constants, negated weights in whole words."""
         channels, taps = self.weights.shape
-        padded = np.zeros((channels, -(-taps // 4) * 4), np.int8)
-        padded[:, :taps] = -self.weights.astype(np.int16)
+        padded = self.weights.astype("<i4").view(np.int8).reshape(channels, -1)
+        if not self.wide:
+            padded = np.zeros((channels, -(-taps // 4) * 4), np.int8)
+            padded[:, :taps] = self.weights
         words = np.concatenate([int32(self.ending.start)[:, None], int32(self.ending.constants)], axis=1)
         bytes_ = np.concatenate([words.astype("<i4").view(np.int8).reshape(channels, -1), padded], axis=1)
         return np.ascontiguousarray(bytes_).view("<i4").reshape(-1)
@@ -159,7 +162,7 @@ class _Strips:
             "str r0, [sp, #4 * D_STREAM]",
             f"set_word D_CHANNELS, {s.channels}",
             "3:",
-            f"depthwise_channel {self.constants}, {taps}, KERNEL({{widen}})",
+            f"depthwise_channel {self.constants}, {taps}, KERNEL({{widen}}), {int(self.wide)}",
             "ldr r0, [sp, #4 * F_Y]",
             "str r0, [sp, #4 * D_OUT]",
             "adds r0, #1",
@@ -269,7 +272,7 @@ class _Strips:
         """An upper bound within a few words: every distance counted as a literal."""
         blocks = sum(self._block_code(n) for n, _ in self.blocks)
         phases = sum(16 + 3 * min(n, 24) + 24 for n, _, _ in self.strip.phases())
-        return 298 + blocks + phases
+        return 298 + blocks + phases + (self.weights.shape[1] + 4 if self.wide else 0)
 
     def _cycles(self) -> int:
         s, adjust = self.strip, -(-self.words // 127)
@@ -286,7 +289,10 @@ class _Strips:
             remaining, top = remaining - rows, top + rows * s.strides[0]
         taps, n = self.weights.shape[1], self.constants
         moved = 2 * (7 + 2) if n == 6 else 2 * (2 + n)
-        channel = 2 + 1 + moved + 1 + 1 + 4 + widen_cycles(taps) + bool(taps & 3) + 2 + 7
+        weights = taps // 4 * 10 + (2 * (1 + taps % 4) if taps % 4 else 0)
+        if not self.wide:
+            weights = 1 + 4 + widen_cycles(taps) + bool(taps & 3)
+        channel = 2 + 1 + moved + 1 + weights + 2 + 7
         return total + s.channels * (channel + strips + 5 + 9) - 1
 
     def _strip_cycles(self, rows: int, top: int, whole: bool) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from math import prod
 
 from pipeline.calls import KernelCall
-from pipeline.variants.offset import without_offset
+from pipeline.variants.offset import plain
 
 CODE: Mapping[str, int] = {
     "add": 264, "add_rescaled": 660, "add_rescaled_s16": 708, "affine": 152, "affine_wide": 332, "argmax": 200,
@@ -40,9 +40,9 @@ _STACK = 160
 
 def cycles(call: KernelCall) -> int:
     """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
-    if without_offset(call).family not in _PER_MAC:
+    if plain(call).family not in _PER_MAC:
         return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call)))
-    call, kind = without_offset(call), call.kernel.rsplit("_", 1)[-1]
+    call, kind = plain(call), call.kernel.rsplit("_", 1)[-1]
     weights = call.tables["weights"].size / max(1, call.tables["bias"].size)
     outputs = call.macs / max(1.0, weights)
     rows = call.params.get("kernel_height", 1)
