@@ -1,23 +1,32 @@
-"""The float side, computed by ONNX Runtime: one thread, so that the same file gives the same floats."""
+"""The float side, computed by ONNX Runtime: one thread, float kernels, so that the same file gives the same floats."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import numpy_helper
 
+from pipeline.importers.onnx_qoperator import expanded
 from pipeline.ir import Array
+
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
 
 
 class FloatOracle:
-    """An ONNX model in ONNX Runtime, fed one sample at a time (the model's batch is 1)."""
+    """An ONNX model in ONNX Runtime, fed one sample at a time (the model's batch is 1).
 
-    def __init__(self, model: onnx.ModelProto, *, as_written: bool = False) -> None:
-        """`as_written`: each node by itself, not Q/DQ pairs fused into integer kernels with roundings of their own."""
+    A quantized model is run with float kernels, each node by itself. ONNX Runtime's integer kernels, into which it
+    also fuses Q/DQ pairs, add products of uint8 and int8 in 16 bits on x86 processors without VNNI: their answers
+    depend on the machine.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        if as_written:
+        model = in_floats(model)
+        if any(n.op_type in _QUANTIZING for n in model.graph.node):
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -36,3 +45,42 @@ class FloatOracle:
         """All samples at once: name -> (n, *shape)."""
         rows = list(self.run(feeds, wanted))
         return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
+
+
+def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with quantized operators as float ones between Q and DQ, and their weights dequantized.
+
+    Below opset 13 DequantizeLinear knows no axis, and below 21 no int16: constants need neither. Raises
+    ChipfitError for an operator that chooses scales at run time.
+    """
+    plain = expanded(model, model.graph.name)
+    if plain is model:
+        return model
+    constants = {t.name: t for t in plain.graph.initializer}
+    made = onnx.ModelProto()
+    made.CopyFrom(plain)
+    del made.graph.node[:]
+    for node in plain.graph.node:
+        given = [constants.get(i) for i in node.input]
+        if node.op_type == "DequantizeLinear" and all(given):
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            real = _dequantized([numpy_helper.to_array(t) for t in given if t is not None], axis)
+            made.graph.initializer.append(numpy_helper.from_array(real, node.output[0]))
+        else:
+            made.graph.node.add().CopyFrom(node)
+            made.graph.node[-1].name = ""  # ONNX Runtime refuses two nodes of one name, as the two inputs of an Add get
+            scale = given[1] if node.op_type == "DequantizeLinear" else None
+            if scale is not None and np.prod(scale.dims) == 1:
+                del made.graph.node[-1].attribute[:]
+    return made
+
+
+def _dequantized(given: Sequence[Array], axis: int) -> Array:
+    """DequantizeLinear of (integers, scale, zero point unless 0), one scale for each index of `axis` or for all."""
+    integers, scale, *zero = given
+    shape = [1] * integers.ndim
+    if scale.size > 1:
+        shape[axis] = scale.size
+    offset = zero[0].astype(np.int32).reshape(shape) if zero else 0
+    real: Array = (integers.astype(np.int32) - offset).astype(np.float32) * scale.astype(np.float32).reshape(shape)
+    return real

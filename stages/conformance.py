@@ -157,7 +157,7 @@ def _run(model: onnx.ModelProto, live: Mapping[str, Array], expected: Sequence[A
         off = np.abs(quant.dequantize(mine) - wanted.astype(np.float64))
         limit = _limit(model, live, graph, result.params, port.onnx_name, quant.scale[0], wanted)
         if not (off <= limit).all():
-            ideal = FloatOracle(qdq_model(graph, result.params, result.constants), as_written=True)
+            ideal = FloatOracle(qdq_model(graph, result.params, result.constants))
             theirs = ideal.stacked(dict(zip((p.onnx_name for p in graph.inputs), real, strict=True)), [port.onnx_name])
             if not (np.abs(theirs[port.onnx_name][0] - wanted.astype(np.float64)) <= limit).all():
                 raise ChipfitError(f"{width} activations cannot hold the range of its tensors")
@@ -193,7 +193,7 @@ def _limit(
                 signs = rng.choice([-1.0, 1.0], value.shape)
                 moved = value.astype(np.float64) + signs * halves[name] if value.dtype.kind == "f" else value
                 feeds[name] = np.asarray(moved, value.dtype)[None]
-            theirs = FloatOracle(_shaken(base, rng), as_written=True).stacked(feeds, [output])[output][0]
+            theirs = FloatOracle(_shaken(base, rng)).stacked(feeds, [output])[output][0]
             spread = np.abs(theirs.astype(np.float64) - wanted) * 2
             limit = np.maximum(limit, step * (1.5 + layers) + np.where(np.isfinite(spread), spread, 0))
     except Exception:  # ONNX Runtime does not have every operator: then the steps alone must do

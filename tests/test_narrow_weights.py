@@ -50,7 +50,7 @@ def check(sample: Sample, built: Built, bits: int, steps: float) -> None:
     for kernel in weights(built).values():
         assert kernel.dtype == np.int8 and 0 < np.abs(kernel.astype(int)).max() <= peak_of(bits)
     model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
-    qdq = FloatOracle(model, as_written=True).stacked(sample.inputs(16))
+    qdq = FloatOracle(model).stacked(sample.inputs(16))
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         assert quant is not None

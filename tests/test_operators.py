@@ -58,9 +58,7 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
     inputs = sample.inputs(64)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), requantizer)
     reference = FloatOracle(sample.model).stacked(inputs)
-    qdq = FloatOracle(
-        qdq_model(built.graph, built.quantized.params, built.quantized.constants), as_written=True
-    ).stacked(inputs)
+    qdq = FloatOracle(qdq_model(built.graph, built.quantized.params, built.quantized.constants)).stacked(inputs)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         if quant is None:
@@ -80,7 +78,7 @@ def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_p
         return
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
     model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
-    qdq = FloatOracle(model, as_written=True).stacked(inputs)
+    qdq = FloatOracle(model).stacked(inputs)
     kinked = any(isinstance(n, Interpolate) for n in built.quantized.graph.nodes)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
