@@ -110,16 +110,17 @@ def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict
             parts.append(shown)
         names = {}
         for key, array in call.routine.tables.items() if call.routine else ():
-            names[key] = f"{program.product}_{index}_{key}"
+            table = _table(f"routine_{index}_{key}", f"{call.node}: {key}", array)
+            names[key] = table["name"]
             ram = call.routine is not None and call.routine.place == "all"
-            tables.append(_table(names[key], f"{call.node}: {key}", array) | {"where": "assembly", "ram": ram})
+            tables.append(table | {"where": "assembly", "ram": ram})
         arguments = [*parts[0]["arguments"][: len(call.inputs)], *parts[-1]["arguments"][-len(call.outputs) :]]
         calls.append(
             {
                 "title": _title(call, program),
                 "routine": call.routine,
-                **_called(call, f"KERNEL(layer_{index})", ", ".join(arguments)),
-                "names": names | {"layer": f"layer_{index}"},
+                **_called(call, f"LAYER({index})", ", ".join(arguments)),
+                "names": names | {"layer": str(index)},
                 "parts": parts,
             }
         )
@@ -132,9 +133,9 @@ def _part(program: Program, call: KernelCall, label: str) -> tuple[list[dict[str
     fields: list[tuple[str, str]] = []
     for field, array in call.tables.items():
         short = field.rsplit(".", 1)[-1]
-        name = f"{program.product}_{label}_{short}"
-        tables.append(_table(name, f"{call.node}: {short}", array))
-        fields.append((field, name))
+        table = _table(f"{label}_{field.replace('.', '_')}", f"{call.node}: {short}", array)
+        tables.append(table)
+        fields.append((field, table["name"]))
     for field, value in call.params.items():
         text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
         fields.append((field, text))
@@ -144,9 +145,9 @@ def _part(program: Program, call: KernelCall, label: str) -> tuple[list[dict[str
         if tensor.data is None:
             arguments.append(_place(program, name, "const "))
         else:
-            constant = f"{program.product}_{label}_operand_{len(arguments)}"
-            tables.append(_table(constant, f"{call.node}: {name}", tensor.data) | {"operand": True})
-            arguments.append(constant)
+            table = _table(f"{label}_operand_{len(arguments)}", f"{call.node}: {name}", tensor.data)
+            tables.append(table | {"operand": True})
+            arguments.append(table["name"])
     arguments += [_place(program, n, "") for n in call.outputs]
     said = {"number": label, "family": call.family, "kernel": call.kernel, "fields": fields, "arguments": arguments}
     return tables, said
@@ -174,7 +175,7 @@ def _assembly(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         here = [c for c in calls if c["routine"] and c["routine"].place == place]
         names = _shared_names(place)
         shared = [
-            f"{s}_routines {', '.join(f'KERNEL({names[f]})' for f in SHARED[s].functions)}"
+            f"{s}_routines {', '.join(f'SHARED({names[f]})' for f in SHARED[s].functions)}"
             for s in sorted({s for c in here for s in c["routine"].shared})
         ]
         parts.append(
@@ -225,7 +226,7 @@ def _suffix(program: Program, kind: str, index: int) -> str:
 
 def _table(name: str, title: str, array: Array) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": f"TABLE({name})",
         "title": f"{title}, {'x'.join(str(d) for d in array.shape)}",
         "where": "",
         "ram": False,

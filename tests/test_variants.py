@@ -107,7 +107,7 @@ def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> Non
             if call.routine is not None:
                 assert call.routine.cycles == layer.zero_wait[0] == layer.zero_wait[1], variant.NAME
                 assert runs[0].stack <= call.routine.stack + ENTRY_STACK
-                code = sum(s for n, s in sizes.items() if n.startswith(f"net_layer_{index}"))
+                code = sum(s for n, s in sizes.items() if n.startswith(f"net__layer_{index}"))
                 assert code <= call.routine.code <= 1.15 * code + 240, variant.NAME
 
 
@@ -265,7 +265,7 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
         on_chip(built, library, "cortex-m0", toolchain, count=1)
         sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
         for shared in SHARED.values():
-            assert sum(sizes[f"net_{n}"] for n in shared.functions) <= shared.code
+            assert sum(sizes[f"net__shared_{n}"] for n in shared.functions) <= shared.code
 
 
 def test_every_c_kernel_has_a_size_for_the_plan() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -74,6 +75,13 @@ _C_WORDS = frozenset(
     ]
 )
 
+_C_HEADERS = frozenset(
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
+    "stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar "
+    "wctype".split()
+)
+_KERNELS = Path(__file__).parent.parent / "kernels"
+
 
 def _text(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
@@ -107,11 +115,18 @@ Cycles = Annotated[
 
 
 def _identifier(value: Any) -> str:
+    """A product's name: no other product's name followed by what stands behind one, and no other header's name."""
     if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value) or value in _C_WORDS:
         raise ValueError(
             f"{value!r} cannot be a name in C, expected a-z, 0-9 and _, beginning with a letter, at most 40 "
             "characters, no keyword"
         )
+    if "__" in value or value.endswith("_"):
+        raise ValueError(f"{value!r} has two _ side by side or one at its end, which part it from what C names begin")
+    if value == "chipfit" or value.startswith("chipfit_"):
+        raise ValueError(f"{value!r} begins as the names of chipfit's own macros do")
+    if value in _C_HEADERS or (_KERNELS / f"{value}.h").is_file() or (_KERNELS / "portable" / f"{value}.h").is_file():
+        raise ValueError(f"{value}.h, the header of a product of this name, would hide another header")
     return value
 
 
@@ -122,7 +137,7 @@ def _rows(value: Any) -> tuple[int, int]:
     return int(matched[1]), int(matched[2])
 
 
-Identifier = Annotated[str, BeforeValidator(_identifier), _text("^[a-z][a-z0-9_]{0,39}$", "touch")]
+Identifier = Annotated[str, BeforeValidator(_identifier), _text("^[a-z](_?[a-z0-9]){0,39}$", "touch")]
 Rows = Annotated[tuple[int, int], BeforeValidator(_rows), _text("^[0-9]+-[0-9]+$", "0-399")]
 
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* Defines KERNEL(name): the product's prefix, so that two products link into one firmware. */
+/* Defines KERNEL(name) and its like: the product's prefix, so that two products link into one firmware. */
 #include "kernel_prefix.h"
 
 /* Whether layers in GNU assembly replace the C kernels: define CHIPFIT_PORTABLE for a library in C alone. */

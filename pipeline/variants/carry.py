@@ -59,7 +59,7 @@ class Carry(Packed):
 
     def calls_of_blocks(self, name: str, chunk: int) -> list[str]:
         sizes = [4 * b.count * self.words_of(b, chunk) for b in self.blocks]
-        return [f"carry_blocks KERNEL({name}_{k}), {b.count}, {sizes[k]}" for k, b in enumerate(self.blocks)]
+        return [f"carry_blocks LAYER({name}_{k}), {b.count}, {sizes[k]}" for k, b in enumerate(self.blocks)]
 
     def words_of(self, block: Block, chunk: int) -> int:
         """That a block reads from the stream in one chunk."""

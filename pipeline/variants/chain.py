@@ -64,11 +64,11 @@ def _lines(links: Sequence[Packed], bases: Sequence[int], words: int) -> list[st
     for number, (link, base) in enumerate(zip(links, bases, strict=True)):
         lines.append(f"chain_layer {base}, {int(link.words_out)}")
         for kind, block in enumerate(link.blocks):
-            name = f"KERNEL({{layer}}_{number}_{kind})"
+            name = f"LAYER({{layer}}_{number}_{kind})"
             lines += [f"function {name}", *link.block_lines(block, 0), f"end_function {name}"]
-    lines += [f"chain_layer {FRAME}, 0", "function KERNEL({layer})", f"enter {words}", "chain_begin"]
-    lines.append(f"packed_widen KERNEL({{widen}}), {links[0].weights.shape[1]}, {{packed}}")
+    lines += [f"chain_layer {FRAME}, 0", "function LAYER({layer})", f"enter {words}", "chain_begin"]
+    lines.append(f"packed_widen SHARED({{widen}}), {links[0].weights.shape[1]}, {{packed}}")
     for number, link in enumerate(links):
         lines.append(f"chain_to {bases[number + 1]}" if link.words_out else "chain_to_output")
         lines += link.calls_of_blocks(f"{{layer}}_{number}", 0)
-    return [*lines, f"leave {words}", "end_function KERNEL({layer})"]
+    return [*lines, f"leave {words}", "end_function LAYER({layer})"]

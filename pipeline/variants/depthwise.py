@@ -155,14 +155,14 @@ class _Strips:
         s, taps = self.strip, self.weights.shape[1]
         places = s.places()
         lines = [
-            "function KERNEL({layer})",
+            "function LAYER({layer})",
             f"enter {self.words}",
             *self._padding(),
             "ldr r0, ={channels}",
             "str r0, [sp, #4 * D_STREAM]",
             f"set_word D_CHANNELS, {s.channels}",
             "3:",
-            f"depthwise_channel {self.constants}, {taps}, KERNEL({{widen}}), {int(self.wide)}",
+            f"depthwise_channel {self.constants}, {taps}, SHARED({{widen}}), {int(self.wide)}",
             "ldr r0, [sp, #4 * F_Y]",
             "str r0, [sp, #4 * D_OUT]",
             "adds r0, #1",
@@ -197,7 +197,7 @@ class _Strips:
             "str r0, [sp, #4 * F_X]",
             "repeat D_CHANNELS, 3b",
             f"leave {self.words}",
-            "end_function KERNEL({layer})",
+            "end_function LAYER({layer})",
         ]
         return [line for line in lines if line]
 
@@ -217,7 +217,7 @@ class _Strips:
             f"add r1, sp, #{4 * self.buffer}",
             f"ldr r4, ={words}",
             f"ldr r5, ={self.strip.padding}",
-            "bl KERNEL({spread})",
+            "bl SHARED({spread})",
         ]
 
     def _strip_lines(self) -> list[str]:

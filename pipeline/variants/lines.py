@@ -86,13 +86,13 @@ class _Lines(Packed):
 
     def positions(self) -> list[str]:
         shape = self.shape
-        blocks = [f"packed_blocks KERNEL({{layer}}_0_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+        blocks = [f"packed_blocks LAYER({{layer}}_0_{k}), {b.count}" for k, b in enumerate(self.blocks)]
         return [
             f"set_word F_TOP, {shape.top}",
             f"set_word F_LEFT, {shape.left}",
             f"set_word F_ROWS, {shape.out_height}",
             "4:",
-            f"lines_row KERNEL({{gather}}), {{layer}}_shape, {shape.rows}, {4 * self.line}",
+            f"lines_row SHARED({{gather}}), shape_{{layer}}, {shape.rows}, {4 * self.line}",
             f"set_word F_COLUMNS, {shape.out_width}",
             "3:",
             "packed_stream {packed}",

@@ -162,11 +162,11 @@ class Packed:
         lines = []
         for chunk in range(len(self.chunks)):
             for kind, block in enumerate(self.blocks):
-                name = f"KERNEL({{layer}}_{chunk}_{kind})"
+                name = f"LAYER({{layer}}_{chunk}_{kind})"
                 lines += [f"function {name}", *self.block_lines(block, chunk), f"end_function {name}"]
-        lines += ["function KERNEL({layer})", f"enter {self.words}"]
+        lines += ["function LAYER({layer})", f"enter {self.words}"]
         lines += self.positions()
-        return [*lines, f"leave {self.words}", "end_function KERNEL({layer})", *self.shape_table()]
+        return [*lines, f"leave {self.words}", "end_function LAYER({layer})", *self.shape_table()]
 
     def block_lines(self, block: Block, chunk: int) -> list[str]:
         """One block of one chunk, as a routine of its own."""
@@ -189,11 +189,11 @@ class Packed:
         inner = [] if short else ["packed_stream {packed}"]
         for chunk, (begin, end) in enumerate(self.chunks):
             if shape.contiguous:
-                inner.append(f"packed_widen KERNEL({{widen}}), {end - begin}{', {packed}' if short else ''}")
+                inner.append(f"packed_widen SHARED({{widen}}), {end - begin}{', {packed}' if short else ''}")
             else:
                 row = shape.row
                 below = begin // row * shape.dilation
-                inner.append(f"packed_gather KERNEL({{gather}}), {{layer}}_shape, {(end - begin) // row}, {below}")
+                inner.append(f"packed_gather SHARED({{gather}}), shape_{{layer}}, {(end - begin) // row}, {below}")
             inner += self.before_blocks(chunk)
             inner += self.calls_of_blocks(f"{{layer}}_{chunk}", chunk)
             if chunk < len(self.chunks) - 1:
@@ -222,14 +222,14 @@ class Packed:
 
     def calls_of_blocks(self, name: str, chunk: int) -> list[str]:
         """Calls of the blocks' routines `name`_0 and so on."""
-        return [f"packed_blocks KERNEL({name}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
+        return [f"packed_blocks LAYER({name}_{k}), {b.count}" for k, b in enumerate(self.blocks)]
 
     def shape_table(self) -> list[str]:
         shape = self.gathered()
         if shape.contiguous:
             return []
         words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding, shape.line * shape.dilation]
-        return ["constants {layer}_shape", f".word {', '.join(str(w) for w in words)}"]
+        return ["constants shape_{layer}", f".word {', '.join(str(w) for w in words)}"]
 
     def total_cycles(self) -> int:
         """Of the whole layer."""

@@ -84,10 +84,10 @@ def _routine(p: dict[str, int], offsets: list[int], climb: Climb | None) -> Rout
     across = p["stride_x"] * p["channels"]
     down = (p["stride_y"] * p["width"] - p["out_width"] * p["stride_x"]) * p["channels"]
     lines = [
-        "function KERNEL({layer})", "enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p['out_height']}", "4:",
+        "function LAYER({layer})", "enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p['out_height']}", "4:",
         f"set_word F_COLUMNS, {p['out_width']}", "3:", f"pool_begin {p['channels']}", "1:", *body, "pool_end",
         f"add_word F_X, {across}", "repeat F_COLUMNS, 3b", f"add_word F_X, {down}", "repeat F_ROWS, 4b", "leave 6",
-        "end_function KERNEL({layer})",
+        "end_function LAYER({layer})",
     ]  # fmt: skip
     position = 4 + p["channels"] * (cycles + 9) - 1 + 7 + 9
     outputs = p["out_height"] * p["out_width"] * p["channels"]

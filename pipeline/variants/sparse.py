@@ -78,7 +78,7 @@ class _Sparse:
         return int32(words[self.alive].reshape(-1))
 
     def _lines(self) -> list[str]:
-        lines = ["function KERNEL({layer}_weights)"]
+        lines = ["function LAYER({layer}_weights)"]
         place = 0
         for output, row in enumerate(self.weights):
             if place > _REACH:
@@ -90,10 +90,10 @@ class _Sparse:
             else:
                 lines.append(f"sparse_constant {self.ending.constant(output) & 255}, {place}")
             place += 1
-        lines += [f"adds r6, #{place}", "bx lr", "end_function KERNEL({layer}_weights)"]
-        lines += ["function KERNEL({layer})", f"sparse_enter {self.shape.positions}"]
-        lines.append(f"sparse_positions {{constants}}, KERNEL({{layer}}_weights), {self.weights.shape[1]}")
-        return [*lines, "end_function KERNEL({layer})"]
+        lines += [f"adds r6, #{place}", "bx lr", "end_function LAYER({layer}_weights)"]
+        lines += ["function LAYER({layer})", f"sparse_enter {self.shape.positions}"]
+        lines.append(f"sparse_positions {{constants}}, LAYER({{layer}}_weights), {self.weights.shape[1]}")
+        return [*lines, "end_function LAYER({layer})"]
 
     def _terms(self, row: Array) -> list[str]:
         used = np.flatnonzero(row).tolist()

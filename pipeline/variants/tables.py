@@ -75,7 +75,7 @@ def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: 
         return None
     low, loops, rest = p["low"], count // _AT_ONCE, count % _AT_ONCE
     lines = [
-        "function KERNEL({layer})",
+        "function LAYER({layer})",
         f"tables_enter {{a}}, {{b}}, {p['high'] - low}, {loops * _AT_ONCE}",
     ]
     if loops:
@@ -86,7 +86,7 @@ def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: 
         variant=NAME,
         includes=("routine.inc", "tables.inc"),
         shared=(),
-        lines=(*lines, "tables_leave", "end_function KERNEL({layer})"),
+        lines=(*lines, "tables_leave", "end_function LAYER({layer})"),
         tables={"a": int32(first), "b": int32(second)},
         cycles=24 + (loops * (_AT_ONCE * one + 7) - 2 if loops else 0) + rest * one + 14,
         multiplies=0,
