@@ -12,10 +12,6 @@ class GraphBuilder:
         self.name = name
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
-        self.integers: dict[str, str] = {}
-        """Tensors that the model file keeps as integers, with their ONNX type."""
-        self.raw_inputs: set[str] = set()
-        """Inputs of an integer type whose scale nothing has said yet."""
         self._aliases: dict[str, str] = {}
         self._taken: set[str] = set()
 

@@ -169,10 +169,13 @@ class Quantizer:
             raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint="Use one type.")
         small = source.dtype == "int8"
         integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
-        real = np.nan_to_num(function(source.dequantize(integers)), posinf=1e30, neginf=-1e30)
+        held = source.dequantize(integers)
+        prescribed = y in self.graph.tensors and self.graph.tensors[y].quant == target
+        if prescribed:
+            held = held.astype(np.float32).astype(np.float64)  # as DequantizeLinear says it
+        real = np.nan_to_num(function(held), posinf=1e30, neginf=-1e30)
         rounded = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
-        if y in self.graph.tensors and self.graph.tensors[y].quant == target:
-            # A prescribed scale: as QuantizeLinear rounds, half to even.
+        if prescribed:  # as QuantizeLinear rounds, half to even
             rounded = np.rint(real.astype(np.float32) / np.float32(target.scale[0])) + target.zero_point
         if small:
             name = self.constant(f"{label}.table", np.clip(rounded, *target.limits).astype(target.dtype))

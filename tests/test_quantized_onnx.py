@@ -343,4 +343,4 @@ def test_arithmetic_on_raw_integers_is_refused() -> None:
     ]
     constants = {"s": np.float32(0.1), "z": np.int8(0)}
     said = refused(model_of(nodes, {"x": (F, [1, 4])}, {"y": (S8, [1, 4])}, constants))
-    assert "Relu node 'r' computes on the integers of 'q'" in said
+    assert "Relu node 'r': computes on the integers of 'q'" in said

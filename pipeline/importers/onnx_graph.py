@@ -13,6 +13,7 @@ from pipeline.errors import ChipfitError, Place, did_you_mean
 from pipeline.importers.node import MALFORMED
 from pipeline.importers.onnx_file import load_onnx
 from pipeline.importers.onnx_functions import inlined
+from pipeline.importers.onnx_integers import input_params, mark, on_real_values
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.onnx_qoperator import expanded
 from pipeline.ir import Array, Graph, Port, Shape, Tensor
@@ -29,11 +30,6 @@ _INTEGER_INPUTS = {
 }
 _GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike")
 """Operators whose result may be far larger than their inputs."""
-_MOVES = frozenset(
-    "QuantizeLinear DequantizeLinear Reshape Flatten Squeeze Unsqueeze Identity Transpose Concat Slice Split Gather "
-    "Pad MaxPool Clip Resize Upsample ArgMax".split()
-)
-"""Operators that mean the same on quantized integers as on the real values behind them."""
 
 
 def import_onnx(path: Path, shown: str, name: str) -> Graph:
@@ -59,7 +55,8 @@ class _Importer:
         self.proto, self.shown = model.graph, shown
         self.opset = max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=0)
         self.builder = GraphBuilder(name)
-        self.model = model
+        self.kinds: dict[str, str] = {}
+        """Names of the file that hold integers, with their ONNX type; all others hold real values."""
 
     def fail(self, message: str, hint: str = "") -> ChipfitError:
         return ChipfitError(message, place=Place(self.shown), hint=hint)
@@ -77,9 +74,6 @@ class _Importer:
             raise self.fail("has no input")
         for index, node in enumerate(self.proto.node):
             self.node(node, node.name or f"{node.op_type}_{index}")
-        if self.builder.raw_inputs:
-            name = sorted(self.builder.raw_inputs)[0]
-            raise self.fail(f"input {name!r} holds integers, and no DequantizeLinear says their scale")
         outputs = [self.output_port(o) for o in self.proto.output]
         if not outputs:
             raise self.fail("has no output")
@@ -139,10 +133,11 @@ class _Importer:
             shape.append(dim.dim_value if fixed else 1)
         if not kind.HasField("shape") or np.prod(shape, dtype=np.float64) > MAX_ELEMENTS:
             raise self.fail(f"input {value.name!r} has no usable shape {shape}")
-        self.builder.add(Tensor(value.name, tuple(shape)))
+        quant = None
         if kind.elem_type in _INTEGER_INPUTS:
-            self.builder.integers[value.name] = _INTEGER_INPUTS[kind.elem_type]
-            self.builder.raw_inputs.add(value.name)
+            self.kinds[value.name] = _INTEGER_INPUTS[kind.elem_type]
+            quant = input_params(self.proto, value.name, self.kinds[value.name])
+        self.builder.add(Tensor(value.name, tuple(shape), "float32", None, quant))
         return self.port(value.name)
 
     def output_port(self, value: onnx.ValueInfoProto) -> Port:
@@ -150,8 +145,8 @@ class _Importer:
         tensor = self.builder.tensors.get(self.builder.resolved(name))
         if tensor is None or tensor.data is not None:
             raise self.fail(f"output {name!r} does not depend on any input")
-        plain = tensor.dtype == "float32" and name not in self.builder.integers
-        if (plain and kind not in (0, *_FLOATS)) or self.builder.integers.get(name) == "uint16":
+        plain = tensor.dtype == "float32" and name not in self.kinds
+        if (plain and kind not in (0, *_FLOATS)) or self.kinds.get(name) == "uint16":
             known = type_name(kind)
             raise self.fail(
                 f"output {name!r} has type {known}", "Put a QuantizeLinear to int8, uint8 or int16 before it."
@@ -161,7 +156,7 @@ class _Importer:
     def port(self, name: str) -> Port:
         stored = self.builder.resolved(name)
         shape = self.builder.tensors[stored].shape
-        unsigned = self.builder.integers.get(name) == "uint8"
+        unsigned = self.kinds.get(name) == "uint8"
         return Port(stored, name, shape, tuple(range(len(shape))), unsigned)
 
     def node(self, proto: onnx.NodeProto, name: str) -> None:
@@ -212,12 +207,6 @@ class _Importer:
         if reader is None:
             raise self.fail(f"operator {proto.op_type} is not supported", did_you_mean(proto.op_type, list(IMPORTS)))
         inputs = tuple(self.builder.resolved(i) for i in proto.input)
-        raw = [i for i in proto.input if i in self.builder.integers]
-        if raw and proto.op_type not in _MOVES:
-            raise self.fail(
-                f"{proto.op_type} node {name!r} computes on the integers of {raw[0]!r}",
-                "Put a DequantizeLinear before it and a QuantizeLinear behind.",
-            )
         wide = [i for i in inputs if i and len(self.builder.tensors[i].shape) > 8]
         if wide:
             raise self.fail(f"{proto.op_type} node {name!r}: {wide[0]!r} has more than 8 dimensions")
@@ -230,10 +219,12 @@ class _Importer:
             opset=self.opset,
             graph=self.builder,
             file=self.shown,
+            kinds=tuple(self.kinds.get(i, "") for i in proto.input),
         )
+        first = len(self.builder.nodes)
         try:
-            reader(node)
+            reader(on_real_values(node))
+            mark(self.builder, node, first)
         except MALFORMED as error:
             raise node.malformed(error) from error
-        if raw and proto.op_type not in ("QuantizeLinear", "DequantizeLinear", "ArgMax"):
-            self.builder.integers |= dict.fromkeys(proto.output, self.builder.integers[raw[0]])
+        self.kinds |= node.results

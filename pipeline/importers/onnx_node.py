@@ -1,7 +1,7 @@
 """One ONNX node as an operator's import function sees it: attributes and constant inputs, with precise refusals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.importers.node import ImportNode
@@ -9,10 +9,22 @@ from pipeline.importers.node import ImportNode
 
 @dataclass(frozen=True, eq=False)
 class OnnxNode(ImportNode):
-    """A node with its attributes by name and the file's opset."""
+    """A node with its attributes by name and the file's opset.
+
+    What an operator's import function sees at its inputs are real values; `kinds` says where the file means the
+    integers of a quantized tensor instead, by their ONNX type ("" elsewhere). A quantized tensor and its dequantized
+    twin are one tensor of the graph under two names of the file, so only the names can tell them apart.
+    """
 
     attributes: Mapping[str, Any]
     opset: int
+    kinds: tuple[str, ...] = ()
+    results: dict[str, str] = field(default_factory=dict)
+    """Outputs that hold integers in the file, with their ONNX type; filled in by the import function."""
+
+    def kind(self, index: int) -> str:
+        """The ONNX type of the integers that the file means at input `index`, "" where it means real values."""
+        return self.kinds[index] if index < len(self.kinds) else ""
 
     def without(self, attribute: str) -> "OnnxNode":
         """The same node without one attribute."""

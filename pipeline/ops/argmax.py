@@ -72,6 +72,7 @@ def import_argmax(node: OnnxNode) -> None:
     graph, keep = node.graph, node.attr("keepdims", 1)
     kept = node.outputs[0] if keep else graph.fresh(node.outputs[0] + ".kept")
     last, least = bool(node.attr("select_last_index", 0)), node.op == "ArgMin"
+    node.results[node.outputs[0]] = "int64"
     graph.append(
         ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis, least=least, last=last), "int32"
     )

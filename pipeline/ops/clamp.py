@@ -40,14 +40,6 @@ def import_clip(node: OnnxNode) -> None:
     low = node.attr_or_input("min", 1, -inf)
     high = node.attr_or_input("max", 2, inf)
     low, high = (float(v[0]) if isinstance(v, list) else float(v) for v in (low, high))
-    quant = node.graph.tensors[node.inputs[0]].quant
-    if node.inputs[0] in node.graph.integers and quant is not None:
-        # Bounds are integers of the file, whose uint8 is 128 above ours.
-        zero = quant.zero_point + (128 if node.graph.integers[node.inputs[0]] == "uint8" else 0)
-        low, high = ((v - zero) * quant.scale[0] for v in (low, high))
-        clamp = Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=low, high=high)
-        node.graph.append(clamp, "float32", quant)
-        return
     if low > high:
         node.refuse(f"its lower bound {low:g} is above its upper bound {high:g}")
     node.graph.append(Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=low, high=high))

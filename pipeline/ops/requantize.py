@@ -13,6 +13,7 @@ import onnx
 
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+from pipeline.ops.affine import Affine
 from pipeline.ops.samples import Sample
 
 SUMMARY = "prescribes a scale; between two scales, a 256-byte table"
@@ -38,6 +39,36 @@ class Requantize(Node):
         quantizer.requantize(self.inputs[0], source, self.output, target)
 
 
+def lowered(kind: str) -> int:
+    """How much lower than the file's integers of ONNX type `kind` those kept here are."""
+    return _STORED[kind][1]
+
+
+def plain_integers(kind: str) -> QuantParams:
+    """The parameters at which integers of ONNX type `kind` mean themselves."""
+    stored, lower = _STORED[kind]
+    return QuantParams((1.0,), -lower, None, stored)
+
+
+def reinterpreted(node: OnnxNode, index: int, given: QuantParams, wanted: QuantParams) -> str:
+    """Input `index`, whose integers have the parameters `given`: the same integers with those `wanted`.
+
+    That is an affine map of the real values, whose integer meaning is the identity.
+    """
+    graph, x = node.graph, node.inputs[index]
+    if given == wanted:
+        return x
+    if given.dtype != wanted.dtype:
+        node.refuse(f"{given.dtype} read as {wanted.dtype}", "Dequantize with the type that it was quantized to.")
+    label = graph.fresh(f"{x}.reinterpreted")
+    ratio = wanted.scale[0] / given.scale[0]
+    step = (given.zero_point - wanted.zero_point) * wanted.scale[0]
+    factors = zip(("scale", "offset"), (ratio, step), strict=True)
+    names = (graph.constant(f"{label}.{what}", np.array([v], np.float32)) for what, v in factors)
+    axis = max(len(graph.tensors[x].shape) - 1, 0)
+    return graph.append(Affine(name=label, inputs=(x, *names), outputs=(label,), axis=axis), "float32", wanted)
+
+
 def _scale(node: OnnxNode) -> Array:
     if node.attr("block_size", 0):
         node.refuse("blocked quantization", "Quantize per tensor or per channel.")
@@ -47,15 +78,27 @@ def _scale(node: OnnxNode) -> Array:
     return scale.reshape(-1)
 
 
-def _params(node: OnnxNode, dtype: str) -> QuantParams:
-    """One scale for a whole activation."""
+def prescribed(node: OnnxNode, dtype: str) -> QuantParams:
+    """The parameters that inputs 1 and 2 say for an activation of ONNX type `dtype`: one scale for all of it."""
     scale, zero = _scale(node), node.optional(2, "zero point")
     if scale.size != 1 or (zero is not None and zero.size != 1):
         node.refuse("a scale per channel on an activation", "Quantize activations per tensor.")
     if dtype not in _STORED:
         node.refuse(f"type {dtype}", f"{', '.join(_STORED)} are supported.")
+    if zero is not None and zero.dtype.name != dtype:
+        node.refuse(f"a zero point of type {zero.dtype} for integers of type {dtype}")
     stored, lower = _STORED[dtype]
     return QuantParams((float(scale[0]),), (0 if zero is None else int(zero.reshape(-1)[0])) - lower, None, stored)
+
+
+def _spread(node: OnnxNode, data: Array, parameter: Array) -> Array:
+    """Scales or zero points, one or one for each index of the attribute axis, to be broadcast over `data`."""
+    if parameter.size == 1:
+        return parameter.reshape((1,) * data.ndim)
+    axis = node.axis(int(node.attr("axis", 1)), data.ndim)
+    if data.shape[axis] != parameter.size:
+        node.refuse(f"{parameter.size} scales along axis {axis} of shape {list(data.shape)}")
+    return parameter.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
 
 
 def import_quantize(node: OnnxNode) -> None:
@@ -65,53 +108,49 @@ def import_quantize(node: OnnxNode) -> None:
     if zero is None and node.attr("output_dtype", 0):
         names = {v: k.lower() for k, v in onnx.TensorProto.DataType.items()}
         dtype = names.get(int(node.attr("output_dtype")), "unknown")
-    target, x, y = _params(node, dtype), node.inputs[0], node.outputs[0]
-    data = node.graph.data(x)
+    data = node.graph.data(node.inputs[0])
     if data is not None:
-        real = target.dequantize(target.quantize(data)).astype(np.float32)
-        node.graph.add(Tensor.constant(y, real, target))
-    else:
-        node.graph.append(Requantize(name=node.name, inputs=(x,), outputs=(y,)), "float32", target)
-    node.graph.integers[y] = dtype
+        node.graph.add(Tensor.constant(node.outputs[0], _quantized(node, data, dtype)))
+        return
+    target = prescribed(node, dtype)
+    node.graph.append(Requantize(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1]), "float32", target)
+    node.results[node.outputs[0]] = dtype
+
+
+def _quantized(node: OnnxNode, data: Array, dtype: str) -> Array:
+    """A constant's integers as the file has them: a float32 quotient, half to even, saturated. Source: ONNX."""
+    if dtype not in _STORED:
+        node.refuse(f"type {dtype}", f"{', '.join(_STORED)} are supported.")
+    scale, zero = _scale(node), node.optional(2, "zero point")
+    steps = np.rint(data.astype(np.float32) / _spread(node, data, scale.astype(np.float32))).astype(np.float64)
+    if zero is not None:
+        steps += _spread(node, data, zero.astype(np.int64))
+    return steps.clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 
 def import_dequantize(node: OnnxNode) -> None:
     """Source: ONNX DequantizeLinear. A constant keeps its integers as float multiples of the scale."""
-    graph, x, y = node.graph, node.inputs[0], node.outputs[0]
-    data = graph.data(x)
-    if data is not None and x not in graph.integers:
+    graph, x = node.graph, node.inputs[0]
+    data, given = graph.data(x), graph.tensors[x].quant
+    if data is not None:
         _constant(node, data)
         return
-    if x not in graph.integers:
+    if given is None or not node.kind(0):
         node.refuse("its input is not quantized")
-    target, tensor = _params(node, graph.integers[x]), graph.tensors[x]
-    if tensor.quant is None and x in graph.raw_inputs:
-        graph.raw_inputs.discard(x)
-        graph.add(Tensor(x, tensor.shape, tensor.dtype, None, target))
-        graph.alias(y, x)
-    elif tensor.quant == target:
-        graph.alias(y, x)
-    else:
-        graph.append(Requantize(name=node.name, inputs=(x,), outputs=(y,)), "float32", target)
+    graph.alias(node.outputs[0], reinterpreted(node, 0, given, prescribed(node, node.kind(0))))
 
 
 def _constant(node: OnnxNode, data: Array) -> None:
     scale, zero = _scale(node), node.optional(2, "zero point")
     if data.dtype.kind not in "iu":
         node.refuse(f"a constant of type {data.dtype}")
-    axis = None
-    spread: tuple[int, ...] = (1,) * data.ndim
-    if scale.size > 1:
-        axis = node.axis(int(node.attr("axis", 1)), data.ndim)
-        if data.shape[axis] != scale.size:
-            node.refuse(f"{scale.size} scales along axis {axis} of shape {list(data.shape)}")
-        spread = tuple(-1 if i == axis else 1 for i in range(data.ndim))
     wide = data.astype(np.int64)
     if zero is not None:
         if zero.size not in (1, scale.size):
             node.refuse(f"{zero.size} zero points for {scale.size} scales")
-        wide = wide - (zero.astype(np.int64).reshape(spread if zero.size > 1 else (1,) * data.ndim))
-    real = (wide * scale.reshape(spread)).astype(np.float32)
+        wide = wide - _spread(node, data, zero.astype(np.int64))
+    real = (wide * _spread(node, data, scale)).astype(np.float32)
+    axis = node.axis(int(node.attr("axis", 1)), data.ndim) if scale.size > 1 else None
     # The integers less their zero points: what a kernel multiplies.
     small = wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127
     quant = QuantParams(tuple(float(s) for s in scale), 0, axis, "int8" if small else "int16")
@@ -119,20 +158,36 @@ def _constant(node: OnnxNode, data: Array) -> None:
 
 
 def import_cast(node: OnnxNode) -> None:
-    """To a float type: nothing, for floats and for the sums of ConvInteger and MatMulInteger."""
+    """To a float type: nothing, for floats and for the sums of ConvInteger and MatMulInteger.
+
+    The integers of a quantized tensor become real values of scale 1 and zero point 0; a class stays one.
+    """
     to = int(node.attr("to", 0))
+    if node.kind(0) == "int64" and to in (onnx.TensorProto.INT32, onnx.TensorProto.INT64):
+        node.graph.alias(node.outputs[0], node.inputs[0])
+        node.results[node.outputs[0]] = "int64"
+        return
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
-    if to not in floats or node.inputs[0] in node.graph.integers:
+    if node.kind(0) == "int64":
+        node.refuse("of a class to another type", "Leave it out: the class is an int32 output.")
+    if to not in floats:
         node.refuse(f"to type {to}", "Casts to float are supported.")
-    node.graph.alias(node.outputs[0], node.inputs[0])
+    _as_floats(node)
+
+
+def _as_floats(node: OnnxNode) -> None:
+    x, given = node.inputs[0], node.graph.tensors[node.inputs[0]].quant
+    if node.kind(0) and given is not None:
+        x = reinterpreted(node, 0, given, plain_integers(node.kind(0)))
+    node.graph.alias(node.outputs[0], x)
 
 
 def import_cast_like(node: OnnxNode) -> None:
     """To the type of another tensor, which is a float here."""
     like = node.graph.data(node.inputs[1])
-    if (like is not None and like.dtype.kind != "f") or node.inputs[0] in node.graph.integers:
+    if (like is not None and like.dtype.kind != "f") or node.kind(1) or node.kind(0) == "int64":
         node.refuse(f"to {'integers' if like is None else like.dtype}", "Casts to float are supported.")
-    node.graph.alias(node.outputs[0], node.inputs[0])
+    _as_floats(node)
 
 
 ONNX = {

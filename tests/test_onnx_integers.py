@@ -1,0 +1,226 @@
+"""Operators behind a quantized tensor: on its real values and on its very integers, each as the file means them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from pipeline.calibrate import Policy
+from pipeline.errors import ChipfitError
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.importers.onnx_integers import VALUES
+from pipeline.ir import Array
+from pipeline.oracle import FloatOracle
+from pipeline.passes import canonical
+from pipeline.quantize import quantize, unsettled
+
+F = TensorProto.FLOAT
+TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "int16": TensorProto.INT16}
+SHAPE = (1, 2, 4, 4)
+SCALE = np.float32(1 / 64)
+
+
+def model_of(
+    nodes: list[onnx.NodeProto], x: int, y: int, constants: Mapping[str, Any], shape: tuple[int, ...] = SHAPE
+) -> onnx.ModelProto:
+    """A model from x of `shape` to y."""
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    infos = helper.make_tensor_value_info("x", x, shape), helper.make_tensor_value_info("y", y, None)
+    graph = helper.make_graph(nodes, "net", [infos[0]], [infos[1]], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def integers_of(model: onnx.ModelProto, real: Array) -> Array:
+    """What chipfit's integer network makes of `real` (n, *shape), as the file's own integers."""
+    graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
+    assert not unsettled(graph)
+    integer = quantize(graph, {}, Policy("min-max"), per_channel=True, requantizer="multiplier").graph
+    (port,) = integer.outputs
+    return port.to_onnx(integer.run(integer.integers([real]))[0])
+
+
+def theirs(model: onnx.ModelProto, x: Array) -> Array:
+    """The file's answers by ONNX Runtime, or by ONNX's reference evaluator for types that that lacks."""
+    try:
+        return FloatOracle(model, as_written=True).stacked({"x": x})["y"]
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+        evaluator = ReferenceEvaluator(model)
+        return np.stack([np.asarray(evaluator.run(None, {"x": row})[0]) for row in x])
+
+
+def kinds() -> list[tuple[str, int]]:
+    return [(k, z) for k in TYPES for z in (np.iinfo(k).min, 3, np.iinfo(k).max)]
+
+
+def operands(op: str, kind: str, zero: int, raw: bool) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+    """Further inputs, constants and attributes of an operator, as integers of the file or as real values."""
+    info = np.iinfo(kind)
+    # Near the zero point, so that real bounds are within the range whatever the zero point is.
+    steps = [int(np.clip(zero + s, info.min, info.max)) for s in (-40, 25)]
+    low, high = (np.array(s, kind) if raw else (np.float32(s) - np.float32(zero)) * SCALE for s in steps)
+    tensor = np.random.default_rng(5).integers(*np.clip([zero - 60, zero + 60], info.min, info.max), SHAPE)
+    beside = tensor.astype(kind) if raw else ((tensor - zero) * SCALE).astype(np.float32)
+    given: dict[str, tuple[list[str], dict[str, Any], dict[str, Any]]] = {
+        "Clip": (["low", "high"], {"low": low, "high": high}, {}),
+        "Pad": (["pads", "high"], {"pads": np.array([0, 0, 1, 0, 0, 0, 2, 1]), "high": high}, {}),
+        "Pad without a value": (["pads"], {"pads": np.array([0, 0, 1, 0, 0, 0, 2, 1])}, {}),
+        "Pad reflect": (["pads"], {"pads": np.array([0, 0, 1, 0, 0, 0, 2, 1])}, {"mode": "reflect"}),
+        "Max": (["beside"], {"beside": beside}, {}),
+        "Min": (["beside"], {"beside": beside}, {}),
+        "Concat": (["beside"], {"beside": beside}, {"axis": 1}),
+        "MaxPool": ([], {}, {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}),
+        "Transpose": ([], {}, {"perm": [0, 2, 3, 1]}),
+        "Reshape": (["shape"], {"shape": np.array([1, 32])}, {}),
+        "Slice": (["begin", "end", "axes"], {"begin": np.array([1]), "end": np.array([3]), "axes": np.array([2])}, {}),
+        "Gather": (["at"], {"at": np.array([3, 0, 1])}, {"axis": 3}),
+        "Resize": (["", "by"], {"by": np.array([1, 1, 2, 2], np.float32)}, {"mode": "nearest"}),
+        "Tile": (["times"], {"times": np.array([1, 1, 2, 1])}, {}),
+        "DepthToSpace": ([], {}, {"blocksize": 1}),
+        "Flatten": ([], {}, {}),
+        "ArgMax": ([], {}, {"axis": 3}),
+    }
+    return given[op]
+
+
+OPERATORS = (
+    "Clip", "Pad", "Pad without a value", "Pad reflect", "Max", "Min", "Concat", "MaxPool", "Transpose", "Reshape",
+    "Slice", "Gather", "Resize", "Tile", "Flatten", "ArgMax",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["real", "integers"])
+@pytest.mark.parametrize("op", OPERATORS)
+def test_an_operator_means_what_the_file_means_on_either_side_of_dequantize(op: str, raw: bool) -> None:
+    """Equal to ONNX Runtime, for every type and zero points at its ends."""
+    for kind, zero in kinds():
+        if raw and op == "MaxPool" and kind == "int16":  # not ONNX
+            continue
+        names, constants, attributes = operands(op, kind, zero, raw)
+        constants |= {"s": SCALE, "z": np.array(zero, kind)}
+        plain = op.split(maxsplit=1)[0]
+        last = "y" if raw else "r"
+        middle = helper.make_node(plain, ["q" if raw else "d", *names], [last], **attributes)
+        nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])]
+        nodes += [middle] if raw else [helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]), middle]
+        if not raw and op != "ArgMax":
+            nodes.append(helper.make_node("QuantizeLinear", ["r", "s", "z"], ["y"]))
+        elif not raw:
+            middle.output[0] = "y"
+        model = model_of(nodes, F, TensorProto.INT64 if op == "ArgMax" else TYPES[kind], constants)
+        x = np.random.default_rng(2).uniform(-1.5, 1.5, (6, *SHAPE)).astype(np.float32)
+        np.testing.assert_array_equal(integers_of(model, x), theirs(model, x), err_msg=f"{kind}, zero point {zero}")
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [("Relu", {}), ("LeakyRelu", {"alpha": 0.3}), ("Clip", {}), ("HardSigmoid", {}), ("Abs", {}), ("Neg", {})],
+)
+def test_activations_behind_dequantize_round_as_onnx_runtime_does(op: str, attributes: dict[str, Any]) -> None:
+    """Every int8 and uint8 value, odd scales: equal, ties included."""
+    for kind, zero in kinds()[:6]:
+        info = np.iinfo(kind)
+        constants = {"s": np.float32(0.0537), "z": np.array(zero, kind), "t": np.float32(0.0358), "l": np.float32(-0.7)}
+        names = ["d", "l"] if op == "Clip" else ["d"]
+        nodes = [
+            helper.make_node("DequantizeLinear", ["x", "s", "z"], ["d"]),
+            helper.make_node(op, names, ["r"], **attributes),
+            helper.make_node("QuantizeLinear", ["r", "t", "z"], ["y"]),
+        ]
+        model = model_of(nodes, TYPES[kind], TYPES[kind], constants, (1, 256))
+        raw = np.arange(info.min, info.max + 1).astype(kind).reshape(1, 1, 256)
+        real = (raw.astype(np.float32) - zero) * constants["s"]
+        np.testing.assert_array_equal(integers_of(model, real), theirs(model, raw), err_msg=f"{kind}, {zero}")
+
+
+def test_two_tensors_of_different_scales_meet_as_the_integers_they_are() -> None:
+    constants = {"s": SCALE, "z": np.int8(3), "t": np.float32(0.05), "u": np.int8(-128)}
+    for op, attributes in (("Concat", {"axis": 1}), ("Max", {}), ("Min", {})):
+        nodes = [
+            helper.make_node("DequantizeLinear", ["a", "s", "z"], ["d"]),
+            helper.make_node("QuantizeLinear", ["d", "t", "u"], ["b"]),
+            helper.make_node(op, ["a", "b"], ["y"], **attributes),
+        ]
+        nodes.insert(0, helper.make_node("QuantizeLinear", ["x", "s", "z"], ["a"]))
+        model = model_of(nodes, F, TensorProto.INT8, constants)
+        x = np.random.default_rng(2).uniform(-1.5, 1.5, (6, *SHAPE)).astype(np.float32)
+        np.testing.assert_array_equal(integers_of(model, x), theirs(model, x))
+
+
+def test_integers_dequantized_with_other_parameters_are_read_anew_not_requantized() -> None:
+    constants = {"s": SCALE, "z": np.int8(3), "t": np.float32(0.05), "u": np.int8(-100), "v": np.float32(0.1)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "t", "u"], ["d"]),
+        helper.make_node("QuantizeLinear", ["d", "v", "u"], ["y"]),
+    ]
+    model = model_of(nodes, F, TensorProto.INT8, constants)
+    x = np.random.default_rng(2).uniform(-2, 2, (6, *SHAPE)).astype(np.float32)
+    np.testing.assert_array_equal(integers_of(model, x), theirs(model, x))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int16"])
+def test_an_integer_input_is_dequantized_behind_a_view_or_cast(kind: str) -> None:
+    info = np.iinfo(kind)
+    constants = {"s": np.float32(0.02), "z": np.array(info.max, kind), "shape": np.array([1, 32]), "k": np.float32(255)}
+    constants |= {"low": np.array(info.min // 2 + 20, kind), "one": np.float32(1 / 64), "zero": np.array(0, kind)}
+    view = helper.make_node("Reshape", ["x", "shape"], ["v"])
+    clip = helper.make_node("Clip", ["v", "low"], ["c"])
+    behind = helper.make_node("QuantizeLinear", ["r", "s", "z"], ["y"])
+    x = np.random.default_rng(4).integers(info.min, info.max + 1, (16, *SHAPE)).astype(kind)
+    scaled = model_of(
+        [view, clip, helper.make_node("DequantizeLinear", ["c", "s", "z"], ["r"]), behind], TYPES[kind], TYPES[kind],
+        constants,
+    )  # fmt: skip
+    real = (x.astype(np.float32) - info.max) * constants["s"]
+    np.testing.assert_array_equal(integers_of(scaled, real), theirs(scaled, x))
+    cast = [view, helper.make_node("Cast", ["v"], ["f"], to=F), helper.make_node("Div", ["f", "k"], ["r"])]
+    behind = helper.make_node("QuantizeLinear", ["r", "one", "zero"], ["y"])
+    plain = model_of([*cast, behind], TYPES[kind], TYPES[kind], constants)
+    ours, expected = integers_of(plain, x.astype(np.float32)), theirs(plain, x)
+    assert np.abs(ours.astype(int) - expected.astype(int)).max() <= 1
+    assert np.mean(ours != expected) < 0.01
+
+
+def test_pairs_around_constants_are_computed_by_onnx_rules() -> None:
+    """0.5 / 0.2 is below 2.5 in float64 and a tie in float32, which goes to even; a view lies between Q and DQ."""
+    constants = {"s": np.float32(0.2), "z": np.int8(1), "w": np.array([[0.5, -0.5, 0.7, 90]], np.float32)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["w", "s", "z"], ["wq"]),
+        helper.make_node("Transpose", ["wq"], ["wt"]),
+        helper.make_node("DequantizeLinear", ["wt", "s", "z"], ["wd"]),
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("MatMul", ["d", "wd"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["y"]),
+    ]
+    model = model_of(nodes, F, TensorProto.INT8, constants, (1, 4))
+    graph = graph_of(model, "net.onnx", "net")
+    (weights,) = [t for t in graph.tensors.values() if t.data is not None and t.data.size == 4]
+    reference = ReferenceEvaluator(model).run(["wd"], {"x": np.zeros((1, 4), np.float32)})[0]
+    assert weights.data is not None
+    np.testing.assert_array_equal(weights.data.reshape(-1), reference.reshape(-1))
+
+
+def test_what_no_integer_operator_means_is_refused() -> None:
+    constants = {"s": SCALE, "z": np.int8(3), "by": np.array([1, 1, 2, 2], np.float32), "f": np.int8(1)}
+    for op, names, attributes in (
+        ("Resize", ["q", "", "by"], {"mode": "linear"}),
+        ("Neg", ["q"], {}),
+        ("Mul", ["q", "f"], {}),
+    ):
+        first = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])
+        second = helper.make_node(op, names, ["y"], name="n", **attributes)
+        model = model_of([first, second], F, TYPES["int8"], constants)
+        with pytest.raises(ChipfitError, match=f"{op} node 'n': computes on the integers of 'q'"):
+            graph_of(model, "net.onnx", "net")
+
+
+def test_every_operator_on_integers_has_a_case_or_moves_values_only() -> None:
+    tried = {op.split(maxsplit=1)[0] for op in OPERATORS}
+    alike = {"Squeeze", "Unsqueeze", "Identity", "Split", "GatherElements", "GatherND", "Upsample", "ArgMin"}
+    assert set(VALUES) == tried | alike | {"DepthToSpace", "SpaceToDepth", "Expand"}
