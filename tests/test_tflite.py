@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
 
+from ai_edge_litert import schema_py_generated as schema
 from building import Built, assert_chip_equals, from_integers, on_chip, on_host, write_library
 from conftest import need
 from tflite_cases import Case, cases
@@ -132,3 +134,19 @@ def test_keyword_spotting_keeps_its_accuracy(shared_models: Path) -> None:
     got = built(model, inputs).expected[0]
     np.testing.assert_array_equal(got.reshape(-1), litert(model, inputs)[0].reshape(-1))
     assert np.mean(got.reshape(500, -1).argmax(axis=1) == data["y"]) == pytest.approx(0.898)
+
+
+def test_a_bias_may_carry_the_dimension_of_its_weights() -> None:
+    """Older converters write it so; a vector has only one dimension."""
+    case = CASES["CONV_2D"]
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(case.model, 0))
+    (bias,) = (t for t in model.subgraphs[0].tensors if len(t.shape) == 1)
+    assert len(bias.quantization.scale) == bias.shape[0] > 1
+    bias.quantization.quantizedDimension = 3
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    inputs = case.inputs(5)
+    for got, expected in zip(
+        built(bytes(builder.Output()), inputs).expected, built(case.model, inputs).expected, strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)

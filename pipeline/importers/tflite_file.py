@@ -146,7 +146,8 @@ class _Reader:
         scales = np.asarray(given.ScaleAsNumpy(), np.float32)
         zeros = np.asarray(given.ZeroPointAsNumpy(), np.int64).reshape(-1)
         zeros = np.zeros(len(scales), np.int64) if given.ZeroPointLength() == 0 else zeros
-        axis = given.QuantizedDimension()
+        # A bias of older converters carries its weights' dimension, which it does not have; a vector has only one.
+        axis = given.QuantizedDimension() if len(shape) != 1 else 0
         if not (np.isfinite(scales).all() and (scales > 0).all()):
             raise self.fail(f"tensor {name!r} has a scale of zero, below zero, infinite or NaN")
         if len(zeros) == 1 < len(scales):
