@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ChipfitError
+from pipeline.files import is_file
 
 STAMP = ".stamp.json"
 
@@ -18,9 +19,12 @@ def sha256(data: bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The digest of a file's bytes, "missing" when it cannot be read."""
+    """The digest of a file's bytes, "missing" when it cannot be read, or is a device or a pipe."""
+    if not is_file(path):
+        return "missing"
     try:
-        return sha256(path.read_bytes())
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return "missing"
 

@@ -1,6 +1,5 @@
 """Write a program down as C99: data, calls and the memory map through templates; kernels as verbatim files."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import frexp, prod
@@ -15,6 +14,7 @@ from pipeline.ir import Array, Port, Tensor
 from pipeline.library import kernel_files, routine_files
 from pipeline.places import named
 from pipeline.plan import Program
+from pipeline.text import in_comment, is_code
 from pipeline.variants.shared import SHARED
 
 _WIDTH = 110
@@ -46,7 +46,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     common: dict[str, Any] = {
         "product": product,
         "prefix": prefix,
-        "source": comment(source),
+        "source": in_comment(source),
         "ports": ports,
         "parameters": ", ".join(p["parameter"] for p in ports if p["place"] is None) or "void",
         "tables": tables,
@@ -79,12 +79,6 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
 
 
-def comment(text: str) -> str:
-    """Text that may stand in a C comment whatever a model file calls its nodes."""
-    printable = re.sub(r"[^\x20-\x7e]", "?", text)
-    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??", "? ?")
-
-
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -93,9 +87,16 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
+        finalize=_code,
     )
-    environment.filters["comment"] = comment
+    environment.filters["comment"] = in_comment
     return environment
+
+
+def _code(value: Any) -> Any:
+    """What a template writes: nothing that a name from a model file could have brought along unseen."""
+    assert not isinstance(value, str) or is_code(value), f"not code, and not taken through in_comment: {value!r}"
+    return value
 
 
 def _tables_and_calls(program: Program) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -157,10 +158,11 @@ def _called(call: KernelCall, layer: str, arguments: str) -> dict[str, str | Non
     """The C that declares the call's routine, and what calls it."""
     types = ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)])
     if call.routine is None:
-        return {"declaration": None, "invocation": None}
+        return {"declaration": None, "variant": None, "invocation": None}
     far = call.routine.place != "flash"
     return {
-        "declaration": f"void {layer}({types}); /* {named(call.routine.variant, call.routine.place)} */",
+        "declaration": f"void {layer}({types});",
+        "variant": named(call.routine.variant, call.routine.place),
         "invocation": f"FAR_CALL(({types}), {layer}, ({arguments}))" if far else f"{layer}({arguments})",
     }
 

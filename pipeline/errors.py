@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from pipeline.text import visible
+
 
 @dataclass(frozen=True)
 class Place:
@@ -20,7 +22,8 @@ class ChipfitError(Exception):
     """An error the user can cause and mend: printed as one line, never as a traceback, exit code 1.
 
     `message` says what was wrong and what was expected, without a final full stop; `place` is the file
-    (and line) it is about; `hint` is a full sentence that says what would help.
+    (and line) it is about; `hint` is a full sentence that says what would help. All three may hold names from a
+    model file: what could rule a terminal is spelt out when the error is printed.
     """
 
     def __init__(self, message: str, *, place: Place | str | None = None, hint: str = "") -> None:
@@ -29,7 +32,7 @@ class ChipfitError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place is not None else ""
-        return f"{where}{self.message}." + (f" Hint: {self.hint}" if self.hint else "")
+        return visible(f"{where}{self.message}." + (f" Hint: {self.hint}" if self.hint else ""))
 
 
 class ManyErrors(ChipfitError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ChipfitError
+from pipeline.files import is_file
 from stages.estimate import estimate
 from stages.explain import explain
 
@@ -100,7 +101,7 @@ def build(arguments: Sequence[str]) -> int:
 
     products = [a for a in arguments if a.endswith((".yaml", ".yml"))]
     rest = [a for a in arguments if a not in products]
-    missing = [p for p in products if not Path(p).is_file()]
+    missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError("does not exist", place=missing[0], hint="chipfit init writes a starter.")
     products = products or find_here()

@@ -224,8 +224,7 @@ def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         made = host_library(Path(folder), Path(folder) / "net.so", compiler, ("-O1",))
-        got = HostLibrary(made, "net")([a[0] for a in inputs], [m[0] for m in meant])
-        return [g.reshape(m.shape) for g, m in zip(got, meant, strict=True)]
+        return HostLibrary(made, "net")([a[:1] for a in inputs], [m[:1] for m in meant])
 
 
 def run_all(names: Sequence[str], workers: int = 2) -> Iterator[Verdict]:

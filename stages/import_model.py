@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Project
 from pipeline.errors import ChipfitError, ManyErrors
+from pipeline.files import is_file
 from pipeline.ir import Graph
 from pipeline.units import show_size
 from pipeline.widths import BITS
@@ -42,7 +43,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
     source = project.file("model.source", project.config.model.source)
     found = {"model": source}
     folder = source.parent
-    if folder.is_dir():  # external data lie beside the model
+    if folder.is_dir() and is_file(source):  # external data lie beside the model
         beside = (p for p in sorted(folder.iterdir()) if p != source and p.suffix in (".data", ".bin", ".weights"))
         found |= {p.name: p for p in beside}
     return found
@@ -63,7 +64,7 @@ def run(job: Job) -> dict[str, bytes]:
         )
     if path.suffix == ".pt2":
         path = job.folder / "export" / "model.onnx"
-    if not path.is_file():
+    if not is_file(path):
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
     _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)

@@ -148,6 +148,6 @@ def _run(stage: Stage, job: Job) -> TaskFailed | None:
         if error.place is not None or isinstance(error, ManyErrors):
             return TaskFailed(str(error))
         key = error.message.partition(":")[0]
-        place = job.project.place(key if key in job.project.places else "product")
-        return TaskFailed(f"{place}: {error}")
+        error.place = job.project.place(key if key in job.project.places else "product")
+        return TaskFailed(str(error))
     return TaskFailed("\n".join(missed)) if missed else None

@@ -13,6 +13,7 @@ import doit.runner
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
+from pipeline.text import shortened, visible
 from pipeline.units import show_size, show_time
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
@@ -144,10 +145,16 @@ def _printed(made: Any) -> str:
     return captured.get()
 
 
+def _cell(text: str) -> str:
+    """A name from a model file as the cell of a table: neither control characters nor rich's own markup."""
+    from rich.markup import escape
+
+    return escape(visible(shortened(text)))
+
+
 def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"], wanted: Sequence["Need"]) -> None:
     """The tables of `chipfit estimate`."""
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
 
     layers = Table(box=SIMPLE, pad_edge=False)
@@ -157,10 +164,12 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
         layers.add_column(heading, justify="right")
     for row in rows:
         shape = "x".join(str(d) for d in row.shape)
-        layers.add_row(escape(row.name), row.operator, shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}")
+        layers.add_row(
+            _cell(row.name), _cell(row.operator), shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}"
+        )
     print(_printed(layers), end="")
     print(
-        f"{model}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
+        f"{visible(model)}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
         f"{show_size(totals['arena'])} of activations alive at once, {show_size(totals['ports'])} of inputs and outputs"
     )
     chips = Table(box=SIMPLE, pad_edge=False)
@@ -185,7 +194,6 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
 def print_plan(product: str, told: Mapping[str, Any]) -> None:
     """One product of `chipfit explain`."""
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
 
     from pipeline.report.plan import brief
@@ -200,16 +208,16 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
     for row in told["layers"]:
         cycles = row["measured"] if row["cycles"] is None else row["cycles"]
         made.add_row(
-            escape(brief(row["layer"])),
+            _cell(brief(row["layer"])),
             row["variant"],
             "?" if cycles is None else f"{cycles:,}",
             *((f"~{row['waits']:,}",) if waiting else ()),
             f"{row['ratio']:.2f}" if row["ratio"] else "-",
             f"{row['flash']:,} B",
             "-" if row["stack"] is None else f"{row['stack']} B",
-            "\n".join(f"{a['variant']}: {a['why']}" for a in row["alternatives"]) or "-",
+            "\n".join(_cell(f"{a['variant']}: {a['why']}") for a in row["alternatives"]) or "-",
         )
-    print(f"{product}: {' '.join(told['said'])}")
+    print(visible(f"{product}: {' '.join(told['said'])}"))
     print(_printed(made), end="")
     verdict = told["verdict"]
     if verdict:
@@ -233,8 +241,8 @@ def _row(verdict: dict[str, Any]) -> list[str]:
         shares = f"{real} / {100 * accuracy['integer']:.2f} %"
     stack = verdict["stack"]["used"]
     return [
-        verdict["product"],
-        verdict["chip"],
+        _cell(verdict["product"]),
+        _cell(verdict["chip"]),
         pair(show_size(verdict["flash"]["used"]), show_size(verdict["flash"]["limit"])),
         pair(show_size(verdict["ram"]["used"]), show_size(verdict["ram"]["limit"])),
         "?" if stack is None else f"{stack} B",

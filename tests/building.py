@@ -87,9 +87,7 @@ def write_library(built: Built, folder: Path, core: str, program: Program | None
 def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)) -> list[Array]:
     """The outputs of the C library compiled for this machine."""
     made = host_library(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
-    run = HostLibrary(made, "net", built.program.places)
-    rows = [run([a[i] for a in built.inputs], [o[i] for o in built.expected]) for i in range(len(built.inputs[0]))]
-    return [np.stack(column) for column in zip(*rows, strict=True)]
+    return HostLibrary(made, "net", built.program.places)(built.inputs, built.expected)
 
 
 def on_chip(

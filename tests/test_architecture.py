@@ -10,7 +10,7 @@ from conftest import ROOT
 from stages.tables import filled
 
 LAYERS = (
-    ("errors", "units", "widths", "cores", "waits", "config"),
+    ("text", "files", "errors", "units", "widths", "cores", "waits", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
     ("passes", "calibrate", "moments", "narrow", "solve", "quantizer", "quantize", "evaluate"),

@@ -1,12 +1,13 @@
 """The compilers: same bytes in any folder, one sentence for every failure, nothing left behind."""
 
-import ctypes
+import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import need
 
@@ -21,6 +22,7 @@ from pipeline.toolchain import (
     host_library,
     link_image,
 )
+from pipeline.toolchain.host import HostLibrary
 from pipeline.toolchain.process import cache_folder, run
 
 BOTH = ("ziglang", "gcc")
@@ -197,9 +199,53 @@ def test_the_library_for_this_machine_computes(compiler: str, flags: tuple[str, 
         need(compiler)
     assert compiler in host_compilers()
     made = host_library(write(tmp_path, f_dot_c=DOT), tmp_path / "f.so", compiler, flags)
-    given, got = (ctypes.c_int8 * 16)(100, -100, 100), (ctypes.c_int8 * 2)()
-    ctypes.CDLL(str(made)).f_run(given, got)
-    assert list(got) == [(100 + 200 + 300) >> 8, 100]
+    given = np.zeros((2, 16), np.int8)
+    given[0, :3], given[1, :3] = (100, -100, 100), (7, 0, 0)
+    got = HostLibrary(made, "f")([given], [np.zeros((2, 2), np.int8)])
+    assert got[0].tolist() == [[(100 + 200 + 300) >> 8, 100], [0, 7]]
+
+
+def test_ports_of_every_kind_come_through_the_process_that_runs_the_library(tmp_path: Path) -> None:
+    text = (
+        '#include "f.h"\nstatic int16_t own[2];\nstatic int32_t last[1];\n'
+        "int16_t *f_input_1(void);\nint16_t *f_input_1(void) { return own; }\n"
+        "int32_t *f_output_1(void);\nint32_t *f_output_1(void) { return last; }\n"
+        "void f_run(const int8_t *x, int8_t *y)\n{\n    y[0] = (int8_t)(x[0] + 1);\n"
+        "    last[0] += own[0] * own[1];\n}\n"
+    )
+    made = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
+    inputs = [np.array([[5], [-5]], np.int8), np.array([[300, 300], [-300, 1]], np.int16)]
+    library = HostLibrary(made, "f", [None, 0, None, 8])
+    got = library(inputs, [np.zeros((2, 1), np.int8), np.zeros((2, 1, 1), np.int32)])
+    assert got[0].tolist() == [[6], [-4]] and got[1].tolist() == [[[90_000]], [[89_700]]]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX's")
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("y = 0; *y = x[0];", r"ended in a crash \(SIG(SEGV|ILL|TRAP)\)"),
+        (
+            "for (volatile int32_t i = 0; i < 1;) { }; y[0] = x[0];",
+            r"(took more than \d+ s|ended in a crash \(SIG(XCPU|KILL)\))",
+        ),
+        (
+            "static int8_t large[2000000000]; large[y[0]] = x[0]; y[0] = large[x[0]];",
+            "failed: .*(failed to map|allocate memory)",
+        ),
+        ("y[0] = 0; exit(x[0] + 3);", "failed: exit code 3"),
+    ],
+    ids=["crash", "hang", "memory", "exit"],
+)
+def test_a_library_that_misbehaves_is_said_and_does_no_harm(
+    statement: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.toolchain.host._SECONDS", 1)
+    text = f'#include "f.h"\nvoid exit(int);\nvoid f_run(const int8_t *x, int8_t *y)\n{{\n    {statement}\n}}\n'
+    made = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
+    with pytest.raises(ChipfitError, match=rf"^toolchain: running f on this machine {says}") as error:
+        HostLibrary(made, "f")([np.zeros((1, 16), np.int8)], [np.zeros((1, 2), np.int8)])
+    assert "\n" not in str(error.value)
 
 
 def test_optimization_can_be_chosen_by_a_copy_of_the_toolchain(tmp_path: Path) -> None:

@@ -50,10 +50,16 @@ class Op:
     version: int = 2
 
 
-def tflite_model(tensors: Mapping[str, T], ops: Sequence[Op], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+def tflite_model(
+    tensors: Mapping[str, T],
+    ops: Sequence[Op],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    description: str = "test",
+) -> bytes:
     """The bytes of a one-subgraph model."""
     model = schema.ModelT()
-    model.version, model.description = 3, "test"
+    model.version, model.description = 3, description
     empty = schema.BufferT()
     model.buffers = [empty]
     graph = schema.SubGraphT()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.config.models import ChipSpec, DataSource, ProjectConfig
 from pipeline.config.yaml_file import Written, read_yaml
 from pipeline.errors import ChipfitError, ManyErrors, Place, did_you_mean
+from pipeline.files import is_file
 from pipeline.units import show_size
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -67,7 +68,7 @@ def find_chip(name: str, folder: Path, place: Place) -> ChipSpec:
     """A chip by name: beside the product, in its chips/ or the neighbouring chips/, or chipfit's own."""
     for candidate in (folder, folder / "chips", folder.parent / "chips", chip_folder()):
         path = candidate / f"{Path(name).name}.yaml"
-        if path.is_file():
+        if is_file(path):
             written = read_yaml(path, str(path) if candidate != chip_folder() else f"chips/{path.name}")
             if "core" not in written.values:
                 continue

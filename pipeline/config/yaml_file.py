@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ChipfitError, ManyErrors, Place
+from pipeline.files import is_file
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 10_000
@@ -53,7 +54,7 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> Written:
     if not isinstance(base, str):
         raise ChipfitError("extends: expected the path of a YAML file", place=where)
     target = path.parent / base
-    if not target.is_file():
+    if not is_file(target):
         raise ChipfitError(f"extends: {base} does not exist", place=where)
     below = read_yaml(target, str(Path(shown).parent / base), (*seen, path.resolve()))
     return Written(_merged(below.values, values), {**below.places, **places}, {**below.origins, **origins})

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from pipeline.report.plan import brief, frontier_plot, plan_rows, plan_sentences
+from pipeline.text import in_markdown, shortened, visible
 from pipeline.units import show_size, show_time
 
 _TEMPLATES = Path(__file__).parent
@@ -16,7 +18,7 @@ def render_html(page: Mapping[str, Any]) -> str:
     """The page as a string; everything it needs is in it, and it never loads anything."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )  # fmt: skip
     filters: dict[str, Callable[..., str]] = {
         "size": show_size,
@@ -41,23 +43,27 @@ def render_html(page: Mapping[str, Any]) -> str:
     return environment.get_template("index.html.j2").render(**page, **shared)
 
 
+def _seen(value: Any) -> Any:
+    """Every text of the page; that it is no HTML is autoescape's part."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     """A table of findings, what the plan is, and a table of layers."""
     mark = {True: "pass", False: "**FAIL**"}
-    lines = [
-        f"### {verdict['product']} on {verdict['chip']}: {'fits' if verdict['passed'] else 'does not fit'}",
-        "",
-    ]
+    product, chip = in_markdown(verdict["product"]), in_markdown(verdict["chip"])
+    lines = [f"### {product} on {chip}: {'fits' if verdict['passed'] else 'does not fit'}", ""]
     lines += ["| rule | result | |", "|---|---|---|"]
-    lines += [f"| {f['key']} | {mark[f['passed']]} | {f['said']} |" for f in verdict["findings"]]
-    lines += ["", " ".join(plan_sentences(plan))]
+    lines += [
+        f"| {in_markdown(f['key'])} | {mark[f['passed']]} | {in_markdown(f['said'])} |" for f in verdict["findings"]
+    ]
+    lines += ["", in_markdown(" ".join(plan_sentences(plan)))]
     lines += ["", "| layer | kernel | MACs | cycles |", "|---|---|---:|---:|"]
-    lines += [f"| {_cell(x['name'])} | {x['kernel']} | {x['macs']} | {x['cycles']} |" for x in simulate["layers"]]
+    lines += [
+        f"| {in_markdown(shortened(x['name']))} | {in_markdown(x['kernel'])} | {x['macs']} | {x['cycles']} |"
+        for x in simulate["layers"]
+    ]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def percent(share: float | None) -> str:

@@ -1,8 +1,9 @@
 """The same library on this machine: the pinned compiler by default, GCC or Clang when asked for by name."""
 
-import ctypes
+import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import numpy as np
 from pipeline.ir import Array
 from pipeline.toolchain.cross import WARNINGS
 from pipeline.toolchain.process import find, run, zig
+
+_CHILD = Path(__file__).with_name("host_child.py")
+_SECONDS = 60
+"""Processor time that the vectors may take together, and one second more for each; four times that by the clock."""
 
 
 def host_compilers() -> list[str]:
@@ -39,37 +44,45 @@ def host_library(library: Path, out: Path, compiler: str = "ziglang", flags: Seq
 
 
 class HostLibrary:
-    """A loaded library, called with arrays whatever memory its inputs and outputs live in."""
+    """A library for this machine, run in a process of its own: what it does, it does not do to chipfit."""
 
     def __init__(self, path: Path, product: str, places: Sequence[int | None] = ()) -> None:
         """`places`: for every input and output, its offset in the arena, or None for the caller's memory."""
-        self._library, self._product, self._places = ctypes.CDLL(str(path)), product, places
+        self._path, self._product, self._places = path, product, places
 
     def __call__(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
-        """One inference; `outputs` give shapes and types, new arrays come back."""
-        given = [np.ascontiguousarray(a) for a in inputs]
-        made = [np.zeros(o.shape, o.dtype) for o in outputs]
-        names = [*_names("input", len(given)), *_names("output", len(made))]
-        places = self._places or [None] * len(names)
-        pointers = []
-        for array, name, place in zip((*given, *made), names, places, strict=True):
-            if place is None:
-                pointers.append(array.ctypes.data_as(ctypes.c_void_p))
-            elif name.startswith("input"):
-                ctypes.memmove(self._own(name), array.ctypes.data, array.nbytes)
-        run = getattr(self._library, f"{self._product}_run")
-        run.restype = None
-        run(*pointers)
-        for array, name, place in zip(made, names[len(given) :], places[len(given) :], strict=True):
-            if place is not None:
-                ctypes.memmove(array.ctypes.data, self._own(name), array.nbytes)
-        return made
+        """Inference of every vector: the first axis counts them, in `inputs` and in what comes back.
 
-    def _own(self, name: str) -> int:
-        pointer = getattr(self._library, f"{self._product}_{name}")
-        pointer.restype = ctypes.c_void_p
-        found: int = pointer()
-        return found
+        `outputs` give shapes and types. Raises ChipfitError when the library crashes, does not come to an end, or
+        takes more than 1 GiB.
+        """
+        count = len(inputs[0])
+        names = [*_names("input", len(inputs)), *_names("output", len(outputs))]
+        owned = [p is not None for p in self._places] or [False] * len(names)
+        sizes = [a.nbytes // max(len(a), 1) for a in (*inputs, *outputs)]
+        ports = list(zip(names, sizes, owned, strict=True))
+        seconds = _SECONDS + count
+        request = {"product": self._product, "count": count, "seconds": seconds}
+        request |= {"inputs": ports[: len(inputs)], "outputs": ports[len(inputs) :]}
+        with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as scratch:
+            folder = Path(scratch)
+            (folder / "request.json").write_text(json.dumps(request), "utf-8")
+            (folder / "inputs").write_bytes(_interleaved(inputs))
+            command = [sys.executable, "-I", "-S", str(_CHILD), str(self._path.resolve())]
+            run(command, folder, f"running {self._product} on this machine", 4 * seconds)
+            made = np.frombuffer((folder / "outputs").read_bytes(), np.uint8).reshape(count, sum(sizes[len(inputs) :]))
+        ends = np.cumsum(sizes[len(inputs) :])
+        parts = np.split(made, ends[:-1], axis=1)
+        return [
+            np.ascontiguousarray(p).view(o.dtype).reshape(count, *o.shape[1:])
+            for p, o in zip(parts, outputs, strict=True)
+        ]
+
+
+def _interleaved(inputs: Sequence[Array]) -> bytes:
+    """The bytes of every input of the first vector, then of the second, and so on."""
+    rows = [np.ascontiguousarray(a).reshape(len(a), -1).view(np.uint8) for a in inputs]
+    return np.concatenate(rows, axis=1).tobytes()
 
 
 def _names(direction: str, count: int) -> list[str]:

@@ -67,10 +67,19 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
         raise
     if process.returncode != 0:
         printed = _FOLDERS.sub("", err + out)
+        if process.returncode < 0:
+            raise ToolError(f"toolchain: {what} ended in a crash ({_signal(-process.returncode)})", printed)
         lines = [x.strip() for x in printed.splitlines() if x.strip()]
         first = next((x for x in lines if _ERROR.match(x)), lines[0] if lines else f"exit code {process.returncode}")
         raise ToolError(f"toolchain: {what} failed: {first[:300].rstrip('.')}", printed)
     return out + err
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _end(process: subprocess.Popen[str]) -> None:
