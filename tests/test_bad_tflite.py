@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
 
+import flatbuffers
 from tflite_models import Op, T, schema, tflite_model
 
 from pipeline.errors import ChipfitError
@@ -88,6 +89,32 @@ def test_unknown_operators_are_named() -> None:
     assert "operator FLOOR is not supported" in said(tflite_model(made, [Op("FLOOR", ["x"], ["y"])], ["x"], ["y"]))
 
 
+@pytest.mark.parametrize(("code", "options"), [("MUL", "AddOptions"), ("RELU", "MulOptions"), ("ADD", "SubOptions")])
+def test_options_of_another_operator_are_refused(code: str, options: str) -> None:
+    made = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    model = tflite_model(made, [Op(code, ["x"] if code == "RELU" else ["x", "x"], ["y"], options)], ["x"], ["y"])
+    assert f"a {code} has options of type {options}, expected " in said(model)
+
+
+def test_options_of_the_second_kind_are_refused() -> None:
+    made = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    model = schema.ModelT.InitFromObj(
+        schema.Model.GetRootAs(tflite_model(made, [Op("RELU", ["x"], ["y"])], ["x"], ["y"]), 0)
+    )
+    operator = model.subgraphs[0].operators[0]
+    operator.builtinOptions2, operator.builtinOptions2Type = (
+        schema.StablehloPadOptionsT(),
+        schema.BuiltinOptions2.StablehloPadOptions,
+    )
+    assert "a RELU has options of the second kind" in said(packed(model))
+
+
+def packed(model: "schema.ModelT") -> bytes:
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
     from building import from_integers
 
@@ -106,11 +133,7 @@ def test_duplicate_names_are_told_apart() -> None:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(dense(), 0))
     for tensor in model.subgraphs[0].tensors:
         tensor.name = b"same"
-    import flatbuffers
-
-    builder = flatbuffers.Builder(64)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    graph = tflite_graph_of(parse_tflite(bytes(builder.Output()), "n"), "n", "net")
+    graph = tflite_graph_of(parse_tflite(packed(model), "n"), "n", "net")
     assert len(graph.nodes) == 1
 
 

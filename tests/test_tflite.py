@@ -12,10 +12,10 @@ from ai_edge_litert import schema_py_generated as schema
 from building import Built, assert_chip_equals, from_integers, on_chip, on_host, write_library
 from conftest import need
 from tflite_cases import Case, cases
-from tflite_models import litert
+from tflite_models import Op, T, litert, tflite_model
 
 from pipeline.graphfile import load, save
-from pipeline.importers.tflite_file import parse_tflite
+from pipeline.importers.tflite_file import OPTIONS, WITHOUT_OPTIONS, parse_tflite
 from pipeline.importers.tflite_graph import tflite_graph_of
 from pipeline.ir import Array
 from pipeline.ops import TFLITE
@@ -43,6 +43,21 @@ def every_value(case: Case, count: int) -> list[Array]:
 def test_every_operator_has_a_case() -> None:
     sampled = {o.code for c in CASES.values() for o in parse_tflite(c.model, "x").operators}
     assert sampled >= set(TFLITE) - {"DEQUANTIZE", "RELU_0_TO_1"}
+    assert set(OPTIONS) | set(WITHOUT_OPTIONS) == set(TFLITE)
+
+
+@pytest.mark.parametrize("code", ["MUL", "SUB", "ADD"])
+def test_an_operator_code_in_the_new_field_alone_is_read(code: str) -> None:
+    tensors = {
+        "a": T((1, 256), scale=0.02, zero=3),
+        "b": T((1, 256), scale=0.03, zero=-5),
+        "y": T((1, 256), scale=0.03),
+    }
+    options = {"MUL": "MulOptions", "SUB": "SubOptions", "ADD": "AddOptions"}[code]
+    model = tflite_model(tensors, [Op(code, ["a", "b"], ["y"], options, new_field=True)], ["a", "b"], ["y"])
+    assert [o.code for o in parse_tflite(model, "x").operators] == [code]
+    inputs = [np.random.default_rng(i).integers(-128, 128, (20, 1, 256)).astype(np.int8) for i in range(2)]
+    np.testing.assert_array_equal(built(model, inputs).expected[0], litert(model, inputs)[0])
 
 
 def test_integer_numpy_equals_litert(case: Case) -> None:

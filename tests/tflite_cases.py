@@ -339,7 +339,31 @@ def many() -> Iterator[Case]:
     yield Case("SHAPE_chain", tflite_model(tensors, ops, ["x"], ["y"]), ((1, 2, 6),))
 
 
-GROUPS = (activations, softmaxes, linear, pools, means, binaries, prelus, moves, many)
+def extrema() -> Iterator[Case]:
+    def extremum(
+        code: str, a: tuple[int, ...], b: tuple[int, ...], dtype: str = "int8", constant: str = "", zero: int = 0
+    ) -> Case:
+        limits, rng = np.iinfo(dtype), _rng(f"{code}{a}{b}{dtype}")
+        shapes = {"a": a, "b": b}
+        data = rng.integers(limits.min, limits.max + 1, shapes.get(constant, ())).astype(dtype)
+        tensors = {n: T(s, dtype, 0.03, zero, data=data if n == constant else None) for n, s in shapes.items()}
+        tensors["y"] = T(np.broadcast_shapes(a, b), dtype, 0.03, zero)
+        op = Op(code, ["a", "b"], ["y"], "MaximumMinimumOptions", {}, 3 if dtype == "int16" else 2)
+        given = [n for n in shapes if n != constant]
+        name = f"{code}_{a}_{b}_{dtype}_{constant}".replace(" ", "")
+        return Case(name, tflite_model(tensors, [op], given, ["y"]), tuple(shapes[n] for n in given), dtype)
+
+    for code in ("MAXIMUM", "MINIMUM"):
+        yield extremum(code, (1, 2, 3, 4), (1, 2, 3, 4), zero=-17)
+        yield extremum(code, (1, 3, 4), (1, 1, 4), constant="b", zero=5)
+        yield extremum(code, (1, 1), (1, 9), constant="a")
+        yield extremum(code, (1, 7), (), "uint8", "b", 130)
+        yield extremum(code, (1, 3, 1), (1, 1, 5), "uint8", zero=128)
+        yield extremum(code, (1, 6), (6,), "int16", "b")
+        yield extremum(code, (1, 2, 3), (1, 2, 1), "int16")
+
+
+GROUPS = (activations, softmaxes, linear, pools, means, binaries, prelus, moves, many, extrema)
 
 
 def cases() -> Iterator[Case]:

@@ -48,6 +48,8 @@ class Op:
     options: Any = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     version: int = 2
+    new_field: bool = False
+    """Whether the code stands in `builtin_code` alone, as recent converters write it."""
 
 
 def tflite_model(
@@ -85,7 +87,7 @@ def tflite_model(
     for op in ops:
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, op.code)
-        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.deprecatedBuiltinCode = 0 if op.new_field else min(code.builtinCode, 127)
         code.version = 1 if op.code in (*ONLY_FIRST, "ELU") else op.version
         model.operatorCodes.append(code)
         made_op = schema.OperatorT()

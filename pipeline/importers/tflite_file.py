@@ -31,6 +31,43 @@ _DTYPES = {
     tflite.TensorType.BOOL: "bool",
 }
 _OPERATORS = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+_OPTIONS_NAMES = {v: k for k, v in vars(tflite.BuiltinOptions).items() if isinstance(v, int)}
+WITHOUT_OPTIONS = ("ELU", "LOGISTIC", "PRELU", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "TANH")
+OPTIONS = {
+    "ADD": "AddOptions",
+    "ARG_MAX": "ArgMaxOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "DEQUANTIZE": "DequantizeOptions",
+    "EXPAND_DIMS": "ExpandDimsOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "HARD_SWISH": "HardSwishOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+    "MUL": "MulOptions",
+    "PACK": "PackOptions",
+    "PAD": "PadOptions",
+    "PADV2": "PadV2Options",
+    "QUANTIZE": "QuantizeOptions",
+    "RESHAPE": "ReshapeOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "SHAPE": "ShapeOptions",
+    "SLICE": "SliceOptions",
+    "SOFTMAX": "SoftmaxOptions",
+    "SPLIT": "SplitOptions",
+    "SQUEEZE": "SqueezeOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "SUB": "SubOptions",
+    "TRANSPOSE": "TransposeOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
+    "UNPACK": "UnpackOptions",
+}
+"""The type of an operator's options. Source: schema.fbs and TFLite's flatbuffer_conversions."""
 _BROKEN = (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
@@ -181,12 +218,33 @@ class _Reader:
         if not 0 <= proto.OpcodeIndex() < self.proto.OperatorCodesLength():
             raise self.fail(f"an operator has code {proto.OpcodeIndex()}, which does not exist")
         code = self.proto.OperatorCodes(proto.OpcodeIndex())
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        number = builtin_code(code)
         name = _OPERATORS.get(number, f"number {number}")
         if name == "CUSTOM":
             name = f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}"
         inputs, outputs = _ints(proto.InputsAsNumpy()), _ints(proto.OutputsAsNumpy())
+        self.check_options(name, proto)
         return TfliteOperator(name, inputs, outputs, proto.BuiltinOptions())
+
+    def check_options(self, name: str, proto: Any) -> None:
+        """Options of another operator's type would be read as something that they do not say."""
+        kind = _OPTIONS_NAMES.get(proto.BuiltinOptionsType(), f"number {proto.BuiltinOptionsType()}")
+        expected = OPTIONS.get(name, "NONE")
+        if kind not in ("NONE", expected) and (name in OPTIONS or name in WITHOUT_OPTIONS):
+            raise self.fail(f"a {name} has options of type {kind}, expected {expected}")
+        if proto.BuiltinOptions2Type() and (name in OPTIONS or name in WITHOUT_OPTIONS):
+            raise self.fail(f"a {name} has options of the second kind, which it has none of")
+
+
+def builtin_code(code: Any) -> int:
+    """The larger of both fields, as schema.fbs says of OperatorCode.
+
+    The accessor of the package `tflite` (2.18) gives the deprecated field wherever the new one is below 127, so that
+    one is read here: field 3, at offset 10 of the table.
+    """
+    at = code._tab.Offset(10)
+    new = int.from_bytes(code._tab.Bytes[code._tab.Pos + at :][:4], "little", signed=True) if at else 0
+    return max(new, int(code.DeprecatedBuiltinCode()))
 
 
 def _ints(array: Any) -> tuple[int, ...]:

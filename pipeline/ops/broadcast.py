@@ -102,7 +102,13 @@ def check_broadcast(node: ImportNode, shapes: Sequence[Shape]) -> None:
         node.refuse(f"rank {len(result)}", f"Tensors of up to rank {MAX_RANK} are supported.")
 
 
-_ARITHMETIC = {"ADD": np.add, "SUB": np.subtract, "MUL": np.multiply}
+_ARITHMETIC = {
+    "ADD": np.add,
+    "SUB": np.subtract,
+    "MUL": np.multiply,
+    "MAXIMUM": np.maximum,
+    "MINIMUM": np.minimum,
+}
 
 
 def folded(node: TfliteNode) -> bool:

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.calls import KernelCall, suffix
 from pipeline.importers.onnx_node import OnnxNode
+from pipeline.importers.tflite_node import LIMITS, TfliteNode
 from pipeline.ir import Array, Graph
-from pipeline.ops.broadcast import Binary, check_broadcast
+from pipeline.ops.broadcast import Binary, check_broadcast, folded
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "of any number of tensors, with broadcasting"
@@ -57,7 +58,23 @@ def import_extremum(node: OnnxNode) -> None:
         x = node.graph.append(Extremum(name=label, inputs=pair, outputs=(y,), largest=node.op == "Max"))
 
 
+def import_tflite_extremum(node: TfliteNode) -> None:
+    """Of the integers themselves, which only one scale throughout makes that of the values. Source: TFLite MAXIMUM."""
+    if folded(node):
+        return
+    if node.quantized:
+        y = (node.output_scale(), node.output_zero())
+        for i in range(2):
+            if node.graph.tensors[node.inputs[i]].dtype != node.dtype or (node.scale(i), node.zero(i)) != y:
+                node.refuse(f"{node.inputs[i]!r} has another type or scale than its output")
+    largest = node.op == "MAXIMUM"
+    limits = LIMITS[node.dtype] if node.quantized else (0, 0)
+    made = Extremum(name=node.name, inputs=node.inputs[:2], outputs=node.outputs, largest=largest)
+    node.emit(replace(made, bottom=limits[0], top=limits[1]))
+
+
 ONNX = {"Max": import_extremum, "Min": import_extremum}
+TFLITE = {"MAXIMUM": import_tflite_extremum, "MINIMUM": import_tflite_extremum}
 NODES = (Extremum,)
 
 
