@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.cores import Executed
 from pipeline.ir import Array
 
 C_TYPES = {
@@ -30,9 +31,8 @@ class Routine:
     """One layer in assembly, `routine(x, y)`: what replaces a kernel call where GNU assembly is understood.
 
     `lines` are invocations of the macros in `includes`, with {layer} for the layer's own name and {table} for the name
-    of each of `tables`; `shared` are the routines that it calls (pipeline.variants.shared). `cycles` (Cortex-M0, zero
-    wait states, one-cycle multiplier, the call itself not counted), `multiplies` (MULS executed), `code` and `stack` in
-    bytes: what the emulator confirms. `reads`: loads from its tables, about.
+    of each of `tables`; `shared` are the routines that it calls (pipeline.variants.shared). `executed` (the call itself
+    not counted), `code` and `stack` in bytes: what the emulator confirms. `reads`: loads from its tables, about.
     """
 
     variant: str
@@ -40,8 +40,7 @@ class Routine:
     shared: tuple[str, ...]
     lines: tuple[str, ...]
     tables: Mapping[str, Array]
-    cycles: int
-    multiplies: int
+    executed: Executed
     code: int
     stack: int
     roof: int

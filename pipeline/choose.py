@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.calls import KernelCall, Place, Routine
+from pipeline.cores import CORES
 from pipeline.ir import Array
 from pipeline.places import placed, waits
 from pipeline.plan import Program
@@ -214,7 +215,7 @@ def _within_stack(
 
 def _in_each_place(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
     """The routine in flash and, where flash makes it wait and there is room, in RAM."""
-    cycles = routine.cycles + routine.multiplies * (limits.multiplier - 1)
+    cycles = routine.executed.cycles(CORES[core], limits.multiplier)
     flash = routine.code + sum(t.nbytes for t in routine.tables.values())
     made: list[Option] = []
     for r, ram in placed(routine):

@@ -7,7 +7,7 @@ out is in the manuals' section "Load/store timings": stalls of an address, of a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 Cost = tuple[int, int]
 
@@ -50,6 +50,56 @@ class Core:
     """CPS."""
     system: Cost
     """MRS, MSR, barriers (on M3 and M4 a DSB or DMB waits for whatever the bus still does)."""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """How many instructions of each kind a stretch of code runs, whatever the core."""
+
+    alu: int = 0
+    multiplies: int = 0
+    accesses: int = 0
+    """Loads and stores of one value."""
+    blocks: int = 0
+    """Those of several."""
+    registers: int = 0
+    """That these move, and those below."""
+    pops_pc: int = 0
+    branches: int = 0
+    """B, and conditional branches that are taken."""
+    untaken: int = 0
+    links: int = 0
+    exchanges: int = 0
+
+    def __add__(self, other: "Executed") -> "Executed":
+        return Executed(*(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+
+    def __sub__(self, other: "Executed") -> "Executed":
+        return self + other * -1
+
+    def __mul__(self, times: int) -> "Executed":
+        return Executed(*(n * times for n in self.counts))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """In the order of KINDS."""
+        return tuple(getattr(self, k) for k in KINDS)
+
+    @property
+    def instructions(self) -> int:
+        return sum(self.counts) - self.registers
+
+    def cycles(self, core: Core, multiplier: int = 1) -> int:
+        """On a core whose costs are exact (Armv6-M), at zero wait states; `multiplier`: cycles of one MULS."""
+        costs = (
+            core.alu, (multiplier, multiplier), core.load, core.block, _exact(1), core.pop_pc, core.branch,
+            core.untaken, core.branch_link, core.branch_exchange,
+        )  # fmt: skip
+        assert core.load == core.store and all(low == high for low, high in costs), f"{core.name} has no exact costs"
+        return sum(n * low for n, (low, _) in zip(self.counts, costs, strict=True))
+
+
+KINDS = tuple(f.name for f in fields(Executed))
 
 
 def _exact(n: int) -> Cost:

@@ -105,7 +105,20 @@ def on_chip(
     objects = compile_library(tools, core, library, out)
     flash, ram = Memory(0, 1 << 20), Memory(0x20000000, 1 << 16)
     elf = link_image(tools, core, objects, "net_run", flash, ram, out / "net.elf")
-    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16), reads=reads)
+    return emulated(built, elf, core, count=count, reads=reads)
+
+
+def emulated(
+    built: Built,
+    elf: Path,
+    core: str,
+    *,
+    multiplier: int = 1,
+    count: int = 8,
+    reads: FlashReads = FlashReads(),  # noqa: B008
+) -> list[Run]:
+    """An image of `on_chip`, which any core that has its instructions may run."""
+    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16), multiplier, reads)
     vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
     sizes = [o[0].nbytes for o in built.expected]
     return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, places=built.program.places)

@@ -7,13 +7,14 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from building import Built, assert_chip_equals, build, chosen, on_chip, on_host, write_library
+from building import Built, assert_chip_equals, build, chosen, emulated, on_chip, on_host, write_library
 from conftest import need
 from elftools.elf.elffile import ELFFile
 
 from pipeline.calibrate import Policy
 from pipeline.calls import KernelCall, Place
 from pipeline.choose import ENTRY_STACK
+from pipeline.cores import CORES
 from pipeline.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.ir import Array
 from pipeline.library import KERNELS
@@ -93,6 +94,9 @@ def test_routines_equal_the_specification_and_cost_what_they_say(
     every_variant(built_for(sample, requantizer, bits=bits), tmp_path, toolchain)
 
 
+CHIPS = (("cortex-m0", 1), ("cortex-m0", 32), ("cortex-m0plus", 1))
+
+
 def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> None:
     """Each variant that can do a call of the network: right outputs, and the cycles, stack and code that it said."""
     for variant in VARIANTS["cortex-m0"]:
@@ -102,10 +106,16 @@ def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> Non
         library = write_library(built, folder / variant.NAME, "cortex-m0", program)
         runs = on_chip(built, library, "cortex-m0", toolchain)
         assert_chip_equals(built, runs)
-        sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
-        for index, (call, layer) in enumerate(zip(program.calls, runs[0].layers, strict=True)):
+        elf = library / f"{toolchain}-cortex-m0" / "net.elf"
+        sizes = _code(elf)
+        for core, multiplier in CHIPS:
+            (run,) = emulated(built, elf, core, multiplier=multiplier, count=1)
+            for call, layer in zip(program.calls, run.layers, strict=True):
+                if call.routine is not None:
+                    cycles = call.routine.executed.cycles(CORES[core], multiplier)
+                    assert (cycles, cycles) == layer.zero_wait, (variant.NAME, core, multiplier)
+        for index, call in enumerate(program.calls):
             if call.routine is not None:
-                assert call.routine.cycles == layer.zero_wait[0] == layer.zero_wait[1], variant.NAME
                 assert runs[0].stack <= call.routine.stack + ENTRY_STACK
                 code = sum(s for n, s in sizes.items() if n.startswith(f"net__layer_{index}"))
                 assert code <= call.routine.code <= 1.15 * code + 240, variant.NAME
@@ -161,7 +171,7 @@ def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Pat
     runs = on_chip(built, tmp_path, "cortex-m0")
     assert_chip_equals(built, runs)
     assert program.calls[0].routine is not None
-    assert program.calls[0].routine.cycles == runs[0].layers[0].zero_wait[0]
+    assert program.calls[0].routine.executed.cycles(CORES["cortex-m0"]) == runs[0].layers[0].zero_wait[0]
 
 
 @pytest.mark.parametrize("kind", ["multiplier", "once"])
@@ -245,9 +255,10 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
             for call, layer in zip(calls, runs[0].layers, strict=True):
                 if call.routine is None:
                     continue
-                assert call.routine.cycles == layer.zero_wait[0]
+                cycles = call.routine.executed.cycles(CORES["cortex-m0"])
+                assert cycles == layer.zero_wait[0]
                 added = layer.high - layer.zero_wait[1]
-                planned = waits(call, call.routine, call.routine.cycles, reads, "cortex-m0")
+                planned = waits(call, call.routine, cycles, reads, "cortex-m0")
                 assert abs(added - planned) <= 0.2 * added + 100 * reads.wait_states, (place, reads)
 
 

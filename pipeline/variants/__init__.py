@@ -1,14 +1,15 @@
 """Kernel variants: other ways to compute a call, each with its cost; the plan chooses among them.
 
 A variant is a module with NAME, SUMMARY and `offer(call)`: the call as a routine, or None where it does not apply; or
-`offer(calls)`, for those that take several calls at once. Its macros lie in `kernels/<instruction set>`; its cost
-formulas are exact, and the emulator confirms them.
+`offer(calls, core)`, for those that take several calls at once. Its macros lie in `kernels/<instruction set>`; what it
+costs is derived from them, exactly, and the emulator confirms it.
 """
 
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import CORES
 from pipeline.variants import carry, chain, depthwise, lanes, lines, loops, packed, pool, shifts, sparse, tables, tight
 from pipeline.variants.offset import plain
 
@@ -29,5 +30,5 @@ def routines(call: KernelCall, core: str) -> Sequence[Routine]:
 
 def chained(calls: Sequence[KernelCall], core: str) -> Sequence[Routine]:
     """Every routine that can compute these calls in one."""
-    offered = (v.offer([plain(c) for c in calls]) for v in CHAINS.get(core, ()))
+    offered = (v.offer([plain(c) for c in calls], CORES[core]) for v in CHAINS.get(core, ()))
     return [r for r in offered if r is not None]

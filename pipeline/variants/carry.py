@@ -1,12 +1,14 @@
 """`carry`: packed layers whose lanes are split with the carry, four outputs at once: for weights that need many splits.
 
-See kernels/armv6m/carry.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/carry.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
+from pipeline.variants.macros import looped, straight
 from pipeline.variants.packed import CHUNKS, Block, Packed, blocks_of, packed_of
 
 NAME = "carry"
@@ -67,19 +69,9 @@ class Carry(Packed):
         constants = block.outputs * self.ending.constants.shape[1] if last else 0
         return block.pairs * (len(self.orders[chunk]) + 2 * first) + constants
 
-    def blocks_cycles(self, chunk: int) -> int:
-        loops = sum(4 + 5 * b.count - 1 for b in self.blocks if b.count > 1)
-        return loops + sum(4 + 3 + b.count * self.block_cycles(b, chunk) for b in self.blocks)
-
-    def block_cycles(self, block: Block, chunk: int) -> int:
-        first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
-        taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
-        cycles = (0 if first else 4 if last else 2) + 1 + 2 * p + p
-        cycles += groups * (3 + p + p) + (taps - groups) * (3 + p + 2 * p) + groups * 3 * p
-        if last:
-            # The requantizer's move is left out for one output of every pair.
-            return cycles + 5 * p - 1 + 2 - p + block.outputs * (self.ending.cycles + self.signed()) + 1 + 2
-        return cycles + 2 + p + 1 + 2 * p + 2
+    def blocks_executed(self, chunk: int) -> Executed:
+        calls = straight(*self.calls_of_blocks("block", chunk))
+        return sum((looped(b.count, *self.block_lines(b, chunk), words=self.words_out) for b in self.blocks), calls)
 
     def block_code(self, block: Block, chunk: int) -> int:
         first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs

@@ -1,6 +1,6 @@
 """`chain`: dense layers of one row, packed, one after the other in one frame: what one leaves the next reads as it is.
 
-See kernels/armv6m/chain.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/chain.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,12 @@ from itertools import accumulate
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Core
 from pipeline.variants.carry import carry_of
-from pipeline.variants.gather import widen_cycles
+from pipeline.variants.gather import widen
 from pipeline.variants.lanes import lanes_of
-from pipeline.variants.packed import FRAME, SAVED, Packed, adjustments, packed_of
+from pipeline.variants.macros import straight
+from pipeline.variants.packed import FRAME, SAVED, Packed, packed_of
 
 NAME = "chain"
 SUMMARY = "dense layers of one row in one frame: each leaves its outputs where the next reads them"
@@ -21,42 +23,50 @@ _REACH = 254  # words that one instruction of a block reaches from the stack poi
 _CALLS = 4  # bytes that widening keeps on the stack
 
 
-def offer(calls: Sequence[KernelCall]) -> Routine | None:
+def offer(calls: Sequence[KernelCall], core: Core) -> Routine | None:
     """Dense layers, each the only reader of the one before, as one routine; None where one frame is too small."""
     if len(calls) < 2 or any(c.family != "dense" or c.params["rows"] != 1 for c in calls):
         return None
     *bases, words = accumulate((c.tables["weights"].shape[1] for c in calls), initial=FRAME)
     if words > _REACH:
         return None
-    links = [_link(c, words=c is not calls[-1]) for c in calls]
+    links = [_link(c, core, words=c is not calls[-1]) for c in calls]
     packed = [k for k in links if k is not None]
     return _routine(packed, bases, words) if len(packed) == len(links) else None
 
 
-def _link(call: KernelCall, *, words: bool) -> Packed | None:
-    """The layer in the fastest scheme; None where none applies."""
+def _link(call: KernelCall, core: Core, *, words: bool) -> Packed | None:
+    """The layer in the scheme that is fastest on `core`; None where none applies."""
     made = [m for m in (lanes_of(call), packed_of(call), carry_of(call)) if m is not None and len(m.chunks) == 1]
     for m in made:
         m.words_out = words
-    return min(made, key=lambda m: m.blocks_cycles(0), default=None)
+    return min(made, key=lambda m: m.blocks_executed(0).cycles(core), default=None)
 
 
 def _routine(links: Sequence[Packed], bases: Sequence[int], words: int) -> Routine:
-    first = links[0].weights.shape[1]
-    frame = 12 + widen_cycles(first) + 37 + 2 * adjustments(words)
+    around = straight(*_begin(links, words), *(_to(k, b) for k, b in zip(links, bases, strict=True)), f"leave {words}")
     return Routine(
         variant=NAME,
         includes=(*dict.fromkeys(i for k in links for i in k.includes), "chain.inc"),
         shared=("gather",),
         lines=tuple(_lines(links, bases, words)),
         tables={"packed": np.concatenate([k.stream() for k in links])},
-        cycles=frame + 2 + sum(k.blocks_cycles(0) for k in links) + 3 * (len(links) - 1) + 4,
-        multiplies=sum(k.multiplies() for k in links),
+        executed=sum((k.blocks_executed(0) for k in links), around + widen(links[0].weights.shape[1])),
         code=sum(k.block_code(b, 0) for k in links for b in k.blocks) + 160 + 60 * len(links),
         stack=SAVED + 4 * words + _CALLS,
         roof=sum(k.roof() for k in links),
         reads=sum(k.stream().size for k in links),
     )
+
+
+def _begin(links: Sequence[Packed], words: int) -> list[str]:
+    first = links[0].weights.shape[1]
+    return [f"enter {words}", "chain_begin", f"packed_widen SHARED({{widen}}), {first}, {{packed}}"]
+
+
+def _to(link: Packed, base: int) -> str:
+    """Where a layer leaves its outputs: behind its own inputs, which begin at the frame's word `base`."""
+    return f"chain_to {base + link.weights.shape[1]}" if link.words_out else "chain_to_output"
 
 
 def _lines(links: Sequence[Packed], bases: Sequence[int], words: int) -> list[str]:
@@ -66,9 +76,7 @@ def _lines(links: Sequence[Packed], bases: Sequence[int], words: int) -> list[st
         for kind, block in enumerate(link.blocks):
             name = f"LAYER({{layer}}_{number}_{kind})"
             lines += [f"function {name}", *link.block_lines(block, 0), f"end_function {name}"]
-    lines += [f"chain_layer {FRAME}, 0", "function LAYER({layer})", f"enter {words}", "chain_begin"]
-    lines.append(f"packed_widen SHARED({{widen}}), {links[0].weights.shape[1]}, {{packed}}")
-    for number, link in enumerate(links):
-        lines.append(f"chain_to {bases[number + 1]}" if link.words_out else "chain_to_output")
-        lines += link.calls_of_blocks(f"{{layer}}_{number}", 0)
+    lines += [f"chain_layer {FRAME}, 0", "function LAYER({layer})", *_begin(links, words)]
+    for number, (link, base) in enumerate(zip(links, bases, strict=True)):
+        lines += [_to(link, base), *link.calls_of_blocks(f"{{layer}}_{number}", 0)]
     return [*lines, f"leave {words}", "end_function LAYER({layer})"]

@@ -1,6 +1,6 @@
 """`strips`: depthwise convolution with up to six neighbouring outputs at once, from a widened strip of one channel.
 
-See kernels/armv6m/depthwise.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/depthwise.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from math import ceil
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
-from pipeline.variants.gather import spread_cycles, widen_cycles
+from pipeline.variants.gather import spread, widen
+from pipeline.variants.macros import closing, path, straight
 from pipeline.variants.requantizer import Ending, ending_of, int32
 
 NAME = "strips"
@@ -21,11 +23,11 @@ _STRIP = 704  # words: what a strip may take of the stack
 _FIXED = 17
 _AT_ONCE = 6
 _MACROS = {
-    "requantize_shift": ("depthwise_shift", 11, 20),
-    "requantize_climb": ("depthwise_climb", 16, 30),
-    "requantize_dip": ("depthwise_dip", 24, 42),
+    "requantize_shift": ("depthwise_shift", 20),
+    "requantize_climb": ("depthwise_climb", 30),
+    "requantize_dip": ("depthwise_dip", 42),
 }
-"""Macro, cycles and bytes of code for one output, without the addition that an odd lower bound needs."""
+"""Macro and bytes of code for one output, without the addition that an odd lower bound needs."""
 
 
 def offer(call: KernelCall) -> Routine | None:
@@ -114,8 +116,9 @@ class _Strips:
         self.blocks = [(n, c) for n, c in ((small + 1, more), (small, parts - more)) if c]
         self.buffer = _FIXED + weights.shape[1]
         self.plane = self._plane_of()
+        self.extra = strip.source_rows(1) - strip.strides[0]
         self.words = self.buffer + strip.source_rows(strip.rows) * strip.line
-        self.macro, self.each, self.bytes = _MACROS[ending.macro]
+        self.macro, self.bytes = _MACROS[ending.macro]
         self.constants = ending.constants.shape[1]
 
     def routine(self) -> Routine:
@@ -125,8 +128,7 @@ class _Strips:
             shared=("gather",),
             lines=tuple(self._lines()),
             tables={"channels": self._stream()},
-            cycles=self._cycles(),
-            multiplies=self._multiplies(),
+            executed=self._executed(),
             code=self._code(),
             stack=36 + 4 * self.words,
             roof=2 * self.weights.size * self.strip.out_height * self.strip.out_width,
@@ -152,54 +154,63 @@ class _Strips:
         return np.ascontiguousarray(bytes_).view("<i4").reshape(-1)
 
     def _lines(self) -> list[str]:
-        s, taps = self.strip, self.weights.shape[1]
-        places = s.places()
-        lines = [
-            "function LAYER({layer})",
+        plane = self.plane is not None
+        lines = ["function LAYER({layer})", *self._begin(), "3:", *self._channel_lines()]
+        lines += [*self._plane_lines(), *self._rows_lines()] if plane else self._strips_lines()
+        return [*lines, *self._channel_end(), f"leave {self.words}", "end_function LAYER({layer})"]
+
+    def _begin(self) -> list[str]:
+        """Every word of the strip is padding first: what lies beside the image stays so."""
+        return [
             f"enter {self.words}",
-            *self._padding(),
+            f"add r1, sp, #{4 * self.buffer}",
+            f"ldr r4, ={self.words - self.buffer}",
+            f"ldr r5, ={self.strip.padding}",
+            "bl SHARED({spread})",
             "ldr r0, ={channels}",
             "str r0, [sp, #4 * D_STREAM]",
-            f"set_word D_CHANNELS, {s.channels}",
-            "3:",
-            f"depthwise_channel {self.constants}, {taps}, SHARED({{widen}}), {int(self.wide)}",
+            f"set_word D_CHANNELS, {self.strip.channels}",
+        ]
+
+    def _channel_lines(self) -> list[str]:
+        return [
+            f"depthwise_channel {self.constants}, {self.weights.shape[1]}, SHARED({{widen}}), {int(self.wide)}",
             "ldr r0, [sp, #4 * F_Y]",
             "str r0, [sp, #4 * D_OUT]",
             "adds r0, #1",
             "str r0, [sp, #4 * F_Y]",
-            *(self._strip_lines() if self.plane is None else self._plane_lines(*self.plane)),
-            f"add r0, sp, #{4 * self.buffer}",
-            "str r0, [sp, #4 * D_Q]",
-            "6:",
         ]
-        for kind, (outputs, count) in enumerate(self.blocks):
-            label = 7 + kind
-            if count > 1:
-                lines.append(f"set_word D_BLOCKS, {count}")
-            step = 4 * outputs + (0 if kind < len(self.blocks) - 1 else self.to_next_row())
-            lines += [f"{label}:", f"depthwise_begin {outputs}, {step}"]
-            steps = [4 * (b - a) for a, b in zip(places, [*places[1:], places[-1] + outputs], strict=True)]
-            lines += [f"depthwise_tap {outputs}, {t}, {step}" for t, step in enumerate(steps)]
-            lines.append(f"depthwise_constants {self.constants}, {s.channels}")
-            for lane in range(outputs):
-                register = ("r8", "r9", "r10", "r11", "r12", "lr")[lane]
-                lines.append(f"{self.macro} {register}, {self.ending.arguments}")
-            lines.append("depthwise_end")
-            if count > 1:
-                lines.append(f"repeat D_BLOCKS, {label}b")
+
+    def _channel_end(self) -> list[str]:
+        return ["ldr r0, [sp, #4 * F_X]", "adds r0, #1", "str r0, [sp, #4 * F_X]", "repeat D_CHANNELS, 3b"]
+
+    def _rows_lines(self) -> list[str]:
+        """Of a strip's rows of outputs."""
+        lines = [*self._first_window(), "6:"]
+        for kind, (_, count) in enumerate(self.blocks):
+            lines += [f"set_word D_BLOCKS, {count}"] if count > 1 else []
+            lines += [f"{7 + kind}:", *self._block_lines(kind)]
+            lines += [f"repeat D_BLOCKS, {7 + kind}b"] if count > 1 else []
+        return [*lines, *self._to_next_row(), "repeat D_ROWS, 6b"]
+
+    def _first_window(self) -> list[str]:
+        return [f"add r0, sp, #{4 * self.buffer}", "str r0, [sp, #4 * D_Q]"]
+
+    def _to_next_row(self) -> list[str]:
         row = self.row_step() - self.to_next_row()
-        lines += [
-            f"add_word D_Q, {row}" if row else "",
-            "repeat D_ROWS, 6b",
-            *(["ldr r0, [sp, #4 * D_LEFT]", "cmp r0, #0", "beq 2f", "b 4b", "2:"] if self.plane is None else []),
-            "ldr r0, [sp, #4 * F_X]",
-            "adds r0, #1",
-            "str r0, [sp, #4 * F_X]",
-            "repeat D_CHANNELS, 3b",
-            f"leave {self.words}",
-            "end_function LAYER({layer})",
-        ]
-        return [line for line in lines if line]
+        return [f"add_word D_Q, {row}"] if row else []
+
+    def _block_lines(self, kind: int) -> list[str]:
+        outputs, _ = self.blocks[kind]
+        places = self.strip.places()
+        step = 4 * outputs + (0 if kind < len(self.blocks) - 1 else self.to_next_row())
+        steps = [4 * (b - a) for a, b in zip(places, [*places[1:], places[-1] + outputs], strict=True)]
+        lines = [f"depthwise_begin {outputs}, {step}"]
+        lines += [f"depthwise_tap {outputs}, {t}, {step}" for t, step in enumerate(steps)]
+        lines.append(f"depthwise_constants {self.constants}, {self.strip.channels}")
+        for register in ("r8", "r9", "r10", "r11", "r12", "lr")[:outputs]:
+            lines.append(f"{self.macro} {register}, {self.ending.arguments}")
+        return [*lines, "depthwise_end"]
 
     def row_step(self) -> int:
         """Bytes from behind one row's windows to the first of the next."""
@@ -210,42 +221,37 @@ class _Strips:
         outputs, count = self.blocks[-1]
         return self.row_step() if count == 1 and 0 <= 4 * outputs + self.row_step() <= 255 else 0
 
-    def _padding(self) -> list[str]:
-        """Every word of the strip is padding first: what lies beside the image stays so."""
-        words = self.words - self.buffer
-        return [
-            f"add r1, sp, #{4 * self.buffer}",
-            f"ldr r4, ={words}",
-            f"ldr r5, ={self.strip.padding}",
-            "bl SHARED({spread})",
-        ]
+    def _strips_lines(self) -> list[str]:
+        begin, rows, each = self._strip_begin(), self._strip_rows(), self._source_row()
+        return [*begin, "4:", *rows, "5:", *each, self._source_next(), *self._strip_end(), *self._rows_lines(),
+                *self._strip_next()]  # fmt: skip
 
-    def _strip_lines(self) -> list[str]:
-        """Bring the rows of the strip, then set up its output rows."""
+    def _strip_begin(self) -> list[str]:
+        return [f"set_word D_LEFT, {self.strip.out_height}", f"set_word D_ROW, {-self.strip.top}"]
+
+    def _strip_rows(self) -> list[str]:
+        """Which rows the strip takes."""
+        s = self.strip
+        twice = f"depthwise_twice {s.strides[1] * s.channels}"
+        return [twice, f"depthwise_rows {s.rows}, {s.strides[0]}, {self.extra}", f"add r2, sp, #{4 * self.buffer}"]
+
+    def _source_row(self) -> list[str]:
+        """One row of the image, or of padding where it has none."""
         s = self.strip
         inside = [f"depthwise_phase {n}, {first * s.channels}, {to}, {s.strides[1] * s.channels}, 1"
                   for n, first, to in s.phases()]  # fmt: skip
         outside = [f"depthwise_phase {n}, 0, {to}, 0, 0" for n, _, to in s.phases()]
-        extra = s.source_rows(1) - s.strides[0]
-        return [
-            f"set_word D_LEFT, {s.out_height}",
-            f"set_word D_ROW, {-s.top}",
-            "4:",
-            f"depthwise_twice {s.strides[1] * s.channels}",
-            "depthwise_rows " + f"{s.rows}, {s.strides[0]}, {extra}",
-            f"add r2, sp, #{4 * self.buffer}",
-            "5:",
-            f"depthwise_inside {s.height}, {s.width * s.channels}, 8f",
-            *inside,
-            "b 9f",
-            ".pool",
-            "8:",
-            f"ldr r5, ={s.padding}",
-            *outside,
-            "9:",
-            f"depthwise_next {4 * s.line}, 5b",
-            f"depthwise_over {extra}",
-        ]
+        where = f"depthwise_inside {s.height}, {s.width * s.channels}, 8f"
+        return [where, *inside, "b 9f", ".pool", "8:", f"ldr r5, ={s.padding}", *outside, "9:"]
+
+    def _source_next(self) -> str:
+        return f"depthwise_next {4 * self.strip.line}, 5b"
+
+    def _strip_end(self) -> list[str]:
+        return [f"depthwise_over {self.extra}"]
+
+    def _strip_next(self) -> list[str]:
+        return ["ldr r0, [sp, #4 * D_LEFT]", "cmp r0, #0", "beq 2f", "b 4b", "2:"]
 
     def _plane_of(self) -> tuple[int, int, int, int] | None:
         """(rows, columns, first word, words between rows) when one strip takes the whole plane, rows as they lie."""
@@ -255,15 +261,13 @@ class _Strips:
         whole = s.rows == s.out_height and s.strides[1] == 1 and s.phases() == [(s.width, 0, s.left)]
         return (rows, s.width, first, gap) if whole and s.width <= 24 and first <= 255 and gap < 64 else None
 
-    def _plane_lines(self, rows: int, columns: int, first: int, gap: int) -> list[str]:
+    def _plane_lines(self) -> list[str]:
+        assert self.plane is not None
+        rows, columns, first, gap = self.plane
         twice = f"depthwise_twice {self.strip.channels}"
         plane = f"depthwise_plane {rows}, {columns}, {self.strip.channels}, {first}, {gap}"
         # A place for literals, within reach of what is before and behind it.
         return [twice, plane, f"set_word D_ROWS, {self.strip.out_height}", "b 9f", ".pool", "9:"]
-
-    def _multiplies(self) -> int:
-        outputs = self.strip.channels * self.strip.out_height * self.strip.out_width
-        return outputs * (self.weights.shape[1] + self.ending.multiplies)
 
     def _block_code(self, outputs: int) -> int:
         return 40 + self.weights.shape[1] * (6 + 4 * outputs) + outputs * (self.bytes + 2)
@@ -274,67 +278,44 @@ class _Strips:
         phases = sum(16 + 3 * min(n, 24) + 24 for n, _, _ in self.strip.phases())
         return 298 + blocks + phases + (self.weights.shape[1] + 4 if self.wide else 0)
 
-    def _cycles(self) -> int:
-        s, adjust = self.strip, -(-self.words // 127)
-        total = 37 + 2 * adjust + 9 + spread_cycles(self.words - self.buffer) + 4 + 4
-        remaining, top, strips = s.out_height, -s.top, 8
-        if self.plane is not None:
-            rows, columns, _, gap = self.plane
-            strips = 3 + 7 + rows * (_bytes_once(columns) + bool(gap) + 4) - 2 + 4 + 3 + self._rows_cycles(s.out_height)
-            remaining = 0
-        while remaining:
-            rows = min(s.rows, remaining)
-            strips += self._strip_cycles(rows, top, rows == s.rows)
-            strips += 7 if remaining > rows else 6
-            remaining, top = remaining - rows, top + rows * s.strides[0]
-        taps, n = self.weights.shape[1], self.constants
-        moved = 2 * (7 + 2) if n == 6 else 2 * (2 + n)
-        weights = taps // 4 * 10 + (2 * (1 + taps % 4) if taps % 4 else 0)
-        if not self.wide:
-            weights = 1 + 4 + widen_cycles(taps) + bool(taps & 3)
-        channel = 2 + 1 + moved + 1 + weights + 2 + 7
-        return total + s.channels * (channel + strips + 5 + 9) - 1
+    def _executed(self) -> Executed:
+        s = self.strip
+        around = straight(*self._begin(), f"leave {self.words}") + spread(self.words - self.buffer)
+        *end, again = self._channel_end()
+        channel = straight(*self._channel_lines(), *end)
+        channel += straight() if self.wide else widen(self.weights.shape[1])
+        channel += self._plane_executed() if self.plane is not None else self._strips_executed()
+        return around + channel * s.channels + closing(s.channels, again)
 
-    def _strip_cycles(self, rows: int, top: int, whole: bool) -> int:
-        s, extra = self.strip, self.strip.source_rows(1) - self.strip.strides[0]
-        cycles = 3 + 2 + 1 + 1 + (3 if s.rows <= rows or whole else 2) + 1 + 2 + 2 + 1 + 1 + _move(extra) + 2 + 1
-        inside = (
-            16
-            + 3
-            + sum(1 + _move(4 * to) + 2 + _move(first * s.channels) + 2 + 1 + _bytes(n) for n, first, to in s.phases())
-        )
-        outside = 9 + 2 + sum(1 + _move(4 * to) + 1 + 6 * n - 2 for n, _, to in s.phases())
-        source = s.source_rows(rows)
-        held = sum(0 <= top + i < s.height for i in range(source))
-        cycles += held * inside + (source - held) * outside + source * (_move(4 * s.line) + 5 + 9) - 1
-        return cycles + 2 + _move(-extra) + 2 + self._rows_cycles(rows)
+    def _plane_executed(self) -> Executed:
+        assert self.plane is not None
+        plane = path(self._plane_lines(), [n > 1 for n in range(self.plane[0], 0, -1)])
+        return plane + self._rows_executed(self.strip.out_height)
 
-    def _rows_cycles(self, rows: int) -> int:
+    def _strips_executed(self) -> Executed:
+        s = self.strip
+        tops = range(0, s.out_height, s.rows)
+        made = straight(*self._strip_begin()) + closing(len(tops), *self._strip_next())
+        image, padding = self._source_executed(True), self._source_executed(False)
+        for top in tops:
+            left = s.out_height - top
+            source = s.source_rows(min(s.rows, left))
+            held = sum(0 <= top * s.strides[0] - s.top + i < s.height for i in range(source))
+            made += path(self._strip_rows(), [left >= s.rows]) + straight(*self._strip_end())
+            made += image * held + padding * (source - held)
+            made += closing(source, self._source_next()) + self._rows_executed(min(s.rows, left))
+        return made
+
+    def _source_executed(self, inside: bool) -> Executed:
+        """Of one row that the image has, or has not."""
+        counts = [n for n, _, _ in self.strip.phases()]
+        turns = [n // 8 if n > 16 else 0 for n in counts] if inside else counts
+        return path(self._source_row(), [inside, *(n > 1 for times in turns for n in range(times, 0, -1))])
+
+    def _rows_executed(self, rows: int) -> Executed:
         """Of so many rows of outputs, from setting the first window."""
-        row = sum(c * self._block_cycles(n) + (4 + 9 * c - 1 if c > 1 else 0) for n, c in self.blocks)
-        row += 7 if self.row_step() != self.to_next_row() else 0
-        return 3 + rows * (row + 9) - 1
-
-    def _block_cycles(self, outputs: int) -> int:
-        places = self.strip.places()
-        steps = [b - a for a, b in zip(places, [*places[1:], places[-1] + outputs], strict=True)]
-        taps = sum(2 + 1 + 3 * outputs + _move(4 * (step - outputs)) for step in steps)
-        constants = 1 + (2 if self.constants == 1 else 5) + 2 + 2
-        return 8 + outputs + taps + constants + outputs * (self.each + self.ending.low) + 2
-
-
-def _move(bytes_: int) -> int:
-    """Cycles of the macro move_by."""
-    return 3 if abs(bytes_) > 255 else int(bytes_ != 0)
-
-
-def _bytes(count: int) -> int:
-    """Cycles of bringing so many bytes of one phase."""
-    if count > 16:
-        return 1 + count // 8 * 36 - 2 + _bytes(count & 7)
-    return _bytes_once(count)
-
-
-def _bytes_once(count: int) -> int:
-    """Cycles of the macro depthwise_bytes."""
-    return count // 2 * 8 + (count & 1) * 5
+        row = straight(*self._to_next_row())
+        for kind, (_, count) in enumerate(self.blocks):
+            row += straight(*self._block_lines(kind)) * count
+            row += straight("set_word D_BLOCKS, 0") + closing(count, "repeat D_BLOCKS, 7b") if count > 1 else straight()
+        return straight(*self._first_window()) + row * rows + closing(rows, "repeat D_ROWS, 6b")

@@ -1,12 +1,15 @@
 """Where a linear layer's inputs lie, and what it costs to bring those of every position to the stack as words.
 
-See kernels/armv6m/gather.inc; cycles are those of its instructions (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/gather.inc, whose branches are told here in the order in which they come.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 from pipeline.calls import KernelCall
+from pipeline.cores import Executed
+from pipeline.variants.macros import shared
 
 
 @dataclass(frozen=True)
@@ -61,51 +64,47 @@ def shape_of(call: KernelCall) -> Shape | None:
     return shape
 
 
-def widen_cycles(count: int) -> int:
-    """Of `widen` on so many bytes, its return included."""
+@cache
+def widen(count: int) -> Executed:
+    """Of the shared routine `widen` on so many bytes."""
     eights, rest = divmod(count, 8)
-    cycles = 12 + (3 if not eights else 1 + eights * (30 + 1 + 3) - 2)
-    if not rest:
-        return cycles + 5 + 3
-    tests = (17 if rest & 4 else 4) + (11 if rest & 2 else 5) + (8 if rest & 1 else 5)
-    return cycles + 3 + tests + 3
+    by_eights = [not eights, *(n > 1 for n in range(eights, 0, -1))]
+    by_bits = [not rest, *(not rest & bit for bit in (4, 2, 1) if rest)]
+    return shared("widen", (*by_eights, *by_bits))
 
 
-def spread_cycles(count: int) -> int:
-    """Of `spread`, its return included."""
-    return 1 + (3 if not count else 1 + count * 6 - 2) + 3
+@cache
+def spread(count: int) -> Executed:
+    """Of the shared routine `spread` on so many words."""
+    return shared("spread", (not count, *(n > 1 for n in range(count, 0, -1))))
 
 
-def _whole_rows(row: int, inside: int, outside: int) -> int:
-    """Of kernel rows that the image holds from end to end, or that lie above or below it."""
-    return inside * (14 + widen_cycles(row)) + outside * (9 + 11 + spread_cycles(row)) + (inside + outside) * 14 - 2
-
-
-def gather_cycles(shape: Shape, rows: int, below: int) -> int:
+def gather(shape: Shape, rows: int, below: int) -> Executed:
     """Of `gather` at every position of the output, for `rows` kernel rows from `below` image rows down."""
     tops = range(shape.top + below, shape.top + below + shape.stride_y * shape.out_height, shape.stride_y or 1)
     inside = Counter(
         sum(0 <= top + i * shape.dilation < shape.height for i in range(rows)) for top in list(tops)[: shape.out_height]
     )
-    total = 0
-    for column in range(shape.out_width):
-        left = shape.left + column * shape.stride_x
-        begin = min(max(0, -left), shape.row)
-        end = max(min(shape.line - left, shape.row), begin)
-        edges = 8 + 1 + 2 + 1 + 2
-        edges += 3 if left <= 0 else 1 + 1
-        edges += 1 + (3 if max(0, -left) <= shape.row else 1 + 1)
-        edges += 2 + 1 + 1 + (3 if shape.line - left <= shape.row else 1 + 1)
-        edges += 1 + (3 if min(shape.line - left, shape.row) >= begin else 1 + 1)
-        edges += 1 + 2 + 1 + 2
-        fills = spread_cycles(begin) + spread_cycles(shape.row - end)
-        row_inside = 10 + 1 + 1 + 2 + 4 + 3 + 2 + 1 + 2 + 1 + 2 + 1 + 2 + 4 + 6 + 3 + fills + widen_cycles(end - begin)
-        row_outside = 10 + 1 + 3 + 2 + spread_cycles(shape.row)
-        tail = 4 + 2 + 2 + 2 + 1 + 2 + 2 + 1 + 2 + 3
-        whole = begin == 0 and end == shape.row
-        for count, times in inside.items():
-            body = count * row_inside + (rows - count) * row_outside + rows * tail - 2 + 1 + 3
-            if whole:
-                body = 3 + 20 + _whole_rows(shape.row, count, rows - count)
-            total += times * (edges + 1 + body + 1 + 4 + 7)
+    columns = Counter(_column(shape, shape.left + c * shape.stride_x) for c in range(shape.out_width))
+    total = Executed()
+    for (edges, begin, end), wide in columns.items():
+        for held, high in inside.items():
+            total += _window(shape.row, edges, begin, end, held, rows) * (wide * high)
     return total
+
+
+def _column(shape: Shape, left: int) -> tuple[tuple[bool, ...], int, int]:
+    """Which branches a window takes before its rows, and its first byte and the one behind its last in the image."""
+    before = max(0, -left)
+    begin, reach = min(before, shape.row), min(shape.line - left, shape.row)
+    edges = (left <= 0, before <= shape.row, shape.line - left <= shape.row, reach >= begin)
+    return edges, begin, max(reach, begin)
+
+
+@cache
+def _window(row: int, edges: tuple[bool, ...], begin: int, end: int, held: int, rows: int) -> Executed:
+    """Of one window, `held` of whose `rows` the image has; in which order they come makes no difference."""
+    whole = begin == 0 and end == row
+    turns = (t for i in range(rows) for t in (i >= held, i < rows - 1))
+    of_row = widen(row) if whole else spread(begin) + widen(end - begin) + spread(row - end)
+    return shared("gather", (*edges, whole, *turns)) + of_row * held + spread(row) * (rows - held)

@@ -1,6 +1,6 @@
 """`lines`: packed convolution whose windows are read from widened image rows, for few input channels.
 
-See kernels/armv6m/lines.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/lines.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
-from pipeline.variants.gather import Shape, gather_cycles, shape_of
-from pipeline.variants.packed import FRAME, LANE, Block, Packed, adjustments, blocks_of
+from pipeline.variants.gather import Shape, gather, shape_of
+from pipeline.variants.macros import closing, straight
+from pipeline.variants.packed import FRAME, LANE, Block, Packed, blocks_of
 from pipeline.variants.requantizer import Ending, ending_of
 
 NAME = "lines"
@@ -92,7 +94,7 @@ class _Lines(Packed):
             f"set_word F_LEFT, {shape.left}",
             f"set_word F_ROWS, {shape.out_height}",
             "4:",
-            f"lines_row SHARED({{gather}}), shape_{{layer}}, {shape.rows}, {4 * self.line}",
+            self.lines_row(),
             f"set_word F_COLUMNS, {shape.out_width}",
             "3:",
             "packed_stream {packed}",
@@ -107,22 +109,20 @@ class _Lines(Packed):
         """What the shared routine brings: whole rows instead of one window's."""
         return replace(self.shape, row=self.line, out_width=1)
 
-    def total_cycles(self) -> int:
+    def executed(self) -> Executed:
         shape = self.shape
-        position = 4 + 7 + 9
-        for block in self.blocks:
-            position += block.count * (4 + self.block_cycles(block, 0))
-            position += (2 + block.count * 9) if block.count > 1 else 0
-        row = 14 + 6 + 4 + shape.out_width * position - 1 + 7 + 9
-        total = 12 + shape.out_height * row - 1 + gather_cycles(self.gathered(), shape.rows, 0)
-        return total + 37 + 2 * adjustments(self.words)
+        position = straight("packed_stream {packed}", f"add_word F_WINDOW, {4 * shape.stride_x}")
+        position += self.blocks_executed(0)
+        row = straight(self.lines_row())
+        total = straight(f"enter {self.words}", f"leave {self.words}") + gather(self.gathered(), shape.rows, 0)
+        total += straight(f"set_word F_TOP, {shape.top}", f"set_word F_LEFT, {shape.left}", "set_word F_ROWS, 0")
+        row += straight("set_word F_COLUMNS, 0", f"add_word F_TOP, {shape.stride_y}")
+        row += position * shape.out_width + closing(shape.out_width, "repeat F_COLUMNS, 3b")
+        return total + row * shape.out_height + closing(shape.out_height, "repeat F_ROWS, 4b")
 
-    def block_cycles(self, block: Block, chunk: int) -> int:
-        p, entries = block.pairs, self.orders[0]
-        groups = sum(1 for e in entries if e & 512)
-        cycles = 2 + 1 + 2 * p + 2 * p + 2 + self.shape.rows - 1
-        cycles += groups * (2 + 1 + p + p) + (len(entries) - groups) * (2 + 1 + p + 2 * p) + groups * 5 * p
-        return cycles + 2 + block.outputs * self.ending.cycles + 1 + 2 + 5
+    def lines_row(self) -> str:
+        """What brings the image rows under one row of outputs."""
+        return f"lines_row SHARED({{gather}}), shape_{{layer}}, {self.shape.rows}, {4 * self.line}"
 
     def block_code(self, block: Block, chunk: int) -> int:
         return super().block_code(block, chunk) + 2 + 2 * self.shape.rows

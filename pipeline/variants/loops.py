@@ -1,6 +1,6 @@
 """`loops`: dense layers and convolutions in compact loops, one byte for a weight: for when flash binds.
 
-See kernels/armv6m/loops.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/loops.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
 from pipeline.variants.gather import shape_of
+from pipeline.variants.macros import looped, straight
 from pipeline.variants.packed import FRAME, Block, Packed, blocks_of
 from pipeline.variants.requantizer import ending_of, int32
 
@@ -69,17 +71,10 @@ class _Loops(Packed):
     def before_blocks(self, chunk: int) -> list[str]:
         return ["loops_weights {rows}"]
 
-    def before_cycles(self) -> int:
-        return 4
-
-    def multiplies(self) -> int:
-        fours = -(-len(self.weights) // 4) * 4
-        return self.shape.positions * (fours * self.weights.shape[1] + len(self.weights) * self.ending.multiplies)
-
-    def block_cycles(self, block: Block, chunk: int) -> int:
-        loops, rest = divmod(self.weights.shape[1], 4)
-        cycles = 2 + 2 + 5 + 2 + 4 + 1 + 2 + 1 + 2 + 2 + (4 + 80 * loops - 2 if loops else 0) + 19 * rest
-        return cycles + 1 + 2 + 2 + 2 + block.outputs * self.ending.cycles + 1 + 2 + 2 + 5
+    def block_executed(self, block: Block, chunk: int) -> Executed:
+        loops = self.weights.shape[1] // 4
+        begin, *ending = self.block_lines(block, chunk)
+        return (looped(loops, begin) if loops else straight(begin)) + straight(*ending)
 
     def block_code(self, block: Block, chunk: int) -> int:
         loops, rest = divmod(self.weights.shape[1], 4)

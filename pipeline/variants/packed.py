@@ -1,6 +1,6 @@
 """`packed`: two outputs' weights in one word, so that one MULS and one ADDS do two multiply-accumulates, exactly.
 
-See kernels/armv6m/packed.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/packed.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,10 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
-from pipeline.variants.gather import Shape, gather_cycles, shape_of, widen_cycles
+from pipeline.variants.gather import Shape, gather, shape_of, widen
+from pipeline.variants.macros import closing, looped, straight
 from pipeline.variants.requantizer import Ending, ending_of, int32
 
 NAME = "packed"
@@ -108,9 +110,8 @@ class Packed:
             shared=("gather",),
             lines=tuple(self._lines()),
             tables=self.tables(),
-            cycles=self.total_cycles(),
+            executed=self.executed(),
             code=self._code(),
-            multiplies=self.multiplies(),
             stack=SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
             roof=self.roof(),
             reads=self.shape.positions * sum(t.size for t in self.tables().values()),
@@ -127,10 +128,6 @@ class Packed:
     def before_blocks(self, chunk: int) -> list[str]:
         """What stands between a position's inputs and its blocks."""
         return [f"packed_sums {self.sums}"] if len(self.chunks) > 1 else []
-
-    def before_cycles(self) -> int:
-        """Of that, for all chunks."""
-        return 3 * len(self.chunks) if len(self.chunks) > 1 else 0
 
     def stream(self) -> Array:
         """In the order in which the code reads it: for each chunk and block starts, weights, constants."""
@@ -185,19 +182,11 @@ class Packed:
     def positions(self) -> list[str]:
         """The loops over the output's positions."""
         shape = self.shape
-        short = self.at_once()
-        inner = [] if short else ["packed_stream {packed}"]
-        for chunk, (begin, end) in enumerate(self.chunks):
-            if shape.contiguous:
-                inner.append(f"packed_widen SHARED({{widen}}), {end - begin}{', {packed}' if short else ''}")
-            else:
-                row = shape.row
-                below = begin // row * shape.dilation
-                inner.append(f"packed_gather SHARED({{gather}}), shape_{{layer}}, {(end - begin) // row}, {below}")
-            inner += self.before_blocks(chunk)
+        inner = [] if self.at_once() else ["packed_stream {packed}"]
+        for chunk in range(len(self.chunks)):
+            inner += [*self.inputs_of(chunk), *self.before_blocks(chunk)]
             inner += self.calls_of_blocks(f"{{layer}}_{chunk}", chunk)
-            if chunk < len(self.chunks) - 1:
-                inner.append("packed_keep_stream")
+            inner += self.after_blocks(chunk)
         if shape.contiguous and shape.positions == 1:
             return inner
         if shape.contiguous:
@@ -216,6 +205,18 @@ class Packed:
             "repeat F_ROWS, 4b",
         ]
 
+    def inputs_of(self, chunk: int) -> list[str]:
+        """What brings the inputs of a chunk."""
+        (begin, end), shape = self.chunks[chunk], self.shape
+        if shape.contiguous:
+            return [f"packed_widen SHARED({{widen}}), {end - begin}{', {packed}' if self.at_once() else ''}"]
+        below = begin // shape.row * shape.dilation
+        return [f"packed_gather SHARED({{gather}}), shape_{{layer}}, {(end - begin) // shape.row}, {below}"]
+
+    def after_blocks(self, chunk: int) -> list[str]:
+        """What stands between the blocks of a chunk and the next."""
+        return ["packed_keep_stream"] if chunk < len(self.chunks) - 1 else []
+
     def at_once(self) -> bool:
         """Whether a position's inputs lie side by side and are widened in one go."""
         return self.shape.contiguous and len(self.chunks) == 1
@@ -231,48 +232,40 @@ class Packed:
         words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding, shape.line * shape.dilation]
         return ["constants shape_{layer}", f".word {', '.join(str(w) for w in words)}"]
 
-    def total_cycles(self) -> int:
+    def executed(self) -> Executed:
         """Of the whole layer."""
-        shape, last = self.shape, len(self.chunks) - 1
-        position = self.before_cycles() + (0 if self.at_once() else 4)
-        for chunk in range(len(self.chunks)):
-            position += self.blocks_cycles(chunk)
-            position += 2 if chunk < last else 0
-            taps = self.chunks[chunk][1] - self.chunks[chunk][0]
-            position += 12 + (taps > 255) + widen_cycles(taps) if shape.contiguous else 0
+        shape = self.shape
+        frame = straight(f"enter {self.words}", f"leave {self.words}")
+        position = straight() if self.at_once() else straight("packed_stream {packed}")
+        for chunk, (begin, end) in enumerate(self.chunks):
+            around = (*self.inputs_of(chunk), *self.before_blocks(chunk), *self.after_blocks(chunk))
+            position += straight(*around) + self.blocks_executed(chunk)
+            position += widen(end - begin) if shape.contiguous else straight()
+        if shape.contiguous and shape.positions == 1:
+            return frame + position
         if shape.contiguous:
-            total = position if shape.positions == 1 else 4 + shape.positions * (position + 9) - 1
-        else:
-            total = 8 + shape.out_height * (8 + 7 + 9 - 1) - 1 + shape.positions * (position + 7 + 9)
-            for begin, end in self.chunks:
-                below = begin // shape.row * shape.dilation
-                total += shape.positions * (16 + bool(below))
-                total += gather_cycles(shape, (end - begin) // shape.row, below)
-        return total + 6 + 4 + 5 + 4 + 5 + 4 + 9 + 2 * adjustments(self.words)
+            rows = straight(f"set_word F_ROWS, {shape.positions}") + closing(shape.positions, "repeat F_ROWS, 3b")
+            return frame + rows + position * shape.positions
+        windows = (gather(shape, (e - b) // shape.row, b // shape.row * shape.dilation) for b, e in self.chunks)
+        position += straight(f"add_word F_LEFT, {shape.stride_x}")
+        row = straight("set_word F_LEFT, 0", "set_word F_COLUMNS, 0", f"add_word F_TOP, {shape.stride_y}")
+        row += position * shape.out_width + closing(shape.out_width, "repeat F_COLUMNS, 3b")
+        total = straight("set_word F_TOP, 0", "set_word F_ROWS, 0") + row * shape.out_height
+        return sum(windows, frame + total + closing(shape.out_height, "repeat F_ROWS, 4b"))
 
-    def multiplies(self) -> int:
-        """MULS executed."""
-        pairs = sum(b.count * b.pairs for b in self.blocks)
-        return self.shape.positions * (pairs * self.weights.shape[1] + len(self.weights) * self.ending.multiplies)
-
-    def blocks_cycles(self, chunk: int) -> int:
+    def blocks_executed(self, chunk: int) -> Executed:
         """Of all blocks of one position, their calls included."""
-        loops = sum(2 + b.count * 9 for b in self.blocks if b.count > 1)
-        return loops + sum(b.count * (4 + self.block_cycles(b, chunk)) for b in self.blocks)
+        blocks = zip(self.blocks, self.calls_of_blocks("block", chunk), strict=True)
+        called = (looped(b.count, call) + self.block_executed(b, chunk) * b.count for b, call in blocks)
+        return sum(called, straight())
+
+    def block_executed(self, block: Block, chunk: int) -> Executed:
+        """Of one block, its return included."""
+        return straight(*self.block_lines(block, chunk), words=self.words_out)
 
     def signed(self) -> int:
         """Instructions that make a word of one output's byte."""
         return int(self.words_out and self.ending.macro != "requantize_shift")
-
-    def block_cycles(self, block: Block, chunk: int) -> int:
-        """Of one block, its return included."""
-        first, last, p = chunk == 0, chunk == len(self.chunks) - 1, block.pairs
-        taps, groups = len(self.orders[chunk]), sum(1 for e in self.orders[chunk] if e & 512)
-        cycles = 2 + (0 if first else 4 if last else 2) + 1 + 2 * p + 2 * p
-        cycles += groups * (2 + 1 + p + p) + (taps - groups) * (2 + 1 + p + 2 * p) + groups * 5 * p
-        if last:
-            return cycles + 2 + block.outputs * (self.ending.cycles + self.signed()) + 1 + 2 + 5
-        return cycles + 2 + 2 * p + 1 + 2 * p + 2 + 5
 
     def block_code(self, block: Block, chunk: int) -> int:
         """Bytes of one block's routine."""

@@ -1,6 +1,6 @@
 """`windows`: pooling over windows inside the image, without bounds to check.
 
-See kernels/armv6m/pool.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/pool.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.calls import KernelCall, Routine
 from pipeline.ir import Array
 from pipeline.staircase import Climb, climb_like
+from pipeline.variants.macros import closing, looped, straight
 
 NAME = "windows"
 SUMMARY = "pooling over windows that lie inside the image"
@@ -62,49 +63,46 @@ def _climb(call: KernelCall, p: dict[str, int], taps: int) -> Climb | None:
 
 
 def _routine(p: dict[str, int], offsets: list[int], climb: Climb | None) -> Routine | None:
-    straight = len(offsets) <= _STRAIGHT
-    if climb is None and not straight:
+    straightly, times = len(offsets) <= _STRAIGHT, 1
+    if climb is None and not straightly:
         return None
     if climb is None:
         body = [f"pool_load r0, {offsets[0]}", *(f"pool_larger {o}" for o in offsets[1:])]
-        cycles = sum(_load(o) for o in offsets) + 4 * (len(offsets) - 1)
         code = 14 * len(offsets)
-    elif straight:
+    elif straightly:
         body = ["movs r0, #0", *(f"pool_add {o}" for o in offsets)]
-        cycles, code = 1 + sum(_load(o) + 1 for o in offsets), 10 * len(offsets)
+        code = 10 * len(offsets)
     else:
-        times = next(t for t in (8, 7, 6, 5, 4, 3, 2, 1) if len(offsets) % t == 0)
-        body = [f"pool_walk {len(offsets)}, {offsets[1]}, {times}"]
-        cycles, code = 9 + 4 * len(offsets) + 4 * (len(offsets) // times) - 2, 32 + 6 * times
+        at_once = next(t for t in (8, 7, 6, 5, 4, 3, 2, 1) if len(offsets) % t == 0)
+        times = len(offsets) // at_once
+        body, code = [f"pool_walk {len(offsets)}, {offsets[1]}, {at_once}"], 32 + 6 * at_once
     if climb is not None:
         span = climb.top - climb.bottom
         words = [int(v[0]) for v in (climb.top, span, climb.low, climb.high, climb.offset)]
         body.append(f"pool_climb {', '.join(str(w) for w in words)}, {climb.split}, {climb.shift}")
-        cycles, code = cycles + 23, code + 56
+        code += 56
     across = p["stride_x"] * p["channels"]
     down = (p["stride_y"] * p["width"] - p["out_width"] * p["stride_x"]) * p["channels"]
+    begin = ["enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p['out_height']}"]
+    columns, position = f"set_word F_COLUMNS, {p['out_width']}", f"pool_begin {p['channels']}"
+    next_column, next_row = f"add_word F_X, {across}", f"add_word F_X, {down}"
     lines = [
-        "function LAYER({layer})", "enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p['out_height']}", "4:",
-        f"set_word F_COLUMNS, {p['out_width']}", "3:", f"pool_begin {p['channels']}", "1:", *body, "pool_end",
-        f"add_word F_X, {across}", "repeat F_COLUMNS, 3b", f"add_word F_X, {down}", "repeat F_ROWS, 4b", "leave 6",
-        "end_function LAYER({layer})",
+        "function LAYER({layer})", *begin, "4:", columns, "3:", position, "1:", *body, "pool_end", next_column,
+        "repeat F_COLUMNS, 3b", next_row, "repeat F_ROWS, 4b", "leave 6", "end_function LAYER({layer})",
     ]  # fmt: skip
-    position = 4 + p["channels"] * (cycles + 9) - 1 + 7 + 9
-    outputs = p["out_height"] * p["out_width"] * p["channels"]
+    one = straight(*body) if straightly else looped(times, *body)
+    each = one * p["channels"] + closing(p["channels"], "pool_end") + straight(position, next_column)
+    row = each * p["out_width"] + closing(p["out_width"], "repeat F_COLUMNS, 3b") + straight(columns, next_row)
+    rows = row * p["out_height"] + closing(p["out_height"], "repeat F_ROWS, 4b")
     return Routine(
         variant=NAME,
         includes=("routine.inc", "pool.inc"),
         shared=(),
         lines=tuple(lines),
         tables={},
-        cycles=39 + 2 + 4 + p["out_height"] * (4 + p["out_width"] * position - 1 + 7 + 9) - 1,
-        multiplies=0 if climb is None else 2 * outputs,
+        executed=rows + straight(*begin, "leave 6"),
         code=code + 190,
         stack=60,
         roof=0,
         reads=0,
     )
-
-
-def _load(offset: int) -> int:
-    return 4 if offset > 255 else 3

@@ -15,17 +15,14 @@ from pipeline.staircase import climb
 class Ending:
     """`start`: what an accumulator has to begin with, from which the weighted inputs are subtracted.
 
-    `constants` (channels, words): the stream of one output. `macro` and its last arguments; `cycles`, bytes of
-    `code` and `multiplies` (MULS) of one.
+    `constants` (channels, words): the stream of one output. `macro` and its last arguments, and bytes of its `code`.
     """
 
     start: Array
     constants: Array
     macro: str
     arguments: str
-    cycles: int
     code: int
-    multiplies: int
     low: bool
     """Whether `macro` adds a lower bound that is not a multiple of 256."""
     results: Array
@@ -62,9 +59,7 @@ def _shift(call: KernelCall, bias: Array, low: int, high: int) -> Ending:
     nonzero = bool(low & 255)
     results = np.clip(bias >> shift, low, high)
     bounds = f"{high - low}, {low}"
-    return Ending(
-        start, shift[:, None], "requantize_shift", bounds, 12 + nonzero, 20 + 2 * nonzero, 0, nonzero, results
-    )
+    return Ending(start, shift[:, None], "requantize_shift", bounds, 20 + 2 * nonzero, nonzero, results)
 
 
 def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, high: int) -> Ending | None:
@@ -79,13 +74,9 @@ def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, h
     start, span = made.top - bias, made.top - made.bottom
     if made.dips:
         words = [span, made.pivot, made.dip, made.offset, made.low, made.high]
-        return Ending(
-            start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 27, 40, 2, False, results
-        )
+        return Ending(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 40, False, results)
     words = [span, made.low, made.high, made.offset]
-    return Ending(
-        start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 20, 30, 2, False, results
-    )
+    return Ending(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 30, False, results)
 
 
 def int32(values: Array) -> Array:

@@ -1,13 +1,15 @@
 """`sparse`: weights as instructions, so that what is zero costs nothing.
 
-See kernels/armv6m/sparse.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/sparse.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
 from pipeline.variants.gather import Shape, shape_of
+from pipeline.variants.macros import looped, straight
 from pipeline.variants.requantizer import Ending, ending_of, int32
 
 NAME = "sparse"
@@ -45,40 +47,58 @@ class _Sparse:
         self.alive: Array = np.count_nonzero(weights, axis=1) > 0
 
     def routine(self) -> Routine:
-        alive, outputs, inputs = int(self.alive.sum()), len(self.weights), self.weights.shape[1]
-        terms = [self._term(int(w)) for w in self.weights[self.weights != 0]]
+        outputs, inputs = self.weights.shape
+        alive, positions = int(self.alive.sum()), self.shape.positions
         moves = (outputs - 1) // (_REACH + 1) + 1
-        body = (
-            4 + sum(c for c, _, _ in terms) + alive * (3 + self.ending.cycles - 1) + 3 * (outputs - alive) + moves + 3
-        )
-        code = sum(b for _, b, _ in terms) + alive * (4 + self.ending.code - 2) + 4 * (outputs - alive) + 2 * moves + 2
+        code = sum(self._term_code(int(w)) for w in self.weights[self.weights != 0])
+        code += alive * (4 + self.ending.code - 2) + 4 * (outputs - alive) + 2 * moves + 2
         return Routine(
             variant="shifts" if self.shifts else NAME,
             includes=("routine.inc", "requantize.inc", "sparse.inc"),
             shared=(),
             lines=tuple(self._lines()),
             tables={"constants": self._stream()},
-            cycles=self.shape.positions * (body + 2 + 2 + 1 + 1 + 1 + 1 + 3) - 2 + 16 + 14,
-            multiplies=self.shape.positions * (sum(m for _, _, m in terms) + alive * self.ending.multiplies),
+            executed=self._position() * positions + straight(self._enter()) + looped(positions, self._positions()),
             code=code + 72,
             stack=28,
-            roof=self.shape.positions * 2 * ((outputs + 1) // 2) * inputs,
-            reads=self.shape.positions * self._stream().size,
+            roof=positions * 2 * ((outputs + 1) // 2) * inputs,
+            reads=positions * self._stream().size,
         )
 
-    def _term(self, weight: int) -> tuple[int, int, int]:
-        """Cycles, bytes and multiplications of one weight, its input's load included."""
+    def _position(self) -> Executed:
+        """Of one position's weights. Which input a weight has makes no difference."""
+        weights, times = np.unique(self.weights[self.weights != 0], return_counts=True)
+        one = np.zeros(1, np.int64)
+        made = straight(*(line for line in self._weights_lines() if line.startswith(("adds", "bx"))))
+        for weight, count in zip(weights.tolist(), times.tolist(), strict=True):
+            made += straight(*self._terms(one + weight)) * count
+        alive = int(self.alive.sum())
+        made += (straight("sparse_output") + straight(f"{self.ending.macro} r0, 0, {self.ending.arguments}")) * alive
+        return made + straight("sparse_constant 0, 0") * (len(self.weights) - alive)
+
+    def _term_code(self, weight: int) -> int:
+        """Bytes of one weight, its input's load included."""
         if self.shifts:
-            steps = sum(1 if e & 31 == 0 else 2 for e in digits(weight))
-            return 3 + steps, 4 + 2 * steps, 0
-        return (4, 6, 0) if abs(weight) == 1 else (6, 10, 1)
+            return 4 + 2 * sum(1 if e & 31 == 0 else 2 for e in digits(weight))
+        return 6 if abs(weight) == 1 else 10
 
     def _stream(self) -> Array:
         words = np.concatenate([self.ending.start[:, None], self.ending.constants], axis=1)
         return int32(words[self.alive].reshape(-1))
 
+    def _enter(self) -> str:
+        return f"sparse_enter {self.shape.positions}"
+
+    def _positions(self) -> str:
+        return f"sparse_positions {{constants}}, LAYER({{layer}}_weights), {self.weights.shape[1]}"
+
     def _lines(self) -> list[str]:
-        lines = ["function LAYER({layer}_weights)"]
+        weights = ["function LAYER({layer}_weights)", *self._weights_lines(), "end_function LAYER({layer}_weights)"]
+        whole = ["function LAYER({layer})", self._enter(), self._positions(), "end_function LAYER({layer})"]
+        return [*weights, *whole]
+
+    def _weights_lines(self) -> list[str]:
+        lines = []
         place = 0
         for output, row in enumerate(self.weights):
             if place > _REACH:
@@ -90,10 +110,7 @@ class _Sparse:
             else:
                 lines.append(f"sparse_constant {self.ending.constant(output) & 255}, {place}")
             place += 1
-        lines += [f"adds r6, #{place}", "bx lr", "end_function LAYER({layer}_weights)"]
-        lines += ["function LAYER({layer})", f"sparse_enter {self.shape.positions}"]
-        lines.append(f"sparse_positions {{constants}}, LAYER({{layer}}_weights), {self.weights.shape[1]}")
-        return [*lines, "end_function LAYER({layer})"]
+        return [*lines, f"adds r6, #{place}", "bx lr"]
 
     def _terms(self, row: Array) -> list[str]:
         used = np.flatnonzero(row).tolist()

@@ -3,7 +3,7 @@
 An output depends on two bytes, so 65,536 pairs are all there is: the tables are scaled so that one shift of their sum
 rounds every pair as the operator does, and every pair is checked.
 
-See kernels/armv6m/tables.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/tables.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.calls import KernelCall, Routine
 from pipeline.fixedpoint import multiply_by_quantized_multiplier
 from pipeline.ir import Array
+from pipeline.variants.macros import looped, straight
 from pipeline.variants.requantizer import int32
 
 NAME = "tables"
@@ -74,22 +75,17 @@ def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: 
     if max(np.abs(first).max() + np.abs(second).max(), np.abs(first).max()) >= 2**31:
         return None
     low, loops, rest = p["low"], count // _AT_ONCE, count % _AT_ONCE
-    lines = [
-        "function LAYER({layer})",
-        f"tables_enter {{a}}, {{b}}, {p['high'] - low}, {loops * _AT_ONCE}",
-    ]
-    if loops:
-        lines += ["1:", *(f"tables_one {i}, {shift}, {low}" for i in range(_AT_ONCE)), f"tables_next {_AT_ONCE}"]
-    lines += [f"tables_one {i}, {shift}, {low}" for i in range(rest)]
-    one = 20 + bool(low & 255)
+    enter = f"tables_enter {{a}}, {{b}}, {p['high'] - low}, {loops * _AT_ONCE}"
+    turn = ["1:", *(f"tables_one {i}, {shift}, {low}" for i in range(_AT_ONCE)), f"tables_next {_AT_ONCE}"]
+    last = [*(f"tables_one {i}, {shift}, {low}" for i in range(rest)), "tables_leave"]
+    looping = turn if loops else []
     return Routine(
         variant=NAME,
         includes=("routine.inc", "tables.inc"),
         shared=(),
-        lines=(*lines, "tables_leave", "end_function LAYER({layer})"),
+        lines=("function LAYER({layer})", enter, *looping, *last, "end_function LAYER({layer})"),
         tables={"a": int32(first), "b": int32(second)},
-        cycles=24 + (loops * (_AT_ONCE * one + 7) - 2 if loops else 0) + rest * one + 14,
-        multiplies=0,
+        executed=straight(enter, *last) + (looped(loops, *turn) if loops else straight()),
         code=80 + 34 * (rest + (_AT_ONCE if loops else 0)),
         stack=28,
         roof=0,

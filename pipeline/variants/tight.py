@@ -1,14 +1,16 @@
 """`tight`: narrow weights packed tight in flash and unpacked two lanes at a time.
 
-See kernels/armv6m/tight.inc. The cost formulas count the instructions of its macros (Cortex-M0 TRM, table 3-1).
+See kernels/armv6m/tight.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
 import numpy as np
 
 from pipeline.calls import KernelCall, Routine
+from pipeline.cores import Executed
 from pipeline.ir import Array
 from pipeline.variants.gather import Shape, shape_of
 from pipeline.variants.lanes import Lanes
+from pipeline.variants.macros import looped, straight
 from pipeline.variants.packed import FRAME, LANE, Block, blocks_of
 from pipeline.variants.requantizer import Ending, ending_of
 
@@ -60,11 +62,10 @@ class _Tight(Lanes):
         taps = self.weights.shape[1]
         return [f"tight_begin {block.pairs}, {self.bits}, {taps}, {self.unrolled}", *self.ending_lines(block)]
 
-    def block_cycles(self, block: Block, chunk: int) -> int:
-        p, (loops, rest) = block.pairs, divmod(self.weights.shape[1], self.unrolled)
-        one = 4 + 6 * p - 2
-        cycles = 2 + 1 + p + 6 + 1 + (1 + loops * (self.unrolled * one + 4) - 2 if loops else 0) + rest * one
-        return cycles + self.ending_cycles(block)
+    def block_executed(self, block: Block, chunk: int) -> Executed:
+        loops = self.weights.shape[1] // self.unrolled
+        begin, *ending = self.block_lines(block, chunk)
+        return (looped(loops, begin) if loops else straight(begin)) + straight(*ending)
 
     def block_code(self, block: Block, chunk: int) -> int:
         loops, rest = divmod(self.weights.shape[1], self.unrolled)
