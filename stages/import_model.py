@@ -11,6 +11,7 @@ from pipeline.ir import Graph
 from pipeline.units import show_size
 from pipeline.widths import BITS
 from stages.base import Job
+from stages.samples import model_files
 
 if TYPE_CHECKING:
     from pipeline.floor import Floor
@@ -40,13 +41,7 @@ def _cycles(project: Project) -> int | None:
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    source = project.file("model.source", project.config.model.source)
-    found = {"model": source}
-    folder = source.parent
-    if folder.is_dir() and is_file(source):  # external data lie beside the model
-        beside = (p for p in sorted(folder.iterdir()) if p != source and p.suffix in (".data", ".bin", ".weights"))
-        found |= {p.name: p for p in beside}
-    return found
+    return model_files(project)
 
 
 def run(job: Job) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import Project
 from pipeline.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.base import Job
-from stages.samples import calibration, data_files, evaluation
+from stages.samples import calibration, data_files, evaluation, model_files
 
 if TYPE_CHECKING:
     from pipeline.ir import Graph
@@ -24,8 +24,7 @@ def keys(project: Project) -> Any:
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    source = project.file("model.source", project.config.model.source)
-    return {**data_files(project), "model": source}
+    return {**data_files(project), **model_files(project)}
 
 
 def _requantizer(project: Project) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.config import Project
 from stages.base import Job
+from stages.samples import data_files, model_files
 
 NAME = "report"
 AFTER = ("import", "quantize", "codegen", "size-check", "simulate")
@@ -20,9 +21,7 @@ def keys(project: Project) -> Any:
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    from stages.samples import data_files
-
-    return {"model": project.file("model.source", project.config.model.source), **data_files(project)}
+    return {**model_files(project), **data_files(project)}
 
 
 def run(job: Job) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The product's calibration and evaluation data, as the stages read them."""
+"""The product's model and data: which files they are, and calibration and evaluation data as the stages read them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +8,17 @@ import numpy as np
 from pipeline.config import DataSource, Project
 from pipeline.data import Samples, load_samples
 from pipeline.errors import ChipfitError
+from pipeline.importers.onnx_external import external_files
 from pipeline.ir import Array, Graph, Port
 
 _NOISE = 64
+
+
+def model_files(project: Project) -> Mapping[str, Path]:
+    """The model file, and what its tensors lie in besides, by the name that the model gives it."""
+    source = project.file("model.source", project.config.model.source)
+    beside = external_files(source) if source.suffix == ".onnx" else {}
+    return {"model": source, **{f"model: {name}": path for name, path in beside.items()}}
 
 
 def data_files(project: Project) -> Mapping[str, Path]:

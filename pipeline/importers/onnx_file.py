@@ -1,14 +1,20 @@
 """Opening an ONNX file that may be broken or hostile: bounded, checked, external data confined to its folder."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import external_data_helper
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.files import is_file
+from pipeline.importers.onnx_external import external_files, inside
 
 MAX_BYTES = 1 << 31
+MAX_EXTERNAL = 1 << 29
+"""Bytes that all tensors together may read from other files: many may name the same one."""
 _EXPORT_HINT = "Export the model again, or copy the whole file."
 
 
@@ -19,7 +25,7 @@ def load_onnx(path: Path, shown: str) -> onnx.ModelProto:
     missing or outside the model's folder.
     """
     model, place = parse_onnx(path, shown), Place(shown)
-    _load_external(model, path.resolve().parent, place)
+    _load_external(model, path, place)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
@@ -57,40 +63,78 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
     return model
 
 
-def _load_external(model: onnx.ModelProto, folder: Path, place: Place) -> None:
-    tensors = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            tensors += [t for t in (attribute.t, *attribute.tensors) if t.data_location == onnx.TensorProto.EXTERNAL]
+def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor, wherever it stands: in the graph, its subgraphs, functions, sparse tensors and training graphs."""
+    waiting: list[Any] = [model.graph, *model.functions]
+    waiting += [g for t in model.training_info for g in (t.initialization, t.algorithm)]
+    while waiting:
+        holder = waiting.pop()
+        sparse: list[onnx.SparseTensorProto] = []
+        attributes = [a for n in holder.node for a in n.attribute]
+        if isinstance(holder, onnx.FunctionProto):
+            attributes += holder.attribute_proto
+        else:
+            yield from holder.initializer
+            sparse += holder.sparse_initializer
+        for attribute in attributes:
+            yield from (attribute.t, *attribute.tensors)
+            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+            waiting += [attribute.g] if attribute.HasField("g") else []
+            waiting += attribute.graphs
+        for tensor in sparse:
+            yield from (tensor.values, tensor.indices)
+
+
+def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
+    """Read what lies in files beside the model into its tensors: the one place where such a file is opened."""
+    tensors = [t for t in tensors_of(model) if t.data_location == onnx.TensorProto.EXTERNAL]
+    listed = external_files(path) if tensors else {}
+    left = MAX_EXTERNAL
     for tensor in tensors:
-        info = external_data_helper.ExternalDataInfo(tensor)
-        target = folder / info.location
-        inside = Path(info.location).parts and not Path(info.location).is_absolute()
-        if not inside or not target.resolve().is_relative_to(folder):
+        named = [e.value for e in tensor.external_data if e.key == "location"]
+        location = named[-1] if named else ""
+        if inside(path.resolve().parent, location) is None or location not in listed:
             raise ChipfitError(
-                f"tensor {tensor.name!r} keeps its data in {info.location!r}, outside the model's folder",
+                f"tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
                 place=place,
                 hint="External data must lie beside the model.",
             )
-        if not target.is_file():
+        target = listed[location]
+        if not is_file(target):
             raise ChipfitError(
-                f"tensor {tensor.name!r} keeps its data in {info.location!r}, which is missing",
+                f"tensor {tensor.name!r} keeps its data in {location!r}, which is missing",
                 place=place,
                 hint="Copy the .data file together with the .onnx file.",
             )
-        length = info.length if info.length is not None else target.stat().st_size
-        if (info.offset or 0) + length > target.stat().st_size or length > MAX_BYTES:
+        offset, length = _span(tensor, place)
+        size = target.stat().st_size
+        length = max(size - offset, 0) if length is None else length
+        if offset + length > size:
             raise ChipfitError(
-                f"tensor {tensor.name!r} needs more bytes than {info.location!r} holds",
+                f"tensor {tensor.name!r} needs more bytes than {location!r} holds",
                 place=place,
                 hint="Copy the whole .data file.",
             )
+        left -= length
+        if left < 0:
+            raise ChipfitError(f"its tensors keep more than {MAX_EXTERNAL} bytes in other files", place=place)
         try:
-            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-        except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise ChipfitError(f"external data of {tensor.name!r}: {_first_line(error)}", place=place) from error
+            with target.open("rb") as file:
+                file.seek(offset)
+                tensor.raw_data = file.read(length)
+        except OSError as error:
+            raise ChipfitError(f"external data of {tensor.name!r}: {error.strerror}", place=place) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _span(tensor: onnx.TensorProto, place: Place) -> tuple[int, int | None]:
+    """Where in its file the tensor's bytes begin, and how many there are if it says so."""
+    said = {e.key: e.value for e in tensor.external_data if e.key in ("offset", "length")}
+    for key, value in said.items():
+        if not re.fullmatch("[0-9]{1,15}", value):
+            raise ChipfitError(f"tensor {tensor.name!r} has the {key} {value!r}, expected a number", place=place)
+    return int(said.get("offset", 0)), int(said["length"]) if "length" in said else None
 
 
 def _first_line(error: Exception) -> str:
