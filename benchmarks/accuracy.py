@@ -13,7 +13,7 @@ from models import ROOT, require
 from pipeline.calibrate import Policy, observe
 from pipeline.data import Samples
 from pipeline.errors import ChipfitError
-from pipeline.evaluate import _batch_of_one
+from pipeline.evaluate import batch_of_one
 from pipeline.importers.onnx_graph import import_onnx
 from pipeline.ir import Array
 from pipeline.moments import moments
@@ -71,7 +71,7 @@ class Trial:
 
     def floats(self) -> str:
         """Accuracy of the file itself in ONNX Runtime."""
-        oracle = FloatOracle(_batch_of_one(onnx.load(self.task.model)))
+        oracle = FloatOracle(batch_of_one(onnx.load(self.task.model)))
         return self._right(oracle.stacked({self.graph.inputs[0].onnx_name: self.real})[self.graph.outputs[0].onnx_name])
 
     def integers(self, requantizer: str = "auto", activations: str = "int8", bits: int = 8) -> str:

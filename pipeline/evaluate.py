@@ -12,7 +12,7 @@ from pipeline.calibrate import Observed
 from pipeline.data import Samples
 from pipeline.ir import Array, Graph
 from pipeline.onnx_export import float_model
-from pipeline.oracle import FloatOracle
+from pipeline.oracle import FloatOracle, batch_of_one
 from pipeline.quantize import Quantized, proofs, unsettled
 from pipeline.quantizer import Proof
 
@@ -38,7 +38,7 @@ def evaluate(
     port = result.graph.outputs[0]
     quant = result.graph.tensors[port.tensor].quant
     real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
-    oracle = FloatOracle(_batch_of_one(original))
+    oracle = FloatOracle(batch_of_one(original))
     feeds = _feeds(result, original, samples)
     rows = []
     for done, row in enumerate(oracle.run(feeds, [port.onnx_name]), start=1):
@@ -97,19 +97,6 @@ def _feeds(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[
         made[port.onnx_name] = (
             real.astype(kind) if kind.kind == "f" else port.to_onnx(tensor.stored(port.to_stored(real)))
         )
-    return made
-
-
-def _batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a dynamic or larger batch set to 1, as the import did."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    constants = {t.name for t in made.graph.initializer}
-    for value in made.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if value.name not in constants and len(dims) and not dims[0].dim_value:
-            dims[0].dim_value = 1
-    del made.graph.value_info[:]
     return made
 
 
@@ -186,7 +173,7 @@ def _tensors(
 
 def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs: list[Array]) -> dict[str, Any]:
     """How far ONNX Runtime's answers on model.qdq.onnx are from ours, in output steps."""
-    model = _batch_of_one(qdq)
+    model = batch_of_one(qdq)
     theirs = FloatOracle(model).stacked(_feeds(result, model, probes))
     ours = result.graph.run(result.graph.integers(probes.inputs))
     worst, differing, total = 0, 0, 0

@@ -47,6 +47,19 @@ class FloatOracle:
         return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
 
 
+def batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a dynamic or larger batch set to 1, as the import did."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    constants = {t.name for t in made.graph.initializer}
+    for value in made.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in constants and len(dims) and not dims[0].dim_value:
+            dims[0].dim_value = 1
+    del made.graph.value_info[:]
+    return made
+
+
 def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with quantized operators as float ones between Q and DQ, and their weights dequantized.
 

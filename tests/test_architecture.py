@@ -13,7 +13,7 @@ LAYERS = (
     ("text", "files", "errors", "units", "widths", "cores", "waits", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
-    ("passes", "calibrate", "moments", "narrow", "solve", "quantizer", "quantize", "evaluate"),
+    ("passes", "calibrate", "moments", "narrow", "solve", "quantizer", "quantize", "rounding", "faithful", "evaluate"),
     ("arena", "order", "views", "plan", "library", "estimate", "staircase", "variants", "places", "choose"),
     ("codegen", "kernels"),
     ("toolchain", "simulator", "footprint"),

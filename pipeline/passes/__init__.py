@@ -1,13 +1,13 @@
 """Named passes from an imported graph to the canonical float graph; each returns a legal graph that means the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Graph
 from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, pin
-from pipeline.passes.layout import channels_last
+from pipeline.passes.layout import Stored, channels_last, layout
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     channels_last,
@@ -34,3 +34,12 @@ def canonical(graph: Graph, shown: str) -> Graph:
         if why is not None:
             raise ChipfitError(f"{type(node).__name__} node {node.name!r}: {why}", place=Place(shown))
     return graph
+
+
+def stored_as(graph: Graph) -> Mapping[str, Stored]:
+    """How the canonical form of an imported graph keeps each of its tensors, where that still has them."""
+    for step in PASSES:
+        if step is channels_last:
+            return layout(graph)
+        graph = step(graph)
+    raise AssertionError("no pass chooses the layout")

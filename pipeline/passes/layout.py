@@ -6,13 +6,14 @@ instead of its input, and a permutation that reaches an input or an output of th
 that port is stored. What is left over becomes a real Transpose, or a Reshape when only axes of size 1 move.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from pipeline.builder import GraphBuilder
-from pipeline.ir import Graph, Node, Port, Shape
+from pipeline.ir import Array, Graph, Node, Port, Shape
 from pipeline.ops.activation import Activation
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.dense import Dense
@@ -31,6 +32,12 @@ class Stored:
     perm: Perm
     order: tuple[int, ...] | None = None
 
+    def to_file(self, values: Array) -> Array:
+        """(n, *stored shape) -> (n, *shape in the model file)."""
+        if self.order is not None:
+            values = values[..., list(self.order)]
+        return values.transpose(0, *(1 + p for p in self.perm))
+
     @property
     def plain(self) -> bool:
         return self.perm == tuple(range(len(self.perm))) and self.order is None
@@ -39,6 +46,13 @@ class Stored:
 def channels_last(graph: Graph) -> Graph:
     """The same network with spatial tensors stored channels-last and without movable transposes."""
     return _Layout(graph).run()
+
+
+def layout(graph: Graph) -> Mapping[str, Stored]:
+    """How `channels_last` stores each tensor of `graph`."""
+    walk = _Layout(graph)
+    walk.run()
+    return walk.stored
 
 
 class _Layout:
