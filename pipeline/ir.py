@@ -36,9 +36,14 @@ class QuantParams:
         return int(info.min), int(info.max)
 
     def quantize(self, real: Array) -> Array:
-        """Array of `real`'s shape and this type: rounded half to even, saturated."""
-        scaled = np.rint(np.asarray(real, np.float64) / self.spread(real.ndim)) + self.zero_point
-        return np.clip(scaled, *self.limits).astype(self.dtype)
+        """Array of `real`'s shape and this type: rounded half to even, saturated.
+
+        float32 values are divided as ONNX QuantizeLinear does it, in float32; others in float64.
+        """
+        kind = np.float32 if real.dtype == np.float32 else np.float64
+        with np.errstate(over="ignore"):
+            steps = np.rint(real.astype(kind) / self.spread(real.ndim).astype(kind)).astype(np.float64)
+        return np.clip(steps + self.zero_point, *self.limits).astype(self.dtype)
 
     def dequantize(self, integer: Array) -> Array:
         """float64 array of `integer`'s shape."""

@@ -112,10 +112,10 @@ def _groups(graph: Graph) -> tuple[dict[str, list[str]], dict[str, QuantParams]]
         for a, b in node.ties():
             if a in leader and b in leader:
                 first, second = find(a), find(b)
-                # Two prescribed scales stay two; the node between them requantizes.
-                if first != second and pins.get(first, pins.get(second)) == pins.get(second, pins.get(first)):
+                # Two prescribed scales stay two; the node between them requantizes. What could take a prescribed
+                # one without loss has it already.
+                if first != second and pins.get(first) == pins.get(second):
                     leader[second] = first
-                    pins |= {first: pins[second]} if second in pins else {}
     groups: dict[str, list[str]] = {}
     for name in leader:
         groups.setdefault(find(name), []).append(name)

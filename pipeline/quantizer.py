@@ -54,6 +54,7 @@ class Quantizer:
         self.constants: dict[str, Tensor] = {}
         self.proofs: list[Proof] = []
         self._params = dict(params)
+        self._prescribed = {t.quant for t in graph.tensors.values() if t.data is None}
         self.inputs = [self._input(p) for p in graph.inputs]
 
     def _input(self, port: Port) -> Port:
@@ -119,10 +120,9 @@ class Quantizer:
     def clamp(self, node: ClampedNode, params: QuantParams | None = None) -> tuple[int, int]:
         """The node's clamp as integers of its output, within its type."""
         params = params or self.params(node.output)
-        low, high = (
-            int(np.clip(np.rint(b / params.scale[0]) + params.zero_point, *params.limits))
-            for b in (node.low, node.high)
-        )
+        with np.errstate(over="ignore"):
+            bounds = np.array([node.low, node.high]).astype(np.float32)
+        low, high = params.quantize(bounds).tolist()
         return low, high
 
     def table(self, node: Node, function: Callable[[Array], Array]) -> None:
@@ -170,7 +170,7 @@ class Quantizer:
         small = source.dtype == "int8"
         integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
         held = source.dequantize(integers)
-        prescribed = y in self.graph.tensors and self.graph.tensors[y].quant == target
+        prescribed = target in self._prescribed
         if prescribed:
             held = held.astype(np.float32).astype(np.float64)  # as DequantizeLinear says it
         real = np.nan_to_num(function(held), posinf=1e30, neginf=-1e30)

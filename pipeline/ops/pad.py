@@ -38,11 +38,13 @@ class Pad(Node):
         emit.node("Pad", [self.inputs[0], pads, value], self.output, mode="constant")
 
     def ties(self) -> tuple[tuple[str, str], ...]:
-        return ((self.inputs[0], self.output),)
+        """With a value of its own the output's range may be wider."""
+        return () if self.value else ((self.inputs[0], self.output),)
 
     def quantize(self, quantizer: Any) -> None:
-        value = quantizer.params(self.output).quantize(np.float64(self.value))
-        quantizer.append(replace(self, value=float(value)))
+        target = quantizer.params(self.output)
+        x = quantizer.requantized(self.inputs[0], target)
+        quantizer.append(replace(self, inputs=(x,), value=float(target.quantize(np.float32(self.value)))))
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         around = ((0, 0), *zip(self.begin, self.end, strict=True))

@@ -14,6 +14,7 @@ import onnx
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape, Tensor
 from pipeline.ops.affine import Affine
+from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample
 
 SUMMARY = "prescribes a scale; between two scales, a 256-byte table"
@@ -36,6 +37,10 @@ class Requantize(Node):
 
     def quantize(self, quantizer: Any) -> None:
         source, target = quantizer.params(self.inputs[0]), quantizer.params(self.output)
+        if source == target:
+            shape = quantizer.graph.tensors[self.output].shape
+            quantizer.append(Reshape(name=self.name, inputs=self.inputs, outputs=self.outputs, shape=shape))
+            return
         quantizer.requantize(self.inputs[0], source, self.output, target)
 
 

@@ -8,6 +8,7 @@ from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Graph
 from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, pin
 from pipeline.passes.layout import Stored, channels_last, layout
+from pipeline.passes.settle import settle
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     channels_last,
@@ -17,6 +18,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_affines,
     fuse_clamps,
     pin,
+    settle,
 )
 
 
