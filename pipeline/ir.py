@@ -137,7 +137,8 @@ class Node:
     def permuted(self, perm: tuple[int, ...], graph: "Graph") -> "Node | None":
         """The same operation on tensors stored transposed by `perm`, or None when it cannot be said.
 
-        Axis `a` of the original tensor is axis `perm[a]` of the stored one.
+        Axis `a` of the original tensor is axis `perm[a]` of the stored one; a stored tensor of more axes has size 1
+        along the others, which are the last of `perm`.
         """
         return self if self.elementwise else None
 

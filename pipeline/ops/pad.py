@@ -29,8 +29,9 @@ class Pad(Node):
         return (tuple(d + b + e for d, b, e in zip(inputs[0], self.begin, self.end, strict=True)),)
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Pad":
-        order = np.argsort(perm)
-        return replace(self, begin=tuple(self.begin[i] for i in order), end=tuple(self.end[i] for i in order))
+        more = (0,) * (len(perm) - len(self.begin))
+        begin, end = (tuple((*v, *more)[i] for i in np.argsort(perm)) for v in (self.begin, self.end))
+        return replace(self, begin=begin, end=end)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
         pads = emit.integers([*self.begin, *self.end])

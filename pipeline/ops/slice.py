@@ -31,9 +31,9 @@ class Slice(Node):
         return (self.shape,)
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Slice":
-        order = np.argsort(perm)
-        fields = (tuple(v[i] for i in order) for v in (self.starts, self.steps, self.shape))
-        starts, steps, shape = fields
+        more, order = len(perm) - len(self.starts), np.argsort(perm)
+        fields = ((self.starts, 0), (self.steps, 1), (self.shape, 1))
+        starts, steps, shape = (tuple((*v, *(fill,) * more)[i] for i in order) for v, fill in fields)
         return replace(self, starts=starts, steps=steps, shape=shape)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:

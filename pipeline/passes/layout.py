@@ -1,12 +1,14 @@
-"""Channels-last without run-time transposes: every Transpose is postponed until something really needs it.
+"""Channels-last without run-time transposes: every view is postponed until something really needs it.
 
-One walk in execution order keeps, for each tensor, how it is stored: as `name` permuted by `perm`. Operators
-that work in any layout take the permutation along, weights of a dense layer after a flatten are reordered
-instead of its input, and a permutation that reaches an input or an output of the network becomes part of how
-that port is stored. What is left over becomes a real Transpose, or a Reshape when only axes of size 1 move.
+One walk in execution order keeps, for each tensor, how it is stored: as `name` permuted by `perm`, perhaps with
+further axes of size 1. So a Transpose is taken in, and a Reshape that only adds or drops axes of size 1 (every 1-D
+operator stands between two of them). Operators that work in any layout take the permutation along, weights of a dense
+layer after a flatten are reordered instead of its input, and a permutation that reaches an input or an output of the
+network becomes part of how that port is stored. What is left over becomes a real Transpose, or a Reshape when only
+axes of size 1 move.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -15,8 +17,11 @@ import numpy as np
 from pipeline.builder import GraphBuilder
 from pipeline.ir import Array, Graph, Node, Port, Shape
 from pipeline.ops.activation import Activation
+from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.dense import Dense
+from pipeline.ops.pad import Pad
+from pipeline.ops.prelu import PRelu
 from pipeline.ops.requantize import Requantize
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.transpose import Transpose
@@ -26,21 +31,30 @@ Perm = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Stored:
-    """tensor == transpose(stored tensor `name`, perm); `order` instead: tensor[..., i] == stored[..., order[i]]."""
+    """Axis a of the tensor is axis perm[a] of the stored tensor `name`, whose axes perm[rank:] have size 1.
+
+    `order` instead: tensor[..., i] == stored[..., order[i]].
+    """
 
     name: str
     perm: Perm
+    rank: int
     order: tuple[int, ...] | None = None
 
     def to_file(self, values: Array) -> Array:
         """(n, *stored shape) -> (n, *shape in the model file)."""
         if self.order is not None:
-            values = values[..., list(self.order)]
-        return values.transpose(0, *(1 + p for p in self.perm))
+            return values.reshape(len(values), -1)[:, list(self.order)].reshape(values.shape)
+        moved = values.transpose(0, *(1 + p for p in self.perm))
+        return moved.reshape(moved.shape[: 1 + self.rank])
+
+    @classmethod
+    def as_is(cls, name: str, rank: int) -> "Stored":
+        return cls(name, tuple(range(rank)), rank)
 
     @property
     def plain(self) -> bool:
-        return self.perm == tuple(range(len(self.perm))) and self.order is None
+        return self.perm == tuple(range(self.rank)) and self.order is None
 
 
 def channels_last(graph: Graph) -> Graph:
@@ -61,40 +75,59 @@ class _Layout:
         self.readers = graph.consumers()
         self.stored: dict[str, Stored] = {}
         self.real: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
 
     def run(self) -> Graph:
         for tensor in self.graph.tensors.values():
             if tensor.data is not None:
                 self.out.add(tensor)
-                self.stored[tensor.name] = Stored(tensor.name, tuple(range(len(tensor.shape))))
+                self.stored[tensor.name] = Stored.as_is(tensor.name, len(tensor.shape))
         inputs = [self.input(port) for port in self.graph.inputs]
         for node in self.graph.nodes:
             self.place(node)
-        outputs = [self.output(port) for port in self.graph.outputs]
+        outputs: list[Port] = []
+        for port in self.graph.outputs:
+            outputs.append(self.output(port, {p.tensor for p in (*inputs, *outputs)}))
         return self.out.build(inputs, outputs, self.graph.opset)
 
     def input(self, port: Port) -> Port:
         """Stored as its readers want it when they all begin with the same transpose."""
-        tensor, wanted = self.graph.tensors[port.tensor], {self.wish(n) for n in self.readers[port.tensor]}
+        tensor, wanted = self.graph.tensors[port.tensor], self.wishes(port.tensor)
         perm = next(iter(wanted)) if len(wanted) == 1 else None
         perm = perm or tuple(range(len(tensor.shape)))
         self.out.add(replace(tensor, shape=tuple(tensor.shape[p] for p in perm)))
-        self.stored[port.tensor] = Stored(port.tensor, tuple(int(i) for i in np.argsort(perm)))
+        self.stored[port.tensor] = Stored(port.tensor, tuple(int(i) for i in np.argsort(perm)), len(perm))
         return replace(port, perm=perm)
 
-    def wish(self, node: Node) -> Perm | None:
-        return node.perm if isinstance(node, Transpose) else None
+    def wishes(self, name: str) -> set[Perm | None]:
+        """The transposes that the tensor's readers begin with, looked for behind operators that take any layout."""
+        found: set[Perm | None] = set()
+        waiting = [name]
+        while waiting:
+            for node in self.readers[waiting.pop()]:
+                if isinstance(node, Activation | Affine | Clamp | Pad | PRelu | Requantize):
+                    waiting.append(node.output)
+                else:
+                    found.add(node.perm if isinstance(node, Transpose) else None)
+        return found
 
-    def output(self, port: Port) -> Port:
+    def output(self, port: Port, others: set[str]) -> Port:
+        """No two ports are one tensor: each has memory of its own."""
         stored = self.stored[port.tensor]
         if stored.order is not None:
             return replace(port, tensor=self.materialize(port.tensor))
+        if len(stored.perm) > stored.rank:
+            stored = self.squeezed(port.tensor, stored)
+        if stored.name in others:
+            shape = self.out.tensors[stored.name].shape
+            stored = replace(stored, name=self.view(port.tensor, stored.name, shape))
         return replace(port, tensor=stored.name, perm=tuple(int(i) for i in np.argsort(stored.perm)))
 
     def place(self, node: Node) -> None:
         if isinstance(node, Transpose):
             source = self.plain_order(node.inputs[0])
-            self.stored[node.output] = Stored(source.name, tuple(source.perm[p] for p in node.perm))
+            perm = (*(source.perm[p] for p in node.perm), *source.perm[source.rank :])
+            self.stored[node.output] = replace(source, perm=perm)
         elif isinstance(node, Reshape):
             self.reshape(node)
         elif isinstance(node, Dense) and self.stored[node.inputs[0]].order is not None:
@@ -105,65 +138,137 @@ class _Layout:
     def general(self, node: Node) -> None:
         moving = [n for n in node.inputs if not self.graph.is_constant(n)]
         first = self.stored[moving[0]]
-        if first.order is not None and isinstance(node, Activation | Clamp | Requantize):
-            self.emit(node.renamed({node.inputs[0]: first.name}), first)
+        if first.order is not None and isinstance(node, Activation | Affine | Clamp | Requantize):
+            self.emit(self.reordered(node, first), first)
             return
-        rank = len(first.perm)
-        agree = all(self.stored[n].perm == first.perm and self.stored[n].order is None for n in moving) and all(
-            len(self.graph.tensors[o].shape) == rank for o in node.outputs
-        )
-        if agree and not first.plain:
-            moved = node.permuted(first.perm, self.graph)
+        like = self.common(moving)
+        rank = None if like is None else like.rank
+        if like is not None and not like.plain and all(len(self.graph.tensors[o].shape) == rank for o in node.outputs):
+            moved = node.permuted(like.perm, self.graph)
             if moved is not None:
-                names = {n: self.stored[n].name for n in moving}
+                names = {n: self.laid_out(n, like) for n in moving}
                 if node.elementwise:
-                    names |= {n: self.constant(n, first.perm) for n in node.inputs if self.graph.is_constant(n)}
-                self.emit(moved.renamed(names), first)
+                    names |= {n: self.constant(n, like) for n in node.inputs if self.graph.is_constant(n)}
+                self.emit(moved.renamed(names), like)
                 return
         self.emit(node.renamed({n: self.materialize(n) for n in moving}), None)
+
+    def common(self, names: Sequence[str]) -> Stored | None:
+        """The layout of one of these tensors in which all can be read through views alone."""
+        layouts = sorted((self.stored[n] for n in names), key=lambda s: -len(s.perm))
+        return next((like for like in layouts if all(self.fits(n, like) for n in names)), None)
+
+    def fits(self, name: str, like: Stored) -> bool:
+        """Whether a tensor's bytes are what they would be if it were stored as `like` is."""
+        own, shape = self.stored[name], self.graph.tensors[name].shape
+        if own.order is not None or like.order is not None or own.rank != like.rank:
+            return False
+        axes = [a for a, d in enumerate(shape) if d != 1]
+        return sorted(axes, key=lambda a: own.perm[a]) == sorted(axes, key=lambda a: like.perm[a])
+
+    def laid_out(self, name: str, like: Stored) -> str:
+        """The tensor stored as `like` is, which it `fits`."""
+        own, shape = self.stored[name], self.graph.tensors[name].shape
+        wanted = [1] * len(like.perm)
+        for axis, size in zip(like.perm, shape, strict=False):
+            wanted[axis] = size
+        if self.out.tensors[own.name].shape == tuple(wanted):
+            return own.name
+        return self.view(name, own.name, tuple(wanted))
+
+    def view(self, name: str, source: str, shape: Shape) -> str:
+        """A Reshape of the stored tensor `source`, which stands for `name`."""
+        label = self.labels.get(name, f"{name}.view")
+        made = Reshape(
+            name=self.out.fresh(label), inputs=(source,), outputs=(self.out.fresh(f"{name}.view"),), shape=shape
+        )
+        held = self.out.tensors[source]
+        return self.out.append(made, held.dtype, held.quant)
 
     def emit(self, node: Node, like: Stored | None) -> None:
         """Append `node`, whose outputs are stored the way `like` is."""
         for name in node.outputs:
             rank = len(self.graph.tensors[name].shape)
-            perm = like.perm if like else tuple(range(rank))
-            self.stored[name] = Stored(name, perm, like.order if like else None)
+            self.stored[name] = replace(like, name=name) if like else Stored.as_is(name, rank)
         made = self.graph.tensors[node.output]
         self.out.append(node, made.dtype, made.quant)
 
-    def constant(self, name: str, perm: Perm) -> str:
+    def constant(self, name: str, like: Stored) -> str:
         """An operand of an elementwise operator, stored as its other operand is."""
         data = self.graph.constant(name)
         if data.ndim == 0 or data.size == 1:
             return name
-        data = data.reshape((1,) * (len(perm) - data.ndim) + data.shape)
-        return self.out.constant(f"{name}.stored", data.transpose(np.argsort(perm)), self.graph.tensors[name].quant)
+        data = data.reshape((1,) * (like.rank - data.ndim) + data.shape + (1,) * (len(like.perm) - like.rank))
+        return self.out.constant(
+            f"{name}.stored", data.transpose(np.argsort(like.perm)), self.graph.tensors[name].quant
+        )
 
     def reshape(self, node: Reshape) -> None:
         source = self.stored[node.inputs[0]]
-        target = node.shape
+        target, made = node.shape, self.graph.tensors[node.output]
+        self.labels[node.output] = node.name
         if source.order is None and not source.plain and len(target) >= 1 and self.only_dense(node.output):
             given = self.graph.tensors[node.inputs[0]].shape
             batch = prod(target[:-1])
             if batch == 1 and given[0] == 1 and source.perm[0] == 0:
                 held = self.out.tensors[source.name].shape
                 order = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
-                made = self.graph.tensors[node.output]
                 self.out.append(node.renamed({node.inputs[0]: source.name}), made.dtype, made.quant)
-                self.stored[node.output] = Stored(node.output, tuple(range(len(target))), tuple(int(i) for i in order))
+                plain = Stored.as_is(node.output, len(target))
+                self.stored[node.output] = replace(plain, order=tuple(int(i) for i in order))
                 return
-        made = self.graph.tensors[node.output]
+        viewed = self.unit_axes(node, source) if source.order is None and made.quant is None else None
+        if viewed is not None:
+            self.stored[node.output] = viewed
+            return
         self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), made.dtype, made.quant)
-        self.stored[node.output] = Stored(node.output, tuple(range(len(target))))
+        self.stored[node.output] = Stored.as_is(node.output, len(target))
+
+    def unit_axes(self, node: Reshape, source: Stored) -> Stored | None:
+        """How the result of a Reshape that only adds and drops axes of size 1 is stored; None for other ones."""
+        given = self.graph.tensors[node.inputs[0]].shape
+        kept = [a for a, d in enumerate(given) if d != 1]
+        if [given[a] for a in kept] != [d for d in node.shape if d != 1]:
+            return None
+        held = self.out.tensors[source.name].shape
+        spare = [i for i, d in enumerate(held) if d == 1]
+        missing = len(node.shape) - len(kept) - len(spare)
+        if missing > 0 and source.plain:
+            return None
+        if missing > 0:
+            source = replace(source, name=self.view(node.output, source.name, (*held, *(1,) * missing)))
+            spare += range(len(held), len(held) + missing)
+        taken, free = iter([source.perm[a] for a in kept]), iter(spare)
+        perm = [next(free if d == 1 else taken) for d in node.shape]
+        return Stored(source.name, (*perm, *free), len(node.shape))
 
     def only_dense(self, name: str) -> bool:
-        """Whether every reader of `name` is a dense layer, or an activation with only such readers."""
+        """Whether every reader of `name` is a dense layer, or works element by element for only such readers."""
         if any(p.tensor == name for p in self.graph.outputs) or not self.readers[name]:
             return False
         return all(
-            isinstance(n, Dense) or (isinstance(n, Activation | Clamp | Requantize) and self.only_dense(n.output))
+            isinstance(n, Dense)
+            or (isinstance(n, Activation | Clamp | Requantize) and self.only_dense(n.output))
+            or (isinstance(n, Affine) and self.per_feature(n) and self.only_dense(n.output))
             for n in self.readers[name]
         )
+
+    def per_feature(self, node: Affine) -> bool:
+        """Whether an affine has one value for everything, or one for each entry of the last axis."""
+        return (
+            self.graph.tensors[node.inputs[1]].size == 1 or node.axis == len(self.graph.tensors[node.output].shape) - 1
+        )
+
+    def reordered(self, node: Node, source: Stored) -> Node:
+        """An operator of one activation on the stored order of its input."""
+        names = {node.inputs[0]: source.name}
+        for name in node.inputs[1:]:
+            data = self.graph.constant(name)
+            if data.size > 1:
+                moved = np.empty_like(data)
+                moved[list(source.order or ())] = data
+                names[name] = self.out.constant(f"{name}.stored", moved)
+        return node.renamed(names)
 
     def reordered_dense(self, node: Dense) -> None:
         source = self.stored[node.inputs[0]]
@@ -178,8 +283,7 @@ class _Layout:
         stored = self.stored[name]
         if stored.order is None:
             return stored
-        made = self.materialize(name)
-        return Stored(made, tuple(range(len(stored.perm))))
+        return Stored.as_is(self.materialize(name), stored.rank)
 
     def materialize(self, name: str) -> str:
         """The tensor in its own axis order, through a Reshape or Transpose appended once."""
@@ -193,14 +297,22 @@ class _Layout:
 
     def transpose(self, stored: Stored, name: str) -> str:
         held: Shape = self.out.tensors[stored.name].shape
-        target = tuple(held[p] for p in stored.perm)
         moving = [p for p in stored.perm if held[p] != 1]
+        if moving != sorted(moving) and len(stored.perm) > stored.rank:
+            stored = self.squeezed(name, stored)
+        tensor = self.out.tensors[stored.name]
         made = self.out.fresh(f"{name}.plain" if name in self.out.tensors else name)
-        dtype = self.out.tensors[stored.name].dtype
-        label = self.out.fresh(f"{name}.transpose")
         if moving == sorted(moving):
-            view = Reshape(name=label, inputs=(stored.name,), outputs=(made,), shape=target)
-            return self.out.append(view, dtype=dtype)
-        return self.out.append(
-            Transpose(name=label, inputs=(stored.name,), outputs=(made,), perm=stored.perm), dtype=dtype
-        )
+            label = self.out.fresh(self.labels.get(name, f"{name}.transpose"))
+            view = Reshape(name=label, inputs=(tensor.name,), outputs=(made,), shape=self.graph.tensors[name].shape)
+            return self.out.append(view, tensor.dtype)
+        label = self.out.fresh(f"{name}.transpose")
+        turned = Transpose(name=label, inputs=(tensor.name,), outputs=(made,), perm=stored.perm)
+        return self.out.append(turned, tensor.dtype)
+
+    def squeezed(self, name: str, stored: Stored) -> Stored:
+        """The same without the axes that the tensor does not have."""
+        axes = sorted(stored.perm[: stored.rank])
+        held = self.out.tensors[stored.name].shape
+        made = self.view(name, stored.name, tuple(held[i] for i in axes))
+        return Stored(made, tuple(axes.index(p) for p in stored.perm[: stored.rank]), stored.rank)
