@@ -11,6 +11,7 @@ from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import LIMITS, TfliteNode
 from pipeline.ir import Array, Graph
 from pipeline.ops.broadcast import Binary, check_broadcast, folded
+from pipeline.ops.clamp import Clamp
 from pipeline.ops.samples import Sample, one_node, weights
 
 SUMMARY = "of any number of tensors, with broadcasting"
@@ -55,6 +56,11 @@ def import_extremum(node: OnnxNode) -> None:
         pair = (x, node.inputs[i])
         if node.graph.data(x) is not None:
             pair = (node.inputs[i], x)
+        bound = node.graph.data(pair[1])
+        if bound is not None and bound.size == 1 and bound.ndim <= len(node.graph.tensors[pair[0]].shape):
+            side = {"low" if node.op == "Max" else "high": float(bound.reshape(-1)[0])}
+            x = node.graph.append(Clamp(name=label, inputs=pair[:1], outputs=(y,), **side))
+            continue
         x = node.graph.append(Extremum(name=label, inputs=pair, outputs=(y,), largest=node.op == "Max"))
 
 

@@ -6,17 +6,22 @@ import numpy as np
 
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Graph
-from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, pin
+from pipeline.passes.commute import commute
+from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, merge_affines, pin
+from pipeline.passes.forward import fold_forward
 from pipeline.passes.layout import Stored, channels_last, layout
 from pipeline.passes.settle import settle
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     channels_last,
+    commute,
     fold_pads,
     fold_affines,
     fuse_clamps,
     fold_affines,
     fuse_clamps,
+    fold_forward,
+    merge_affines,
     pin,
     settle,
 )

@@ -27,6 +27,11 @@ def fuse_clamps(graph: Graph) -> Graph:
     return _merge(graph, _clamp_into_producer)
 
 
+def merge_affines(graph: Graph) -> Graph:
+    """Two affines in a row are one."""
+    return _merge(graph, _affine_into_affine)
+
+
 def fold_pads(graph: Graph) -> Graph:
     """A spatial Pad with zeros into the padding of the convolution after it."""
     return _merge(graph, _pad_into_conv)
@@ -81,6 +86,23 @@ def _affine_into_linear(out: GraphBuilder, producer: Node, node: Node) -> Node |
         out.constant(f"{producer.inputs[2]}.folded", moved),
     )
     return replace(producer, inputs=(producer.inputs[0], *names), outputs=node.outputs, low=node.low, high=node.high)
+
+
+def _affine_into_affine(out: GraphBuilder, producer: Node, node: Node) -> Node | None:
+    if not isinstance(node, Affine) or not isinstance(producer, Affine):
+        return None
+    if not np.isinf([producer.low, producer.high]).all():
+        return None
+    first, second = ([out.constant_data(n).astype(np.float64) for n in a.inputs[1:3]] for a in (producer, node))
+    if producer.axis != node.axis and first[0].size > 1 < second[0].size:
+        return None
+    with np.errstate(over="ignore"):
+        made = [(first[0] * second[0]).astype(np.float32), (first[1] * second[0] + second[1]).astype(np.float32)]
+    if not all(np.isfinite(v).all() for v in made):
+        return None
+    names = (out.constant(f"{n}.merged", v) for n, v in zip(node.inputs[1:3], made, strict=True))
+    axis = producer.axis if first[0].size > 1 else node.axis
+    return replace(node, inputs=(producer.inputs[0], *names), axis=axis)
 
 
 def _scaled(out: GraphBuilder, weights: str, factors: Array) -> QuantParams | None:

@@ -33,7 +33,7 @@ Perm = tuple[int, ...]
 class Stored:
     """Axis a of the tensor is axis perm[a] of the stored tensor `name`, whose axes perm[rank:] have size 1.
 
-    `order` instead: tensor[..., i] == stored[..., order[i]].
+    `order` instead: the tensor's element i, counted row by row, is element order[i] of the stored one.
     """
 
     name: str
@@ -75,6 +75,7 @@ class _Layout:
         self.readers = graph.consumers()
         self.stored: dict[str, Stored] = {}
         self.real: dict[str, str] = {}
+        self.ports, self.visible = ({p.tensor for p in side} for side in (graph.inputs, graph.outputs))
         self.labels: dict[str, str] = {}
 
     def run(self) -> Graph:
@@ -87,32 +88,56 @@ class _Layout:
             self.place(node)
         outputs: list[Port] = []
         for port in self.graph.outputs:
-            outputs.append(self.output(port, {p.tensor for p in (*inputs, *outputs)}))
+            outputs.append(self.output(port, {p.tensor for p in outputs}))
         return self.out.build(inputs, outputs, self.graph.opset)
 
     def input(self, port: Port) -> Port:
-        """Stored as its readers want it when they all begin with the same transpose."""
+        """Stored as its readers want it when they all begin with the same views."""
         tensor, wanted = self.graph.tensors[port.tensor], self.wishes(port.tensor)
-        perm = next(iter(wanted)) if len(wanted) == 1 else None
-        perm = perm or tuple(range(len(tensor.shape)))
-        self.out.add(replace(tensor, shape=tuple(tensor.shape[p] for p in perm)))
+        plain = tuple(range(len(tensor.shape)))
+        perm, places = next(iter(wanted)) if len(wanted) == 1 else (plain, plain)
+        held = tuple(tensor.shape[p] for p in perm)
+        self.out.add(replace(tensor, shape=held))
         self.stored[port.tensor] = Stored(port.tensor, tuple(int(i) for i in np.argsort(perm)), len(perm))
+        if len(places) > len(perm):
+            wide = [1] * len(places)
+            for size, at in zip(held, places, strict=False):
+                wide[at] = size
+            axes = (*(places[perm.index(a)] for a in plain), *places[len(perm) :])
+            self.stored[port.tensor] = Stored(self.view(port.tensor, port.tensor, tuple(wide)), axes, len(perm))
         return replace(port, perm=perm)
 
-    def wishes(self, name: str) -> set[Perm | None]:
-        """The transposes that the tensor's readers begin with, looked for behind operators that take any layout."""
-        found: set[Perm | None] = set()
+    def wishes(self, name: str) -> set[tuple[Perm, Perm]]:
+        """The transposes that the tensor's readers begin with, looked for behind operators that take any layout.
+
+        With each the places of its axes behind a Reshape that follows and only adds axes, then those of the added ones.
+        """
+        found: set[tuple[Perm, Perm]] = set()
+        plain = tuple(range(len(self.graph.tensors[name].shape)))
         waiting = [name]
         while waiting:
             for node in self.readers[waiting.pop()]:
                 if isinstance(node, Activation | Affine | Clamp | Pad | PRelu | Requantize):
                     waiting.append(node.output)
+                elif isinstance(node, Transpose):
+                    found.add((node.perm, self.places(node.output)))
                 else:
-                    found.add(node.perm if isinstance(node, Transpose) else None)
+                    found.add((plain, plain))
         return found
 
+    def places(self, name: str) -> Perm:
+        """Where a tensor's axes are once its only reader has added axes of size 1, and where those are."""
+        readers, given = self.readers[name], self.graph.tensors[name].shape
+        target = readers[0].shape if len(readers) == 1 and isinstance(readers[0], Reshape) else ()
+        kept = [i for i, d in enumerate(target) if d != 1]
+        if len(target) < len(given) or [target[i] for i in kept] != [d for d in given if d != 1]:
+            return tuple(range(len(given)))
+        spare = iter([i for i, d in enumerate(target) if d == 1])
+        taken = iter(kept)
+        return (*[next(spare if d == 1 else taken) for d in given], *spare)
+
     def output(self, port: Port, others: set[str]) -> Port:
-        """No two ports are one tensor: each has memory of its own."""
+        """No two outputs are one tensor: each has memory of its own."""
         stored = self.stored[port.tensor]
         if stored.order is not None:
             return replace(port, tensor=self.materialize(port.tensor))
@@ -207,22 +232,23 @@ class _Layout:
         source = self.stored[node.inputs[0]]
         target, made = node.shape, self.graph.tensors[node.output]
         self.labels[node.output] = node.name
-        if source.order is None and not source.plain and len(target) >= 1 and self.only_dense(node.output):
-            given = self.graph.tensors[node.inputs[0]].shape
-            batch = prod(target[:-1])
-            if batch == 1 and given[0] == 1 and source.perm[0] == 0:
-                held = self.out.tensors[source.name].shape
-                order = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
-                self.out.append(node.renamed({node.inputs[0]: source.name}), made.dtype, made.quant)
-                plain = Stored.as_is(node.output, len(target))
-                self.stored[node.output] = replace(plain, order=tuple(int(i) for i in order))
-                return
-        viewed = self.unit_axes(node, source) if source.order is None and made.quant is None else None
-        if viewed is not None:
+        given, plain = self.graph.tensors[node.inputs[0]].shape, Stored.as_is(node.output, len(target))
+        order = source.order
+        free = order is None and not source.plain and len(target) >= 1
+        if free and given[0] == 1 and source.perm[0] == 0 and self.only_dense(node.output):
+            held = self.out.tensors[source.name].shape
+            moved = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
+            order = tuple(int(i) for i in moved)
+        if order is not None:
+            self.out.append(node.renamed({node.inputs[0]: source.name}), made.dtype, made.quant)
+            self.stored[node.output] = replace(plain, order=order)
+            return
+        viewed = self.unit_axes(node, source) if made.quant is None else None
+        if viewed is not None and not (viewed.name in self.ports and node.output in self.visible):
             self.stored[node.output] = viewed
             return
         self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), made.dtype, made.quant)
-        self.stored[node.output] = Stored.as_is(node.output, len(target))
+        self.stored[node.output] = plain
 
     def unit_axes(self, node: Reshape, source: Stored) -> Stored | None:
         """How the result of a Reshape that only adds and drops axes of size 1 is stored; None for other ones."""
@@ -243,21 +269,22 @@ class _Layout:
         return Stored(source.name, (*perm, *free), len(node.shape))
 
     def only_dense(self, name: str) -> bool:
-        """Whether every reader of `name` is a dense layer, or works element by element for only such readers."""
-        if any(p.tensor == name for p in self.graph.outputs) or not self.readers[name]:
-            return False
-        return all(
-            isinstance(n, Dense)
-            or (isinstance(n, Activation | Clamp | Requantize) and self.only_dense(n.output))
-            or (isinstance(n, Affine) and self.per_feature(n) and self.only_dense(n.output))
-            for n in self.readers[name]
-        )
-
-    def per_feature(self, node: Affine) -> bool:
-        """Whether an affine has one value for everything, or one for each entry of the last axis."""
-        return (
-            self.graph.tensors[node.inputs[1]].size == 1 or node.axis == len(self.graph.tensors[node.output].shape) - 1
-        )
+        """Whether every reader of `name` is a dense layer of one row, or works element by element for only those."""
+        waiting = [name]
+        while waiting:
+            name = waiting.pop()
+            shape = self.graph.tensors[name].shape
+            if name in self.visible or not self.readers[name]:
+                return False
+            for node in self.readers[name]:
+                single = isinstance(node, Affine) and self.graph.tensors[node.inputs[1]].size == 1
+                if single or isinstance(node, Activation | Clamp | Requantize | Reshape):
+                    waiting.append(node.output)
+                elif not isinstance(node, Affine | Dense) or prod(shape) != shape[-1]:
+                    return False
+                elif isinstance(node, Affine):
+                    waiting.append(node.output)
+        return True
 
     def reordered(self, node: Node, source: Stored) -> Node:
         """An operator of one activation on the stored order of its input."""

@@ -1,0 +1,67 @@
+"""A graph whose nodes can be replaced one by one, with makers and readers kept up to date."""
+
+from pipeline.builder import GraphBuilder
+from pipeline.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+
+
+class Editing:
+    """Each node has a slot, which is its place in execution order; a slot may become empty."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.source = graph
+        self.nodes: list[Node | None] = list(graph.nodes)
+        self.visible = {p.tensor for p in graph.outputs}
+        self.maker = {name: slot for slot, node in enumerate(graph.nodes) for name in node.outputs}
+        self.readers: dict[str, list[int]] = {n: [] for n in graph.tensors}
+        for slot, node in enumerate(graph.nodes):
+            for name in dict.fromkeys(node.inputs):
+                self.readers[name].append(slot)
+        self.out = GraphBuilder(graph.name)
+        self.out.tensors.update(graph.tensors)
+
+    def put(self, slot: int, node: Node | None) -> None:
+        """Another node, or none, in a slot."""
+        old = self.nodes[slot]
+        for name in dict.fromkeys(old.inputs if old else ()):
+            self.readers[name].remove(slot)
+        self.nodes[slot] = node
+        for name in dict.fromkeys(node.inputs if node else ()):
+            self.readers.setdefault(name, []).append(slot)
+        self.maker |= dict.fromkeys(node.outputs if node else (), slot)
+
+    def node(self, slot: int) -> Node:
+        node = self.nodes[slot]
+        assert node is not None
+        return node
+
+    def made_by(self, name: str) -> int | None:
+        """The slot whose node makes a tensor; None for inputs and constants."""
+        return self.maker.get(name)
+
+    def inner(self, name: str) -> bool:
+        """Whether nobody but its readers sees a tensor: it is no output, and the file prescribes no scale for it."""
+        return name not in self.visible and self.out.tensors[name].quant is None
+
+    def shape(self, name: str) -> Shape:
+        return self.out.tensors[name].shape
+
+    def data(self, name: str) -> Array:
+        return self.out.constant_data(name)
+
+    def constant(self, hint: str, data: Array, quant: QuantParams | None = None) -> str:
+        return self.out.constant(hint, data, quant)
+
+    def fresh(self, hint: str, shape: Shape) -> str:
+        """A new activation."""
+        return self.out.add(Tensor(self.out.fresh(hint), shape))
+
+    def graph(self) -> Graph:
+        """The graph as it is; shapes are worked out again."""
+        made = GraphBuilder(self.source.name)
+        made.tensors.update({n: t for n, t in self.out.tensors.items() if t.data is not None})
+        for port in self.source.inputs:
+            made.add(self.out.tensors[port.tensor])
+        for node in filter(None, self.nodes):
+            tensor = self.out.tensors[node.output]
+            made.append(node, tensor.dtype, tensor.quant)
+        return made.build(self.source.inputs, self.source.outputs, self.source.opset)
