@@ -1,6 +1,6 @@
 """y = x * scale[c] + offset[c]: BatchNormalization, and Add, Sub, Mul or Div by a constant per channel.
 
-The passes fold it into the convolution or dense layer before it; this is what is left.
+The passes fold it into the convolutions and dense layers around it; this is what is left.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, ClampedNode, Graph, QuantParams, Shape
 from pipeline.ops.samples import Sample, one_node, weights
 
-SUMMARY = "folded into the layer before it; else one multiply per element"
+SUMMARY = "folded into the layers before or behind it; else one multiply per element"
 
 
 @dataclass(frozen=True, kw_only=True)
