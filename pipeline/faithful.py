@@ -136,7 +136,7 @@ def _cuts(model: onnx.ModelProto, graph: Graph, stored: Mapping[str, Stored]) ->
 
 def _end(port: Port, graph: Graph) -> _Point:
     """An output of the network."""
-    stored = Stored(port.tensor, tuple(int(i) for i in np.argsort(port.perm)))
+    stored = Stored(port.tensor, tuple(int(i) for i in np.argsort(port.perm)), len(port.perm))
     return _Point(port.onnx_name, port.onnx_name, "", port.tensor, stored, graph.tensors[port.tensor].quant)
 
 

@@ -53,8 +53,10 @@ def _move(editing: Editing, slot: int) -> None:
     early = editing.fresh(f"{node.output}.early", editing.shape(name))
     slots = [*path, slot]
     chain = [moved.renamed({moved.inputs[0]: name, node.output: early}), *(editing.node(s) for s in path)]
-    chain[1] = chain[1].renamed({name: early})
-    chain[-1] = chain[-1].renamed({node.inputs[0]: node.output})
+    # What the path makes is another value now, and gets another name.
+    names = {editing.node(s).output: editing.renewed(editing.node(s).output) for s in path[:-1]}
+    names |= {name: early, node.inputs[0]: node.output}
+    chain[1:] = [n.renamed(names) for n in chain[1:]]
     for at, made_node in zip(slots, chain, strict=True):
         editing.put(at, made_node)
 

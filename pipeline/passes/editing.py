@@ -55,6 +55,10 @@ class Editing:
         """A new activation."""
         return self.out.add(Tensor(self.out.fresh(hint), shape))
 
+    def renewed(self, name: str) -> str:
+        """A new activation in the place of another one, whose values were others."""
+        return self.fresh(f"{name}.moved", self.shape(name))
+
     def graph(self) -> Graph:
         """The graph as it is; shapes are worked out again."""
         made = GraphBuilder(self.source.name)

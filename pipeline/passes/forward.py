@@ -221,5 +221,8 @@ def _apply(
             node, inputs=(node.inputs[0], made[key], editing.constant(f"{node.bias}.folded", bias), *node.inputs[3:])
         )
     editing.put(slot, None)
+    # What views and pools make is another value now, and gets another name.
+    passing = [n.output for at, n in plan.changed.items() if at not in folded]
+    names = {affine.output: affine.inputs[0], **{n: editing.renewed(n) for n in passing}}
     for at, node in plan.changed.items():
-        editing.put(at, node.renamed({affine.output: affine.inputs[0]}))
+        editing.put(at, node.renamed(names))
