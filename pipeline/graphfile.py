@@ -62,6 +62,8 @@ def _plain(value: Any) -> Any:
         return {"value": type(value).__name__} | _fields(value)
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
     return dict(value) if isinstance(value, Mapping) else value
 
 

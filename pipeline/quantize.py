@@ -11,6 +11,7 @@ from pipeline.ir import Graph, QuantParams, Tensor
 from pipeline.moments import Moments
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
+from pipeline.passes.expressions import join_functions
 from pipeline.quantizer import Proof, Quantizer
 from pipeline.widths import Widths
 
@@ -23,6 +24,11 @@ class Quantized:
     params: Mapping[str, QuantParams]
     constants: Mapping[str, Tensor]
     proofs: tuple[Proof, ...]
+
+
+def prepared(graph: Graph, policy: Policy) -> Graph:
+    """The float graph as it is quantized: what is a function of one int8 value is one node, without scales inside."""
+    return join_functions(graph) if policy.dtype == "int8" else graph
 
 
 def quantize(
@@ -41,6 +47,7 @@ def quantize(
     than eight bits are fitted to what their layers were `seen` to read. Raises ChipfitError when `shift` is demanded
     and a layer's output is scaled up.
     """
+    graph = prepared(graph, policy)
     params = activation_params(graph, observed, policy)
     spans = {n: (o.low, o.high) for n, o in observed.items()}
     quantizer = Quantizer(graph, params, per_channel, requantizer, spans, widths, seen)

@@ -40,7 +40,7 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.graphfile import load, save
     from pipeline.importers.onnx_file import load_onnx
     from pipeline.onnx_export import named_model, qdq_model
-    from pipeline.quantize import quantize, unsettled
+    from pipeline.quantize import prepared, quantize, unsettled
 
     project, asked = job.project, job.project.config.quantization
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")})
@@ -48,11 +48,12 @@ def run(job: Job) -> dict[str, bytes]:
     _check_widths(project, graph)
     if graph.integer:
         return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
+    policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
+    graph = prepared(graph, policy)
     observed = {}
     if names := unsettled(graph):
         typical = calibration(project, graph)
         observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
-    policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     result = quantize(
         graph,
         observed,

@@ -16,7 +16,7 @@ from pipeline.moments import moments
 from pipeline.ops.linear import Linear
 from pipeline.passes import canonical
 from pipeline.plan import Program, plan
-from pipeline.quantize import Quantized, quantize
+from pipeline.quantize import Quantized, prepared, quantize
 from pipeline.simulator import FlashReads, Run, Target, simulate
 from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
 from pipeline.toolchain.host import HostLibrary
@@ -49,8 +49,8 @@ def build(
     activations: str = "int8",
     widths: Widths = Widths(),  # noqa: B008
 ) -> Built:
-    graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
     policy = replace(policy, dtype=activations)
+    graph = prepared(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), policy)
     observed = observe(graph, Samples(calibration), lambda done, total: None)
     narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
     seen = moments(graph, Samples(calibration), narrow, lambda done, total: None) if narrow else {}

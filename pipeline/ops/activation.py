@@ -100,23 +100,29 @@ class Activation(Node):
             return table[self.function][1](x, **self.parameters)
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
-        given: dict[str, Any] = dict(self.parameters)
-        if self.function in OTHERS:
-            x = self.inputs[0]
-            constant = emit.floats(np.float32(next(iter(given.values()), 2.0)))
-            operands = [constant, x] if self.function in ("PowOf", "Divided") else [x, constant]
-            emit.node("Div" if self.function == "Divided" else "Pow", operands, self.output)
-            return
-        if self.function == "Swish":  # newer than the opset we write
-            slope = emit.node("Sigmoid", [emit.node("Mul", [self.inputs[0], emit.floats(np.float32(given["alpha"]))])])
-            emit.node("Mul", [self.inputs[0], slope], self.output)
-            return
-        if self.function == "Gelu":
-            given = {"approximate": "tanh" if given["approximate"] else "none"}
-        emit.node(self.function, [self.inputs[0]], self.output, **given)
+        emit_function(emit, self.function, self.parameters, self.inputs[0], self.output)
 
     def quantize(self, quantizer: Any) -> None:
         quantizer.table(self, self.real)
+
+
+def emit_function(emit: Any, function: str, parameters: Mapping[str, float], x: str, output: str | None = None) -> str:
+    """Say function(x; parameters) in standard ONNX; returns the name of its value."""
+    given: dict[str, Any] = dict(parameters)
+    made: str
+    if function in OTHERS:
+        constant = emit.floats(np.float32(next(iter(given.values()), 2.0)))
+        operands = [constant, x] if function in ("PowOf", "Divided") else [x, constant]
+        made = emit.node("Div" if function == "Divided" else "Pow", operands, output)
+        return made
+    if function == "Swish":  # newer than the opset we write
+        slope = emit.node("Sigmoid", [emit.node("Mul", [x, emit.floats(np.float32(given["alpha"]))])])
+        made = emit.node("Mul", [x, slope], output)
+        return made
+    if function == "Gelu":
+        given = {"approximate": "tanh" if given["approximate"] else "none"}
+    made = emit.node(function, [x], output, **given)
+    return made
 
 
 def import_activation(node: OnnxNode) -> None:

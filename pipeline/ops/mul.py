@@ -167,7 +167,9 @@ def import_mul(node: OnnxNode) -> None:
                 append_affine(node, x, value, np.zeros(1), axis)
                 return
             if divide:
-                node.refuse("its divisor must be a scalar or one value per channel")
+                factor = node.graph.constant(f"{node.name}.reciprocal", value.astype(np.float32))
+                node.graph.append(Mul(name=node.name, inputs=(node.inputs[0], factor), outputs=node.outputs[:1]))
+                return
     node.graph.append(Mul(name=node.name, inputs=node.inputs[:2], outputs=node.outputs[:1]))
 
 
@@ -182,4 +184,5 @@ def samples() -> Iterator[Sample]:
     yield one_node("Mul", {"a": (1, 2, 3)}, {"b": weights(1, 2, 3)}, label="Mul_constant")
     yield one_node("Mul", {"a": (1, 3, 2, 2)}, {"b": weights(3, 1, 1)}, label="Mul_per_channel")
     yield one_node("Div", {"a": (1, 6)}, {"b": 3.0}, label="Div_scalar")
+    yield one_node("Div", {"a": (1, 2, 3)}, {"b": np.abs(weights(1, 2, 3)) + 0.5}, label="Div_constant")
     yield one_node("Div", {"b": (1, 6)}, {"a": 2.0}, label="Div_of_a_scalar", low=0.5, high=3.0)

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Graph
 from pipeline.passes.commute import commute
+from pipeline.passes.expressions import join_comparisons
 from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, merge_affines, pin
 from pipeline.passes.forward import fold_forward
 from pipeline.passes.layout import Stored, channels_last, layout
@@ -22,6 +23,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fuse_clamps,
     fold_forward,
     merge_affines,
+    join_comparisons,
     pin,
     settle,
 )
