@@ -1,6 +1,6 @@
 """A graph said again in standard ONNX: the float oracle's input, and the model with Q and DQ pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import isinf
 from typing import Any
@@ -11,7 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.ir import Array, Graph, QuantParams, Shape, Tensor
 
-OPSET = 21
+OPSET, WIDE_OPSET = 20, 21
+"""The later one where activations are int16, which Q and DQ take from 21 on.
+
+For int8 the earlier one: from 21 on QuantizeLinear has `output_dtype`, with which ONNX Runtime 1.32 contradicts itself
+when its default optimizations make uint8 of int8 on x86.
+"""
 IR_VERSION = 10
 
 
@@ -21,18 +26,30 @@ class Emitter:
     `activation` wraps each finished activation (to put a Q/DQ pair behind it); `weight` gives a constant.
     """
 
-    def __init__(self, graph: Graph, constants: Mapping[str, Tensor] | None = None) -> None:
-        self.graph = graph
+    def __init__(
+        self,
+        graph: Graph,
+        constants: Mapping[str, Tensor] | None = None,
+        reserved: Collection[str] = (),
+        opset: int = OPSET,
+    ) -> None:
+        """`reserved` names belong to the model's inputs and outputs; what the graph calls so gets another name."""
+        self.graph, self.reserved, self.opset = graph, reserved, opset
         self.quantized = constants or {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.names: dict[str, str] = {}
-        self.written: dict[str, str] = {}
+        self.taken = {*graph.tensors, *reserved}
         self.count = 0
 
     def fresh(self, hint: str) -> str:
+        """A name of which there is no other."""
         self.count += 1
-        return f"{hint}#{self.count}"
+        name = f"{hint}#{self.count}"
+        while name in self.taken:
+            name += "#"
+        self.taken.add(name)
+        return name
 
     def read(self, name: str) -> str:
         """The ONNX name under which a tensor of the graph is read; constants are added on first use."""
@@ -42,7 +59,7 @@ class Emitter:
 
     def node(self, op: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
         """Append one node; returns its output's name (a fresh one unless given)."""
-        made = self.written.get(output, output) if output else self.fresh(op)
+        made = output if output and output not in self.reserved else self.fresh(output or op)
         if output:
             self.names[output] = made
         self.nodes.append(helper.make_node(op, [self.read(i) for i in inputs], [made], **attributes))
@@ -81,23 +98,28 @@ class Emitter:
         return made
 
     def dequantized(self, name: str, data: Array, quant: QuantParams) -> str:
-        if data.dtype == np.int64:  # the 64-bit bias of int16 activations, which DequantizeLinear does not take
-            return self._initializer(name, quant.dequantize(data).astype(np.float32))
-        stored = self._initializer(f"{name}.q", data)
+        narrow = np.int16 if self.opset < WIDE_OPSET else np.int64
+        if data.dtype in (narrow, np.int64):  # DequantizeLinear does not take them
+            scales = quant.spread(data.ndim).astype(np.float32).astype(np.float64)
+            return self._initializer(name, (data * scales).astype(np.float32))
+        stored = self._initializer(self.fresh(f"{name}.q"), data)
         scale, zero, axis = self._parameters(name, quant, data.dtype)
         return self.node("DequantizeLinear", [stored, scale, zero], name, **axis)
 
     def pair(self, name: str, quant: QuantParams) -> str:
         """A QuantizeLinear and a DequantizeLinear behind `name`; returns the dequantized name."""
         scale, zero, axis = self._parameters(name, quant, np.dtype(quant.dtype))
-        q = self.node("QuantizeLinear", [name, scale, zero], f"{name}.quantized", **axis)
-        return self.node("DequantizeLinear", [q, scale, zero], f"{name}.dequantized", **axis)
+        q, dequantized = self.fresh(f"{name}.quantized"), self.fresh(f"{name}.dequantized")
+        self.nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [q], **axis))
+        self.nodes.append(helper.make_node("DequantizeLinear", [q, scale, zero], [dequantized], **axis))
+        return dequantized
 
     def _parameters(self, name: str, quant: QuantParams, dtype: np.dtype[Any]) -> tuple[str, str, dict[str, Any]]:
         scalar = quant.axis is None
         scale = np.float32(quant.scale[0]) if scalar else np.asarray(quant.scale, np.float32)
         zero = np.asarray(quant.zero_point, dtype) if scalar else np.full(len(quant.scale), quant.zero_point, dtype)
-        names = [self._initializer(f"{name}.{what}", value) for what, value in (("scale", scale), ("zero", zero))]
+        values = (("scale", scale), ("zero", zero))
+        names = [self._initializer(self.fresh(f"{name}.{what}"), value) for what, value in values]
         return names[0], names[1], {} if scalar else {"axis": quant.axis}
 
     def _initializer(self, name: str, data: Any) -> str:
@@ -133,10 +155,12 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
 
     Inputs and outputs keep the names, shapes and layout of the model file.
     """
-    emitter = Emitter(graph, constants)
-    emitter.written = {p.tensor: f"{p.tensor}.stored" for p in graph.outputs}
+    wide = any(q.dtype == "int16" for q in params.values())
+    reserved = {p.onnx_name for p in (*graph.inputs, *graph.outputs)}
+    emitter = Emitter(graph, constants, reserved, WIDE_OPSET if wide else OPSET)
     for port in graph.inputs:
-        stored = emitter.transpose(port.tensor, port.perm, f"{port.tensor}.stored")
+        stored = emitter.fresh(f"{port.tensor}.stored")
+        emitter.nodes.append(helper.make_node("Transpose", [port.onnx_name], [stored], perm=list(port.perm)))
         emitter.names[port.tensor] = emitter.pair(stored, params[port.tensor]) if port.tensor in params else stored
     for node in graph.nodes:
         node.to_onnx(graph, emitter)
@@ -170,7 +194,7 @@ def _model(
     proto = helper.make_graph(emitter.nodes, graph.name, inputs, outputs, list(emitter.initializers.values()))
     return helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", emitter.opset)],
         ir_version=IR_VERSION,
         producer_name="chipfit",
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from pipeline.calibrate import Policy, observe
 from pipeline.choose import Limits, choose
@@ -13,6 +14,7 @@ from pipeline.data import Samples
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import Array, Graph
 from pipeline.moments import moments
+from pipeline.onnx_export import qdq_model
 from pipeline.ops.linear import Linear
 from pipeline.passes import canonical
 from pipeline.plan import Program, plan
@@ -122,6 +124,16 @@ def emulated(
     vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
     sizes = [o[0].nbytes for o in built.expected]
     return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, places=built.program.places)
+
+
+def said_again(built: Built) -> onnx.ModelProto:
+    """`model.qdq.onnx`, which is valid and which ONNX Runtime opens as it opens any model."""
+    model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
+    onnx.checker.check_model(model, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return model
 
 
 def assert_chip_equals(built: Built, runs: list[Run]) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from building import assert_chip_equals, build, on_chip, on_host, write_library
+from building import assert_chip_equals, build, on_chip, on_host, said_again, write_library
 from conftest import need
 
 from pipeline.errors import ChipfitError
 from pipeline.graphfile import load, save
 from pipeline.importers.onnx_graph import graph_of
-from pipeline.onnx_export import float_model, qdq_model
+from pipeline.onnx_export import float_model
 from pipeline.ops import IMPORTS, samples
 from pipeline.ops.lookup import Interpolate
 from pipeline.ops.samples import Sample
@@ -58,7 +58,7 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
     inputs = sample.inputs(64)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), requantizer)
     reference = FloatOracle(sample.model).stacked(inputs)
-    qdq = FloatOracle(qdq_model(built.graph, built.quantized.params, built.quantized.constants)).stacked(inputs)
+    qdq = FloatOracle(said_again(built)).stacked(inputs)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         if quant is None:
@@ -77,7 +77,7 @@ def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_p
             build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
         return
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
-    model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
+    model = said_again(built)
     qdq = FloatOracle(model).stacked(inputs)
     kinked = any(isinstance(n, Interpolate) for n in built.quantized.graph.nodes)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import onnx
+import onnxruntime
 import pytest
 from conftest import chipfit, need
 
@@ -50,6 +52,13 @@ def test_what_was_estimated_contains_what_was_measured(
     # Where all layers are one chain on the stack, there is no arena.
     chained = [c["kernel"] for c in read(workshop, f"{product}/codegen/plan.json")["calls"]] == ["chain"]  # type: ignore
     assert size["ram"]["used"] == (0 if chained else estimated["arena"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040", "digits_mlp"])
+def test_the_written_model_is_valid_and_opens_in_onnx_runtime(workshop: Path, product: str) -> None:
+    path = workshop / "build" / product / "quantize" / "model.qdq.onnx"
+    onnx.checker.check_model(path, full_check=True)
+    onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
 def test_two_folders_give_the_same_bytes(workshop: Path, tmp_path: Path) -> None:
