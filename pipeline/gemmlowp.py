@@ -1,7 +1,7 @@
-"""gemmlowp's fixed-point exp, logistic, tanh and reciprocal on arrays of int32 values held in int64.
+"""gemmlowp's fixed-point exp and reciprocal on arrays of int32 values held in int64.
 
-TensorFlow Lite's reference kernels compute quantized Softmax, Logistic and Tanh with them, so an imported
-model means exactly these roundings. Qm.n below is an int32 with m integer and n = 31 - m fractional bits.
+TensorFlow Lite's reference kernels compute quantized Softmax with them, so an imported model means exactly these
+roundings. Qm.n below is an int32 with m integer and n = 31 - m fractional bits.
 Source: gemmlowp, fixedpoint/fixedpoint.h.
 """
 
@@ -82,19 +82,6 @@ def _half_sum_with_one(a: Array) -> Array:
 def one_over_one_plus(a: Array) -> Array:
     """1 / (1 + a) for a in [0, 1), Q0 in and out."""
     return multiply_by_pot(_newton(_half_sum_with_one(a)), 1)
-
-
-def logistic(a: Array, integer_bits: int) -> Array:
-    """1 / (1 + exp(-a)) of Qm values, as Q0."""
-    positive = one_over_one_plus(exp_on_negative_values(-np.abs(a), integer_bits))
-    return np.where(a == 0, 1 << 30, np.where(a > 0, positive, ONE_Q0 - positive))
-
-
-def tanh(a: Array, integer_bits: int) -> Array:
-    """tanh of Qm values, as Q0."""
-    e = exp_on_negative_values(-np.abs(a), integer_bits + 1)
-    size = multiply_by_pot(_newton(_half_sum_with_one(e)) - _ONE_Q2, 2)
-    return np.where(a == 0, 0, np.where(a < 0, -size, size))
 
 
 def input_radius(integer_bits: int, left_shift: int) -> int:

@@ -13,6 +13,7 @@ from building import Built, assert_chip_equals, from_integers, on_chip, on_host,
 from conftest import need
 from tflite_cases import Case, cases
 from tflite_models import Op, T, litert, tflite_model
+from tflite_ties import KINDS, models
 
 from pipeline.graphfile import load, save
 from pipeline.importers.tflite_file import OPTIONS, WITHOUT_OPTIONS, parse_tflite
@@ -63,6 +64,14 @@ def test_an_operator_code_in_the_new_field_alone_is_read(code: str) -> None:
 def test_integer_numpy_equals_litert(case: Case) -> None:
     inputs = every_value(case, 100)
     for got, expected in zip(built(case.model, inputs).expected, litert(case.model, inputs), strict=True):
+        np.testing.assert_array_equal(got.reshape(-1), expected.reshape(-1))
+
+
+@pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(("kind", "dtype"), [(k, d) for k, (_, types) in KINDS.items() for d in types])
+def test_scales_are_multiplied_in_the_types_that_litert_takes(kind: str, dtype: str, count: int) -> None:
+    for model, inputs in models(kind, dtype, count):
+        got, expected = built(model, inputs).expected[0], litert(model, inputs)[0]
         np.testing.assert_array_equal(got.reshape(-1), expected.reshape(-1))
 
 

@@ -171,7 +171,7 @@ def import_tflite_transpose_conv(node: TfliteNode) -> None:
     spread = _spread(node, x.name, strides, x.dtype, x.quant)
     made = TfliteNode(
         op=node.op, name=node.name, inputs=(spread, node.inputs[1], *node.inputs[3:4]), outputs=node.outputs,
-        graph=node.graph, file=node.file, declared=node.declared, table=node.table,
+        graph=node.graph, file=node.file, declared=node.declared, table=node.table, unsigned=node.unsigned,
     )  # fmt: skip
     fields = tflite_linear(made, kernel[:, ::-1, ::-1], 0, 2, options.FusedActivationFunction())
     made.emit(Conv(name=node.name, outputs=node.outputs, window=window, **fields))

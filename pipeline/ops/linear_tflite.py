@@ -13,8 +13,9 @@ from pipeline.fixedpoint import (
     quantize_multiplier,
     wide_multiplier,
 )
-from pipeline.importers.tflite_node import TfliteNode
+from pipeline.importers.tflite_node import LIMITS, TfliteNode
 from pipeline.ir import Array, QuantParams
+from pipeline.ops.double_rounding import nearest_multiplier
 
 
 def tflite_linear(
@@ -23,7 +24,7 @@ def tflite_linear(
     """`inputs`, clamp and `rescale` of a linear node; `kernel` is (out, taps...), made of input 1.
 
     `axis` is the channels' dimension in the file, `bias` and `fused` the input index and the activation code.
-    Source: TFLite PopulateConvolutionQuantizationParams and, with `once`, GetQuantizedConvolutionMultipler.
+    Source: TFLite PopulateConvolutionQuantizationParams and, for uint8, GetQuantizedConvolutionMultipler.
     """
     low, high = node.real_range(fused)
     offset = node.optional(bias, "bias")
@@ -58,9 +59,15 @@ def _float(node: TfliteNode, kernel: Array, bias: Array | None) -> tuple[str, ..
 
 
 def _ratios(node: TfliteNode, quant: QuantParams, out: int, once: bool) -> list[float]:
-    """Real scale of the sum over that of the output, per output channel."""
+    """Real scale of the sum over that of the output, per output channel: double throughout, but for uint8.
+
+    uint8 convolutions take the one multiplier of GetQuantizedConvolutionMultipler, whose product is float32; those of
+    signed types and FULLY_CONNECTED of any type do not (measured on LiteRT 1.4 to 2.3).
+    """
     x, y = node.scale(0), node.output_scale()
-    if once and quant.axis is None:  # a float32 product
+    if node.unsigned and quant.axis is not None:
+        node.refuse("a scale per channel on uint8 weights", "Convert the model to int8.")
+    if node.unsigned and not once:
         return [float(np.float32(x) * np.float32(quant.scale[0])) / y] * out
     return [x * s / y for s in (quant.scale if quant.axis is not None else quant.scale * out)]
 
@@ -73,9 +80,13 @@ def _narrow(
     if quant.zero_point and node.dtype == "int16":
         node.refuse("uint8 weights on int16 activations")
     weights = kernel.astype(np.int16) - np.int16(quant.zero_point) if quant.zero_point else kernel
-    multiplier, shift = (np.array(v) for v in zip(*(quantize_multiplier(r) for r in ratios), strict=True))
     flat = weights.reshape(len(weights), -1)
     bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)), 128 if node.dtype == "int8" else 32768)
+    pairs = [quantize_multiplier(r) for r in ratios]
+    if once:
+        low, high = (v - node.output_zero() for v in LIMITS[node.dtype])
+        pairs = [nearest_multiplier(r, int(b), low, high) for r, b in zip(ratios, bound, strict=True)]
+    multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
     if (bound.astype(object) * 2 ** np.maximum(shift, 0).astype(object)).max(initial=0) > INT32_MAX:
         node.refuse("its accumulator can leave 32 bits", "Quantize it with smaller weights or fewer inputs.")
     names = (

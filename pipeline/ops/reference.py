@@ -48,30 +48,38 @@ def _leaky(node: TfliteNode, x: Array) -> Array:
     return np.where(x >= 0, above, below) + node.output_zero()
 
 
-def _fixed_point(node: TfliteNode, x: Array, function: Callable[[Array, int], Array], bits: int, ends: Array) -> Array:
-    """`function` in Q4.27, then `bits` fractional bits; saturated where the input leaves Q4."""
-    multiplier, shift = quantize_multiplier(float(np.float32(node.scale(0))) * 2.0**27)
-    if shift < 0:
-        node.refuse("an input scale too small to tell its values apart")
-    radius = gemmlowp.input_radius(4, shift)
-    inside = np.clip(x, -radius, radius)
-    scaled = multiply_by_quantized_multiplier(inside, multiplier, shift)
-    y = gemmlowp.divide_by_pot(function(scaled, 4), 31 - bits)
-    return np.where(x <= -radius, ends[0], np.where(x >= radius, ends[1], y + node.output_zero()))
+def _float_table(node: TfliteNode, x: Array, function: Callable[[Array], Array]) -> Array:
+    """float32 at every step; `function` is of float64, whose rounding is what the C library's float one gives.
+
+    Source: TFLite LUTPopulate.
+    """
+    real = np.float32(node.scale(0)) * x.astype(np.float32)
+    y = function(real.astype(np.float64)).astype(np.float32)
+    scaled = (y * (np.float32(1) / np.float32(node.output_scale()))).astype(np.float64)
+    rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
+    made: Array = rounded.astype(np.int64) + node.output_zero()
+    return made
+
+
+def _sigmoid(real: Array) -> Array:
+    """1 / (1 + exp(-x)), exponential, sum and quotient in float32."""
+    e = np.exp(np.minimum(-real, 100.0)).astype(np.float32)
+    made: Array = np.float32(1) / (np.float32(1) + e)
+    return made
 
 
 def _logistic(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite reference_integer_ops::Logistic."""
+    """Source: TFLite SigmoidPrepare of the reference kernel."""
     if (node.output_scale(), node.output_zero()) != (1 / 256, -128):
         node.refuse("its output must have scale 1/256 and zero point -128 (0 as uint8)")
-    return _fixed_point(node, x, gemmlowp.logistic, 8, np.array([-128, 127]))
+    return _float_table(node, x, _sigmoid)
 
 
 def _tanh(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite reference_integer_ops::Tanh."""
+    """Source: TFLite TanhPrepare of the reference kernel."""
     if (node.output_scale(), node.output_zero()) != (1 / 128, 0):
         node.refuse("its output must have scale 1/128 and zero point 0 (128 as uint8)")
-    return _fixed_point(node, x, gemmlowp.tanh, 7, np.array([-128, 127]))
+    return _float_table(node, x, np.tanh)
 
 
 def _hard_swish(node: TfliteNode, x: Array) -> Array:
@@ -107,12 +115,7 @@ def _high16(a: Array, b: int) -> Array:
 
 
 def _elu(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite PopulateLookupTable, float32 throughout."""
-    real = np.float32(node.scale(0)) * x.astype(np.float32)
-    y = np.where(real < 0, np.expm1(real), real).astype(np.float32) * (np.float32(1) / np.float32(node.output_scale()))
-    rounded = np.copysign(np.floor(np.abs(y.astype(np.float64)) + 0.5), y)
-    made: Array = rounded.astype(np.int64) + node.output_zero()
-    return made
+    return _float_table(node, x, lambda real: np.where(real < 0, np.expm1(np.minimum(real, 0)), real))
 
 
 def _requantize(node: TfliteNode, x: Array) -> Array:
