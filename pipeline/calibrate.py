@@ -48,6 +48,8 @@ class Policy:
     def params(self, low: float, high: float) -> QuantParams:
         """Parameters whose range covers [low, high] and 0, where 0 is exact."""
         low, high = min(low, 0.0), max(high, 0.0)
+        if low == high:  # nothing but zeros: any scale says them, and this one leaves room beside others
+            return QuantParams((1.0,), 0, None, self.dtype)
         if self.dtype != "int8" or self.symmetric:
             peak = np.iinfo(self.dtype).max
             return QuantParams((snap(max(-low, high, 1e-8) / peak),), 0, None, self.dtype)

@@ -49,6 +49,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
         "source": in_comment(source),
         "ports": ports,
         "parameters": ", ".join(p["parameter"] for p in ports if p["place"] is None) or "void",
+        "unread": [f"input{_suffix(program, 'input', i)}" for i in program.unread],
         "tables": tables,
         "calls": calls,
         "arena": program.arena.size,
@@ -250,12 +251,12 @@ def _rows(array: Array) -> list[str]:
 
 def _ports(program: Program) -> list[dict[str, Any]]:
     graph = program.graph
-    made = []
+    made, places = [], iter(program.places)
     for direction, ports in (("input", graph.inputs), ("output", graph.outputs)):
         for index, port in enumerate(ports):
             tensor = graph.tensors[port.tensor]
             name = f"{direction}{_suffix(program, direction, index)}"
-            made.append(_port(program.product, direction, name, port, tensor) | {"place": program.place_of(port)})
+            made.append(_port(program.product, direction, name, port, tensor) | {"place": next(places)})
     return made
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pipeline.arena import Buffer, Placement, place
 from pipeline.calls import KernelCall
 from pipeline.errors import ChipfitError
-from pipeline.ir import Graph, Port
+from pipeline.ir import Graph
 from pipeline.ops.copying import copy_call
 from pipeline.ops.reshape import Reshape
 from pipeline.order import least_memory
@@ -28,10 +28,12 @@ class Program:
     homes: Mapping[str, Home]
     arena: Placement
 
-    def place_of(self, port: Port) -> int | None:
-        """Where in the arena an input or output lives; None when its memory is the caller's."""
-        kind, where, _ = self.homes.get(f"{port.tensor}#copy", self.homes[port.tensor])
-        return where if kind == "arena" else None
+    @property
+    def unread(self) -> list[int]:
+        """The numbers of the inputs in the caller's memory that no call reads."""
+        read = {self.homes[n][:2] for c in self.calls for n in c.inputs if n in self.homes}
+        homes = [self.homes[p.tensor] for p in self.graph.inputs]
+        return [i for i, (kind, *_) in enumerate(homes) if kind == "input" and ("input", i) not in read]
 
     @property
     def needs_arena(self) -> bool:
@@ -41,8 +43,11 @@ class Program:
 
     @property
     def places(self) -> list[int | None]:
-        """`place_of` every input and then every output."""
-        return [self.place_of(p) for p in (*self.graph.inputs, *self.graph.outputs)]
+        """Where in the arena every input and then every output lives; None where its memory is the caller's."""
+        names = [p.tensor for p in self.graph.outputs]
+        homes = [self.homes[p.tensor] for p in self.graph.inputs]
+        homes += [self.homes.get(f"{n}#copy", self.homes[n]) for n in names]
+        return [where if kind == "arena" else None for kind, where, _ in homes]
 
 
 def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: bool = False) -> Program:
@@ -72,7 +77,10 @@ def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -
         held, _ = root(views, port.tensor)
         if own_outputs:
             if held in homes:
-                raise ChipfitError(f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged")
+                raise ChipfitError(
+                    f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged",
+                    hint="Write memory.inputs: arena too.",
+                )
             continue
         if held in homes or held in given:
             # The output is a view of an input, or of another output: it needs bytes of its own.
@@ -80,6 +88,8 @@ def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -
             homes[f"{port.tensor}#copy"] = ("output", index, 0)
             continue
         homes[held] = ("output", index, 0)
+    if not calls:
+        raise ChipfitError("the network computes nothing: its outputs are its inputs", hint="Leave it out.")
     ends = [p.tensor for p in graph.outputs] if own_outputs else []
     starts = [p.tensor for p in graph.inputs] if own_inputs else []
     _share_in_place(graph, calls, views, homes, ends)

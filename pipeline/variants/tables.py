@@ -58,6 +58,8 @@ def _tables(a: Array, b: Array, slope: float, wanted: Array, low: int, high: int
     """(first, second, shift): high - output = clamp((first[a] + second[b]) >> shift), for every pair."""
     largest = (np.abs(a).max() + np.abs(b).max()) * slope + 512.0
     shift = 30 - int(np.ceil(np.log2(largest)))
+    if shift < 0:  # an output far finer than its inputs
+        return None
     steps = wanted - low
     for nudge in (0.0, 0.5, 0.25, 0.75):
         first, second = np.floor(a * slope * 2.0**shift + nudge), np.floor(b * slope * 2.0**shift + 1.0 - nudge)
