@@ -167,7 +167,8 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
         for name in node.outputs:
             if name in params:
                 emitter.names[name] = emitter.pair(emitter.names[name], params[name])
-    for port in graph.outputs:
+    given = {p.onnx_name for p in graph.inputs}
+    for port in (p for p in graph.outputs if p.onnx_name not in given):
         back = tuple(int(i) for i in np.argsort(port.perm))
         emitter.nodes.append(
             helper.make_node("Transpose", [emitter.read(port.tensor)], [port.onnx_name], perm=list(back))

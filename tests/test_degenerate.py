@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from pipeline.calibrate import Policy
 from pipeline.errors import ChipfitError
 from pipeline.ir import Array
+from pipeline.onnx_export import qdq_model
 from pipeline.oracle import FloatOracle
 from pipeline.plan import Program, plan
 
@@ -105,3 +106,10 @@ def test_ports_that_meet_wherever_their_memory_is(name: str, inputs: bool, outpu
         return
     library = write_library(net, tmp_path, "cortex-m0", net.program)
     assert_chip_equals(net, on_chip(net, library, "cortex-m0", count=2))
+
+
+def test_the_model_with_pairs_of_an_input_that_is_an_output_loads() -> None:
+    net = built(model_of(*PORTS["input is output"], {}))
+    pairs = qdq_model(net.graph, net.quantized.params, net.quantized.constants)
+    onnx.checker.check_model(pairs, full_check=True)
+    assert set(FloatOracle(pairs).outputs) == {"x", "y"}
