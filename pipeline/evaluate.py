@@ -83,6 +83,14 @@ def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
             "requantizer": p.requantizer,
             "accumulator_bound": p.bound,
             "accumulator_headroom_bits": round(31 - log10(max(p.bound, 1)) / log10(2), 2),
+            "channels": None
+            if p.changed is None
+            else {
+                "constant": p.changed.constant,
+                "step": p.changed.step,
+                "coarser": p.changed.coarser,
+                "largest_error": _short(p.changed.largest_error),
+            },
         }
         for p in found
     ]

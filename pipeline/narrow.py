@@ -12,7 +12,7 @@ from pipeline.calibrate import snap
 from pipeline.fixedpoint import largest_shift
 from pipeline.ir import Array
 from pipeline.moments import Moments
-from pipeline.solve import Rounding
+from pipeline.scales import LEAST_SCALE, STEP, Rounding, unweighted
 from pipeline.widths import peak_of
 
 _DAMPING = 0.01
@@ -43,28 +43,31 @@ class Narrow(Rounding):
         self.covariance = np.ones((1, taps)) if seen is None else seen.covariance
         if self.covariance.ndim == 3:
             average = np.trace(self.covariance, axis1=1, axis2=2) / taps
-            self.covariance = self.covariance + (np.maximum(average, 1e-12) * _DAMPING)[:, None, None] * np.eye(taps)
+            self.covariance = self.covariance + _damping(average)[:, None, None] * np.eye(taps)
         else:
-            self.covariance = self.covariance + _DAMPING * self.covariance.mean(axis=1, keepdims=True) + 1e-12
+            self.covariance = self.covariance + _damping(self.covariance.mean(axis=1, keepdims=True))
         self.groups = len(self.covariance)
 
     def shifts(self, ratio: float, demanded: bool) -> Array:
         """As `Rounding.shifts`; unless `shift` is demanded, negative where a free scale would err much less."""
         most = np.array([largest_shift(ratio, float(p) * 127.0 / self.limit) for p in self.peaks])
+        steps = most <= -STEP
         tried = np.array([np.clip(most + i, 0, 24) for i in range(_SHIFTS)])
-        if (most + _SHIFTS <= 0).any():
+        if (most + _SHIFTS <= 0)[~steps].any():
             return np.full(len(most), -1)
         errors = self._errors(ratio * 2.0**-tried)
         best = (self._least(errors), np.arange(len(most)))
         if not demanded:
-            free = self.scales()
-            least, all_of_it = self._error(self.weights(free), free).sum(), self._error(0 * self.kernel, free).sum()
-            if errors[best].sum() > max(_WORSE * least, _NEGLIGIBLE * all_of_it):
+            free = self.scales(ratio)
+            least, all_of_it = (
+                self._error(w, free)[~steps].sum() for w in (self.weights(free), np.zeros_like(self.kernel))
+            )
+            if errors[best][~steps].sum() > max(_WORSE * least, _NEGLIGIBLE * all_of_it):
                 return np.full(len(most), -1)
-        return tried[best].astype(np.int64)
+        return np.where(steps, most, tried[best]).astype(np.int64)
 
-    def scales(self) -> Array:
-        peaks = np.where(self.peaks > 0, self.peaks, max(float(self.peaks.max()), 1e-9))
+    def scales(self, ratio: float) -> Array:
+        peaks = np.where(self.peaks > 0, np.maximum(self.peaks, LEAST_SCALE * 1024), 127 * unweighted(ratio))
         tried = np.array([[snap(float(p * f / self.limit)) for p in peaks] for f in _FACTORS])
         errors = self._errors(tried)
         scales: Array = tried[self._least(errors), np.arange(len(peaks))]
@@ -124,6 +127,11 @@ class Narrow(Rounding):
             parts.append(np.stack([(weighted * k).sum(axis=1), (weighted * q).sum(axis=1)]))
         above, below = np.concatenate(parts, axis=1)
         return np.array([snap(a / b) if a > 0 and b > 0 else s for a, b, s in zip(above, below, scales, strict=True)])
+
+
+def _damping(average: Array) -> Array:
+    """What is added to variances of this average; any will do where inputs never move."""
+    return _DAMPING * np.where(average > 0, average, 1.0)
 
 
 def _descend(kernel: Array, scales: Array, covariance: Array, limit: int, sweeps: int) -> Array:

@@ -16,7 +16,8 @@ from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.ops.lookup import FLIP, LARGEST, Interpolate, Lookup
-from pipeline.solve import Rounding, Solved, solve, solve_pinned, solve_wide
+from pipeline.scales import LEAST_SCALE, Prescribed, Rounding
+from pipeline.solve import Changed, Solved, solve, solve_wide
 from pipeline.widths import Widths
 
 _NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
@@ -29,6 +30,8 @@ class Proof:
     node: str
     bound: int
     requantizer: str
+    changed: Changed | None = None
+    """Channels that are not what their weights would make of them."""
 
 
 _BEND = 64
@@ -197,7 +200,8 @@ class Quantizer:
         data, pinned = self.graph.constant(name), self.graph.tensors[name].quant
         dtype = self._params[self.graph.outputs[0].tensor].dtype if self._params else "int8"
         peak = 127.0 if dtype == "int8" else 32767.0
-        quant = pinned or QuantParams((max(float(np.abs(data).max(initial=0)), 1e-8) / peak,), 0, None, dtype)
+        largest = float(np.abs(data).max(initial=0)) or 1.0
+        quant = pinned or QuantParams((max(largest / peak, LEAST_SCALE),), 0, None, dtype)
         made = self.out.constant(f"{name}.{quant.dtype}", quant.quantize(data), quant)
         self.constants[name] = self.out.tensors[made]
         self._params[made] = quant
@@ -226,7 +230,7 @@ class Quantizer:
         rescale = Rescale(shift, multiplier, y.zero_point, low, high, solved.kind)
         extra = (shift,) if multiplier is None else (shift, multiplier)
         self.append(replace(node, inputs=(node.inputs[0], weights, bias, *extra), rescale=rescale))
-        self.proofs.append(Proof(node.name, solved.bound, rescale.kind))
+        self.proofs.append(Proof(node.name, solved.bound, rescale.kind, solved.changed))
 
     def _solved(self, node: Conv | Dense, kernel: Array) -> Solved:
         bias = self.graph.constant(node.bias).astype(np.float64)
@@ -236,19 +240,24 @@ class Quantizer:
             self.refuse(node, f"goes from {x.dtype} to {y.dtype}")
         bits = self.widths.of(node.name)
         rounding = Rounding(kernel, bias, self.per_channel)
-        if bits < 8 and pinned is None:
+        if pinned is not None:
+            rounding = Prescribed(kernel, bias, pinned)
+        elif bits < 8:
             rounding = Narrow(kernel, bias, self.per_channel, bits, self.seen.get(node.name))
-        if x.dtype == "int16":
-            solved = solve_wide(rounding, x, y, pinned)
-            if solved is None:
-                self.refuse(node, "its scales are too far apart for int16 activations")
-            return solved
-        solved = solve_pinned(kernel, bias, x, y, pinned) if pinned else None
-        solved = solved or solve(rounding, x, y, self.requantizer)
+        solved = solve_wide(rounding, x, y) if x.dtype == "int16" else solve(rounding, x, y, self.requantizer)
         if solved is None:
             raise ChipfitError(
                 f"layer {node.name!r} multiplies its input up by more than a shift can say",
                 hint="Write quantization.requantize: auto or multiplier.",
+            )
+        if x.dtype == solved.weights.dtype == "int16":
+            self.refuse(node, "has weights with a zero point on int16 activations")
+        changed = solved.changed
+        if pinned is not None and changed is not None and changed.largest_error >= 1:
+            raise ChipfitError(
+                f"layer {node.name!r}, output channel {changed.worst}: 32 bits cannot hold its sums at the scales of "
+                f"the model file; at others it would be off by up to {changed.largest_error:.3g} output steps",
+                hint="Quantize it again with a larger weight scale for that channel, or a larger output scale.",
             )
         return solved
 

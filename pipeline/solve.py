@@ -1,6 +1,36 @@
-"""Float weights and bias into the integers of one linear layer, with a proof that its accumulator cannot overflow."""
+"""Float weights and bias into the integers of one linear layer, with a proof that its accumulator cannot overflow.
 
-from dataclasses import dataclass, replace
+Every output channel is solved alone, so that no channel changes another's integers. In output steps a channel is
+
+    t(x) = sum_i gain_i * d_i + offset,   gain_i = kernel_i * x.scale / y.scale,   offset = bias / y.scale
+
+with d_i = x_i - x.zero_point, |d_i| <= far. With a weight scale s its integers are q_i = round(kernel_i / s) and
+B = round(bias / (s * x.scale)), its multiplier is M = s * x.scale / y.scale, and the chip computes
+
+    y = clamp(round(M * (sum_i q_i * d_i + B)) + y.zero_point)
+
+A clamp moves no two values apart, so y differs from the clamped t(x) by at most, in output steps,
+
+    M / 2 * (taps * far + 1)   weights and bias to the nearest step (less with fewer than eight bits: see `narrow`)
+  + 1/2, or 3/4 for `multiplier`   rounding once, or to 1/2 and again to at most 1/4 more
+  + |M * sum| * 2**-31 (2**-15 for `wide`)   the multiplier's own rounding.
+
+Where its natural scale (peak / 127) cannot say a channel, it becomes what it is:
+
+* saturated: offset alone outweighs all inputs and the output's range, |offset| - sum_i |gain_i| * far > reach, where
+  reach is the farthest that an output is from its zero point. A constant of weight 0 beyond the range: exact.
+* coarser: B does not fit 2**30. The scale is doubled until it does, so M <= 2 * |offset| / 2**30, and the first line of
+  the bound is taps * far * |offset| / 2**30: taps * 2**-14 of a step for int8 and an offset within its range. Weights
+  of 1e-30 become 0, and the channel a constant.
+* step: M * sum leaves 32 bits. A bounded multiplier M' < M does: if M' >= reach every sum but 0 saturates under both
+  (|M' * sum| >= reach), so that it is exact for these integers. 256 is enough for int8. Where the sum leaves room for
+  less, an output is off by at most reach * (1 - M' / M), for |sum| < reach / M' alone.
+
+What is changed with an error says so in `Solved.changed`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,12 +39,35 @@ from pipeline.fixedpoint import (
     INT48_MAX,
     accumulator_bound,
     folded_bias,
-    largest_shift,
     quantize_multiplier,
     rounding_constant,
-    wide_multiplier,
 )
 from pipeline.ir import Array, QuantParams
+from pipeline.scales import STEP, Rounding
+
+_LARGEST_BIAS = 2**30 - 1
+_LARGEST_WIDE_BIAS = 2**46
+_MARGIN = 2**16
+"""Left in 32 bits for an output's zero point."""
+_ROOM = INT32_MAX - 4 * _MARGIN
+"""For a bounded product; a 15-bit multiplier may be larger than the real one by 2**-15 of it."""
+_EXPONENT, _WIDE_EXPONENT = 30, 14
+"""The largest of a multiplier: what shifts a sum left, and a right shift of at least 1 of a wide product."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Channels that their natural scale could not say: how many became what (see this module).
+
+    `largest_error`: output steps by which their output can differ from that of the real weights, rounding aside,
+    whatever the input; `worst` is the channel that can.
+    """
+
+    constant: int = 0
+    step: int = 0
+    coarser: int = 0
+    largest_error: float = 0.0
+    worst: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,136 +81,218 @@ class Solved:
     multiplier: Array | None
     bound: int
     kind: str
-
-
-class Rounding:
-    """How float weights (out, taps) and their bias become integers: eight bits, each to its nearest step.
-
-    `peaks`: the largest magnitude of each channel, or of all. `kind`: the requantizer where scales are free.
-    """
-
-    kind = "multiplier"
-
-    def __init__(self, kernel: Array, bias: Array, per_channel: bool) -> None:
-        self.kernel, self.bias, self.per_channel = kernel, bias, per_channel
-        peaks = np.abs(kernel).max(axis=1, initial=0)
-        self.peaks: Array = peaks if per_channel else np.full_like(peaks, peaks.max(initial=0))
-
-    def shifts(self, ratio: float, demanded: bool) -> Array:
-        """For each channel the shift n whose weight scale is ratio * 2**-n; a negative one cannot be said."""
-        return np.array([largest_shift(ratio, float(p)) for p in self.peaks], np.int64)
-
-    def scales(self) -> Array:
-        """Each channel's weight scale when it is free."""
-        # A channel without weights has no scale of its own: a tiny one would make its bias leave 32 bits, and what then
-        # makes it fit would take the other channels' weights along.
-        peaks = np.where(self.peaks > 0, self.peaks, self.peaks.max(initial=0))
-        scales: Array = np.maximum(peaks, 1e-12) / 127.0
-        return scales
-
-    def weights(self, scales: Array) -> Array:
-        """int8 (out, taps)."""
-        return np.clip(np.rint(self.kernel / scales[:, None]), -127, 127).astype(np.int8)
-
-    def shifted_bias(self, weights: Array, scales: Array) -> Array:
-        """The real bias that goes with these weights."""
-        return self.bias
+    changed: Changed | None = None
 
 
 def solve(rounding: Rounding, x: QuantParams, y: QuantParams, requantizer: str) -> Solved | None:
-    """Integers for y = kernel * x + bias, or None when `shift` is demanded and cannot say it."""
-    ratio = y.scale[0] / x.scale[0]
-    if requantizer in ("shift", "auto"):
-        shifts = rounding.shifts(ratio, requantizer == "shift")
-        while shifts.min() >= 0:
-            scales = ratio * 2.0**-shifts
-            solved = _integers(rounding, x, scales)
-            if solved is not None:
-                folded = folded_bias(solved[0], solved[1], x.zero_point) + rounding_constant(shifts, y.zero_point)
-                bounds = accumulator_bound(solved[0], folded)
-                if bounds.max() <= INT32_MAX:
-                    return Solved(*solved, scales, shifts.astype(np.int8), None, int(bounds.max()), "shift")
-                shifts = shifts - (bounds > INT32_MAX)
-            else:
-                shifts = shifts - 1
-        if requantizer == "shift":
-            return None
-    scales = rounding.scales()
-    while True:
-        solved = _integers(rounding, x, scales)
-        if solved is not None:
-            bounds = accumulator_bound(solved[0], folded_bias(solved[0], solved[1], x.zero_point))
-            if bounds.max() <= INT32_MAX:
-                break
-        scales = scales * 2.0
-    pairs = [quantize_multiplier(float(s) / ratio) for s in scales]
-    multipliers, shifts = (np.array(v) for v in zip(*pairs, strict=True))
-    # A left shift of the accumulator must stay in 32 bits too: coarser weights until it does.
-    if (bounds.astype(object) * 2 ** np.maximum(shifts, 0).astype(object)).max() > INT32_MAX:
-        return solve(rounding, x, replace(y, scale=(y.scale[0] * 2,)), requantizer)
-    return Solved(
-        *solved, scales, shifts.astype(np.int8), multipliers.astype(np.int32), int(bounds.max()), rounding.kind
-    )
+    """Integers for y = kernel * x + bias in int8, or None when `shift` is demanded and cannot say it.
 
-
-def _integers(rounding: Rounding, x: QuantParams, scales: Array) -> tuple[Array, Array] | None:
-    """int8 weights and int32 bias for these weight scales; None when the bias does not fit 32 bits."""
-    weights = rounding.weights(scales)
-    wide = np.rint(rounding.shifted_bias(weights, scales) / (scales * x.scale[0]))
-    if np.abs(wide).max(initial=0) > INT32_MAX // 2:
-        return None
-    return weights, wide.astype(np.int32)
-
-
-def solve_pinned(kernel: Array, bias: Array, x: QuantParams, y: QuantParams, pinned: QuantParams) -> Solved | None:
-    """The integers that the model file itself prescribes for its weights; None when a sum could leave 32 bits.
-
-    y = round(sum * scale) once, half up: at most the ties differ from ONNX, which rounds them to even.
+    `auto` takes shifts unless a channel scales its sums up by less than a step: then all scales are free. Where steps
+    alone are what shifts cannot say, the others keep the integers of shifts, whose requantizer becomes a multiplier
+    of the same meaning.
     """
-    scales = np.broadcast_to(np.asarray(pinned.scale, np.float64), len(kernel))
-    weights = np.rint(kernel / scales[:, None]).astype(np.int64)
-    weights = weights.astype(np.int8 if weights.min() >= -128 and weights.max() <= 127 else np.int16)
-    wide = np.clip(np.rint(bias / (scales * x.scale[0])), -INT32_MAX, INT32_MAX).astype(np.int64)
-    bounds = accumulator_bound(weights, folded_bias(weights, wide, x.zero_point))
-    pairs = [quantize_multiplier(float(s) * x.scale[0] / y.scale[0]) for s in scales]
-    multipliers, shifts = (np.array(v) for v in zip(*pairs, strict=True))
-    if (bounds.astype(object) * 2 ** np.maximum(shifts, 0).astype(object)).max(initial=0) > INT32_MAX:
-        return None
-    shifted = shifts.astype(np.int8), multipliers.astype(np.int32)
-    return Solved(weights, wide.astype(np.int32), scales, *shifted, int(bounds.max()), "once")
+    layer = _Layer(rounding, x, y)
+    if requantizer != "multiplier" and not rounding.prescribed:
+        solved = _by_shift(layer, requantizer == "shift")
+        if solved is not None or requantizer == "shift":
+            return solved
+    return _by_multiplier(layer, rounding.scales(layer.ratio), rounding.kind)
 
 
-def solve_wide(rounding: Rounding, x: QuantParams, y: QuantParams, pinned: QuantParams | None) -> Solved | None:
-    """int8 weights on int16 activations: requantizer `once` where the sum provably fits 32 bits, else `wide`.
+def solve_wide(rounding: Rounding, x: QuantParams, y: QuantParams) -> Solved:
+    """int8 weights on int16 activations: requantizer `once` where the sums provably fit 32 bits, else `wide`.
 
-    None when a scale is too far off.
+    A channel whose multiplier either has to bound, or that no input moves by half an output step, has no say in that.
     """
-    if pinned is not None:
-        scales = np.broadcast_to(np.asarray(pinned.scale, np.float64), len(rounding.kernel))
-    else:
-        scales = rounding.scales()
-    # A bias far larger than the weights can say: coarser weights until its integer fits.
-    for _ in range(64):
-        weights = rounding.weights(scales)
-        wide = np.rint(rounding.shifted_bias(weights, scales) / (scales * x.scale[0]))
-        pairs = [wide_multiplier(float(s) * x.scale[0] / y.scale[0]) for s in scales]
-        if np.abs(wide).max(initial=0) < 2.0**46 and None not in pairs:
-            break
-        if pinned is not None:
+    layer = _Layer(rounding, x, y)
+
+    def too_large(bounds: Array, scales: Array) -> Array:
+        # Below 2**-32 a multiplier is 0.
+        real = scales / layer.ratio
+        return (bounds > INT48_MAX) | ((real < 2.0**-31) & (bounds * real >= 0.5))
+
+    wanted = rounding.scales(layer.ratio)
+    made = layer.fit(wanted, _LARGEST_WIDE_BIAS, too_large)
+    multipliers, exponents = _multipliers(made.scales / layer.ratio)
+    said = ~_too_large(made.bounds, multipliers, exponents) & ~_leaves(made.bounds, multipliers, exponents)
+    far = made.bounds * (made.scales / layer.ratio) > _ROOM
+    if (said | far | layer.constant).all():
+        return _by_multiplier(layer, wanted, "once", wanted, layer.constant & ~said)
+    capped = far | (exponents > _WIDE_EXPONENT)
+    multipliers, exponents = _bounded(made.bounds, multipliers, exponents, capped, layer.reach, _WIDE_EXPONENT)
+    reduced = np.where(multipliers < 0x7FFF0000, (multipliers + (1 << 15)) >> 16, 0x7FFF)
+    changed = layer.changed(made, wanted, capped, multipliers * 2.0 ** (exponents - 31.0))
+    shifted = (15 - exponents).astype(np.uint8), reduced.astype(np.uint16)
+    return Solved(made.weights, made.bias, made.scales, *shifted, made.bound, "wide", changed)
+
+
+def _by_shift(layer: "_Layer", demanded: bool) -> Solved | None:
+    rounding, ratio = layer.rounding, layer.ratio
+    shifts = rounding.shifts(ratio, demanded)
+    steps = shifts <= -STEP
+    if (shifts < 0)[~steps].any() or (demanded and steps.any()):
+        return None
+    wanted = np.where(steps, rounding.scales(ratio), ratio * 2.0**-shifts)
+    made = layer.fit(wanted, _LARGEST_BIAS, lambda bounds, scales: bounds > INT32_MAX, by_shift=True)
+    if (made.scales > ratio)[~steps].any():
+        return None
+    if steps.any():
+        return _by_multiplier(layer, made.scales, "once", wanted, made.fixed)
+    shifts = np.rint(np.log2(ratio / made.scales)).astype(np.int8)
+    changed = layer.changed(made, wanted, np.zeros_like(steps), made.scales / ratio)
+    return Solved(made.weights, made.bias.astype(np.int32), made.scales, shifts, None, made.bound, "shift", changed)
+
+
+def _by_multiplier(
+    layer: "_Layer", scales: Array, kind: str, wanted: Array | None = None, fixed: Array | None = None
+) -> Solved:
+    """`kind` is multiplier or once. `fixed`: channels that are constants, `wanted`: what the scales began with."""
+
+    def too_large(bounds: Array, scales: Array) -> Array:
+        return _too_large(bounds, *_multipliers(scales / layer.ratio))
+
+    free = not layer.rounding.prescribed and layer.y.dtype == "int8"
+    made = layer.fit(scales, _LARGEST_BIAS if free else INT32_MAX, too_large, fixed)
+    multipliers, exponents = _multipliers(made.scales / layer.ratio)
+    capped = _leaves(made.bounds, multipliers, exponents)
+    multipliers, exponents = _bounded(made.bounds, multipliers, exponents, capped, layer.reach, _EXPONENT)
+    changed = layer.changed(made, scales if wanted is None else wanted, capped, multipliers * 2.0 ** (exponents - 31.0))
+    shifted = exponents.astype(np.int8), multipliers.astype(np.int32)
+    return Solved(made.weights, made.bias.astype(np.int32), made.scales, *shifted, made.bound, kind, changed)
+
+
+def _multipliers(real: Array) -> tuple[Array, Array]:
+    """(multipliers, exponents), int64: real ~ multiplier * 2**(exponent - 31)."""
+    pairs = np.array([quantize_multiplier(float(r)) for r in real], np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _too_large(bounds: Array, multipliers: Array, exponents: Array) -> Array:
+    """Whether a sum leaves 32 bits, or its product with half of what a right shift divides by added."""
+    half = (np.int64(1) << np.maximum(-exponents, 0)) >> 1
+    return (bounds > INT32_MAX) | ((np.minimum(bounds, INT32_MAX) * multipliers >> 31) + half + _MARGIN > INT32_MAX)
+
+
+def _leaves(bounds: Array, multipliers: Array, exponents: Array) -> Array:
+    """Whether a sum that was shifted left leaves 32 bits, or its product with an output's zero point added does."""
+    left = np.ldexp(bounds.astype(np.float64), np.maximum(exponents, 0))  # exact, or far beyond 32 bits
+    too_far = (left > INT32_MAX) | (left * multipliers * 2.0**-31 > INT32_MAX - _MARGIN)
+    return (exponents > _EXPONENT) | ((exponents > 0) & too_far)
+
+
+def _bounded(
+    bounds: Array, multipliers: Array, exponents: Array, capped: Array, reach: int, most: int
+) -> tuple[Array, Array]:
+    """(multipliers, exponents): of the `capped` channels those as large as 32 bits and exponents up to `most` allow.
+
+    256 where that is enough for the range: it saturates as well as any larger one, and takes the fewest bits.
+    """
+    multipliers, exponents = multipliers.copy(), exponents.copy()
+    for c in np.flatnonzero(capped):
+        room = _ROOM // max(int(bounds[c]), 1)
+        fits = min(room.bit_length() - 1, most) if room else -(int(bounds[c]) // _ROOM).bit_length()
+        saturates = reach <= 1 << STEP < 1 << max(fits, 0)
+        multipliers[c], exponents[c] = (1 << 30, STEP + 1) if saturates else (INT32_MAX, fits)
+    return multipliers, exponents
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """Integers of a layer: `bias` int64, `bounds` of each channel's sum, `fixed` where it became a constant."""
+
+    weights: Array
+    bias: Array
+    scales: Array
+    bounds: Array
+    fixed: Array
+
+    @property
+    def bound(self) -> int:
+        return int(self.bounds.max(initial=0))
+
+
+class _Layer:
+    """One layer in output steps: see this module."""
+
+    def __init__(self, rounding: Rounding, x: QuantParams, y: QuantParams) -> None:
+        self.rounding, self.x, self.y = rounding, x, y
+        self.ratio = y.scale[0] / x.scale[0]
+        (low, high), (bottom, top) = x.limits, y.limits
+        self.far = max(high - x.zero_point, x.zero_point - low)
+        self.reach = max(top - y.zero_point, y.zero_point - bottom)
+        self.range = top - bottom
+        self.offset: Array = rounding.bias / y.scale[0]
+        moved: Array = np.abs(rounding.kernel).sum(axis=1) * (self.far / self.ratio)
+        # The sums above are as exact as float64: far within the margin.
+        self.saturated = np.abs(self.offset) * (1 - 1e-9) - moved > self.reach + 1
+        """Channels whose output is the same end of the range for any input."""
+        still = moved < 0.5 if y.dtype == "int16" else moved == 0
+        self.constant: Array = self.saturated | still
+        """Those, and channels without weights; for int16 also those that no input moves by half a step."""
+
+    def fit(
+        self,
+        scales: Array,
+        largest_bias: int,
+        too_large: Callable[[Array, Array], Array],
+        fixed: Array | None = None,
+        by_shift: bool = False,
+    ) -> _Fitted:
+        """The integers at these scales; where a bias or a sum does not fit, those at 2, 4, 8... times the scale.
+
+        `too_large(bounds, scales)`. `by_shift`: sums contain the rounding constant. Constants that do not fit become
+        weights of 0 at multiplier 1, as those of `fixed` are already.
+        """
+        fixed = np.zeros(len(scales), bool) if fixed is None else fixed
+        # In float32, as QuantizeLinear divides.
+        with np.errstate(over="ignore"):
+            steps = np.rint(self.rounding.bias.astype(np.float32) / np.float32(self.y.scale[0]))
+        constants = np.clip(steps.astype(np.float64), -2.0 * self.range, 2.0 * self.range)
+        while True:
+            scales = np.where(fixed, self.ratio, scales)
+            weights = self.rounding.weights(scales)
+            weights[fixed] = 0
+            real = np.rint(self.rounding.shifted_bias(weights, scales) / (scales * self.x.scale[0]))
+            real = np.where(fixed, constants, real)
+            excess = np.abs(real) / largest_bias
+            large = excess > 1
+            if not large.any():
+                bias = real.astype(np.int64)
+                bounds = self._bounds(weights, bias, scales, by_shift)
+                large = too_large(bounds, scales)
+                if not large.any():
+                    return _Fitted(weights, bias, scales, bounds, fixed)
+            fixed = fixed | (large & self.constant)
+            scales = scales * 2.0 ** np.where(large, np.maximum(np.frexp(excess)[1], 1), 0)
+
+    def _bounds(self, weights: Array, bias: Array, scales: Array, by_shift: bool) -> Array:
+        folded = folded_bias(weights, bias, self.x.zero_point)
+        if by_shift:
+            shifts = np.maximum(np.rint(np.log2(self.ratio / scales)), 0).astype(np.int64)
+            folded = folded + rounding_constant(shifts, self.y.zero_point)
+        return accumulator_bound(weights, folded, -self.x.limits[0])
+
+    def changed(self, made: _Fitted, wanted: Array, capped: Array, multipliers: Array) -> Changed | None:
+        """What became of the channels; None when all are said at the `wanted` scales by multipliers of their own."""
+        coarser = made.scales != wanted
+        if not (coarser | capped).any():
             return None
-        scales = scales * 2.0
-    else:
-        return None
-    integers = wide.astype(np.int64)
-    bounds = accumulator_bound(weights, folded_bias(weights, integers, x.zero_point), 32768)
-    bound = int(bounds.max(initial=0))
-    narrow = [quantize_multiplier(float(s) * x.scale[0] / y.scale[0]) for s in scales]
-    shifts = np.array([e for _, e in narrow])
-    if (bounds.astype(object) * 2 ** np.maximum(shifts, 0).astype(object)).max(initial=0) <= INT32_MAX:
-        multipliers = np.array([m for m, _ in narrow], np.int32)
-        return Solved(weights, integers.astype(np.int32), scales, shifts.astype(np.int8), multipliers, bound, "once")
-    if bound > INT48_MAX:
-        return None
-    multipliers, shifts = (np.array(v) for v in zip(*(p for p in pairs if p), strict=True))
-    shifted = shifts.astype(np.uint8), multipliers.astype(np.uint16)
-    return Solved(weights, integers, scales, *shifted, bound, "wide")
+        real = made.scales / self.ratio
+        lost = np.abs(self.rounding.kernel - made.weights * made.scales[:, None]).sum(axis=1) * (self.far / self.ratio)
+        # The bias of a constant is its output.
+        lost = lost + np.where(made.fixed, 0.0, np.abs(self.offset - made.bias * real))
+        lost = np.where(coarser, lost, 0.0)
+        # Without inputs a step is its bias, which may lie between two sums.
+        said = np.clip(made.bias * multipliers, -self.reach, self.reach)
+        missed = np.abs(np.clip(self.offset, -self.reach, self.reach) - said)
+        bounded = np.where(multipliers < self.reach, self.reach * (1 - multipliers / real), 0.0)
+        lost = lost + np.where(capped, np.maximum(missed, bounded), 0.0)
+        errors = np.where(self.saturated, 0.0, np.minimum(lost, self.range))
+        flat = ~made.weights.any(axis=1)
+        return Changed(
+            constant=int(((coarser | capped) & flat).sum()),
+            step=int((capped & ~flat).sum()),
+            coarser=int((coarser & ~flat & ~capped).sum()),
+            largest_error=float(errors.max()),
+            worst=int(errors.argmax()),
+        )

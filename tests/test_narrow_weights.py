@@ -23,7 +23,8 @@ from pipeline.ops.linear import Linear
 from pipeline.ops.samples import Sample, one_node
 from pipeline.oracle import FloatOracle
 from pipeline.passes import canonical
-from pipeline.solve import Rounding, solve
+from pipeline.scales import Rounding
+from pipeline.solve import solve
 from pipeline.widths import BITS, Widths, peak_of
 from stages import STAGES
 from stages.base import Job, execute
@@ -140,7 +141,7 @@ def test_less_is_lost_than_by_plain_rounding(bits: int, groups: int, per_channel
         narrow = Narrow(kernel, bias, per_channel, bits, known)
         plain = narrow.peaks / peak_of(bits)
         rounded = np.rint(kernel / plain[:, None])
-        scales = narrow.scales()
+        scales = narrow.scales(64.0)
         assert (len(set(scales)) > 1) == per_channel
         assert lost(kernel, narrow.weights(scales), scales, known) < 1.002 * lost(kernel, rounded, plain, known)
         shifts = narrow.shifts(64.0, True)
@@ -153,7 +154,7 @@ def test_less_is_lost_than_by_plain_rounding(bits: int, groups: int, per_channel
 def test_the_mean_error_goes_into_the_bias() -> None:
     kernel, bias, seen = rows(0)
     narrow = Narrow(kernel, bias, True, 2, seen)
-    scales = narrow.scales()
+    scales = narrow.scales(64.0)
     integers = narrow.weights(scales)
     made = integers * scales[:, None] @ seen.mean[0] + narrow.shifted_bias(integers, scales)
     np.testing.assert_allclose(made, kernel @ seen.mean[0] + bias)

@@ -1,0 +1,290 @@
+"""Every channel of a linear layer is solved alone, and stays within the bound that `pipeline.solve` derives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.fixedpoint import (
+    INT32_MAX,
+    INT48_MAX,
+    Rescale,
+    accumulator_bound,
+    apply_rescale,
+    folded_bias,
+    rounding_constant,
+)
+from pipeline.ir import Array, QuantParams
+from pipeline.narrow import Narrow
+from pipeline.scales import Prescribed, Rounding
+from pipeline.solve import Solved, solve, solve_wide
+
+REQUANTIZERS = ("auto", "shift", "multiplier")
+MONSTERS = {
+    "dead": (1e-8, 3.0), "nearly dead": (1e-6, 3.0), "folded away": (1e-30, 0.4), "dead, negative": (1e-12, -2.0),
+    "zero": (0.0, 2.0), "zero, far": (0.0, 1e20), "step": (1e8, 0.0), "step with a bias": (1e8, -3e7),
+    "step, far": (1e8, 1e20), "saturated": (1.0, 1e12), "dead and far": (1e-20, -1e12), "huge": (1e30, 1e30),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    kernel: Array
+    bias: Array
+    x: QuantParams
+    y: QuantParams
+
+    def inputs(self, rng: np.random.Generator) -> Array:
+        """Random ones, the ends, none, and what pushes every channel farthest."""
+        low, high = self.x.limits
+        taps = self.kernel.shape[1]
+        far = np.where(self.kernel > 0, high, low)
+        even = [np.full((1, taps), v) for v in (low, high, self.x.zero_point, self.x.zero_point + 1)]
+        made = np.concatenate([*even, far, low + high - far, rng.integers(low, high + 1, (40, taps))])
+        return np.clip(made, low, high)
+
+    def steps(self, x: Array) -> Array:
+        """t(x) of the module's docstring."""
+        gain = self.kernel * (self.x.scale[0] / self.y.scale[0])
+        return (x - self.x.zero_point).astype(np.float64) @ gain.T + self.bias / self.y.scale[0]
+
+
+@st.composite
+def layers(draw: st.DrawFn, dtype: str = "int8") -> Layer:
+    """Channels of any size beside each other, in any unit, with a bias within the range or anywhere."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    taps = draw(st.sampled_from([1, 2, 9, 40, 300]))
+    unit = 10.0 ** draw(st.integers(-25, 25))
+    kinds = draw(st.lists(st.sampled_from(["plain", *MONSTERS]), min_size=2, max_size=5))
+    zero = (lambda: draw(st.integers(-128, 127))) if dtype == "int8" else lambda: 0
+    x = QuantParams((10.0 ** draw(st.integers(-12, 12)) * unit,), zero(), None, dtype)
+    y = QuantParams((x.scale[0] * 10.0 ** draw(st.integers(-3, 3)),), zero(), None, dtype)
+    kernel = rng.standard_normal((len(kinds), taps))
+    bias = rng.standard_normal(len(kinds)) * 100 * y.scale[0]
+    for c, kind in enumerate(kinds):
+        if kind != "plain":
+            factor, offset = MONSTERS[kind]
+            kernel[c] *= factor
+            bias[c] = offset * 30 * y.scale[0]
+    return Layer(kernel, bias, x, y)
+
+
+def run(solved: Solved, layer: Layer, x: Array, shifted: bool = False) -> tuple[Array, Array]:
+    """(sums, outputs) by the specification."""
+    sums = (x - layer.x.zero_point).astype(np.int64) @ solved.weights.T.astype(np.int64) + solved.bias
+    low, high = layer.y.limits
+    rescale = Rescale("", "", layer.y.zero_point, low, high, solved.kind)
+    return sums, apply_rescale(sums, rescale, solved.shift, solved.multiplier)
+
+
+def assert_fits(solved: Solved, layer: Layer) -> None:
+    """What C does with any sum stays in its type."""
+    largest = -layer.x.limits[0]
+    folded = folded_bias(solved.weights, solved.bias, layer.x.zero_point)
+    if solved.kind == "shift":
+        folded = folded + rounding_constant(solved.shift, layer.y.zero_point)
+    bounds = accumulator_bound(solved.weights, folded, largest).astype(object)
+    assert bounds.max() == solved.bound <= (INT48_MAX if solved.kind == "wide" else INT32_MAX)
+    assert len(solved.bias) == len(solved.scales) == len(solved.shift)
+    if solved.kind == "shift":
+        assert solved.shift.min() >= 0 and solved.shift.max() <= 24
+        return
+    assert solved.multiplier is not None
+    multipliers, shifts = (v.astype(object) for v in (solved.multiplier, solved.shift))
+    for bound, multiplier, shift in zip(bounds, multipliers, shifts, strict=True):
+        if solved.kind == "wide":
+            assert 1 <= shift <= 46 and 0 <= multiplier < 2**15
+            assert (bound * multiplier >> shift) + 2**15 <= INT32_MAX
+            continue
+        assert -31 <= shift <= 30 and (multiplier == 0 or 2**30 <= multiplier < 2**31)
+        assert bound << max(shift, 0) <= INT32_MAX
+        product = ((bound << max(shift, 0)) * multiplier >> 31) + ((1 << max(-shift, 0)) >> 1)
+        assert product + 2**15 <= INT32_MAX
+
+
+def assert_within_the_bound(solved: Solved, layer: Layer, x: Array) -> None:
+    taps = layer.kernel.shape[1]
+    ratio = layer.y.scale[0] / layer.x.scale[0]
+    far = max(layer.x.limits[1] - layer.x.zero_point, layer.x.zero_point - layer.x.limits[0])
+    offset = np.abs(layer.bias) / layer.y.scale[0]
+    natural = np.abs(layer.kernel).max(axis=1) / 127 / ratio
+    # A power of two is up to twice the natural scale, and at least 2**-24.
+    natural = np.maximum(2 * natural, 2.0**-24) if solved.kind in ("shift", "once") else natural
+    room = 2.0**29 if solved.kind != "wide" else 2.0**45
+    weights = np.maximum(natural, np.maximum(offset / room, 2.0**-28)) / 2 * (taps * far + 1)
+    _, got = run(solved, layer, x)
+    t = layer.steps(x)
+    moved = np.abs(layer.kernel).sum(axis=1) * far / ratio + offset
+    own = 2.0**-14 if solved.kind == "wide" else 2.0**-30
+    bound = weights + 0.75 + own * np.abs(t) + 1e-12 * moved
+    if layer.x.dtype == "int16":  # a channel that no input moves by half a step
+        bound = np.maximum(bound, 1.0)
+    low, high = layer.y.limits
+    least, most = (np.clip(v + layer.y.zero_point, low, high) for v in (t - bound, t + bound))
+    assert (least <= got).all() and (got <= most).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(layers(), st.sampled_from(REQUANTIZERS), st.booleans())
+def test_outputs_stay_within_the_bound_and_sums_within_32_bits(layer: Layer, kind: str, reread: bool) -> None:
+    solved = solve(Rounding(layer.kernel, layer.bias, True), layer.x, layer.y, kind)
+    if solved is None:
+        assert kind == "shift"
+        return
+    x = layer.inputs(np.random.default_rng(0))
+    assert_fits(solved, layer)
+    assert_within_the_bound(solved, layer, x)
+    if reread:  # the file prescribes what was solved
+        pinned = QuantParams(tuple(solved.scales), 0, 0)
+        again = solve(Prescribed(solved.weights * solved.scales[:, None], layer.bias, pinned), layer.x, layer.y, "auto")
+        assert again is not None
+        assert_fits(again, layer)
+        off = np.abs(run(again, layer, x)[1] - run(solved, layer, x)[1]).max()
+        error = max(s.changed.largest_error if s.changed else 0.0 for s in (again, solved))
+        assert off <= 1 + error
+
+
+@settings(max_examples=100, deadline=None)
+@given(layers("int16"))
+def test_int16_outputs_stay_within_the_bound_too(layer: Layer) -> None:
+    solved = solve_wide(Rounding(layer.kernel, layer.bias, True), layer.x, layer.y)
+    assert_fits(solved, layer)
+    assert_within_the_bound(solved, layer, layer.inputs(np.random.default_rng(0)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(layers(), st.sampled_from([2, 3, 4, 7]), st.sampled_from(REQUANTIZERS))
+def test_narrow_weights_leave_no_type(layer: Layer, bits: int, kind: str) -> None:
+    solved = solve(Narrow(layer.kernel, layer.bias, True, bits, None), layer.x, layer.y, kind)
+    if solved is not None:
+        assert_fits(solved, layer)
+        assert np.abs(solved.weights.astype(int)).max(initial=0) < 2 ** (bits - 1)
+
+
+def beside(name: str, taps: int = 9, dtype: str = "int8") -> tuple[Layer, Layer]:
+    """A layer with a monster as its second channel, and the layer without that channel."""
+    rng = np.random.default_rng(4)
+    kernel, bias = rng.standard_normal((5, taps)), rng.standard_normal(5)
+    peak = 1 if dtype == "int8" else 256
+    x = QuantParams((0.02 / peak,), 3 if dtype == "int8" else 0, None, dtype)
+    y = QuantParams((0.06 / peak,), -7 if dtype == "int8" else 0, None, dtype)
+    factor, offset = MONSTERS[name]
+    kernel[1] *= factor
+    bias[1] = offset
+    rest = [0, 2, 3, 4]
+    return Layer(kernel, bias, x, y), Layer(kernel[rest], bias[rest], x, y)
+
+
+@pytest.mark.parametrize("bits", [8, 5, 4, 2])
+@pytest.mark.parametrize("kind", REQUANTIZERS)
+@pytest.mark.parametrize("name", MONSTERS)
+def test_the_other_channels_keep_their_integers(name: str, kind: str, bits: int) -> None:
+    """As if the monster were not there. Beside a step, shifts are said as multipliers of the same meaning."""
+
+    def solved_for(layer: Layer) -> Solved | None:
+        made = Rounding(layer.kernel, layer.bias, True)
+        rounding = made if bits == 8 else Narrow(layer.kernel, layer.bias, True, bits, None)
+        return solve(rounding, layer.x, layer.y, kind)
+
+    layer, without = beside(name)
+    ours, theirs = solved_for(layer), solved_for(without)
+    assert theirs is not None
+    if ours is None:
+        assert kind == "shift" and MONSTERS[name][0] >= 1e8
+        return
+    assert_the_rest_is_equal(ours, theirs, layer, without)
+    assert ours.kind == theirs.kind or (MONSTERS[name][0] >= 1e8 and (ours.kind, theirs.kind) == ("once", "shift"))
+
+
+def assert_the_rest_is_equal(ours: Solved, theirs: Solved, layer: Layer, without: Layer) -> None:
+    rest = [0, 2, 3, 4]
+    np.testing.assert_array_equal(ours.weights[rest], theirs.weights)
+    np.testing.assert_array_equal(ours.bias[rest], theirs.bias)
+    np.testing.assert_array_equal(ours.scales[rest], theirs.scales)
+    x = layer.inputs(np.random.default_rng(1))
+    np.testing.assert_array_equal(run(ours, layer, x)[1][:, rest], run(theirs, without, x)[1])
+    if ours.kind == theirs.kind:
+        np.testing.assert_array_equal(ours.shift[rest], theirs.shift)
+        if ours.multiplier is not None and theirs.multiplier is not None:
+            np.testing.assert_array_equal(ours.multiplier[rest], theirs.multiplier)
+
+
+@pytest.mark.parametrize("taps", [9, 4000])
+@pytest.mark.parametrize("name", MONSTERS)
+def test_the_other_channels_keep_their_integers_on_int16_activations(name: str, taps: int) -> None:
+    """Weights that move the output by a few thousandths of its range are no monster there: they need wide sums."""
+    layer, without = beside(name, taps, "int16")
+    ours, theirs = (solve_wide(Rounding(v.kernel, v.bias, True), v.x, v.y) for v in (layer, without))
+    assert theirs.kind == ("once" if taps == 9 else "wide")
+    if name != "nearly dead":
+        assert ours.kind == theirs.kind
+        assert_the_rest_is_equal(ours, theirs, layer, without)
+
+
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("kind", REQUANTIZERS[::2])
+def test_a_bounded_multiplier_is_exact_for_its_integers(kind: str, zero_point: int) -> None:
+    """Every sum but 0 saturates, whatever the zero point."""
+    rng = np.random.default_rng(2)
+    x, y = QuantParams((0.02,), 3), QuantParams((0.004,), zero_point)
+    layer = Layer(rng.standard_normal((3, 6)), np.zeros(3), x, y)
+    layer.kernel[1] = np.array([1e8, -1e8, 5e7, -5e7, 1e6, -1e6])
+    solved = solve(Rounding(layer.kernel, layer.bias, True), x, y, kind)
+    assert solved is not None and solved.changed is not None
+    assert (solved.changed.step, solved.changed.largest_error) == (1, 0.0)
+    inputs = rng.integers(-128, 128, (2000, 6)) // rng.choice([1, 32], (2000, 1))
+    sums, got = run(solved, layer, inputs)
+    assert {-2, -1, 0, 1, 2} <= set(sums[:, 1])
+    real = solved.scales[1] * x.scale[0] / y.scale[0] * sums[:, 1]
+    np.testing.assert_array_equal(got[:, 1], np.clip(np.floor(real + 0.5) + zero_point, -128, 127))
+
+
+@pytest.mark.parametrize("kind", REQUANTIZERS)
+@pytest.mark.parametrize("bias", [3.0, -3.0, 1e-3, 0.0])
+def test_a_dead_channel_ends_as_its_bias(kind: str, bias: float) -> None:
+    rng = np.random.default_rng(3)
+    x, y = QuantParams((0.02,), -9), QuantParams((0.05,), 4)
+    for factor in (0.0, 1e-30, 1e-12):
+        kernel = rng.standard_normal((2, 9)) * np.array([[1], [factor]])
+        layer = Layer(kernel, np.array([0.1, bias]), x, y)
+        solved = solve(Rounding(kernel, layer.bias, True), x, y, kind)
+        assert solved is not None
+        _, got = run(solved, layer, rng.integers(-128, 128, (50, 9)))
+        assert (got[:, 1] == np.floor(bias / 0.05 + 0.5) + 4).all()
+        if factor and bias:
+            assert not solved.weights[1].any() or kind != "multiplier"
+            assert solved.changed is None or solved.changed.largest_error < 1e-3
+
+
+def test_a_prescribed_scale_too_fine_for_the_bias_keeps_the_function() -> None:
+    """QuantizeLinear of the bias where weights are 0: exact, ties to even as well."""
+    x, y = QuantParams((0.01,), 3), QuantParams((0.0625,), -5)
+    integers = np.random.default_rng(3).integers(-127, 128, (6, 8)).astype(np.float64)
+    integers[1:5] = 0
+    scales = np.array([0.01, 1.2e-7, 1.2e-7, 1.2e-9, 1e-30, 0.005])
+    bias = np.array([0.3, 5.0, 0.09375, 0.15625, 1e9, 0.1])
+    kernel = integers * scales[:, None]
+    solved = solve(Prescribed(kernel, bias, QuantParams(tuple(scales), 0, 0)), x, y, "auto")
+    assert solved is not None and solved.changed is not None
+    assert (solved.changed.constant, solved.changed.largest_error) == (3, 0.0)
+    np.testing.assert_array_equal(solved.weights, integers)
+    layer = Layer(kernel, bias, x, y)
+    _, got = run(solved, layer, layer.inputs(np.random.default_rng(0)))
+    assert [set(got[:, c]) for c in range(1, 5)] == [{75}, {-3}, {-3}, {127}]
+
+
+def test_a_prescribed_bias_that_only_saturates_is_exact_and_any_other_is_reported() -> None:
+    x, y = QuantParams((0.01,), 0), QuantParams((0.05,), 0)
+    integers = np.random.default_rng(3).integers(-127, 128, (2, 8)).astype(np.float64)
+    for bias, error in ((1e9, 0.0), (5.0, 1e-2)):
+        scales = np.array([0.01, 1e-9])
+        kernel = integers * scales[:, None]
+        layer = Layer(kernel, np.array([0.0, bias]), x, y)
+        solved = solve(Prescribed(kernel, layer.bias, QuantParams(tuple(scales), 0, 0)), x, y, "auto")
+        assert solved is not None and solved.changed is not None
+        assert solved.changed.worst == (1 if error else 0) and solved.changed.largest_error <= error
+        inputs = layer.inputs(np.random.default_rng(0))
+        t = np.clip(layer.steps(inputs), -128, 127)
+        assert np.abs(run(solved, layer, inputs)[1] - t).max() <= 0.5 + error + 1e-9
