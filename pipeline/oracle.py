@@ -38,7 +38,7 @@ class FloatOracle:
         names = list(wanted or self.outputs)
         count = len(next(iter(feeds.values())))
         for i in range(count):
-            feed = {k: np.ascontiguousarray(v[i]) for k, v in feeds.items()}
+            feed = {k: np.asarray(v[i], order="C") for k, v in feeds.items()}
             yield dict(zip(names, self._session.run(names, feed), strict=True))
 
     def stacked(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> dict[str, Array]:

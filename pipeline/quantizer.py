@@ -198,7 +198,7 @@ class Quantizer:
         if not self.graph.is_constant(name):
             return name
         data, pinned = self.graph.constant(name), self.graph.tensors[name].quant
-        dtype = self._params[self.graph.outputs[0].tensor].dtype if self._params else "int8"
+        dtype = next((p.dtype for p in self._params.values()), "int8")
         peak = 127.0 if dtype == "int8" else 32767.0
         largest = float(np.abs(data).max(initial=0)) or 1.0
         quant = pinned or QuantParams((max(largest / peak, LEAST_SCALE),), 0, None, dtype)

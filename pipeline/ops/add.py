@@ -158,12 +158,18 @@ def import_add(node: OnnxNode) -> None:
 
 def import_sum(node: OnnxNode) -> None:
     """Sum and Mean of any number of tensors, two at a time. Source: ONNX Sum, Mean."""
-    x, count = node.inputs[0], len(node.inputs)
-    for i in range(1, count):
-        shapes = (node.graph.tensors[x].shape, node.shape(i))
+    count = len(node.inputs)
+    constants = [node.constant(i, "operand") for i in range(count) if node.is_constant(i)]
+    x, *others = [n for i, n in enumerate(node.inputs) if not node.is_constant(i)]
+    if constants:
+        check_broadcast(node, [c.shape for c in constants])
+        total = np.asarray(sum(c.astype(np.float64) for c in constants), np.float32)
+        others.append(node.graph.constant(f"{node.name}.constant", total))
+    for i, other in enumerate(others, start=1):
+        shapes = (node.graph.tensors[x].shape, node.graph.tensors[other].shape)
         check_broadcast(node, shapes)
         label = node.graph.fresh(f"{node.name}.{i}")
-        x = node.graph.append(Add(name=label, inputs=(x, node.inputs[i]), outputs=(label,)))
+        x = node.graph.append(Add(name=label, inputs=(x, other), outputs=(label,)))
     factor = np.array([1.0 / count if node.op == "Mean" else 1.0])
     last = replace(node, inputs=(x,))
     append_affine(last, 0, factor, np.zeros(1), max(last.rank() - 1, 0))

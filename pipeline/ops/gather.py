@@ -13,7 +13,7 @@ from pipeline.importers.node import ImportNode
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape
-from pipeline.ops.interpolation import interpolated
+from pipeline.ops.interpolation import before_resize_11, coordinates, interpolated
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
 
@@ -102,22 +102,22 @@ _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 
 def nearest(node: OnnxNode, size: int, wanted: int, scale: float) -> Array:
     """For each of `wanted` positions the nearest of `size`. Source: ONNX Resize."""
-    given = node.attr("coordinate_transformation_mode", b"half_pixel" if node.op == "Resize" else b"asymmetric")
-    mode = given.decode() if isinstance(given, bytes) else given
-    rounding = node.attr("nearest_mode", b"round_prefer_floor" if node.op == "Resize" else b"floor")
+    mode = coordinates(node)
+    rounding = node.attr("nearest_mode", b"floor" if before_resize_11(node) else b"round_prefer_floor")
     rounding = rounding.decode() if isinstance(rounding, bytes) else rounding
-    at = np.arange(wanted, dtype=np.float64)
+    # In float32, as ONNX Runtime and PyTorch do: at a tie the next entry is taken, or not, by its rounding.
+    at, half, ratio = np.arange(wanted, dtype=np.float32), np.float32(0.5), np.float32(scale)
     if mode == "asymmetric":
-        x = at / scale
+        x = at / ratio
     elif mode == "align_corners":
-        x = at * (size - 1) / (wanted - 1) if wanted > 1 else at * 0
+        x = at * np.float32(size - 1) / np.float32(wanted - 1) if wanted > 1 else at * 0
     elif mode == "half_pixel" or (mode == "pytorch_half_pixel" and wanted > 1):
-        x = (at + 0.5) / scale - 0.5
+        x = (at + half) / ratio - half
     elif mode == "pytorch_half_pixel":
         x = at * 0
     elif mode == "half_pixel_symmetric":
-        middle = size / 2 * (1 - wanted / (scale * size))
-        x = middle + (at + 0.5) / scale - 0.5
+        middle = np.float32(size / 2 * (1 - wanted / (scale * size)))
+        x = middle + (at + half) / ratio - half
     else:
         node.refuse(f"coordinate_transformation_mode {mode}")
     if rounding not in _ROUNDINGS:

@@ -14,6 +14,19 @@ from pipeline.ops.transpose import Transpose
 _LARGEST = 4096
 
 
+def before_resize_11(node: OnnxNode) -> bool:
+    """Whether the node is of those that divide each position by the scale and know no other way."""
+    return node.op == "Upsample" or node.opset < 11
+
+
+def coordinates(node: OnnxNode) -> str:
+    """How a position of the result becomes one of the input. Source: ONNX Resize, its versions 10 and 11; Upsample."""
+    if before_resize_11(node):
+        return "asymmetric"
+    given = node.attr("coordinate_transformation_mode", b"half_pixel")
+    return given.decode() if isinstance(given, bytes) else str(given)
+
+
 def interpolated(node: OnnxNode, axes: Sequence[int], sizes: Sequence[int], scales: Sequence[float]) -> str:
     """The node's first input resized along each of `axes`; the name of the result."""
     x = node.inputs[0]
@@ -30,9 +43,14 @@ def _matrix(node: OnnxNode, given: int, size: int, scale: float) -> Array:
         node.refuse(f"from {given} to {size} entries in this mode", f"Up to {_LARGEST} are supported.")
     kept = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "antialias")
     attributes = {k: node.attributes[k] for k in kept if k in node.attributes}
-    if attributes.get("coordinate_transformation_mode") in (b"tf_crop_and_resize", "tf_crop_and_resize"):
+    way = attributes["coordinate_transformation_mode"] = coordinates(node)
+    if way == "tf_crop_and_resize":
         node.refuse("coordinate_transformation_mode tf_crop_and_resize")
-    by_scale = node.has(2) and node.constant(2, "scales").size > 0
+    # These two count the entries that there are; the evaluator, given a scale, takes fractions of one.
+    counted = way == "align_corners" or (way == "pytorch_half_pixel" and size == 1)
+    at = 1 if before_resize_11(node) else 2
+    by_scale = not counted and (not node.has(at) or node.constant(at, "scales").size > 0)
+    by_scale = by_scale and (at == 1 or node.has(at))
     names = ["x", "", "scales"] if by_scale else ["x", "", "", "sizes"]
     parameter = {"scales": np.array([scale], np.float32)} if by_scale else {"sizes": np.array([size], np.int64)}
     proto = helper.make_node("Resize", names, ["y"], axes=[1], **attributes)

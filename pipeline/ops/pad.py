@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
 from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
 from pipeline.ops.samples import Sample, one_node
-from pipeline.ops.select import import_select
+from pipeline.ops.select import LARGEST, NONE, append_select
 
 SUMMARY = "any mode; other modes than constant by a table of indices"
 
@@ -77,10 +78,8 @@ class Pad(Node):
 
 
 def import_pad(node: OnnxNode) -> None:
-    mode = node.attr("mode", b"constant")
-    if mode not in (b"constant", "constant"):
-        import_select(node)
-        return
+    given = node.attr("mode", b"constant")
+    mode = given.decode() if isinstance(given, bytes) else given
     rank = node.rank()
     pads = [int(v) for v in node.attr_or_input("pads", 1, [])]
     axes = node.axes(node.attr_or_input("axes", 3, list(range(rank))), rank)
@@ -93,6 +92,9 @@ def import_pad(node: OnnxNode) -> None:
     begin, end = [0] * rank, [0] * rank
     for i, a in enumerate(axes):
         begin[a], end[a] = pads[i], pads[i + len(axes)]
+    if mode != "constant":
+        _by_table(node, mode, tuple(zip(begin, end, strict=True)))
+        return
     node.graph.append(
         Pad(
             name=node.name,
@@ -103,6 +105,22 @@ def import_pad(node: OnnxNode) -> None:
             value=value,
         )
     )
+
+
+def _by_table(node: OnnxNode, mode: str, pads: tuple[tuple[int, int], ...]) -> None:
+    """NumPy's modes of these names are ONNX's; a reflection longer than the input goes back and forth."""
+    size = prod(node.shape(0))
+    if prod(d + a + b for d, (a, b) in zip(node.shape(0), pads, strict=True)) > LARGEST or size >= NONE:
+        node.refuse(f"a result of more than {LARGEST} values, or an input of more than {NONE - 1}")
+    numbered = np.arange(1, size + 1, dtype=np.float32).reshape(node.shape(0))
+    if mode == "reflect":
+        append_select(node, np.pad(numbered, pads, "reflect"))
+    elif mode == "edge":
+        append_select(node, np.pad(numbered, pads, "edge"))
+    elif mode == "wrap":
+        append_select(node, np.pad(numbered, pads, "wrap"))
+    else:
+        node.refuse(f"mode {mode}")
 
 
 def import_tflite_pad(node: TfliteNode) -> None:

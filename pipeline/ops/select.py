@@ -19,7 +19,7 @@ from pipeline.ops.samples import Sample, one_node
 
 SUMMARY = "a table of indices"
 NONE = 65535
-_LARGEST = 1 << 20
+LARGEST = 1 << 20
 """The index of an entry that is zero."""
 OPERATORS = (
     "CenterCropPad", "Compress", "DepthToSpace", "Expand", "GatherElements", "GatherND", "ReverseSequence",
@@ -81,11 +81,16 @@ def import_select(node: OnnxNode) -> None:
     size = prod(node.shape(0))
     if size >= NONE:
         node.refuse(f"an input of {size} values", f"Fewer than {NONE} are supported.")
-    if _result_size(node, size) > _LARGEST:
-        node.refuse(f"a result of more than {_LARGEST} values")
+    if _result_size(node, size) > LARGEST:
+        node.refuse(f"a result of more than {LARGEST} values")
     numbered = np.arange(1, size + 1, dtype=np.float32).reshape(node.shape(0))
-    moved = _gathered(node, numbered) if node.op == "GatherElements" else evaluated(node, numbered)
-    if not moved.size or moved.size > _LARGEST:
+    append_select(node, _gathered(node, numbered) if node.op == "GatherElements" else evaluated(node, numbered))
+
+
+def append_select(node: OnnxNode, moved: Array) -> None:
+    """The node's first input rearranged: `moved` says for each entry of the result which it is, from 1; 0 for none."""
+    size = prod(node.shape(0))
+    if not moved.size or moved.size > LARGEST:
         node.refuse(f"a result of shape {list(moved.shape)}")
     if moved.max(initial=0) > size or moved.min(initial=0) < 0 or (moved != np.rint(moved)).any():
         node.refuse("more than moving its entries")
@@ -101,9 +106,6 @@ def _result_size(node: OnnxNode, size: int) -> float:
     if node.op in ("Expand", "CenterCropPad", "Tile"):
         sizes = [abs(float(v)) for v in node.constant(1, "shape").reshape(-1)]
         return prod(max(v, 1.0) for v in sizes) * size
-    if node.op == "Pad":
-        added = sum(abs(float(v)) for v in node.attr_or_input("pads", 1, []))
-        return size * (1.0 + added) ** node.rank()
     return 0.0
 
 

@@ -19,6 +19,7 @@ from pipeline.ir import Array, Graph, Node, Port, Shape
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
+from pipeline.ops.concat import Concat
 from pipeline.ops.dense import Dense
 from pipeline.ops.pad import Pad
 from pipeline.ops.prelu import PRelu
@@ -172,7 +173,7 @@ class _Layout:
             moved = node.permuted(like.perm, self.graph)
             if moved is not None:
                 names = {n: self.laid_out(n, like) for n in moving}
-                if node.elementwise:
+                if node.elementwise or isinstance(node, Concat):
                     names |= {n: self.constant(n, like) for n in node.inputs if self.graph.is_constant(n)}
                 self.emit(moved.renamed(names), like)
                 return
