@@ -1,7 +1,7 @@
 """Transposed convolution: zeros between the input's entries, then a convolution with the kernel turned around."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,7 +119,9 @@ def import_conv_transpose(node: OnnxNode) -> None:
         turned, spatial, sizes, begin, out = turned[:, None], (1, *spatial), (1, *sizes), [0, *begin], [1, *out]
         strides, dilations = (1, *strides), (1, *dilations)
     window = turned_window(node, spatial, sizes, (strides[0], strides[1]), begin, out, (dilations[0], dilations[1]))
-    graph, quant = node.graph, prescribed(node, 1, 1) if groups == 1 else None
+    graph, quant = node.graph, prescribed(node, 1, 1)
+    if quant is not None and quant.axis is not None:  # one scale for each output of a group
+        quant = replace(quant, scale=quant.scale * groups)
     x = _spread(node, channels_last(node), (strides[0], strides[1]), "float32", None)
     names = (
         graph.constant(f"{node.inputs[1]}.turned", turned.astype(np.float32), quant),

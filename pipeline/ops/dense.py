@@ -85,7 +85,8 @@ def import_gemm(node: OnnxNode) -> None:
     """alpha * A' * B' + beta * C with constant B and C. Source: ONNX Gemm."""
     if node.attr("transA", 0) or node.rank() != 2:
         node.refuse("a transposed or non-matrix first input")
-    matrix = node.constant(1, "matrix") * np.float32(node.attr("alpha", 1.0))
+    alpha = np.float32(node.attr("alpha", 1.0))
+    matrix = node.constant(1, "matrix") * alpha
     kernel = matrix if node.attr("transB", 0) else matrix.T
     offset = node.optional(2, "offset")
     bias: Array = np.zeros(kernel.shape[0], np.float32)
@@ -93,8 +94,10 @@ def import_gemm(node: OnnxNode) -> None:
         if offset.size not in (1, kernel.shape[0]) or (offset.ndim == 2 and offset.shape[0] != 1):
             node.refuse(f"an offset of shape {offset.shape}; expected one value per output")
         bias = bias + offset.reshape(-1) * np.float32(node.attr("beta", 1.0))
-    plain = float(node.attr("alpha", 1.0)) == 1.0
-    _append(node, kernel, bias, prescribed(node, 1, 0 if node.attr("transB", 0) else 1) if plain else None)
+    quant = prescribed(node, 1, 0 if node.attr("transB", 0) else 1) if alpha > 0 else None
+    if quant is not None:
+        quant = replace(quant, scale=tuple(s * float(alpha) for s in quant.scale))
+    _append(node, kernel, bias, quant)
 
 
 def import_matmul(node: OnnxNode) -> None:

@@ -155,7 +155,8 @@ def _scales_and_sizes(node: OnnxNode, given: Shape, axes: Sequence[int]) -> tupl
     if scales is not None:
         if len(scales) != len(axes) or not all(0 < s < 4096 for s in scales):
             node.refuse(f"scales {scales} for {len(axes)} axes")
-        made = [int(np.floor(given[a] * s)) for a, s in zip(axes, scales, strict=True)]
+        # In float32, as ONNX Runtime does: 10 * 1.3 is 13.
+        made = [int(np.floor(np.float32(given[a]) * np.float32(s))) for a, s in zip(axes, scales, strict=True)]
     else:
         made = [int(v) for v in node.constant(3, "sizes")]
         if len(made) != len(axes):

@@ -7,7 +7,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array
+from pipeline.ir import Array, QuantParams
 from pipeline.ops.dense import Dense
 from pipeline.ops.transpose import Transpose
 
@@ -66,13 +66,22 @@ def _matrix(node: OnnxNode, given: int, size: int, scale: float) -> Array:
     return matrix
 
 
+def _exact(matrix: Array) -> QuantParams | None:
+    """A scale at which every share is an integer of eight bits: quarters, as doubling makes them."""
+    for scale in (2.0**-k for k in range(8)):
+        steps = matrix / scale
+        if (steps == np.rint(steps)).all() and np.abs(steps).max() <= 127:
+            return QuantParams((scale,))
+    return None
+
+
 def _along(node: OnnxNode, x: str, axis: int, matrix: Array) -> str:
     """`matrix` applied to every line of `x` along `axis`."""
     graph, rank = node.graph, len(node.graph.tensors[x].shape)
     perm = (*(i for i in range(rank) if i != axis), axis)
     label = graph.fresh(f"{node.name}.axis{axis}")
     constants = (
-        graph.constant(f"{label}.weights", matrix),
+        graph.constant(f"{label}.weights", matrix, _exact(matrix)),
         graph.constant(f"{label}.bias", np.zeros(len(matrix), np.float32)),
     )
     last = axis == rank - 1

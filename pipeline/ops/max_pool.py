@@ -1,7 +1,7 @@
 """MaxPool: the output shares the input's scale, so it is exact."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,14 @@ class MaxPool(Node):
         return None
 
     def to_onnx(self, graph: Graph, emit: Any) -> None:
-        x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
-        emit.transpose(emit.node("MaxPool", [x], **self.window.attributes()), (0, 2, 3, 1), self.output)
+        x, window = emit.transpose(self.inputs[0], (0, 3, 1, 2)), self.window
+        if any(p >= k for p, k in zip(window.pads, window.kernel * 2, strict=True)):
+            # ONNX Runtime refuses such pads, which a dilation or the ceil mode may need: below every float then.
+            top, left, bottom, right = window.pads
+            pads = emit.integers([0, 0, top, left, 0, 0, bottom, right])
+            x = emit.node("Pad", [x, pads, emit.floats(np.finfo(np.float32).min)], mode="constant")
+            window = replace(window, pads=(0, 0, 0, 0))
+        emit.transpose(emit.node("MaxPool", [x], **window.attributes()), (0, 2, 3, 1), self.output)
 
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)

@@ -167,6 +167,8 @@ def import_mul(node: OnnxNode) -> None:
                 append_affine(node, x, value, np.zeros(1), axis)
                 return
             if divide:
+                if node.graph.tensors[node.inputs[1]].quant is not None:
+                    node.refuse("its quantized divisor must be a scalar or one value per channel")
                 factor = node.graph.constant(f"{node.name}.reciprocal", value.astype(np.float32))
                 node.graph.append(Mul(name=node.name, inputs=(node.inputs[0], factor), outputs=node.outputs[:1]))
                 return

@@ -1,0 +1,126 @@
+"""Many networks: what became of them, and of each kind of failure a small one."""
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from networks.case import Case
+from networks.checks import DRAWS, activations, outcome
+from networks.outcome import Discarded, Outcome, Wrong
+from networks.shrink import shrink
+
+STYLES = tuple(DRAWS)
+
+
+@dataclass
+class Tally:
+    """Counts of one style; `findings` maps a kind of failure to the seeds that show it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    discarded: Counter[str] = field(default_factory=Counter)
+    findings: dict[str, list[int]] = field(default_factory=dict)
+
+
+def drawn(style: str, seed: int) -> Case:
+    """The network of a seed: the same on every machine with the same NumPy."""
+    return DRAWS[style](np.random.default_rng([sum(style.encode()), seed]))
+
+
+def signature(error: BaseException) -> str:
+    """What sorts failures: the kind of a wrong value, or where in the code an exception came from."""
+    if isinstance(error, Wrong):
+        return error.kind
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+    last = frames[-1]
+    return f"{type(error).__name__} in {Path(last.filename).name}: {last.name}"
+
+
+def attempt(case: Case) -> Outcome | BaseException:
+    """The outcome, or the failure itself."""
+    with np.errstate(all="ignore"):
+        try:
+            return outcome(case)
+        except Exception as error:
+            return error
+
+
+def run(style: str, seed: int, tally: Tally, further: Callable[[int, Outcome], None] = lambda seed, made: None) -> None:
+    """One network; `further` goes on with it when it has become integers."""
+    try:
+        made = attempt(drawn(style, seed))
+        if isinstance(made, Outcome) and made.graph is not None:
+            further(seed, made)
+    except Discarded as error:
+        made = Outcome("discarded", str(error))
+    except Exception as error:
+        made = error
+    tally.counts["drawn"] += 1
+    if isinstance(made, Outcome):
+        tally.counts[made.kind] += 1
+        if made.kind == "refused":
+            tally.refused[made.why] += 1
+        elif made.kind == "discarded":
+            tally.discarded[made.why] += 1
+        return
+    tally.counts["found"] += 1
+    tally.findings.setdefault(signature(made), []).append(seed)
+
+
+def shrunk(case: Case) -> Case:
+    """A small case that fails as this one does."""
+    failed = attempt(case)
+    assert isinstance(failed, BaseException)
+    wanted = signature(failed)
+
+    def fails(network: object, feeds: object) -> bool:
+        made = attempt(replace(case, network=network, feeds=feeds))  # type: ignore[arg-type]
+        return isinstance(made, BaseException) and signature(made) == wanted
+
+    def values(network: object, feeds: object) -> dict[str, object]:
+        try:
+            return activations(network, feeds)  # type: ignore[arg-type, return-value]
+        except Discarded:
+            return {}
+
+    network, feeds = shrink(case.network, case.feeds, values, fails)  # type: ignore[arg-type]
+    return replace(case, network=network, feeds=feeds)
+
+
+def described(case: Case) -> str:
+    """A case in lines for a person."""
+    network = case.network
+    lines = [f"{case.style} opset {network.opset} {dict(case.settings)}"]
+    lines += [f"  input {n} {list(network.shapes[n])}" for n in network.inputs]
+    for n in network.layers:
+        inputs = ", ".join(_operand(case, i) for i in n.inputs)
+        made = ", ".join(f"{o} {list(network.shapes[o])}" for o in n.outputs)
+        lines.append(f"  {n.op}({inputs}) {dict(n.attributes) or ''} -> {made}")
+    return "\n".join([*lines, f"  outputs {list(network.outputs)}"])
+
+
+def _operand(case: Case, name: str) -> str:
+    value = case.network.constants.get(name)
+    if value is None:
+        return name or "-"
+    few = np.array2string(value.reshape(-1)[:4], precision=5, separator=" ")
+    return f"{name}={value.dtype}{list(value.shape)}{few}"
+
+
+def report(tallies: dict[str, Tally], out: object = sys.stdout) -> str:
+    """The table, refusals by reason, and findings with the seeds that replay them."""
+    columns = ("drawn", "equal", "near", "refused", "discarded", "found")
+    lines = [f"{'style':12}" + "".join(f"{c:>11}" for c in columns)]
+    for style, tally in tallies.items():
+        lines.append(f"{style:12}" + "".join(f"{tally.counts[c]:>11}" for c in columns))
+    for style, tally in tallies.items():
+        for title, counter in (("refused", tally.refused), ("discarded", tally.discarded)):
+            lines += [f"{style} {title} {count:6}  {why}" for why, count in counter.most_common(25)]
+        for kind, seeds in tally.findings.items():
+            lines.append(f"{style} FOUND {len(seeds):6}  {kind}: seeds {seeds[:8]}")
+    return "\n".join(lines)

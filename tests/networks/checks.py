@@ -1,0 +1,150 @@
+"""From a case to its outcome: import, quantization and integer NumPy against programs that are not ours."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from networks.case import Case
+from networks.draw import draw, samples
+from networks.floats import compare_import, reference
+from networks.forced import compare_forced
+from networks.layers import check_layers
+from networks.network import Network
+from networks.outcome import Discarded, Outcome
+from networks.qdq import Writer, habits, in_range
+from pipeline.calibrate import Policy, observe
+from pipeline.data import Samples
+from pipeline.errors import ChipfitError
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.ir import Array, Graph, Port
+from pipeline.passes import canonical
+from pipeline.quantize import quantize, unsettled
+
+_SHOWN = "net.onnx"
+
+
+def outcome(case: Case) -> Outcome:
+    """Raises Wrong, or whatever chipfit raises, for a finding."""
+    try:
+        return CHECKS[case.style](case)
+    except ChipfitError as error:
+        said = str(error)
+        if "\n" in said or len(said) < 20:
+            raise
+        return Outcome("refused", reason(said))
+    except Discarded as error:
+        return Outcome("discarded", str(error))
+
+
+def reason(said: str) -> str:
+    """A refusal without the names and numbers of its network."""
+    bare = re.sub(r"'[^']*'", "_", said.removeprefix(f"{_SHOWN}: ").split(" Hint:")[0])
+    return re.sub(r"(?<![A-Za-z])-?\d+(\.\d+)?(e-?\d+)?", "#", bare)[:110]
+
+
+def activations(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Every tensor's values in ONNX Runtime; raises Discarded."""
+    made = [o for n in network.layers for o in n.outputs]
+    try:
+        values = reference(network, feeds, made)
+    except Exception as error:  # ONNX Runtime raises classes of its own
+        raise Discarded(f"ONNX Runtime: {reason(str(error))[-90:]}") from error
+    if not all(np.isfinite(v).all() and (np.abs(v) < 1e30).all() for v in values.values()):
+        raise Discarded("values beyond all bounds")
+    return values
+
+
+def draw_float(rng: np.random.Generator) -> Case:
+    network = draw(rng)
+    feeds = dict(zip(network.inputs, samples(network, rng), strict=True))
+    settings = {
+        "activations": str(rng.choice(["int8", "int8", "int8", "int16"])),
+        "calibration": str(rng.choice(["min-max", "mse", "percentile"])),
+        "symmetric": bool(rng.random() < 0.2),
+        "per_channel": bool(rng.random() < 0.7),
+        "requantize": str(rng.choice(["auto", "multiplier"])),
+    }
+    return Case("float", network, feeds, settings)
+
+
+def check_float(case: Case) -> Outcome:
+    network, feeds, settings = case.network, case.feeds, case.settings
+    if not network.layers:
+        raise Discarded("no layer")
+    expected = activations(network, feeds)
+    graph = canonical(graph_of(network.model(), _SHOWN, "net"), _SHOWN)
+    equal = compare_import(network, graph, feeds, expected)
+    real = tuple(feeds[p.onnx_name] for p in graph.inputs)
+    policy = Policy(settings["calibration"], symmetric=settings["symmetric"], dtype=settings["activations"])
+    observed = observe(graph, Samples(real), lambda done, total: None)
+    result = quantize(graph, observed, policy, per_channel=settings["per_channel"], requantizer=settings["requantize"])
+    kept: dict[str, Array] = {}
+    inputs = result.graph.integers(real)
+    outputs = result.graph.run(inputs, lambda name, value: kept.__setitem__(name, value))
+    check_layers(graph, result, kept)
+    return Outcome("equal" if equal else "near", "", result.graph, inputs, outputs)
+
+
+def draw_qdq(rng: np.random.Generator) -> Case:
+    h = habits(rng)
+    opsets = (21, 22) if h.activations == "int16" else (13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+    network = draw(rng, opsets)
+    if not network.layers:
+        raise Discarded("no layer")
+    feeds = dict(zip(network.inputs, samples(network, rng), strict=True))
+    writer = Writer(network, {**activations(network, feeds), **feeds}, h, rng)
+    made, ports = writer.network_of()
+    return Case("qdq", made, in_range(ports, made, feeds))
+
+
+def real_inputs(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Integer inputs as the real values that their DequantizeLinear makes of them."""
+    made = dict(feeds)
+    origin = {n: n for n in network.inputs if n in network.kinds}
+    for layer in network.layers:
+        source = origin.get(layer.inputs[0])
+        if source is None:
+            continue
+        if layer.op == "DequantizeLinear":
+            scale, zero = (network.constants[i] for i in layer.inputs[1:3])
+            made[source] = (feeds[source].astype(np.float32) - zero.astype(np.float32)) * scale
+        else:
+            origin |= dict.fromkeys(layer.outputs, source)
+    return made
+
+
+def check_qdq(case: Case) -> Outcome:
+    network, feeds = case.network, case.feeds
+    free = activations(network, feeds) | dict(feeds)
+    graph = canonical(graph_of(network.model(), _SHOWN, "net"), _SHOWN)
+    real = real_inputs(network, feeds)
+    given = tuple(real[p.onnx_name] for p in graph.inputs)
+    names = unsettled(graph)
+    observed = observe(graph, Samples(given), lambda done, total: None, names) if names else {}
+    wide = "int16" in network.kinds.values()
+    policy = Policy("min-max", dtype="int16" if wide else "int8")
+    result = quantize(graph, observed, policy, per_channel=True, requantizer="multiplier")
+    kept: dict[str, Array] = {}
+    inputs = result.graph.integers(given)
+    outputs = result.graph.run(inputs, lambda name, value: kept.__setitem__(name, value))
+    check_layers(graph, result, kept)
+    if names:
+        return Outcome("near", "", result.graph, inputs, outputs)
+    compare_forced(network, feeds, graph, result, kept, free)
+    equal = all(end_to_end(network, p, result.graph, o, free) for p, o in zip(graph.outputs, outputs, strict=True))
+    return Outcome("equal" if equal else "near", "", result.graph, inputs, outputs)
+
+
+def end_to_end(network: Network, port: Port, graph: Graph, ours: Array, free: Mapping[str, Array]) -> bool:
+    """Whether ONNX Runtime by itself makes the very same output."""
+    theirs = free[port.onnx_name]
+    quant = graph.tensors[graph.outputs[[p.onnx_name for p in graph.outputs].index(port.onnx_name)].tensor].quant
+    mine = port.to_onnx(ours)
+    if quant is None or theirs.dtype.kind != "f":
+        return bool((mine.astype(np.int64) == theirs.astype(np.int64)).all())
+    return bool((mine.astype(np.int64) == np.rint(theirs / quant.scale[0]) + quant.zero_point).all())
+
+
+CHECKS = {"float": check_float, "qdq": check_qdq}
+DRAWS = {"float": draw_float, "qdq": draw_qdq}

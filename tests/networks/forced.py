@@ -1,0 +1,133 @@
+"""A quantized file against ONNX Runtime, layer by layer: each fed our own integers, so that no difference grows."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+
+from networks.layers import explained
+from networks.network import Layer, Network
+from networks.outcome import Wrong
+from networks.runtime import answers
+from pipeline.ir import Array, Graph, Node
+from pipeline.ops.linear import Linear
+from pipeline.quantize import Quantized
+
+_TIE = 2e-3
+"""How near half a step a float32 sum must be for either neighbour to be right."""
+
+
+def forced(network: Network) -> tuple[Network, list[Layer]]:
+    """The network with every tensor of integers that a layer reads given from outside, as `name<`; what quantizes."""
+    quantizers = [n for n in network.layers if n.op == "QuantizeLinear" and n.inputs[0] not in network.constants]
+    given = {n.outputs[0] for n in quantizers}
+    layers = tuple(replace(n, inputs=tuple(f"{i}<" if i in given else i for i in n.inputs)) for n in network.layers)
+    read = {i for n in layers for i in n.inputs if i.endswith("<")}
+    shapes = dict(network.shapes) | {i: network.shapes[i[:-1]] for i in read}
+    kinds = dict(network.kinds) | {i: network.kinds[i[:-1]] for i in read}
+    outputs = tuple(dict.fromkeys(o for n in quantizers for o in (n.outputs[0], n.inputs[0])))
+    made = replace(
+        network, layers=layers, shapes=shapes, kinds=kinds, inputs=(*network.inputs, *sorted(read)),
+        outputs=tuple(o for o in outputs if o not in network.inputs),
+    )  # fmt: skip
+    return made, quantizers
+
+
+def as_file(stored: Array, shape: tuple[int, ...], like: Array) -> Array | None:
+    """(samples, *stored shape) in the file's layout: the permutation of its axes that is nearest to `like`."""
+    squeezed = [d for d in shape if d != 1]
+    held = [d for d in stored.shape[1:] if d != 1]
+    if sorted(squeezed) != sorted(held):
+        return None
+    plain = stored.reshape(len(stored), *held)
+    best: Array | None = None
+    least = -1
+    for perm in permutations(range(len(held))):
+        if [held[p] for p in perm] != squeezed:
+            continue
+        found = plain.transpose(0, *(p + 1 for p in perm)).reshape(like.shape)
+        equal = int((found == like).sum())
+        if equal > least:
+            best, least = found, equal
+        if least == like.size:
+            break
+    return best
+
+
+def compare_forced(
+    network: Network, feeds: Mapping[str, Array], graph: Graph, result: Quantized, kept: Mapping[str, Array],
+    free: Mapping[str, Array],
+) -> tuple[int, int]:  # fmt: skip
+    """Raise Wrong where our integers are not what the file says of our integers before; (differing, all).
+
+    `kept` are our integers by the file's names, `free` ONNX Runtime's when it runs by itself.
+    """
+    made, quantizers = forced(network)
+    ours: dict[str, Array] = {}
+    for layer in quantizers:
+        name = layer.outputs[0]
+        if name in kept:
+            lower = 128 if network.kinds[name] == "uint8" and kept[name].dtype == np.int8 else 0
+            raised = (kept[name].astype(np.int64) + lower).astype(network.kinds[name])
+            found = as_file(raised, network.shapes[name], free[name])
+            if found is not None:
+                ours[name] = found
+    given = {f"{n}<": ours.get(n, free[n]) for n in (i[:-1] for i in made.inputs if i.endswith("<"))}
+    theirs = answers(made.model(), {**feeds, **given})
+    differing = total = 0
+    for layer in quantizers:
+        name = layer.outputs[0]
+        if name not in ours:
+            continue
+        real = theirs.get(layer.inputs[0], feeds.get(layer.inputs[0]))
+        assert real is not None
+        scale, zero = (network.constants[i].astype(np.float64) for i in layer.inputs[1:3])
+        steps, share = chain(name, graph, result, set(ours))
+        widest = steps + _TIE
+        compare_tensor(
+            name, ours[name], theirs[name], real.astype(np.float64) / scale + zero, float(zero), widest, share
+        )
+        differing += int((ours[name] != theirs[name]).sum())
+        total += ours[name].size
+    return differing, total
+
+
+def chain(name: str, graph: Graph, result: Quantized, given: set[str]) -> tuple[float, float]:
+    """What all layers between the tensors that are given explain together."""
+    maker = next((n for n in graph.nodes if name in n.outputs), None)
+    if maker is None:
+        return 0.0, 1e-6
+    steps, share = explained(maker, result)
+    found = float(np.max(steps)) + requantized_weights(maker, graph, result)
+    own = result.params.get(maker.outputs[0])
+    for n in graph.activations(maker):
+        if n in given or n not in result.params:
+            continue
+        more, part = chain(n, graph, result, given)
+        ratio = result.params[n].scale[0] / own.scale[0] if own is not None else 1.0
+        found, share = found + max(1.0, ratio) * more, share + part
+    return found, share
+
+
+def requantized_weights(node: Node, graph: Graph, result: Quantized) -> float:
+    """Steps that weights cost whose scale the file does not prescribe, at the largest inputs."""
+    if not isinstance(node, Linear) or graph.tensors[node.weights].quant is not None:
+        return 0.0
+    made, x = result.constants[node.weights], result.params[node.inputs[0]]
+    assert made.quant is not None and made.data is not None
+    off = np.abs(made.quant.dequantize(made.data) - graph.constant(node.weights))
+    largest = max(abs(limit - x.zero_point) for limit in x.limits) * x.scale[0]
+    return float(off.reshape(len(off), -1).sum(axis=1).max() * largest / result.params[node.outputs[0]].scale[0])
+
+
+def compare_tensor(name: str, ours: Array, theirs: Array, real: Array, zero: float, steps: float, share: float) -> None:
+    """Equal, or as near to the real value as half a step and what the operator's arithmetic explains."""
+    info = np.iinfo(ours.dtype)
+    off = np.abs(ours.astype(np.float64) - np.clip(real, info.min, info.max))
+    bad = (ours != theirs) & (off > 0.5 + steps + share * np.abs(real - zero))
+    if bad.any():
+        at = np.unravel_index(int(np.argmax(np.where(bad, off, -1))), off.shape)
+        where = [int(i) for i in at]
+        detail = f"{ours[at]}, ONNX Runtime {theirs[at]} for {real[at]:.4f} at {where}, {int(bad.sum())} of {bad.size}"
+        raise Wrong("quantized file", name, detail)
