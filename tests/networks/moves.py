@@ -77,7 +77,8 @@ def concat(d: Drawing) -> str:
     axis = d.axis(len(shape), 0 if d.chance(0.05) else 1)
     at = axis % len(shape)
     around = (shape[:at], shape[at + 1 :])
-    fits = [n for n, s in d.shapes.items() if n not in d.kinds and (s[:at], s[at + 1 :]) == around]
+    same = (n for n, s in d.shapes.items() if len(s) == len(shape) and (s[:at], s[at + 1 :]) == around)
+    fits = [n for n in same if n not in d.kinds]
     names = [x] + [d.one(fits) for _ in range(d.upto(1, 3))]
     if d.chance(0.15):
         own = tuple(d.upto(1, 3) if i == at else s for i, s in enumerate(shape))
