@@ -71,7 +71,9 @@ def _fold(editing: Editing, slot: int, affine: Affine) -> None:
     if prod(shape) > LARGEST:
         return
     values = (editing.data(n).astype(np.float64) for n in affine.inputs[1:3])
-    scale, offset = (np.broadcast_to(v if v.size == 1 else along(v, affine.axis, len(shape)), shape) for v in values)
+    scale, offset = (
+        np.broadcast_to(v.reshape(()) if v.size == 1 else along(v, affine.axis, len(shape)), shape) for v in values
+    )
     plan = _Plan()
     if not _follow(editing, affine.output, _Carried(scale, offset), plan):
         return

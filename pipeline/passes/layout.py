@@ -222,7 +222,7 @@ class _Layout:
     def constant(self, name: str, like: Stored) -> str:
         """An operand of an elementwise operator, stored as its other operand is."""
         data = self.graph.constant(name)
-        if data.ndim == 0 or data.size == 1:
+        if data.size == 1 and data.ndim != like.rank:
             return name
         data = data.reshape((1,) * (like.rank - data.ndim) + data.shape + (1,) * (len(like.perm) - like.rank))
         return self.out.constant(
@@ -236,7 +236,7 @@ class _Layout:
         given, plain = self.graph.tensors[node.inputs[0]].shape, Stored.as_is(node.output, len(target))
         order = source.order
         free = order is None and not source.plain and len(target) >= 1
-        if free and given[0] == 1 and source.perm[0] == 0 and self.only_dense(node.output):
+        if free and given and given[0] == 1 and source.perm[0] == 0 and self.only_dense(node.output):
             held = self.out.tensors[source.name].shape
             moved = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
             order = tuple(int(i) for i in moved)

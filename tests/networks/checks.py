@@ -19,7 +19,7 @@ from pipeline.errors import ChipfitError
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import Array, Graph, Port
 from pipeline.passes import canonical
-from pipeline.quantize import quantize, unsettled
+from pipeline.quantize import prepared, quantize, unsettled
 
 _SHOWN = "net.onnx"
 
@@ -77,6 +77,7 @@ def check_float(case: Case) -> Outcome:
     equal = compare_import(network, graph, feeds, expected)
     real = tuple(feeds[p.onnx_name] for p in graph.inputs)
     policy = Policy(settings["calibration"], symmetric=settings["symmetric"], dtype=settings["activations"])
+    graph = prepared(graph, policy)
     observed = observe(graph, Samples(real), lambda done, total: None)
     result = quantize(graph, observed, policy, per_channel=settings["per_channel"], requantizer=settings["requantize"])
     kept: dict[str, Array] = {}
@@ -120,10 +121,11 @@ def check_qdq(case: Case) -> Outcome:
     graph = canonical(graph_of(network.model(), _SHOWN, "net"), _SHOWN)
     real = real_inputs(network, feeds)
     given = tuple(real[p.onnx_name] for p in graph.inputs)
-    names = unsettled(graph)
-    observed = observe(graph, Samples(given), lambda done, total: None, names) if names else {}
     wide = "int16" in network.kinds.values()
     policy = Policy("min-max", dtype="int16" if wide else "int8")
+    graph = prepared(graph, policy)
+    names = unsettled(graph)
+    observed = observe(graph, Samples(given), lambda done, total: None, names) if names else {}
     result = quantize(graph, observed, policy, per_channel=True, requantizer="multiplier")
     kept: dict[str, Array] = {}
     inputs = result.graph.integers(given)

@@ -8,7 +8,7 @@ from networks.network import Network
 from pipeline.ir import Array
 
 LAYERS = {**spatial.LAYERS, **pointwise.LAYERS, **moves.LAYERS}
-OPSETS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+OPSETS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24)
 SAMPLES = 6
 
 

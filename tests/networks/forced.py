@@ -64,6 +64,8 @@ def compare_forced(
     `kept` are our integers by the file's names, `free` ONNX Runtime's when it runs by itself.
     """
     made, quantizers = forced(network)
+    if not quantizers:
+        return 0, 0
     ours: dict[str, Array] = {}
     for layer in quantizers:
         name = layer.outputs[0]

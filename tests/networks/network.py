@@ -17,6 +17,7 @@ _KINDS = {
     "uint8": TensorProto.UINT8,
     "int16": TensorProto.INT16,
     "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
 }
 
 

@@ -13,7 +13,20 @@ DOMAINS = {
     "Log": (0.1, 6.0), "Sqrt": (0.01, 9.0), "Reciprocal": (0.3, 4.0), "Exp": (-4.0, 2.0), "Cosh": (-2.0, 2.0),
     "Sinh": (-2.0, 2.0),
 }  # fmt: skip
-USUAL = ("LeakyRelu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh", "Elu", "Softplus", "Abs", "Neg", "Gelu", "Erf")
+USUAL = (
+    "LeakyRelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Sigmoid",
+    "Tanh",
+    "Elu",
+    "Softplus",
+    "Abs",
+    "Neg",
+    "Gelu",
+    "Erf",
+    "Swish",
+)
 
 
 def activation(d: Drawing) -> str:
@@ -48,6 +61,34 @@ def clip(d: Drawing) -> str:
     while inputs[-1] == "":
         inputs.pop()
     return d.emit("Clip", inputs, d.shapes[x])
+
+
+COMPARE = ("Greater", "Less", "Equal", "GreaterOrEqual", "LessOrEqual")
+
+
+def truth(d: Drawing, x: str, depth: int = 1) -> str:
+    """A comparison of x with a constant, or of several, joined; a bool tensor that no other layer picks."""
+    shape = d.shapes[x]
+    kind = d.one(["compare", "compare", "Not", "And", "Or", "Xor"]) if depth else "compare"
+    if kind == "compare":
+        pair = [x, d.constant(d.real(-1, 1))]
+        made = d.emit(d.one(COMPARE), pair if d.chance(0.7) else pair[::-1], shape)
+    else:
+        made = d.emit(kind, [truth(d, x, depth - 1) for _ in range(1 if kind == "Not" else 2)], shape)
+    d.kinds[made] = "bool"
+    return made
+
+
+def choice(d: Drawing) -> str:
+    """Where, as exporters write what ONNX has no operator for: by a truth about x, x or a function of it."""
+    if d.opset < 16:
+        raise Skip
+    x = d.pick()
+    condition = truth(d, x, d.upto(0, 2))
+    op = d.one(["Sigmoid", "Tanh", "Relu", "Neg", "Abs"])
+    other = d.constant(d.real(-1, 1)) if d.chance(0.4) else d.emit(op, [x], d.shapes[x])
+    pair = [x, other] if d.chance(0.5) else [other, x]
+    return d.emit("Where", [condition, *pair], d.shapes[x])
 
 
 def power(d: Drawing) -> str:
@@ -205,6 +246,7 @@ LAYERS = {
     relu: 6.0,
     clip: 4.0,
     power: 0.7,
+    choice: 1.0,
     binary: 10.0,
     many: 2.0,
     gemm: 6.0,

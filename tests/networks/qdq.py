@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from networks.network import Layer, Network
+from networks.pointwise import COMPARE
 from pipeline.ir import Array
 
 MOVES = frozenset(
@@ -131,7 +132,8 @@ class Writer:
                     self.h.fuse and layer.op in PRODUCERS and len(after) == 1 and after[0].op in FUSED
                     and name not in self.network.outputs
                 )  # fmt: skip
-                if name in self.kinds or fused or self.chance(self.h.left):
+                compared = any(n.op in ("Where", *COMPARE) for n in after)
+                if name in self.kinds or fused or compared or self.chance(self.h.left):
                     continue
                 source = self.params.get(layer.inputs[0])
                 if layer.op in MOVES and source is not None and self.chance(self.h.share):
