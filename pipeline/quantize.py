@@ -1,7 +1,7 @@
 """Float graph in, integer graph out: one scale per activation, int8 weights, int32 bias, proven accumulators."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pipeline.calibrate import Observed, Policy, choose, merged
@@ -28,7 +28,13 @@ class Quantized:
 
 def prepared(graph: Graph, policy: Policy) -> Graph:
     """The float graph as it is quantized: what is a function of one int8 value is one node, without scales inside."""
-    return join_functions(graph) if policy.dtype == "int8" else graph
+    return join_functions(graph) if _settled(graph, policy).dtype == "int8" else graph
+
+
+def _settled(graph: Graph, policy: Policy) -> Policy:
+    """The policy with the type of activations that the model file itself prescribes, where that is one."""
+    kinds = {t.quant.dtype for t in graph.tensors.values() if t.data is None and t.quant is not None}
+    return replace(policy, dtype=kinds.pop()) if len(kinds) == 1 else policy
 
 
 def quantize(
@@ -48,7 +54,7 @@ def quantize(
     and a layer's output is scaled up.
     """
     graph = prepared(graph, policy)
-    params = activation_params(graph, observed, policy)
+    params = activation_params(graph, observed, _settled(graph, policy))
     spans = {n: (o.low, o.high) for n, o in observed.items()}
     quantizer = Quantizer(graph, params, per_channel, requantizer, spans, widths, seen)
     for node in graph.nodes:

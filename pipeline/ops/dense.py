@@ -12,6 +12,8 @@ from pipeline.calls import KernelCall
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, QuantParams, Shape
+from pipeline.ops.add import Add
+from pipeline.ops.broadcast import check_broadcast
 from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
@@ -85,19 +87,40 @@ def import_gemm(node: OnnxNode) -> None:
     """alpha * A' * B' + beta * C with constant B and C. Source: ONNX Gemm."""
     if node.attr("transA", 0) or node.rank() != 2:
         node.refuse("a transposed or non-matrix first input")
-    alpha = np.float32(node.attr("alpha", 1.0))
-    matrix = node.constant(1, "matrix") * alpha
+    matrix = node.constant(1, "matrix") * np.float32(node.attr("alpha", 1.0))
     kernel = matrix if node.attr("transB", 0) else matrix.T
+    if node.has(2) and not node.is_constant(2):
+        _append_sum(node, kernel)
+        return
     offset = node.optional(2, "offset")
     bias: Array = np.zeros(kernel.shape[0], np.float32)
     if offset is not None:
         if offset.size not in (1, kernel.shape[0]) or (offset.ndim == 2 and offset.shape[0] != 1):
             node.refuse(f"an offset of shape {offset.shape}; expected one value per output")
         bias = bias + offset.reshape(-1) * np.float32(node.attr("beta", 1.0))
+    _append(node, kernel, bias, _columns(node))
+
+
+def _append_sum(node: OnnxNode, kernel: Array) -> None:
+    """A Gemm whose C is an activation: the product, then an addition."""
+    beta, graph = float(node.attr("beta", 1.0)), node.graph
+    if beta != 1.0:
+        node.refuse(f"a factor of {beta:g} on an offset that is not constant", "Scale the offset before it.")
+    made = (*node.shape(0)[:-1], len(kernel))
+    check_broadcast(node, (made, node.shape(2)))
+    if np.broadcast_shapes(made, node.shape(2)) != made:
+        node.refuse(f"an offset of shape {list(node.shape(2))} on a product of shape {list(made)}")
+    product = graph.fresh(f"{node.outputs[0]}.product")
+    _append(replace(node, outputs=(product,)), kernel, np.zeros(len(kernel), np.float32), _columns(node))
+    label = graph.fresh(f"{node.name}.sum")
+    graph.append(Add(name=label, inputs=(product, node.inputs[2]), outputs=node.outputs[:1]))
+
+
+def _columns(node: OnnxNode) -> QuantParams | None:
+    """The parameters that the file prescribes for a Gemm's matrix, times alpha; none where that is not positive."""
+    alpha = float(np.float32(node.attr("alpha", 1.0)))
     quant = prescribed(node, 1, 0 if node.attr("transB", 0) else 1) if alpha > 0 else None
-    if quant is not None:
-        quant = replace(quant, scale=tuple(s * float(alpha) for s in quant.scale))
-    _append(node, kernel, bias, quant)
+    return quant and replace(quant, scale=tuple(s * alpha for s in quant.scale))
 
 
 def import_matmul(node: OnnxNode) -> None:
@@ -149,5 +172,8 @@ NODES = (Dense,)
 def samples() -> Iterator[Sample]:
     yield one_node("Gemm", {"x": (1, 5)}, {"w": weights(3, 5), "b": weights(3, seed=2)}, transB=1)
     yield one_node("Gemm", {"x": (1, 4)}, {"w": weights(4, 1), "b": weights(1, seed=2)}, alpha=0.5, beta=2.0)
+    added = one_node("Gemm", {"x": (1, 5), "c": (1, 3)}, {"w": weights(5, 3)}, label="Gemm_and_an_addition")
+    added.model.graph.node[0].input[:] = ["x", "w", "c"]
+    yield added
     yield one_node("MatMul", {"x": (1, 7)}, {"w": weights(7, 6)})
     yield one_node("MatMul", {"x": (1, 3, 4)}, {"w": weights(4, 2)}, low=0.0, high=5.0)
