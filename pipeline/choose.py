@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.calls import KernelCall, Place, Routine
 from pipeline.cores import CORES
+from pipeline.errors import ChipfitError
 from pipeline.ir import Array
 from pipeline.places import placed, waits
 from pipeline.plan import Program
@@ -121,7 +122,12 @@ class Choice:
 
 
 def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice:
-    """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so."""
+    """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so.
+
+    Raises ChipfitError for a network without a call.
+    """
+    if not program.calls:
+        raise ChipfitError("the network computes nothing: its outputs are its inputs", hint="Leave it out.")
     offered, refused = _offered(program, core, replace(limits, ram=max(limits.ram, limits.spare_ram)))
     options = offered if limits.ram else tuple(tuple(o for o in of if not o.ram) for of in offered)
     problem = Problem(options, limits.ram)
