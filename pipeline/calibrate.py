@@ -78,7 +78,8 @@ def observe(
             extremes[name] = [min(extremes[name][0], value.min()), max(extremes[name][1], value.max())]
             # Enough values for a histogram of every tensor, in memory that does not grow with the data.
             stride = max(1, ceil(value.size * samples.count / _KEPT))
-            kept[name].append(value.reshape(-1)[(done % stride) :: stride])
+            # A copy: a view would keep all of the values alive.
+            kept[name].append(value.reshape(-1)[(done % stride) :: stride].copy())
         progress(done, samples.count)
     return {n: Observed.of(np.concatenate([*kept[n], np.array(extremes[n], np.float32)])) for n in names}
 

@@ -17,6 +17,7 @@ from pipeline.quantize import Quantized, proofs, unsettled
 from pipeline.quantizer import Proof
 
 _PROBES = 64
+_COMPARED = 256
 _WORST = 5
 
 
@@ -54,7 +55,12 @@ def evaluate(
         "worst_inputs": _worst(real, reference),
         "tensors": _tensors(graph, result, observed, samples.take(_PROBES)),
         "layers": _layers(result.proofs),
-        "qdq": _distance(result, qdq if unsettled(graph) else original, samples.take(256), outputs),
+        "qdq": _distance(
+            result,
+            qdq if unsettled(graph) else original,
+            samples.take(_COMPARED),
+            Samples(tuple(outputs)).take(_COMPARED),
+        ),
     }
 
 
@@ -154,17 +160,24 @@ def _tensors(
     graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples
 ) -> list[dict[str, Any]]:
     """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation."""
-    kept: dict[str, Array] = {}
-    result.graph.run(result.graph.integers(probes.inputs), lambda n, v: kept.__setitem__(n, v))
-    names = [n for n in kept if n in observed]
+    held = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
+    names = [n for n in held if n in observed]
     made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
-    floats = FloatOracle(float_model(graph, made)).stacked(feeds, made) | feeds
+    integers = result.graph.integers(probes.inputs)
+    sums = {n: np.zeros(4) for n in names}  # squares of the error and of the values, saturated values, all of them
+    for i, row in enumerate(FloatOracle(float_model(graph, made)).run(feeds, made)):
+        kept: dict[str, Array] = {}
+        result.graph.run([a[i : i + 1] for a in integers], kept.__setitem__)
+        for name in names:
+            quant, real = result.params[name], (row[name] if name in row else feeds[name][i]).astype(np.float64)
+            error = quant.dequantize(kept[name][0]) - real.reshape(kept[name].shape[1:])
+            saturated = np.isin(kept[name], quant.limits).sum()
+            sums[name] += (error**2).sum(), (real**2).sum(), saturated, real.size
     rows = []
     for name in names:
         quant = result.params[name]
-        error = quant.dequantize(kept[name]) - floats[name].reshape(kept[name].shape)
-        noise, signal = float((error**2).sum()), float((floats[name].astype(np.float64) ** 2).sum())
+        noise, signal, saturated, count = (float(v) for v in sums[name])
         rows.append(
             {
                 "name": name,
@@ -173,19 +186,18 @@ def _tensors(
                 "scale": quant.scale[0],
                 "zero_point": quant.zero_point,
                 "sqnr_db": None if not noise or not signal else round(10 * log10(signal / noise), 2),
-                "saturated": round(float(np.mean(np.isin(kept[name], quant.limits))), 6),
+                "saturated": round(saturated / count, 6),
             }
         )
     return rows
 
 
-def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, outputs: list[Array]) -> dict[str, Any]:
-    """How far ONNX Runtime's answers on model.qdq.onnx are from ours, in output steps."""
+def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours: Samples) -> dict[str, Any]:
+    """How far ONNX Runtime's answers on model.qdq.onnx are from `ours`, in output steps."""
     model = batch_of_one(qdq)
     theirs = FloatOracle(model).stacked(_feeds(result, model, probes))
-    ours = result.graph.run(result.graph.integers(probes.inputs))
     worst, differing, total = 0, 0, 0
-    for port, mine in zip(result.graph.outputs, ours, strict=True):
+    for port, mine in zip(result.graph.outputs, ours.inputs, strict=True):
         quant = result.graph.tensors[port.tensor].quant
         other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
         steps = other

@@ -18,6 +18,8 @@ Shape = tuple[int, ...]
 
 INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64")
 DTYPES = ("float32", *INTEGER_DTYPES)
+_AT_ONCE = 1 << 20
+"""Elements of the largest activation that `Graph.run` holds at a time, over samples."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +303,17 @@ class Graph:
         `inputs`: one integer array per input port, (samples, *stored shape). Returns one array per output
         port, (samples, *stored shape). `keep` sees every activation as it is made.
         """
+        count = len(inputs[0]) if inputs else 0
+        step = max(1, _AT_ONCE // max((t.size for t in self.tensors.values() if t.data is None), default=1))
+        if keep is not None or count <= step:
+            return self._run(inputs, keep)
+        parts = [self._run([a[at : at + step] for a in inputs], None) for at in range(0, count, step)]
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _run(self, inputs: Sequence[Array], keep: Callable[[str, Array], None] | None) -> list[Array]:
         values: dict[str, Array] = {n: t.data for n, t in self.tensors.items() if t.data is not None}
+        last = {name: node for node in self.nodes for name in self.activations(node)}
+        ends = {p.tensor for p in self.outputs}
         for port, array in zip(self.inputs, inputs, strict=True):
             values[port.tensor] = array
             if keep:
@@ -312,4 +324,7 @@ class Graph:
                 values[name] = array.astype(self.tensors[name].dtype)
                 if keep:
                     keep(name, values[name])
+            for name in self.activations(node):
+                if last[name] is node and name not in ends:
+                    values.pop(name, None)
         return [values[p.tensor] for p in self.outputs]

@@ -16,6 +16,7 @@ from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.spatial import channels_first, channels_last
+from pipeline.ops.sums import correlation, pieces, work
 from pipeline.ops.window import Window, import_window, tflite_window
 
 SUMMARY = "1-D and 2-D; any stride, padding, dilation and group count"
@@ -47,15 +48,12 @@ class Conv(Linear):
         zero = graph.tensors[self.inputs[0]].quant
         assert zero is not None
         samples, batch, h, w, channels = x.shape
-        out, kh, kw, per_group = kernel.shape
-        patches = self.window.patches(x.reshape(-1, h, w, channels).astype(np.float64) - zero.zero_point, fill=0.0)
-        oh, ow = patches.shape[1:3]
-        # float64 is exact here: every |sum| is far below 2**53, and BLAS multiplies it quickly.
-        columns = patches.reshape(-1, oh, ow, kh * kw, self.groups, per_group)
-        rows = kernel.reshape(self.groups, out // self.groups, kh * kw, per_group).astype(np.float64)
-        acc = np.einsum("nyxtgc,gotc->nyxgo", columns, rows, optimize=True).reshape(-1, oh, ow, out)
-        y = self.rescaled(acc.astype(np.int64) + bias, graph)
-        return (y.reshape(samples, batch, oh, ow, out),)
+        images = x.reshape(-1, h, w, channels)
+        y = np.empty((len(images), *self.window.output(h, w), len(kernel)), graph.tensors[self.output].dtype)
+        for part in pieces(len(images), work(self.window, (h, w, channels))):
+            acc = correlation(self.window, images[part], zero.zero_point, kernel, self.groups)
+            y[part] = self.rescaled(acc.astype(np.int64) + bias, graph)
+        return (y.reshape(samples, batch, *y.shape[1:]),)
 
     def macs(self, graph: Graph) -> int:
         kernel = graph.tensors[self.weights].shape

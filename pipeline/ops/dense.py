@@ -18,6 +18,7 @@ from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.ops.sums import products
 
 SUMMARY = "by a constant matrix; any number of rows"
 
@@ -38,8 +39,7 @@ class Dense(Linear):
         x, kernel, bias = inputs[:3]
         quant = graph.tensors[self.inputs[0]].quant
         assert quant is not None
-        # float64 is exact here: every |sum| is far below 2**53, and BLAS multiplies it quickly.
-        acc = (x.astype(np.float64) - quant.zero_point) @ kernel.T.astype(np.float64)
+        acc = products(x, quant.zero_point, kernel)
         y = self.rescaled(acc.astype(np.int64) + bias, graph)
         return (y,)
 
