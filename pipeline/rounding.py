@@ -17,7 +17,7 @@ from pipeline.ops.lookup import Interpolate, Lookup
 from pipeline.ops.mean import Mean
 from pipeline.ops.mul import Mul
 from pipeline.ops.prelu import PRelu
-from pipeline.ops.softmax import Softmax
+from pipeline.ops.softmax import Softmax, SoftmaxScaled
 
 ULP = 2.0**-24
 """Half a unit in the last place of a float32, relative."""
@@ -77,6 +77,11 @@ def _factor(node: Node, graph: Graph) -> float | None:
         return (0.5 * reach + 0.5) / 2.0**node.shift
     if type(node) is Softmax:
         return 128 * (given[0].shape[node.axis] + 1) / 2.0**15
+    if isinstance(node, SoftmaxScaled):
+        step = (
+            node.factor / 2.0**node.shift
+        )  # in one: exponentials are rounded to 2**-15, and their sum is one at least
+        return step * 0.5 * (given[0].shape[node.axis] + 1) / 2.0**15 + 2.0**-node.shift + 2.0**-8
     if type(node) is Add:
         return (reach + 0.5) / 2.0**node.shift
     if type(node) is Mul:

@@ -44,12 +44,31 @@ class Softmax(Node):
 
     def quantize(self, quantizer: Any) -> None:
         target, own = quantizer.params(self.output), self.fixed_output(quantizer.params(self.output).dtype)
-        if target != own:
+        if target != own and target.dtype == "int8":
+            self.scaled(quantizer, target)
+        elif target != own:
             made = quantizer.out.fresh(f"{self.output}.own")
             self.renamed({self.output: made}).lowered(quantizer, own)
             quantizer.requantize(made, own, self.output, target)
-            return
-        self.lowered(quantizer, own)
+        else:
+            self.lowered(quantizer, own)
+
+    def scaled(self, quantizer: Any, target: QuantParams) -> None:
+        """The integer node for an int8 output of any scale: a factor of sixteen bits and a shift."""
+        shift = min(16, int(np.floor(np.log2(65535 * target.scale[0]))))
+        if shift < 0:
+            quantizer.refuse(self, f"its output scale {target.scale[0]:.3g} is below 2**-16")
+        name = quantizer.constant(f"{self.name}.exp", self.exponentials(quantizer))
+        made = SoftmaxScaled(
+            name=self.name, inputs=(self.inputs[0], name), outputs=self.outputs, axis=self.axis,
+            factor=round(2.0**shift / target.scale[0]), shift=shift, zero_point=target.zero_point,
+        )  # fmt: skip
+        quantizer.append(made, target)
+
+    def exponentials(self, quantizer: Any) -> Array:
+        """exp(-d) for every difference d of two int8 inputs, 2**15 for 1."""
+        scale = quantizer.params(self.inputs[0]).scale[0]
+        return np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
 
     def lowered(self, quantizer: Any, own: QuantParams) -> None:
         """The integer node for an output of exactly `own`."""
@@ -65,8 +84,7 @@ class Softmax(Node):
             )
             quantizer.append(fields, own)
             return
-        table = np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
-        name = quantizer.constant(f"{self.name}.exp", table)
+        name = quantizer.constant(f"{self.name}.exp", self.exponentials(quantizer))
         quantizer.append(replace(self, inputs=(self.inputs[0], name)), own)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
@@ -94,6 +112,30 @@ class Softmax(Node):
                 in_place=True,
             )
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxScaled(Softmax):
+    """Any output scale: y = (floor(factor * e / sum) + 2**shift / 2) >> shift, plus zero_point, at most 127.
+
+    factor / 2**shift is 1 / scale in sixteen bits; e as for Softmax.
+    """
+
+    factor: int = 0
+    shift: int = 0
+    zero_point: int = 0
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
+        axis = self.axis + 1
+        e = table[x.max(axis=axis, keepdims=True) - x]
+        share = self.factor * e // e.sum(axis=axis, keepdims=True)
+        return (np.minimum(((share + (1 << self.shift >> 1)) >> self.shift) + self.zero_point, 127),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        (call,) = super().calls(graph)
+        params = {**call.params, "factor": self.factor, "shift": self.shift, "zero_point": self.zero_point}
+        return [replace(call, kernel="softmax_scaled", family="softmax_scaled", params=params)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +228,7 @@ def import_softmax(node: OnnxNode) -> None:
 
 ONNX = {"Softmax": import_softmax}
 TFLITE = {"SOFTMAX": import_tflite_softmax}
-NODES = (Softmax, SoftmaxWide, SoftmaxExact)
+NODES = (Softmax, SoftmaxScaled, SoftmaxWide, SoftmaxExact)
 
 
 def samples() -> Iterator[Sample]:

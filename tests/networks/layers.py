@@ -109,7 +109,8 @@ def explained(node: Node, result: Quantized) -> tuple[Array | float, float]:
         # Exponentials are rounded to 2**-15, and their sum is one at the least; int16 has lines between 513 of them.
         count = result.graph.tensors[node.inputs[0]].shape[node.axis] + 1
         table = count * 0.5 / 32768 / own + (4.0 if y.dtype == "int16" else 0.0)
-        return 0.02 + (table if y.scale[0] == own else (table + 0.5) * own / y.scale[0]), exact
+        twice = 0.5 if y.dtype == "int16" and y.scale[0] != own else 0.0
+        return 0.02 + (table + twice) * own / y.scale[0], exact
     if y.dtype == "int16":
         if isinstance(node, Activation):
             return 64.0, exact  # straight lines between 513 values
