@@ -59,7 +59,8 @@ class Executed:
     alu: int = 0
     multiplies: int = 0
     accesses: int = 0
-    """Loads and stores of one value."""
+    """Loads and stores of one value, but for literals."""
+    literals: int = 0
     blocks: int = 0
     """Those of several."""
     registers: int = 0
@@ -86,13 +87,18 @@ class Executed:
         return tuple(getattr(self, k) for k in KINDS)
 
     @property
+    def leaves(self) -> int:
+        """How often it goes on elsewhere than at the next instruction."""
+        return self.pops_pc + self.branches + self.links + self.exchanges
+
+    @property
     def instructions(self) -> int:
         return sum(self.counts) - self.registers
 
     def cycles(self, core: Core, multiplier: int = 1) -> int:
         """On a core whose costs are exact (Armv6-M), at zero wait states; `multiplier`: cycles of one MULS."""
         costs = (
-            core.alu, (multiplier, multiplier), core.load, core.block, _exact(1), core.pop_pc, core.branch,
+            core.alu, (multiplier, multiplier), core.load, core.load, core.block, _exact(1), core.pop_pc, core.branch,
             core.untaken, core.branch_link, core.branch_exchange,
         )  # fmt: skip
         assert core.load == core.store and all(low == high for low, high in costs), f"{core.name} has no exact costs"

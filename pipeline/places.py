@@ -1,12 +1,12 @@
 """Where a layer's code and tables lie, and about what the flash's wait states then add to its cycles.
 
 The verdict's wait states are counted in the emulator. The plan needs them before there is any code, so it takes them
-from what the variants have in common, and from the tables that each reads.
+from the instructions that a routine runs, as if they lay anywhere, and from the tables that it reads.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple, get_args
+from typing import get_args
 
 from pipeline.calls import KernelCall, Place, Routine
 from pipeline.cores import CORES
@@ -21,26 +21,11 @@ def named(variant: str, place: Place) -> str:
     return f"{variant}, {PLACES[place]}" if PLACES[place] else variant
 
 
-_THUMB = 2  # bytes of an instruction
+_THUMB = 2  # bytes of an instruction; BL is two of them
 
-
-class _Mix(NamedTuple):
-    """In one cycle at zero wait states: instructions (loads, stores and branches take more than one cycle each), blocks
-    that run, and those that a branch ends. Measured on the benchmark's networks."""
-
-    instructions: float = 0.71
-    blocks: float = 0.013
-    ends: float = 0.009
-
-
-_MIXES: Mapping[str, _Mix] = {
-    "sparse": _Mix(0.82, 0.003, 0.001),
-    "shifts": _Mix(0.82, 0.004, 0.001),
-    "tight": _Mix(0.85),
-    "windows": _Mix(blocks=0.045, ends=0.03),
-    "c": _Mix(0.77, 0.033, 0.026),
-}
-"""Of variants that differ from the others."""
+# Of the C kernels, in one cycle at zero wait states: instructions, blocks that run, and those that a branch ends.
+# Measured on the benchmark's networks.
+_INSTRUCTIONS, _BLOCKS, _ENDS = 0.77, 0.033, 0.026
 
 
 def placed(routine: Routine) -> Iterator[tuple[Routine, int]]:
@@ -56,11 +41,15 @@ def waits(call: KernelCall, routine: Routine | None, cycles: int, flash: FlashRe
     """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
     if not flash.wait_states or (routine is not None and routine.place == "all"):
         return 0
-    # The C kernels read every weight anew.
-    reads = routine.reads if routine is not None else call.macs if "weights" in call.tables else 0
-    if routine is not None and routine.place == "code":
-        return most(flash, Reads(0, 0, 0, reads, 0, 0, 0), CORES[core])
-    mix = _MIXES.get("c" if routine is None else routine.variant, _Mix())
-    code, blocks = _THUMB * mix.instructions * cycles, mix.blocks * cycles
+    if routine is None:
+        # The C kernels read every weight anew.
+        code, blocks, ends = _THUMB * _INSTRUCTIONS * cycles, _BLOCKS * cycles, round(_ENDS * cycles)
+        reads = call.macs if "weights" in call.tables else 0
+    elif routine.place == "code":
+        return most(flash, Reads(0, 0, 0, routine.reads, 0, 0, 0), CORES[core])
+    else:
+        run = routine.executed
+        code, blocks, ends = _THUMB * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
+        reads = routine.reads + run.literals
     lines, words = (round(code / unit + blocks * (1 - _THUMB / unit)) for unit in (flash.line, WORD))
-    return most(flash, Reads(lines, words, round(mix.ends * cycles), reads, 0, 0, 0), CORES[core])
+    return most(flash, Reads(lines, words, ends, reads, 0, 0, 0), CORES[core])

@@ -17,13 +17,12 @@ from pipeline.choose import ENTRY_STACK
 from pipeline.cores import CORES
 from pipeline.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.ir import Array
-from pipeline.library import KERNELS
 from pipeline.ops import samples
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.places import waits
 from pipeline.plan import Program
 from pipeline.staircase import climb, climbed
-from pipeline.variants import VARIANTS, portable
+from pipeline.variants import VARIANTS
 from pipeline.variants.offset import plain
 from pipeline.variants.packed import schedule
 from pipeline.variants.shared import SHARED
@@ -259,7 +258,7 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
                 assert cycles == layer.zero_wait[0]
                 added = layer.high - layer.zero_wait[1]
                 planned = waits(call, call.routine, cycles, reads, "cortex-m0")
-                assert abs(added - planned) <= 0.2 * added + 100 * reads.wait_states, (place, reads)
+                assert abs(added - planned) <= 0.06 * added + 100 * reads.wait_states, (place, reads)
 
 
 def moved(call: KernelCall, place: Place) -> KernelCall:
@@ -277,10 +276,6 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
         sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
         for shared in SHARED.values():
             assert sum(sizes[f"net__shared_{n}"] for n in shared.functions) <= shared.code
-
-
-def test_every_c_kernel_has_a_size_for_the_plan() -> None:
-    assert {p.stem for p in (KERNELS / "portable").glob("*.c")} == set(portable.CODE)
 
 
 def test_every_variant_has_a_macro_file_and_a_name() -> None:

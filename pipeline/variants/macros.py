@@ -248,7 +248,7 @@ def _instruction(mnemonic: str, operands: str) -> Item:
     if mnemonic in _ALU:
         return _ONE["alu"]
     if mnemonic in _ACCESSES:
-        return _ONE["accesses"]
+        return _ONE["literals" if "=" in operands else "accesses"]
     if mnemonic in _BLOCKS:
         registers = _registers(operands)
         kind = "pops_pc" if "pc" in registers else "blocks"
