@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import frexp, prod
 from pathlib import Path
 from typing import Any, get_args
@@ -80,6 +81,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),

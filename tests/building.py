@@ -63,7 +63,9 @@ def build(
 
 
 def ran(graph: Graph, result: Quantized, integers: list[Array]) -> Built:
-    return Built(graph, result, integers, [np.ascontiguousarray(o) for o in result.graph.run(integers)])
+    expected = [np.ascontiguousarray(o) for o in result.graph.run(integers)]
+    assert expected, "a network without outputs shows nothing"
+    return Built(graph, result, integers, expected)
 
 
 def from_integers(graph: Graph, inputs: list[Array]) -> Built:

@@ -4,10 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,6 +27,13 @@ def need(program: str) -> None:
     """Skip the test when an optional program is missing."""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
+
+
+def some(values: Iterable[T]) -> list[T]:
+    """All of them, and at least one: what a test says of each it must say of something."""
+    made = list(values)
+    assert made, "there is nothing to test"
+    return made
 
 
 def chipfit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

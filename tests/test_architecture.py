@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from conftest import ROOT, some
 
 from stages.tables import filled
 
@@ -34,6 +34,10 @@ LAYERS = (
 LEVEL = {name: i for i, names in enumerate(LAYERS) for name in names}
 
 
+def files(*folders: str) -> list[Path]:
+    return sorted(p for f in folders for p in (ROOT / f).rglob("*.py"))
+
+
 def imported(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -45,21 +49,16 @@ def imported(path: Path) -> set[str]:
 
 
 def test_inside_pipeline_imports_point_from_later_layers_to_earlier_ones() -> None:
-    for path in sorted((ROOT / "pipeline").rglob("*.py")):
-        own = path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
-        if own == "__init__":
-            continue
-        for module in imported(path):
-            if module.startswith("pipeline."):
-                other = module.split(".")[1]
-                assert LEVEL[other] <= LEVEL[own], f"{path.name} imports {module}"
+    modules = [(p, p.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")) for p in files("pipeline")]
+    pairs = [(p, own, m) for p, own in modules if own != "__init__" for m in imported(p) if m.startswith("pipeline.")]
+    for path, own, module in some(pairs):
+        assert LEVEL[module.split(".")[1]] <= LEVEL[own], f"{path.name} imports {module}"
 
 
 def test_pipeline_never_imports_stages_and_nothing_imports_dodo() -> None:
-    for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "stages").rglob("*.py")]:
-        for module in imported(path):
-            assert module.split(".")[0] != "dodo"
-            assert module.split(".")[0] != "stages" or path.is_relative_to(ROOT / "stages"), path
+    for path, module in some((p, m.split(".")[0]) for p in files("pipeline", "stages") for m in imported(p)):
+        assert module != "dodo"
+        assert module != "stages" or path.is_relative_to(ROOT / "stages"), path
 
 
 def test_the_readme_repeats_the_tables_of_the_code() -> None:
@@ -68,10 +67,9 @@ def test_the_readme_repeats_the_tables_of_the_code() -> None:
 
 
 def test_files_do_one_thing() -> None:
-    for folder in ("pipeline", "stages"):
-        for path in (ROOT / folder).rglob("*.py"):
-            assert len(path.read_text("utf-8").splitlines()) <= 350, path
-    for template in (ROOT / "pipeline" / "templates").iterdir():
+    for path in some(files("pipeline", "stages")):
+        assert len(path.read_text("utf-8").splitlines()) <= 350, path
+    for template in some((ROOT / "pipeline" / "templates").iterdir()):
         assert len(template.read_text("utf-8").splitlines()) <= 60, template
 
 

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from conftest import chipfit
+from conftest import chipfit, some
 
 from pipeline.choose import ENTRY_STACK, Limits, Option, Point, Problem, choose
 from pipeline.graphfile import load
@@ -35,23 +35,27 @@ def test_the_choice_is_the_best_of_all_that_fit(seed: int) -> None:
     rng = random.Random(seed)
     problem = Problem(options(rng, rng.randint(1, 5)), free_ram=rng.choice((0, 600, 1500, 10_000)))
     points = [p for p in every(problem) if p.ram <= problem.free_ram]
-    if not points:
+    if points:
+        for _ in range(4):
+            assert_best(problem, points, rng)
+    else:
         assert problem.least_flash() is None
-        return
-    for _ in range(4):
-        flash = rng.randint(min(p.flash for p in points) - 100, max(p.flash for p in points) + 100)
-        fitting = [p for p in points if p.flash <= flash]
-        found = problem.solve(flash)
-        assert (found is None) == (not fitting)
-        if found is not None:
-            best = min(p.total for p in fitting)
-            assert (found.total, found.flash) == (best, min(p.flash for p in fitting if p.total == best))
-            assert found.ram <= problem.free_ram
-            assert problem.settled(found).total == best
-        cycles = rng.randint(min(p.total for p in points), max(p.total for p in points))
-        smallest = problem.least_flash(cycles)
-        assert smallest is not None
-        assert smallest.flash == min(p.flash for p in points if p.total <= cycles)
+
+
+def assert_best(problem: Problem, points: list[Point], rng: random.Random) -> None:
+    flash = rng.randint(min(p.flash for p in points) - 100, max(p.flash for p in points) + 100)
+    fitting = [p for p in points if p.flash <= flash]
+    found = problem.solve(flash)
+    assert (found is None) == (not fitting)
+    if found is not None:
+        best = min(p.total for p in fitting)
+        assert (found.total, found.flash) == (best, min(p.flash for p in fitting if p.total == best))
+        assert found.ram <= problem.free_ram
+        assert problem.settled(found).total == best
+    cycles = rng.randint(min(p.total for p in points), max(p.total for p in points))
+    smallest = problem.least_flash(cycles)
+    assert smallest is not None
+    assert smallest.flash == min(p.flash for p in points if p.total <= cycles)
 
 
 def test_shared_code_is_paid_once() -> None:
@@ -103,8 +107,8 @@ def test_the_same_network_has_the_same_plan_every_time(workshop: Path) -> None:
 def test_what_needs_more_than_the_free_stack_is_told_and_not_taken(workshop: Path) -> None:
     choice = choose(digits(workshop), "cortex-m0", Limits(None, 200, None), "latency")
     refused = [r for of in choice.refused for r in of]
-    assert refused and all(why.endswith("B of stack, 200 B are free") for _, why in refused)
-    assert all(o.stack + ENTRY_STACK <= 200 for of in choice.options for o in of if o.routine)
+    assert all(why.endswith("B of stack, 200 B are free") for _, why in some(refused))
+    assert all(o.stack + ENTRY_STACK <= 200 for o in some(o for of in choice.options for o in of if o.routine))
 
 
 WAITING = FlashReads(1, 8, prefetch=True)
@@ -120,7 +124,7 @@ def test_what_runs_from_ram_is_never_more_than_is_free_and_faster_the_more_there
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals)
     everything = choose(program, "cortex-m0", Limits(None, None, None, ram=20_000, reads=WAITING), "latency")
     assert everything.point.waits == 0
-    assert all(c.routine is not None and c.routine.place != "flash" for c in everything.program.calls)
+    assert all(c.routine is not None and c.routine.place != "flash" for c in some(everything.program.calls))
 
 
 def test_nothing_runs_from_ram_where_flash_does_not_wait(workshop: Path) -> None:

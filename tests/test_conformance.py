@@ -1,6 +1,7 @@
 """ONNX's own node tests: none wrong, none crashed."""
 
 import pytest
+from conftest import some
 
 from stages.conformance import CRASHED, PASSED, REFUSED, WRONG, cases, judge_case, run_all
 
@@ -30,4 +31,4 @@ def test_no_case_is_wrong_or_crashes() -> None:
     verdicts = list(run_all(list(cases())))
     assert not [v for v in verdicts if v.result in (WRONG, CRASHED)]
     assert sum(v.result == PASSED for v in verdicts) >= 600
-    assert all(v.why for v in verdicts if v.result == REFUSED)
+    assert all(some(v.why for v in verdicts if v.result == REFUSED))

@@ -56,12 +56,9 @@ def test_dimensions_alone_tell_the_exact_floor(name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_dimensions_alone_never_tell_more_than_the_graph(name: str) -> None:
     model = SAMPLES[name].model
-    exact, found = floor_of(graph(model)), early(SAMPLES[name])
-    if found is not None:
-        found = found.sparsest(8)
-        assert found.weights <= exact.weights and found.macs <= exact.macs and found.executed <= exact.executed
-    exact, found = floor_of(graph(full(model))), early(SAMPLES[name])
-    if found is not None:
+    told = early(SAMPLES[name])
+    assert told is not None
+    for exact, found in ((floor_of(graph(model)), told.sparsest(8)), (floor_of(graph(full(model))), told)):
         assert found.weights <= exact.weights and found.macs <= exact.macs and found.executed <= exact.executed
 
 
@@ -159,6 +156,7 @@ def test_what_the_file_says_of_its_own_shapes_is_not_believed() -> None:
 
 def test_mutated_files_have_a_floor_or_none(tmp_path: Path) -> None:
     whole, path = (MODELS / "digits.onnx").read_bytes(), tmp_path / "mutated.onnx"
+    refused = 0
     for index in range(300):
         rng = np.random.default_rng([3, index])
         data = bytearray(whole)
@@ -168,6 +166,7 @@ def test_mutated_files_have_a_floor_or_none(tmp_path: Path) -> None:
         try:
             onnx_floor(parse_onnx(path, path.name))
         except ChipfitError:
-            continue
+            refused += 1
         except Exception as error:
             raise AssertionError(f"index {index}") from error
+    assert 20 < refused < 280
