@@ -1,4 +1,4 @@
-"""Tests that can fail: none ends early, and each comes to an assertion whatever it is given."""
+"""Tests that can fail: each comes to an assertion whatever it is given, before it returns."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -100,9 +100,20 @@ TREES = parsed()
 HELPERS = helpers_of(TREES.values())
 
 
+def blocks(test: Function) -> Iterator[list[ast.stmt]]:
+    """The statements of the function and of everything that it controls, block by block."""
+    for node in [test, *own(test)]:
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list) and block:
+                yield block
+
+
 def faults(test: Function, helpers: set[str]) -> Iterator[str]:
-    if any(isinstance(n, ast.Return) for n in own(test)):
-        yield "returns: what follows is not tested; parametrize, or use else"
+    for block in blocks(test):
+        for at, statement in enumerate(block):
+            if isinstance(statement, ast.Return) and not sure(block[:at], helpers):
+                yield f"line {statement.lineno}: returns before anything is asserted: parametrize, or use else"
     if not sure(test.body, helpers):
         yield "may come to no assertion: iterate over some(...), or count what was met"
     for node in own(test):
@@ -122,6 +133,8 @@ def test_every_test_comes_to_an_assertion(path: Path) -> None:
     [
         ("assert x", ""),
         ("return\n    assert x", "returns"),
+        ("if x:\n        return\n    assert x", "returns"),
+        ("if x:\n        assert x\n        return\n    assert not x", ""),
         ("print(x)", "may come to no assertion"),
         ("for y in x:\n        assert y", "may come to no assertion"),
         ("for y in (1, 2):\n        assert y", ""),
