@@ -25,7 +25,7 @@ def test_it_tells_every_layer_and_what_else_there_was(
     told = json.loads(capsys.readouterr().out)["touch"]
     assert [x["variant"] for x in told["layers"]] == ["chain"]
     (layer,) = told["layers"]
-    assert layer["cycles"] == layer["measured"] == 3918 and 1 < layer["ratio"] < 3
+    assert layer["cycles"] == layer["measured"] and 0 < 3964 - layer["measured"] < 50 and 1 < layer["ratio"] < 3
 
 
 def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
