@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from pipeline import litert
 from pipeline.calibrate import Observed
 from pipeline.data import Samples
+from pipeline.faithful import compare, compare_export, document
 from pipeline.ir import Array, Graph
 from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle, batch_of_one
@@ -18,6 +20,8 @@ from pipeline.quantizer import Proof
 
 _PROBES = 64
 _COMPARED = 256
+_HARD = 8
+"""Samples that are compared tensor by tensor, beside extremes."""
 _WORST = 5
 
 
@@ -48,6 +52,8 @@ def evaluate(
     reference = np.stack(rows).reshape(real.shape)
     if reference.dtype.kind in "iu" and quant is not None:
         reference = quant.dequantize(reference)
+    prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
+    hard = hard_inputs(result.graph, samples)
     return {
         "samples": samples.count,
         "accuracy": _accuracy(real, reference, samples.labels),
@@ -61,25 +67,90 @@ def evaluate(
             samples.take(_COMPARED),
             Samples(tuple(outputs)).take(_COMPARED),
         ),
+        "answers": _answers(real, reference, samples.labels),
+        "inputs": _inputs(result.graph, samples),
+        "faithful": document(compare(original, result.graph, hard)) if prescribed else None,
+        "export": None if prescribed else document(compare_export(qdq, result.graph, hard)),
     }
 
 
-def evaluate_integer(graph: Graph, samples: Samples) -> dict[str, Any]:
-    """quantize.json of a network that came quantized: there is no float network to compare it with."""
-    outputs = graph.run(graph.integers(samples.inputs))
+def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> dict[str, Any]:
+    """quantize.json of a quantized .tflite, `model`: LiteRT's reference kernels are what it is compared with."""
+    every = [np.concatenate([a, b]) for a, b in zip(samples.inputs, hard_inputs(graph, samples.take(0)), strict=True)]
+    integers = graph.integers(every)
+    outputs = graph.run(integers)
     port = graph.outputs[0]
     quant = graph.tensors[port.tensor].quant
-    real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
-    right = None if samples.labels is None else float(np.mean(_classes(real) == samples.labels))
+    faithful, theirs = litert.compare(model, graph, integers, outputs)
+    real, reference = (
+        port.to_onnx(v if quant is None else quant.dequantize(v))[: samples.count] if v is not None else None
+        for v in (outputs[0], theirs)
+    )
+    assert real is not None
     return {
         "samples": samples.count,
-        "accuracy": {"integer": None if right is None else round(right, 6), "float": None, "agreement": None},
+        "accuracy": _accuracy(real, reference, samples.labels),
         "confusion": _confusion(real, samples.labels),
         "worst_inputs": [],
         "tensors": [],
         "layers": _layers(proofs(graph)),
         "qdq": None,
+        "answers": _answers(real, reference, samples.labels),
+        "inputs": _inputs(graph, samples),
+        "faithful": faithful,
+        "export": None,
     }
+
+
+def top1(graph: Graph, outputs: Array, labels: Array | None) -> float | None:
+    """The share of right answers in the first output's integers, (n, ...) as stored; None without labels."""
+    port = graph.outputs[0]
+    stored = outputs.reshape(len(outputs), *graph.tensors[port.tensor].shape)
+    return None if labels is None else round(float(np.mean(_classes(port.to_onnx(stored)) == labels)), 6)
+
+
+def hard_inputs(graph: Graph, samples: Samples) -> list[Array]:
+    """Real inputs for a comparison of integers: a few samples, the least and the largest integers, and noise."""
+    rng, made = np.random.default_rng(0), []
+    for port, array in zip(graph.inputs, samples.take(_HARD).inputs, strict=True):
+        quant = graph.tensors[port.tensor].quant
+        assert quant is not None
+        low, high = quant.limits
+        noise = rng.integers(low, high, (3, *port.onnx_shape), endpoint=True)
+        noise[0], noise[1] = low, high
+        made.append(np.concatenate([array, quant.dequantize(noise).astype(np.float32)]))
+    return made
+
+
+def _answers(real: Array, reference: Array | None, labels: Array | None) -> dict[str, Any]:
+    """What rules about classes look at: how many there are, how many are ever answered, and the labels' range."""
+    flat = real.reshape(len(real), -1)
+    return {
+        "classes": flat.shape[1] if flat.shape[1] > 1 else None,
+        "integer": len(np.unique(_classes(real))),
+        "float": None if reference is None else len(np.unique(_classes(reference))),
+        "truth": None if labels is None else len(np.unique(labels)),
+        "labels": None if labels is None else [int(labels.min()), int(labels.max())],
+    }
+
+
+def _inputs(graph: Graph, samples: Samples) -> list[dict[str, Any]]:
+    """For each input its range as integers, that of the data, and the share of data more than a step outside."""
+    made = []
+    for port, array in zip(graph.inputs, samples.inputs, strict=True):
+        quant = graph.tensors[port.tensor].quant
+        assert quant is not None
+        low, high = (float(v) for v in quant.dequantize(np.array(quant.limits)))
+        outside = (array < low - quant.scale[0]) | (array > high + quant.scale[0])
+        made.append(
+            {
+                "name": port.onnx_name,
+                "range": [_short(low), _short(high)],
+                "data": [_short(array.min()), _short(array.max())],
+                "outside": round(float(np.mean(outside)), 6),
+            }
+        )
+    return made
 
 
 def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
@@ -120,12 +191,14 @@ def _classes(values: Array) -> Array:
     return flat.argmax(axis=1) if flat.shape[1] > 1 else np.rint(flat[:, 0]).astype(np.int64)
 
 
-def _accuracy(real: Array, reference: Array, labels: Array | None) -> dict[str, float | None]:
-    ours, theirs = _classes(real), _classes(reference)
+def _accuracy(real: Array, reference: Array | None, labels: Array | None) -> dict[str, float | None]:
+    """`reference`: the framework's answers, None where nobody could be asked."""
+    ours = _classes(real)
+    theirs = None if reference is None else _classes(reference)
     return {
         "integer": None if labels is None else round(float(np.mean(ours == labels)), 6),
-        "float": None if labels is None else round(float(np.mean(theirs == labels)), 6),
-        "agreement": round(float(np.mean(ours == theirs)), 6),
+        "float": None if labels is None or theirs is None else round(float(np.mean(theirs == labels)), 6),
+        "agreement": None if theirs is None else round(float(np.mean(ours == theirs)), 6),
     }
 
 

@@ -7,7 +7,8 @@ bias and float32 can do, from ONNX Runtime's value before QuantizeLinear rounded
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -61,6 +62,22 @@ class Comparison:
         return next((t for t in self.tensors if t.unexplained), None)
 
 
+def document(found: Comparison) -> dict[str, Any]:
+    """A comparison as quantize.json has it."""
+    return {
+        "against": "ONNX Runtime",
+        "why": "",
+        "samples": found.samples,
+        "tensors": len(found.tensors),
+        "values": sum(t.values for t in found.tensors),
+        "differing": sum(t.differing for t in found.tensors),
+        "unexplained": sum(t.unexplained for t in found.tensors),
+        "largest_difference": max((t.steps for t in found.tensors), default=0),
+        "left_out": list(found.left_out),
+        "first": asdict(found.first) if found.first else None,
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class _Point:
     """A tensor that both sides have. `real`: where the file holds it before rounding, `kind`: its ONNX type."""
@@ -80,11 +97,28 @@ def compare(model: onnx.ModelProto, graph: Graph, samples: Sequence[Array]) -> C
     """
     model = batch_of_one(model)
     imported = graph_of(model, model.graph.name, graph.name)
+    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors))
+
+
+def compare_export(qdq: onnx.ModelProto, graph: Graph, samples: Sequence[Array]) -> Comparison:
+    """As `compare`, for the model with Q/DQ pairs that `pipeline.onnx_export` wrote of `graph`: stored as that is."""
+    stored = {
+        node.output[0]: Stored.as_is(node.name, len(graph.tensors[node.name].shape))
+        for node in qdq.graph.node
+        if node.op_type == "QuantizeLinear" and node.name in graph.tensors
+    }
+    return _compared(qdq, graph, samples, stored, set())
+
+
+def _compared(
+    model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], stored: Mapping[str, Stored], chosen: set[str]
+) -> Comparison:
+    """`stored`: how the graph keeps tensors of the file; `chosen`: those of the graph whose scale no file says."""
     plain = inlined(in_floats(model), set(IMPORTS))
-    cuts, left_out = _cuts(plain, graph, stored_as(imported))
+    cuts, left_out = _cuts(plain, graph, stored)
     kinds = {i.name: _INTEGERS.get(i.type.tensor_type.elem_type, np.float32) for i in plain.graph.input}
     exact = {c.held for c in cuts} | {p.tensor for p in graph.inputs if kinds[p.onnx_name] is not np.float32}
-    bounds = deviation(graph, exact, set(imported.tensors) - exact)
+    bounds = deviation(graph, exact, chosen - exact)
     named = {c.tensor for c in cuts}
     ends = [_end(p, graph) for p in graph.outputs if p.tensor not in exact and p.onnx_name not in named]
     points = [p for p in (*cuts, *ends) if np.isfinite(np.max(bounds[p.held][0]))]

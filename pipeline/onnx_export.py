@@ -106,11 +106,14 @@ class Emitter:
         scale, zero, axis = self._parameters(name, quant, data.dtype)
         return self.node("DequantizeLinear", [stored, scale, zero], name, **axis)
 
-    def pair(self, name: str, quant: QuantParams) -> str:
-        """A QuantizeLinear and a DequantizeLinear behind `name`; returns the dequantized name."""
+    def pair(self, name: str, quant: QuantParams, tensor: str) -> str:
+        """A QuantizeLinear and a DequantizeLinear behind `name`; returns the dequantized name.
+
+        The QuantizeLinear node is called like `tensor` of the graph, which it makes integers of.
+        """
         scale, zero, axis = self._parameters(name, quant, np.dtype(quant.dtype))
         q, dequantized = self.fresh(f"{name}.quantized"), self.fresh(f"{name}.dequantized")
-        self.nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [q], **axis))
+        self.nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [q], name=tensor, **axis))
         self.nodes.append(helper.make_node("DequantizeLinear", [q, scale, zero], [dequantized], **axis))
         return dequantized
 
@@ -161,12 +164,14 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
     for port in graph.inputs:
         stored = emitter.fresh(f"{port.tensor}.stored")
         emitter.nodes.append(helper.make_node("Transpose", [port.onnx_name], [stored], perm=list(port.perm)))
-        emitter.names[port.tensor] = emitter.pair(stored, params[port.tensor]) if port.tensor in params else stored
+        emitter.names[port.tensor] = (
+            emitter.pair(stored, params[port.tensor], port.tensor) if port.tensor in params else stored
+        )
     for node in graph.nodes:
         node.to_onnx(graph, emitter)
         for name in node.outputs:
             if name in params:
-                emitter.names[name] = emitter.pair(emitter.names[name], params[name])
+                emitter.names[name] = emitter.pair(emitter.names[name], params[name], name)
     given = {p.onnx_name for p in graph.inputs}
     for port in (p for p in graph.outputs if p.onnx_name not in given):
         back = tuple(int(i) for i in np.argsort(port.perm))

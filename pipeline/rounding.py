@@ -16,6 +16,7 @@ from pipeline.ops.linear import Linear
 from pipeline.ops.lookup import Interpolate, Lookup
 from pipeline.ops.mean import Mean
 from pipeline.ops.mul import Mul
+from pipeline.ops.pad import Pad
 from pipeline.ops.prelu import PRelu
 from pipeline.ops.softmax import Softmax, SoftmaxScaled
 
@@ -66,7 +67,7 @@ def bound(node: Node, graph: Graph) -> Bound:
     if isinstance(node, Interpolate):
         return Bound(_BEND, inf, floats)
     factor = _factor(node, graph)
-    return Bound(0.5 if factor is None else factor, inf, floats)
+    return Bound(0.5 if factor is None else factor, _gain(node, graph), floats)
 
 
 def _factor(node: Node, graph: Graph) -> float | None:
@@ -89,6 +90,14 @@ def _factor(node: Node, graph: Graph) -> float | None:
     if type(node) in (AveragePool, Mean, PRelu) and isinstance(node, ScaledNode | PRelu):
         return 0.5 * reach * max(1.0, given[0].size / graph.tensors[node.output].size) / 2.0**node.shift
     return None
+
+
+def _gain(node: Node, graph: Graph) -> float:
+    if isinstance(node, Affine):
+        return float(np.abs(graph.constant(node.inputs[1])).max(initial=0)) / 2.0**node.shift
+    if type(node) is Add:
+        return max(abs(s) for s in node.scales) / 2.0**node.shift
+    return inf
 
 
 def _linear(node: Linear, graph: Graph) -> Bound:
@@ -126,7 +135,8 @@ def deviation(graph: Graph, exact: Collection[str], chosen: Collection[str]) -> 
         given = [(n, made[n]) for n in graph.activations(node)]
         given = [(n, (0.0, 0.0)) if n in exact else (n, m) for n, m in given]
         if moves(node):
-            result = (_most([m[0] for _, m in given]), _most([m[1] for _, m in given]))
+            filled = [0.5] if isinstance(node, Pad) else []  # by a value that is rounded
+            result = (_most([*(m[0] for _, m in given), *filled]), _most([m[1] for _, m in given]))
         else:
             own = bound(node, graph)
             rounded = [(n, float(np.max(m[0])), float(np.max(m[1]))) for n, m in given if np.any(np.asarray(m[0]) > 0)]

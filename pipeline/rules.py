@@ -1,8 +1,9 @@
 """The verdict: each rule is a function whose docstring is the rule; it returns a finding, or None if not asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import exp, fsum, lgamma, log, log1p
 from typing import Any
 
 from pipeline.config.models import ChipSpec, ProjectConfig
@@ -30,6 +31,8 @@ class Finding:
     limit: float
     said: str
     hint: str = ""
+    budget: bool = False
+    """Whether it is a budget of the YAML, that a product does not fit; else it is about what is right."""
 
 
 Rule = Callable[[Evidence], Finding | None]
@@ -39,7 +42,8 @@ def _most(key: str, measured: float, limit: float, show: Callable[[Any], str], h
     passed = measured <= limit
     factor = "" if passed or not limit else f" ({measured / limit:.1f}x)"
     verb = "uses" if passed else "needs"
-    return Finding(key, passed, measured, limit, f"{verb} {show(measured)}, limit {show(limit)}{factor}", hint)
+    said = f"{verb} {show(measured)}, limit {show(limit)}{factor}"
+    return Finding(key, passed, measured, limit, said, hint, budget=True)
 
 
 def flash(e: Evidence) -> Finding:
@@ -62,7 +66,7 @@ def stack(e: Evidence) -> Finding | None:
         return None
     worst, limit = e.size["stack"]["worst_case"], e.config.budget.stack
     if worst is None:
-        return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size['stack']['unknown']}")
+        return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size['stack']['unknown']}", budget=True)
     return _most(
         "budget.stack",
         worst,
@@ -89,10 +93,125 @@ def latency(e: Evidence) -> Finding | None:
 
 def exact(e: Evidence) -> Finding:
     """Every output of the emulated chip and of the host build equals the integer reference, bit for bit."""
-    wrong = e.simulate["vectors"]["mismatches"] + e.simulate["vectors"]["host_mismatches"]
-    run = e.simulate["vectors"]["run"]
-    said = f"{wrong} of {run} vectors differ from the integer reference" if wrong else f"{run} vectors are bit-exact"
-    return Finding("simulate.vectors", wrong == 0, wrong, 0, said, "This is a bug in chipfit or in the compiler.")
+    found = e.simulate["vectors"]
+    run, chip, host = found["run"], found["mismatches"], found["host_mismatches"]
+    said = f"{run} vectors are bit-exact"
+    if chip or host:
+        said = f"of {run} vectors {chip} differ from the integer reference on the emulated chip, {host} on the host"
+    passed = chip == host == 0
+    return Finding("simulate.vectors", passed, max(chip, host), 0, said, "" if passed else _BUG)
+
+
+def faithful(e: Evidence) -> Finding | None:
+    """A network that came quantized answers as its framework: ONNX Runtime within what rounding explains, tensor by
+    tensor; LiteRT's reference kernels exactly."""
+    return _compared("model.source", e.quantize["faithful"])
+
+
+def export(e: Evidence) -> Finding | None:
+    """model.qdq.onnx in ONNX Runtime answers as the integer network, within what rounding explains."""
+    return _compared("model.qdq.onnx", e.quantize["export"])
+
+
+_BUG = "This is a bug in chipfit or in the compiler."
+
+
+def _compared(key: str, found: Mapping[str, Any] | None) -> Finding | None:
+    if found is None:
+        return None
+    if found["against"] is None:
+        return Finding(key, True, 0, 0, found["why"])
+    values, tensors, first = found["values"], found["tensors"], found["first"]
+    if first is not None:
+        said = (
+            f"tensor {first['tensor']!r} (layer {first['layer']!r}): {first['unexplained']} of {first['values']} "
+            f"values differ from {found['against']}'s, by up to {_steps(first['steps'])}, more than rounding explains"
+        )
+        return Finding(key, False, found["unexplained"], 0, said, "This is a bug in chipfit: please report it.")
+    said = f"{values} values in {tensors} tensors are those of {found['against']}"
+    if found["differing"]:
+        said += f", but for {found['differing']} that rounding explains (at most {_steps(found['largest_difference'])})"
+    if found["left_out"]:
+        said += f"; not compared, for want of a scale in the file: {', '.join(map(repr, found['left_out'][:3]))}"
+        said += f" and {len(found['left_out']) - 3} more" if len(found["left_out"]) > 3 else ""
+    return Finding(key, True, 0, 0, said)
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+def chance(e: Evidence) -> Finding | None:
+    """On labelled data the framework's answers and the integer network's are better than guessing: guesses would be
+    right as often in less than 5 % of all cases (at least 20 samples)."""
+    classes, samples = e.quantize["answers"]["classes"], e.quantize["samples"]
+    if classes is None or samples < _FEW:
+        return None
+    for who, key in (("model file", "float"), ("integer network", "integer")):
+        share = e.quantize["accuracy"][key]
+        if share is not None and (odds := _guessed(round(share * samples), samples, classes)) > _ODDS:
+            said = (
+                f"the {who} is right on {round(share * samples)} of {samples} samples, which guessing among {classes} "
+                f"classes reaches in {100 * odds:.0f} % of all cases"
+            )
+            hint = _UNITS if key == "float" else _BETTER
+            return _check(e, "chance", False, share, 1 / classes, said, hint)
+    return None
+
+
+def labels(e: Evidence) -> Finding | None:
+    """Every label is a class of the network, counted from 0."""
+    found, classes = e.quantize["answers"]["labels"], e.quantize["answers"]["classes"]
+    if found is None or classes is None or (found[0] >= 0 and found[1] < classes):
+        return None
+    said = f"labels run from {found[0]} to {found[1]}, the network's classes from 0 to {classes - 1}"
+    return _check(e, "labels", False, found[1], classes - 1, said, "Write labels that count classes from 0.")
+
+
+def constant(e: Evidence) -> Finding | None:
+    """The integer network does not give one class to everything where the labels, or the framework, have several."""
+    found, samples = e.quantize["answers"], e.quantize["samples"]
+    others = max(found["truth"] or 0, found["float"] or 0)
+    if found["classes"] is None or samples < _FEW or found["integer"] > 1 or others < 2:
+        return None
+    whose = "the labels have" if (found["truth"] or 0) > 1 else "the model file gives"
+    said = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
+    return _check(e, "constant", False, 1, others, said, _BETTER)
+
+
+def span(e: Evidence) -> Finding | None:
+    """Of the evaluation data no more than a tenth lies outside the range that an input has as integers."""
+    worst = max(e.quantize["inputs"], key=lambda i: i["outside"], default=None)
+    if worst is None or worst["outside"] <= _OUTSIDE:
+        return None
+    (low, high), (least, most) = worst["range"], worst["data"]
+    said = (
+        f"{_percent(worst['outside'])} of the values of input {worst['name']!r} lie outside its range of {low:g} to "
+        f"{high:g}: the data run from {least:g} to {most:g}"
+    )
+    return _check(e, "span", False, worst["outside"], _OUTSIDE, said, _UNITS)
+
+
+_FEW, _ODDS, _OUTSIDE = 20, 0.05, 0.1
+_UNITS = "Are the data in the units of the training data? data.evaluation takes scale and zero_point."
+
+
+def _check(e: Evidence, name: str, passed: bool, measured: float, limit: float, said: str, hint: str) -> Finding:
+    """A finding that the YAML may allow."""
+    allowed = name in e.config.accuracy.allow
+    told = f"{said} (allowed by accuracy.allow)" if allowed else said
+    more = f"{hint} If it is meant: accuracy: {{allow: [{name}]}}."
+    return Finding(f"accuracy.{name}", passed or allowed, measured, limit, told, "" if allowed else more)
+
+
+def _guessed(right: int, samples: int, classes: int) -> float:
+    """The chance that guessing gives at least so many right answers: the tail of a binomial distribution."""
+    p = 1 / classes
+    logs = [
+        lgamma(samples + 1) - lgamma(k + 1) - lgamma(samples - k + 1) + k * log(p) + (samples - k) * log1p(-p)
+        for k in range(right, samples + 1)
+    ]
+    return fsum(exp(v) for v in logs)
 
 
 def no_float(e: Evidence) -> Finding:
@@ -115,19 +234,19 @@ def drop(e: Evidence) -> Finding | None:
     if got["float"] is None and e.quantize["qdq"] is None:
         why = "the model came quantized: there is no float network to compare with"
         return Finding("accuracy.max_drop", False, 0, limit, why, "Leave max_drop out.")
-    if got["integer"] is None:
-        return Finding("accuracy.max_drop", False, 0, limit, "there are no labelled evaluation data", _LABELS)
     lost = max(0.0, got["float"] - got["integer"])
     return _most("accuracy.max_drop", round(lost, 9), limit, _percent, _BETTER)
 
 
 def agreement(e: Evidence) -> Finding | None:
     """The integer and the float network agree on as many samples as the YAML asks."""
-    return _least("accuracy.agreement", e.quantize["accuracy"]["agreement"], e.config.accuracy.agreement)
+    limit, why = e.config.accuracy.agreement, (e.quantize["faithful"] or {}).get("why", "")
+    if limit is not None and e.quantize["accuracy"]["agreement"] is None:
+        return Finding("accuracy.agreement", False, 0, limit, why or "there is no framework to agree with")
+    return _least("accuracy.agreement", e.quantize["accuracy"]["agreement"], limit)
 
 
 _BETTER = "Try quantization.calibration: percentile or min-max, or more calibration data."
-_LABELS = "Write data.evaluation with an array y of labels."
 
 
 def _percent(share: float) -> str:
@@ -135,17 +254,39 @@ def _percent(share: float) -> str:
 
 
 def _least(key: str, got: float | None, limit: float | None) -> Finding | None:
-    if limit is None:
+    if limit is None or got is None:
         return None
-    if got is None:
-        return Finding(key, False, 0, limit, "there are no labelled evaluation data", _LABELS)
-    word = "is" if got >= limit else "is only"
-    return Finding(key, got >= limit, got, limit, f"{word} {_percent(got)}, limit {_percent(limit)}", _BETTER)
+    said = f"{'is' if got >= limit else 'is only'} {_percent(got)}, limit {_percent(limit)}"
+    return Finding(key, got >= limit, got, limit, said, _BETTER, budget=True)
 
 
-RULES: tuple[Rule, ...] = (flash, ram, stack, latency, accuracy, drop, agreement, exact, no_float)
+RULES: tuple[Rule, ...] = (
+    flash,
+    ram,
+    stack,
+    latency,
+    accuracy,
+    drop,
+    agreement,
+    exact,
+    faithful,
+    export,
+    labels,
+    span,
+    chance,
+    constant,
+    no_float,
+)
 
 
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
     """Every rule that the product asks for, in the table's order."""
     return tuple(f for f in (rule(evidence) for rule in RULES) if f is not None)
+
+
+def verdict_of(findings: Sequence[Finding]) -> str:
+    """In two or three words: a missed budget does not fit; anything else that is wrong is a failed check."""
+    missed = [f for f in findings if not f.passed]
+    if not missed:
+        return "fits"
+    return "does not fit" if any(f.budget for f in missed) else "check failed"

@@ -10,6 +10,7 @@ from stages.base import Job
 from stages.samples import calibration, data_files, evaluation, model_files
 
 if TYPE_CHECKING:
+    from pipeline.data import Samples
     from pipeline.ir import Graph
     from pipeline.moments import Moments
 
@@ -20,7 +21,8 @@ TARGETS = ("graph.json", "weights.bin", "quantize.json")
 
 def keys(project: Project) -> Any:
     config = project.config
-    return [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project)]
+    asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None]
+    return [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project), asked]
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
@@ -45,9 +47,11 @@ def run(job: Job) -> dict[str, bytes]:
     project, asked = job.project, job.project.config.quantization
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")})
     held_out = evaluation(project, graph)
+    _check_labels(project, held_out)
     _check_widths(project, graph)
     if graph.integer:
-        return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out))}
+        model = project.file("model.source", project.config.model.source).read_bytes()
+        return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out, model))}
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     graph = prepared(graph, policy)
     observed = {}
@@ -85,6 +89,20 @@ def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
     if not narrow or job.project.config.data.calibration is None:
         return {}
     return moments(graph, calibration(job.project, graph), narrow, lambda d, t: job.progress("weights", d, t))
+
+
+def _check_labels(project: Project, held_out: "Samples") -> None:
+    """An accuracy that is asked for can be measured."""
+    asked = project.config.accuracy
+    key = "at_least" if asked.at_least is not None else "max_drop" if asked.max_drop is not None else None
+    source = project.config.data.evaluation
+    if key is None or held_out.labels is not None or source is None:
+        return
+    raise ChipfitError(
+        f"accuracy.{key}: {source.file} holds no labels",
+        place=project.place(f"accuracy.{key}"),
+        hint="Add an array y with the class of each sample, or name one with data.evaluation.labels.",
+    )
 
 
 def _check_widths(project: Project, graph: "Graph") -> None:

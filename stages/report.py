@@ -27,7 +27,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.artifact import digests, file_sha256, to_json
     from pipeline.report import render_html, render_markdown
-    from pipeline.rules import Evidence, judge
+    from pipeline.rules import Evidence, judge, verdict_of
 
     project = job.project
     quantize = job.read_json("quantize", "quantize.json")
@@ -39,17 +39,19 @@ def run(job: Job) -> dict[str, bytes]:
         "product": project.config.product,
         "chip": project.chip.chip,
         "passed": all(f.passed for f in findings),
+        "verdict": verdict_of(findings),
         "flash": {k: size["flash"][k] for k in ("used", "limit")},
         "ram": {k: size["ram"][k] for k in ("used", "limit")},
         "stack": {"used": size["stack"]["worst_case"], "limit": size["stack"]["limit"]},
         "cycles": simulate["cycles"]["max"],
         "latency_us": simulate["latency_us"],
         "latency_limit_us": _microseconds(project),
-        "accuracy": quantize["accuracy"],
+        "accuracy": _accuracy(quantize, simulate),
         "findings": [
             {
                 "key": f.key,
                 "passed": f.passed,
+                "budget": f.budget,
                 "measured": f.measured,
                 "limit": f.limit,
                 "said": f.said,
@@ -82,6 +84,13 @@ def run(job: Job) -> dict[str, bytes]:
         "summary.md": render_markdown(verdict, simulate, plan).encode(),
         "index.html": render_html(page).encode(),
     }
+
+
+def _accuracy(quantize: Mapping[str, Any], simulate: Mapping[str, Any]) -> Any:
+    """That of the integer reference, as long as the emulated code is that; else what the emulated code reached."""
+    if not simulate["vectors"]["mismatches"]:
+        return quantize["accuracy"]
+    return quantize["accuracy"] | {"integer": simulate["accuracy"]["integer"], "agreement": None}
 
 
 def _microseconds(project: Project) -> float | None:

@@ -249,5 +249,5 @@ def _row(verdict: dict[str, Any]) -> list[str]:
         f"{verdict['cycles']:,}",
         pair(show_time(verdict["latency_us"] / 1e6), None if limit_us is None else show_time(limit_us / 1e6)),
         shares,
-        "fits" if verdict["passed"] else "DOES NOT FIT",
+        verdict["verdict"] if verdict["passed"] else verdict["verdict"].upper(),
     ]

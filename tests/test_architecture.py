@@ -12,7 +12,7 @@ from stages.tables import filled
 LAYERS = (
     ("text", "files", "errors", "units", "widths", "cores", "waits", "config"),
     ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "data"),
-    ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "floor"),
+    ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "litert", "floor"),
     (
         "passes",
         "calibrate",

@@ -10,6 +10,7 @@ from building import assert_chip_equals, build, on_chip, on_host, said_again, wr
 from conftest import need
 
 from pipeline.errors import ChipfitError
+from pipeline.faithful import compare_export
 from pipeline.graphfile import load, save
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.onnx_export import float_model
@@ -58,7 +59,9 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
     inputs = sample.inputs(64)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), requantizer)
     reference = FloatOracle(sample.model).stacked(inputs)
-    qdq = FloatOracle(said_again(built)).stacked(inputs)
+    model = said_again(built)
+    assert compare_export(model, built.quantized.graph, tuple(inputs.values())).first is None
+    qdq = FloatOracle(model).stacked(inputs)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         if quant is None:

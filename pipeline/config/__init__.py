@@ -163,6 +163,16 @@ def _cross_check(project: Project) -> None:
                 hint="Code in RAM takes as many bytes of it as pay, and no more than that.",
             )
         )
+    accuracy = project.config.accuracy
+    errors += [
+        ChipfitError(
+            f"accuracy.{name}: there are no labelled evaluation data",
+            place=project.place(f"accuracy.{name}"),
+            hint="Write data.evaluation: an .npz file with held-out inputs x and their classes y.",
+        )
+        for name, asked in (("at_least", accuracy.at_least), ("max_drop", accuracy.max_drop))
+        if asked is not None and project.config.data.evaluation is None
+    ]
     if errors:
         raise ManyErrors(errors)
 

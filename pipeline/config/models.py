@@ -253,11 +253,15 @@ class Memory(Section):
     )
 
 
+Check = Literal["chance", "constant", "labels", "span"]
+
+
 class Accuracy(Section):
     metric: Literal["top1"] = "top1"
     at_least: float | None = Field(None, ge=0, le=1, description="Share of evaluation samples right, as integers")
     max_drop: float | None = Field(None, ge=0, le=1, description="Float accuracy less integer accuracy")
     agreement: float | None = Field(None, ge=0, le=1, description="Share of samples on which float and integer agree")
+    allow: tuple[Check, ...] = Field((), description="Checks of the data and the answers that may fail")
 
 
 class Simulation(Section):

@@ -52,7 +52,7 @@ def render_markdown(verdict: Mapping[str, Any], simulate: Mapping[str, Any], pla
     """A table of findings, what the plan is, and a table of layers."""
     mark = {True: "pass", False: "**FAIL**"}
     product, chip = in_markdown(verdict["product"]), in_markdown(verdict["chip"])
-    lines = [f"### {product} on {chip}: {'fits' if verdict['passed'] else 'does not fit'}", ""]
+    lines = [f"### {product} on {chip}: {verdict['verdict']}", ""]
     lines += ["| rule | result | |", "|---|---|---|"]
     lines += [
         f"| {in_markdown(f['key'])} | {mark[f['passed']]} | {in_markdown(f['said'])} |" for f in verdict["findings"]

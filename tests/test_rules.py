@@ -1,0 +1,186 @@
+"""The verdict: what each rule says of figures that are right, and of each kind that is not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import load_project
+from pipeline.rules import RULES, Evidence, Finding, judge, verdict_of
+
+GOOD: dict[str, Any] = {
+    "samples": 100,
+    "accuracy": {"float": 0.95, "integer": 0.94, "agreement": 0.98},
+    "qdq": {"differing": 0, "largest_difference_lsb": 0},
+    "answers": {"classes": 4, "integer": 4, "float": 4, "truth": 4, "labels": [0, 3]},
+    "inputs": [{"name": "x", "range": [-1.0, 1.0], "data": [-1.0, 1.1], "outside": 0.01}],
+    "faithful": None,
+    "export": None,
+}
+SIZE: dict[str, Any] = {
+    "flash": {"used": 1000, "limit": 2000, "code": 600, "constants": 400},
+    "ram": {"used": 100, "limit": 200},
+    "stack": {"worst_case": 64, "limit": None, "chain": ["a", "b"], "unknown": ""},
+    "float_symbols": [],
+    "heap_symbols": [],
+}
+SIMULATE: dict[str, Any] = {
+    "cycles": {"max": 4800},
+    "layers": [{"name": "l", "cycles": 4000}],
+    "vectors": {"run": 35, "real": 32, "mismatches": 0, "host_mismatches": 0},
+}
+YAML = "product: p\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: truetouch-m0\n"
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    return tmp_path / "p.yaml"
+
+
+def judged(
+    product: Path, yaml: str = "", quantize: Any = None, size: Any = None, simulate: Any = None
+) -> dict[str, Finding]:
+    product.write_text(YAML + yaml, "utf-8")
+    project = load_project(product)
+    parts = (GOOD | (quantize or {}), SIZE | (size or {}), SIMULATE | (simulate or {}))
+    return {f.key: f for f in judge(Evidence(project.config, project.chip, *parts))}
+
+
+def missed(found: dict[str, Finding]) -> list[str]:
+    return [k for k, f in found.items() if not f.passed]
+
+
+def test_every_rule_has_a_sentence() -> None:
+    assert all(r.__doc__ for r in RULES)
+
+
+def test_what_is_right_passes_every_rule(product: Path) -> None:
+    found = judged(product, "budget: {stack: 64 B, latency: 100 us}\naccuracy: {at_least: 0.94, max_drop: 0.02}\n")
+    assert not missed(found)
+    assert verdict_of(list(found.values())) == "fits"
+    assert list(found) == [
+        "budget.flash", "budget.ram", "budget.stack", "budget.latency", "accuracy.at_least", "accuracy.max_drop",
+        "simulate.vectors", "toolchain",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("yaml", "key", "change"),
+    [
+        ("", "budget.flash", {"size": {"flash": SIZE["flash"] | {"used": 2001}}}),
+        ("", "budget.ram", {"size": {"ram": {"used": 201, "limit": 200}}}),
+        ("budget: {stack: 63 B}\n", "budget.stack", {}),
+        ("budget: {latency: 99 us}\n", "budget.latency", {}),
+        ("accuracy: {at_least: 0.941}\n", "accuracy.at_least", {}),
+        ("accuracy: {max_drop: 0.009}\n", "accuracy.max_drop", {}),
+        ("accuracy: {agreement: 0.99}\n", "accuracy.agreement", {}),
+    ],
+)
+def test_a_missed_budget_does_not_fit(product: Path, yaml: str, key: str, change: Any) -> None:
+    found = judged(product, yaml, **change)
+    assert missed(found) == [key]
+    assert verdict_of(list(found.values())) == "does not fit"
+
+
+def test_a_stack_without_a_bound_does_not_fit(product: Path) -> None:
+    stack = {"stack": SIZE["stack"] | {"worst_case": None, "unknown": "recursion in f"}}
+    found = judged(product, "budget: {stack: 1 KiB}\n", size=stack)
+    assert found["budget.stack"].said == "no bound is known: recursion in f" and missed(found) == ["budget.stack"]
+
+
+def test_vectors_are_counted_on_the_chip_and_on_the_host_apart(product: Path) -> None:
+    wrong = {"vectors": {"run": 35, "real": 32, "mismatches": 34, "host_mismatches": 33}}
+    found = judged(product, simulate=wrong)
+    assert found["simulate.vectors"].said == (
+        "of 35 vectors 34 differ from the integer reference on the emulated chip, 33 on the host"
+    )
+    assert verdict_of(list(found.values())) == "check failed"
+    for side in ("mismatches", "host_mismatches"):
+        one = {"vectors": SIMULATE["vectors"] | {side: 1}}
+        assert missed(judged(product, simulate=one)) == ["simulate.vectors"]
+
+
+@pytest.mark.parametrize("side", ["float_symbols", "heap_symbols"])
+def test_soft_float_and_heap_are_named(product: Path, side: str) -> None:
+    assert judged(product, size={side: ["__aeabi_fadd"]})["toolchain"].said == "links __aeabi_fadd"
+
+
+COMPARED: dict[str, Any] = {
+    "against": "ONNX Runtime", "why": "", "samples": 11, "tensors": 2, "values": 400, "differing": 0, "unexplained": 0,
+    "largest_difference": 0, "left_out": [], "first": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "key"), [("faithful", "model.source"), ("export", "model.qdq.onnx")])
+def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key: str) -> None:
+    assert judged(product, quantize={part: COMPARED})[key].said == "400 values in 2 tensors are those of ONNX Runtime"
+    explained = COMPARED | {"differing": 3, "largest_difference": 1, "left_out": ["z"]}
+    found = judged(product, quantize={part: explained})
+    assert found[key].passed and found[key].said == (
+        "400 values in 2 tensors are those of ONNX Runtime, but for 3 that rounding explains (at most 1 step); "
+        "not compared, for want of a scale in the file: 'z'"
+    )
+    first = {"tensor": "t", "layer": "conv", "values": 200, "differing": 60, "unexplained": 50, "steps": 167}
+    found = judged(product, quantize={part: COMPARED | {"differing": 60, "unexplained": 50, "first": first}})
+    assert missed(found) == [key] and verdict_of(list(found.values())) == "check failed"
+    assert found[key].said == (
+        "tensor 't' (layer 'conv'): 50 of 200 values differ from ONNX Runtime's, by up to 167 steps, "
+        "more than rounding explains"
+    )
+
+
+def test_without_litert_the_verdict_says_so_and_stands(product: Path) -> None:
+    why = COMPARED | {"against": None, "why": "not compared with LiteRT (pip install chipfit[litert])"}
+    found = judged(product, quantize={"faithful": why})
+    assert found["model.source"].said == why["why"] and not missed(found)
+    nobody = {"accuracy": {"float": None, "integer": 0.9, "agreement": None}, "qdq": None, "faithful": why}
+    found = judged(product, "accuracy: {agreement: 0.9, max_drop: 0.1}\n", quantize=nobody)
+    assert missed(found) == ["accuracy.max_drop", "accuracy.agreement"]
+    assert found["accuracy.agreement"].said == why["why"]
+
+
+CHECKS: dict[str, tuple[dict[str, Any], str]] = {
+    "labels": (
+        {"answers": GOOD["answers"] | {"labels": [1, 4]}},
+        "labels run from 1 to 4, the network's classes from 0 to 3",
+    ),
+    "span": (
+        {"inputs": [{"name": "x", "range": [0.0, 1.0], "data": [0.0, 255.0], "outside": 0.98}]},
+        "98.00 % of the values of input 'x' lie outside its range of 0 to 1: the data run from 0 to 255",
+    ),
+    "chance": (
+        {"accuracy": {"float": 0.3, "integer": 0.9, "agreement": 0.3}},
+        "the model file is right on 30 of 100 samples, which guessing among 4 classes reaches in 15 % of all cases",
+    ),
+    "constant": (
+        {"answers": GOOD["answers"] | {"integer": 1}},
+        "the integer network answers one class for all 100 samples, where the labels have 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_doubtful_data_and_answers_fail_unless_the_yaml_allows_them(product: Path, name: str) -> None:
+    change, said = CHECKS[name]
+    found = judged(product, quantize=change)
+    assert missed(found) == [f"accuracy.{name}"] and found[f"accuracy.{name}"].said == said
+    assert f"accuracy: {{allow: [{name}]}}" in found[f"accuracy.{name}"].hint
+    assert verdict_of(list(found.values())) == "check failed"
+    allowed = judged(product, f"accuracy: {{allow: [{name}]}}\n", quantize=change)
+    assert not missed(allowed) and allowed[f"accuracy.{name}"].said.endswith("(allowed by accuracy.allow)")
+
+
+@pytest.mark.parametrize(("right", "passes"), [(32, False), (33, True)])
+def test_chance_has_a_binomial_margin(product: Path, right: int, passes: bool) -> None:
+    """Of 100 guesses among 4 classes 33 or more are right in 4.5 % of all cases, 32 or more in 6.9 %."""
+    share = right / 100
+    for shares in ({"float": share, "integer": 0.9}, {"float": None, "integer": share}):
+        found = judged(product, quantize={"accuracy": shares | {"agreement": None}})
+        assert ("accuracy.chance" not in found) == passes
+
+
+def test_few_samples_and_networks_without_classes_are_not_judged(product: Path) -> None:
+    bad = {"accuracy": {"float": 0.0, "integer": 0.0, "agreement": 1.0}, "answers": GOOD["answers"] | {"integer": 1}}
+    assert missed(judged(product, quantize=bad | {"samples": 19})) == []
+    assert missed(judged(product, quantize=bad)) == ["accuracy.chance", "accuracy.constant"]
+    assert missed(judged(product, quantize=bad | {"answers": bad["answers"] | {"classes": None}})) == []
