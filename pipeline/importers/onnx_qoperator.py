@@ -11,13 +11,18 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.importers.onnx_ml import without_ml
 
 MICROSOFT = "com.microsoft"
 _DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat")
 
 
 def expanded(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
-    """The model without quantized operators; the very same object when it has none. Raises ChipfitError."""
+    """The model without quantized and classical operators; the very same object when it has none.
+
+    Raises ChipfitError.
+    """
+    model = without_ml(model, shown)
     dynamic = [n for n in model.graph.node if n.op_type in _DYNAMIC]
     if dynamic:
         raise ChipfitError(
