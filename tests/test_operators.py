@@ -15,6 +15,7 @@ from pipeline.graphfile import load, save
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.onnx_export import float_model
 from pipeline.ops import IMPORTS, samples
+from pipeline.ops.linear import Linear
 from pipeline.ops.lookup import Interpolate
 from pipeline.ops.samples import Sample
 from pipeline.oracle import FloatOracle
@@ -69,7 +70,9 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
         else:
             real = port.to_onnx(quant.dequantize(got))
             assert sample.jumps or np.abs(real - reference[port.onnx_name]).max() <= 4 * quant.scale[0]
-            assert np.abs(real - qdq[port.onnx_name]).max() <= 1.01 * quant.scale[0]
+            # A tie is rounded up here and to even there, once in every layer: linear resizing is one along each axis.
+            layers = sum(isinstance(n, Linear) for n in built.quantized.graph.nodes)
+            assert np.abs(real - qdq[port.onnx_name]).max() <= 1.01 * max(1, layers) * quant.scale[0]
 
 
 @pytest.mark.parametrize("jumping", [s for s in SAMPLES.values() if s.jumps], ids=lambda s: s.name)
