@@ -52,7 +52,10 @@ class Add(Binary):
             )  # fmt: skip
             return
         sign = -1.0 if self.subtract else 1.0
-        ratios = [a.scale[0] / y.scale[0], sign * b.scale[0] / y.scale[0]]
+        first, second = a.scale[0] / y.scale[0], b.scale[0] / y.scale[0]
+        # Where one step of an input leaves the output's range whatever the other is, a larger ratio says no more; it
+        # would take the precision of the other's.
+        ratios = [min(first, 512 + 256 * second), sign * min(second, 512 + 256 * first)]
         # The third ratio leaves room for the output's zero point and the rounding constant in the offset.
         (left, right, _), shift = common_ratio([*ratios, 1.0], 256)
         bottom, top = quantizer.clamp(self)

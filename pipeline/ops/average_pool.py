@@ -55,7 +55,7 @@ class AveragePool(ScaledNode):
         x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
         ones = emit.floats(np.ones((c, 1, *self.window.kernel), np.float32))
         total = emit.transpose(emit.node("Conv", [x, ones], group=c, **self.window.attributes()), (0, 2, 3, 1))
-        counts = emit.floats(self.counts(h, w)[None, :, :, None].astype(np.float32))
+        counts = emit.floats(np.maximum(self.counts(h, w), 1)[None, :, :, None].astype(np.float32))
         emit.clip(emit.node("Div", [total, counts]), self.output, self.low, self.high)
 
     def quantize(self, quantizer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -43,19 +44,25 @@ class Extremum(Binary):
 
 
 def import_extremum(node: OnnxNode) -> None:
-    """Two at a time. Source: ONNX Max, Min."""
-    x = node.inputs[0]
-    if len(node.inputs) == 1:
+    """Two at a time, all constants as one. Source: ONNX Max, Min."""
+    x, *others = [n for i, n in enumerate(node.inputs) if not node.is_constant(i)]
+    constants = [i for i in range(len(node.inputs)) if node.is_constant(i)]
+    if len(constants) > 1:
+        values = [node.constant(i, "operand") for i in constants]
+        check_broadcast(node, [v.shape for v in values])
+        merged = reduce(np.maximum if node.op == "Max" else np.minimum, values)
+        others.append(node.graph.constant(f"{node.name}.constant", merged))
+    elif constants:
+        others.append(node.inputs[constants[0]])
+    if not others:
         node.graph.alias(node.outputs[0], x)
         return
-    for i in range(1, len(node.inputs)):
-        check_broadcast(node, (node.graph.tensors[x].shape, node.shape(i)))
-        last = i + 1 == len(node.inputs)
+    for i, other in enumerate(others, start=1):
+        check_broadcast(node, (node.graph.tensors[x].shape, node.graph.tensors[other].shape))
+        last = i == len(others)
         label = node.name if last else node.graph.fresh(f"{node.name}.{i}")
         y = node.outputs[0] if last else label
-        pair = (x, node.inputs[i])
-        if node.graph.data(x) is not None:
-            pair = (node.inputs[i], x)
+        pair = (x, other)
         bound = node.graph.data(pair[1])
         if bound is not None and bound.size == 1 and bound.ndim <= len(node.graph.tensors[pair[0]].shape):
             side = {"low" if node.op == "Max" else "high": float(bound.reshape(-1)[0])}

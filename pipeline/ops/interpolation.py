@@ -46,8 +46,10 @@ def _matrix(node: OnnxNode, given: int, size: int, scale: float) -> Array:
     way = attributes["coordinate_transformation_mode"] = coordinates(node)
     if way == "tf_crop_and_resize":
         node.refuse("coordinate_transformation_mode tf_crop_and_resize")
-    # These two count the entries that there are; the evaluator, given a scale, takes fractions of one.
-    counted = way == "align_corners" or (way == "pytorch_half_pixel" and size == 1)
+    if way == "pytorch_half_pixel" and size == 1:
+        return np.eye(1, given, dtype=np.float32)
+    # This one counts the entries that there are; the evaluator, given a scale, takes fractions of one.
+    counted = way == "align_corners"
     at = 1 if before_resize_11(node) else 2
     by_scale = not counted and (not node.has(at) or node.constant(at, "scales").size > 0)
     by_scale = by_scale and (at == 1 or node.has(at))

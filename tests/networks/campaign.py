@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from networks.case import Case
-from networks.checks import DRAWS, activations, outcome
+from networks.checks import DRAWS, outcome, values_of
 from networks.outcome import Discarded, Outcome, Wrong
 from networks.shrink import shrink
 
@@ -82,9 +82,9 @@ def shrunk(case: Case) -> Case:
         made = attempt(replace(case, network=network, feeds=feeds))  # type: ignore[arg-type]
         return isinstance(made, BaseException) and signature(made) == wanted
 
-    def values(network: object, feeds: object) -> dict[str, object]:
+    def values(network: object, feeds: object) -> object:
         try:
-            return activations(network, feeds)  # type: ignore[arg-type, return-value]
+            return values_of(replace(case, network=network, feeds=feeds))  # type: ignore[arg-type]
         except Discarded:
             return {}
 

@@ -1,22 +1,27 @@
 """From a case to its outcome: import, quantization and integer NumPy against programs that are not ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from tflite_models import litert
 
 from networks.case import Case
-from networks.draw import draw, samples
+from networks.draw import SAMPLES, draw, draw_lite, samples
 from networks.floats import compare_import, reference
 from networks.forced import compare_forced
 from networks.layers import check_layers
+from networks.lite import flatbuffer
+from networks.lite import samples as lite_samples
 from networks.network import Network
-from networks.outcome import Discarded, Outcome
+from networks.outcome import Discarded, Outcome, Wrong
 from networks.qdq import Writer, habits, in_range
 from pipeline.calibrate import Policy, observe
 from pipeline.data import Samples
 from pipeline.errors import ChipfitError
 from pipeline.importers.onnx_graph import graph_of
+from pipeline.importers.tflite_file import parse_tflite
+from pipeline.importers.tflite_graph import tflite_graph_of
 from pipeline.ir import Array, Graph, Port
 from pipeline.passes import canonical
 from pipeline.quantize import prepared, quantize, unsettled
@@ -148,5 +153,47 @@ def end_to_end(network: Network, port: Port, graph: Graph, ours: Array, free: Ma
     return bool((mine.astype(np.int64) == np.rint(theirs / quant.scale[0]) + quant.zero_point).all())
 
 
-CHECKS = {"float": check_float, "qdq": check_qdq}
-DRAWS = {"float": draw_float, "qdq": draw_qdq}
+def draw_tflite(rng: np.random.Generator) -> Case:
+    network = draw_lite(rng)
+    if not network.layers:
+        raise Discarded("no layer")
+    return Case("tflite", network, lite_samples(network, rng, SAMPLES))
+
+
+def check_tflite(case: Case) -> Outcome:
+    """Byte for byte."""
+    network, feeds = case.network, case.feeds
+    model = flatbuffer(network)
+    graph = tflite_graph_of(parse_tflite(model, _SHOWN), _SHOWN, "net")
+    inputs = [np.ascontiguousarray(p.to_stored(feeds[p.onnx_name])) for p in graph.inputs]
+    outputs = graph.run(inputs)
+    expected = lite_values(network, feeds, network.outputs)
+    for port, ours in zip(graph.outputs, outputs, strict=True):
+        mine, theirs = port.to_onnx(ours), expected[port.onnx_name]
+        if mine.shape != theirs.shape or (mine != theirs).any():
+            where = np.argwhere(mine.reshape(theirs.shape) != theirs)
+            at = tuple(int(i) for i in where[0])
+            detail = f"{mine.reshape(theirs.shape)[at]}, LiteRT {theirs[at]} at {list(at)}, {len(where)} of {mine.size}"
+            raise Wrong("tflite", port.onnx_name, detail)
+    return Outcome("equal", "", graph, inputs, outputs)
+
+
+def lite_values(network: Network, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+    """What LiteRT makes of tensors; raises Discarded where it refuses the network."""
+    try:
+        made = litert(flatbuffer(network, names), [feeds[n] for n in network.inputs])
+    except (RuntimeError, ValueError) as error:
+        raise Discarded(f"LiteRT: {reason(str(error))}") from error
+    return dict(zip(dict.fromkeys([*network.outputs, *names]), made, strict=True))
+
+
+def values_of(case: Case) -> Mapping[str, Array]:
+    """Every tensor of a case's network, as its own framework computes it."""
+    made = [o for n in case.network.layers for o in n.outputs]
+    if case.style == "tflite":
+        return lite_values(case.network, case.feeds, made)
+    return activations(case.network, case.feeds)
+
+
+CHECKS = {"float": check_float, "qdq": check_qdq, "tflite": check_tflite}
+DRAWS = {"float": draw_float, "qdq": draw_qdq, "tflite": draw_tflite}

@@ -1,9 +1,13 @@
-"""A float network from a seed."""
+"""A network from a random generator, float or TensorFlow Lite."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from networks import moves, pointwise, spatial
+from networks import lite_layers, lite_moves, moves, pointwise, spatial
 from networks.drawing import Drawing, Skip
+from networks.lite import LiteDrawing
 from networks.network import Network
 from pipeline.ir import Array
 
@@ -28,23 +32,48 @@ def draw(rng: np.random.Generator, opsets: tuple[int, ...] = OPSETS) -> Network:
         d.add_input(shape)
         if d.chance(0.2) and len(d.inputs) == 1:
             d.add_input(shape)
-    functions, weights = list(LAYERS), np.array(list(LAYERS.values()))
+    fill(d, LAYERS)
+    return d.network()
+
+
+def draw_lite(rng: np.random.Generator) -> Network:
+    """A TensorFlow Lite network of one to twenty operators."""
+    d = LiteDrawing(rng, str(rng.choice(["int8", "int8", "uint8", "int16"])))
+    for _ in range(d.one([1, 1, 1, 2])):
+        kind = d.rng.random()
+        if kind < 0.65:
+            shape: tuple[int, ...] = (1, d.upto(1, 10), d.upto(1, 10), d.upto(1, 9))
+        elif kind < 0.9:
+            shape = (1, d.upto(1, 33))
+        else:
+            shape = d.one([(d.upto(2, 3), d.upto(1, 9)), (1, d.upto(1, 9), d.upto(1, 9)), (2, 5, 4, 3)])
+        d.add_quantized(shape)
+    # LiteRT's reference kernels lack ELU; those of its ordinary ones round convolutions in other ways.
+    if d.dtype == "int8" and d.chance(0.05):
+        fill(d, {lite_layers.elu: 5.0, **lite_moves.LAYERS})
+    else:
+        fill(d, {**lite_layers.LAYERS, **lite_moves.LAYERS})
+    return d.network()
+
+
+def fill(d: Drawing, layers: Mapping[Callable[[Any], str], float]) -> None:
+    """One to twenty layers, of these with their weights."""
+    functions, weights = list(layers), np.array(list(layers.values()))
     count = d.one([1, 2, 3, 4, 6, 8, 12, 16, 20])
     tries = 0
     while len(d.layers) < count and tries < 20 * count:
         tries += 1
-        layers, shapes, constants = len(d.layers), len(d.shapes), len(d.constants)
+        made, shapes, constants = len(d.layers), len(d.shapes), len(d.constants)
         try:
             d.rng.choice(functions, p=weights / weights.sum())(d)
         except Skip:
-            if len(d.layers) > layers:  # a guard was drawn for a layer that was not
-                del d.layers[layers:]
+            if len(d.layers) > made:  # a guard was drawn for a layer that was not
+                del d.layers[made:]
                 for names, size in ((d.shapes, shapes),):
                     for name in list(names)[size:]:
                         del names[name]
             for name in list(d.constants)[constants:]:
                 del d.constants[name]
-    return d.network()
 
 
 def samples(network: Network, rng: np.random.Generator, count: int = SAMPLES) -> tuple[Array, ...]:

@@ -61,12 +61,13 @@ def compare_import(network: Network, graph: Graph, feeds: Mapping[str, Array], e
 def condition(
     network: Network, feeds: Mapping[str, Array], expected: Mapping[str, Array], names: list[str]
 ) -> dict[str, Array]:
-    """For each output how far noise on every tensor moves it, the largest of three draws, over its neighbours too."""
+    """For each output how far noise on every tensor moves it, the largest of six draws, over its neighbours too."""
     found = {n: np.zeros(expected[n].shape) for n in names}
     rng = np.random.default_rng(5)
-    for _ in range(3):
+    for _ in range(6):
         noisy = with_noise(network, rng)
-        results = answers(noisy, feeds)
+        given = {k: v * (1 + _NOISE * rng.choice([-1.0, 1.0], v.shape)).astype(v.dtype) for k, v in feeds.items()}
+        results = answers(noisy, given)
         for name in names:
             with np.errstate(all="ignore"):
                 moved = np.abs(results[name].astype(np.float64) - expected[name])

@@ -12,6 +12,7 @@ from networks.outcome import Wrong
 from networks.runtime import answers
 from pipeline.ir import Array, Graph, Node
 from pipeline.ops.linear import Linear
+from pipeline.ops.mul import Mul
 from pipeline.quantize import Quantized
 
 _TIE = 2e-3
@@ -101,7 +102,7 @@ def chain(name: str, graph: Graph, result: Quantized, given: set[str]) -> tuple[
     if maker is None:
         return 0.0, 1e-6
     steps, share = explained(maker, result)
-    found = float(np.max(steps)) + requantized_weights(maker, graph, result)
+    found = float(np.max(steps)) + requantized_constants(maker, graph, result)
     own = result.params.get(maker.outputs[0])
     for n in graph.activations(maker):
         if n in given or n not in result.params:
@@ -112,15 +113,29 @@ def chain(name: str, graph: Graph, result: Quantized, given: set[str]) -> tuple[
     return found, share
 
 
-def requantized_weights(node: Node, graph: Graph, result: Quantized) -> float:
-    """Steps that weights cost whose scale the file does not prescribe, at the largest inputs."""
-    if not isinstance(node, Linear) or graph.tensors[node.weights].quant is not None:
+def requantized_constants(node: Node, graph: Graph, result: Quantized) -> float:
+    """Steps that constants cost whose integers the file does not prescribe, at the largest inputs.
+
+    Weights and operands of a Q/DQ network that are float in the file, and a float bias.
+    """
+    y = result.params.get(node.outputs[0])
+    off = {n: _off(n, graph, result) for n in node.inputs if n in result.constants}
+    if y is None or not off:
         return 0.0
-    made, x = result.constants[node.weights], result.params[node.inputs[0]]
-    assert made.quant is not None and made.data is not None
-    off = np.abs(made.quant.dequantize(made.data) - graph.constant(node.weights))
+    x = result.params[graph.activations(node)[0]]
     largest = max(abs(limit - x.zero_point) for limit in x.limits) * x.scale[0]
-    return float(off.reshape(len(off), -1).sum(axis=1).max() * largest / result.params[node.outputs[0]].scale[0])
+    if isinstance(node, Linear):
+        rows = off[node.weights].reshape(len(off[node.weights]), -1).sum(axis=1)
+        return float((rows * largest + off[node.bias]).max() / y.scale[0])
+    factor = largest if isinstance(node, Mul) else 1.0
+    return max(float(v.max(initial=0)) for v in off.values()) * factor / y.scale[0]
+
+
+def _off(name: str, graph: Graph, result: Quantized) -> Array:
+    """How far the integers of a constant are from it."""
+    made = result.constants[name]
+    assert made.quant is not None and made.data is not None
+    return np.abs(made.quant.dequantize(made.data) - graph.constant(name).astype(np.float64))
 
 
 def compare_tensor(name: str, ours: Array, theirs: Array, real: Array, zero: float, steps: float, share: float) -> None:

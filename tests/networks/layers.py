@@ -14,6 +14,7 @@ from pipeline.ops.activation import Activation
 from pipeline.ops.average_pool import AveragePool
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
+from pipeline.ops.expression import Expression
 from pipeline.ops.mean import Mean
 from pipeline.ops.mul import Mul
 from pipeline.ops.prelu import PRelu
@@ -100,6 +101,8 @@ def explained(node: Node, result: Quantized) -> tuple[Array | float, float]:
         if made.rescale.kind == "multiplier":
             return 0.01 + 0.5 * 2.0 ** np.minimum(shift, 0), exact
         return 0.01, exact if made.rescale.kind != "wide" else 2.0**-15
+    if isinstance(made, Mean) and made.scale:
+        return 0.02, 0.5 / made.scale + exact
     if isinstance(node, Mul):
         return 0.05, exact
     if isinstance(made, PRelu):
@@ -112,7 +115,7 @@ def explained(node: Node, result: Quantized) -> tuple[Array | float, float]:
         twice = 0.5 if y.dtype == "int16" and y.scale[0] != own else 0.0
         return 0.02 + (table + twice) * own / y.scale[0], exact
     if y.dtype == "int16":
-        if isinstance(node, Activation):
+        if isinstance(node, Activation | Expression):
             return 64.0, exact  # straight lines between 513 values
         if isinstance(node, AveragePool | Mean):
             return 0.2 + 0.5 * ratio, exact  # the exact average is rounded at the input's scale first

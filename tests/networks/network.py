@@ -34,7 +34,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """`kinds` says the element type of inputs and outputs that are not float32; `shapes` those of all activations."""
+    """`kinds` says the element type of activations that are not float32; `shapes` are those of all activations.
+
+    `scales` are those of a TensorFlow Lite network: scale or scales, zero point and axis of a tensor.
+    """
 
     opset: int
     inputs: tuple[str, ...]
@@ -43,6 +46,7 @@ class Network:
     constants: Mapping[str, Array]
     shapes: Mapping[str, Shape]
     kinds: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, list[Any]] = field(default_factory=dict)
 
     def model(self, observe: Sequence[str] = ()) -> onnx.ModelProto:
         """As ONNX, with the tensors `observe` as further outputs."""
@@ -86,6 +90,7 @@ class Network:
             "constants": {k: packed(v) for k, v in pruned.constants.items()},
             "shapes": {k: list(v) for k, v in self.shapes.items() if k in alive},
             "kinds": {k: v for k, v in self.kinds.items() if k in alive},
+            "scales": {k: v for k, v in self.scales.items() if k in alive or k in pruned.constants},
         }
 
 
@@ -108,4 +113,5 @@ def from_json(data: Mapping[str, Any]) -> Network:
         {k: unpacked(v) for k, v in data["constants"].items()},
         {k: tuple(v) for k, v in data["shapes"].items()},
         data["kinds"],
+        data["scales"],
     )

@@ -41,7 +41,8 @@ def candidates(network: Network, feeds: Feeds, values: Feeds) -> Iterator[tuple[
             if name not in network.outputs:
                 yield pruned(replace(network, outputs=(name,)), feeds)
     for name in reversed(made):
-        if name in values and name not in network.outputs and name not in network.inputs and name not in network.kinds:
+        single = network.kinds.get(name) not in ("int32", "int64", "bool")
+        if name in values and name not in network.outputs and name not in network.inputs and single:
             layers = tuple(n for n in network.layers if name not in n.outputs)
             if any(len(n.outputs) > 1 and name in n.outputs for n in network.layers):
                 continue
