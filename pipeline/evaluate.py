@@ -20,6 +20,7 @@ from pipeline.quantizer import Proof
 
 _PROBES = 64
 _COMPARED = 256
+_TOGETHER = 8
 _HARD = 8
 """Samples that are compared tensor by tensor, beside extremes."""
 _WORST = 5
@@ -240,13 +241,14 @@ def _tensors(
     integers = result.graph.integers(probes.inputs)
     sums = {n: np.zeros(4) for n in names}  # squares of the error and of the values, saturated values, all of them
     for i, row in enumerate(FloatOracle(float_model(graph, made)).run(feeds, made)):
-        kept: dict[str, Array] = {}
-        result.graph.run([a[i : i + 1] for a in integers], kept.__setitem__)
+        if i % _TOGETHER == 0:
+            kept: dict[str, Array] = {}
+            result.graph.run([a[i : i + _TOGETHER] for a in integers], kept.__setitem__)
         for name in names:
-            quant, real = result.params[name], (row[name] if name in row else feeds[name][i]).astype(np.float64)
-            error = quant.dequantize(kept[name][0]) - real.reshape(kept[name].shape[1:])
-            saturated = np.isin(kept[name], quant.limits).sum()
-            sums[name] += (error**2).sum(), (real**2).sum(), saturated, real.size
+            quant, ours = result.params[name], kept[name][i % _TOGETHER]
+            real = (row[name] if name in row else feeds[name][i]).astype(np.float64).reshape(ours.shape)
+            error = quant.dequantize(ours) - real
+            sums[name] += (error**2).sum(), (real**2).sum(), np.isin(ours, quant.limits).sum(), real.size
     rows = []
     for name in names:
         quant = result.params[name]

@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64")
 DTYPES = ("float32", *INTEGER_DTYPES)
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 22
 """Elements of the largest activation that `Graph.run` holds at a time, over samples."""
 
 
