@@ -17,8 +17,9 @@ from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle, batch_of_one
 from pipeline.quantize import Quantized, proofs, unsettled
 from pipeline.quantizer import Proof
+from pipeline.signal import Meter, parts
 
-_PROBES = 64
+PROBES = 64
 _COMPARED = 256
 _TOGETHER = 8
 _HARD = 8
@@ -53,6 +54,7 @@ def evaluate(
     reference = np.stack(rows).reshape(real.shape)
     if reference.dtype.kind in "iu" and quant is not None:
         reference = quant.dequantize(reference)
+    meter = Meter([p for p in parts(graph) if p.tensor in observed])
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
     hard = hard_inputs(result.graph, samples)
     return {
@@ -60,7 +62,8 @@ def evaluate(
         "accuracy": _accuracy(real, reference, samples.labels),
         "confusion": _confusion(real, samples.labels),
         "worst_inputs": _worst(real, reference),
-        "tensors": _tensors(graph, result, observed, samples.take(_PROBES)),
+        "tensors": _tensors(graph, result, observed, samples.take(PROBES), meter),
+        "signal": meter.document(),
         "layers": _layers(result.proofs),
         "qdq": _distance(
             result,
@@ -98,6 +101,7 @@ def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> dict[str, 
         "qdq": None,
         "answers": _answers(real, reference, samples.labels),
         "inputs": _inputs(graph, samples),
+        "signal": [],
         "faithful": faithful,
         "export": None,
     }
@@ -231,7 +235,7 @@ def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
 
 
 def _tensors(
-    graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples
+    graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples, meter: Meter
 ) -> list[dict[str, Any]]:
     """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation."""
     held = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
@@ -248,6 +252,7 @@ def _tensors(
             quant, ours = result.params[name], kept[name][i % _TOGETHER]
             real = (row[name] if name in row else feeds[name][i]).astype(np.float64).reshape(ours.shape)
             error = quant.dequantize(ours) - real
+            meter.add(name, real, error)
             sums[name] += (error**2).sum(), (real**2).sum(), np.isin(ours, quant.limits).sum(), real.size
     rows = []
     for name in names:

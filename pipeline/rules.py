@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import exp, fsum, lgamma, log, log1p
+from math import exp, fsum, inf, lgamma, log, log1p
 from typing import Any
 
 from pipeline.config.models import ChipSpec, ProjectConfig
+from pipeline.signal import worst
 from pipeline.units import show_size, show_time
 
 
@@ -141,6 +142,32 @@ def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
 
 
+def signal(e: Evidence) -> Finding | None:
+    """No output, and no part of a tensor that is joined from several or taken apart again, has less signal over
+    quantization noise than the YAML asks (10 dB unless it does): what is less was lost to a scale that does not suit
+    it."""
+    rows, limit = e.quantize["signal"], e.config.accuracy.signal
+    least = worst(rows, limit)
+    if least is None or limit is None:
+        heard = [r["signal_db"] for r in rows if r["signal_db"] is not None]
+        if not heard or limit is None:
+            return None
+        return Finding(
+            "accuracy.signal", True, min(heard), limit, f"is {min(heard):.1f} dB or more, limit {limit:g} dB"
+        )
+    had = _decibels(least["signal_db"])
+    said = f"{least['part']} has only {had} of signal over quantization noise, limit {limit:g} dB"
+    best = sorted(e.quantize.get("signal_tried", []), key=lambda t: inf if t["signal_db"] is None else t["signal_db"])
+    reached = [f"{t['what']}: {_decibels(t['signal_db'])}" for t in reversed(best)]
+    hint = f"Tried: {'; '.join(reached)}." if reached else "Nothing else could be tried."
+    more = f"{hint} If it is meant: accuracy: {{signal: none}}, or another limit."
+    return Finding("accuracy.signal", False, least["signal_db"], limit, said, more)
+
+
+def _decibels(value: float | None) -> str:
+    return "no noise" if value is None else f"{round(value, 1) + 0.0:.1f} dB"
+
+
 def chance(e: Evidence) -> Finding | None:
     """On labelled data the framework's answers and the integer network's are better than guessing: guesses would be
     right as often in less than 5 % of all cases (at least 20 samples)."""
@@ -271,6 +298,7 @@ RULES: tuple[Rule, ...] = (
     exact,
     faithful,
     export,
+    signal,
     labels,
     span,
     chance,

@@ -12,6 +12,7 @@ TIMES: Mapping[str, Fraction] = {
     "ms": Fraction(1, 1000),
     "s": Fraction(1),
 }
+RATIOS: Mapping[str, int] = {"dB": 1}
 CYCLES: Mapping[str, int] = {"cycle": 1, "cycles": 1}
 
 

@@ -10,9 +10,11 @@ from stages.base import Job
 from stages.samples import calibration, data_files, evaluation, model_files
 
 if TYPE_CHECKING:
+    from pipeline.calibrate import Policy
     from pipeline.data import Samples
     from pipeline.ir import Graph
     from pipeline.moments import Moments
+    from pipeline.quantize import Quantized
 
 NAME = "quantize"
 AFTER = ("import",)
@@ -21,7 +23,7 @@ TARGETS = ("graph.json", "weights.bin", "quantize.json")
 
 def keys(project: Project) -> Any:
     config = project.config
-    asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None]
+    asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None, config.accuracy.signal]
     return [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project), asked]
 
 
@@ -73,6 +75,7 @@ def run(job: Job) -> dict[str, bytes]:
     path = job.folder / "export" / "model.onnx" if path.suffix == ".pt2" else path
     original = load_onnx(path, source) if path.suffix == ".onnx" else named_model(graph)
     document = evaluate(graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t))
+    document["signal_tried"] = _tried(job, graph, policy, document["signal"], held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": to_json(document),
@@ -89,6 +92,32 @@ def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
     if not narrow or job.project.config.data.calibration is None:
         return {}
     return moments(graph, calibration(job.project, graph), narrow, lambda d, t: job.progress("weights", d, t))
+
+
+def _tried(
+    job: Job, graph: "Graph", policy: "Policy", rows: list[dict[str, Any]], held_out: "Samples"
+) -> list[dict[str, Any]]:
+    """How the part with the least signal fares otherwise quantized, when it has too little."""
+    from pipeline.calibrate import observe
+    from pipeline.evaluate import PROBES
+    from pipeline.quantize import prepared, quantize, unsettled
+    from pipeline.signal import parts, tried, worst
+
+    project, asked = job.project, job.project.config.quantization
+    least = worst(rows, project.config.accuracy.signal)
+    if least is None:
+        return []
+
+    def attempt(changed: "Graph", how: "Policy", typical: "Samples") -> "Quantized":
+        changed = prepared(changed, how)
+        observed = observe(changed, typical, lambda done, total: None, unsettled(changed))
+        return quantize(
+            changed, observed, how, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
+            widths=asked.widths, seen=_seen(job, changed),
+        )  # fmt: skip
+
+    part = next(p for p in parts(graph) if p.said == least["part"])
+    return tried(part, graph, policy, attempt, calibration(project, graph), held_out.take(PROBES))
 
 
 def _check_labels(project: Project, held_out: "Samples") -> None:

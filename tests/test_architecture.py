@@ -24,6 +24,7 @@ LAYERS = (
         "quantize",
         "rounding",
         "faithful",
+        "signal",
         "evaluate",
     ),
     ("arena", "order", "views", "plan", "library", "estimate", "staircase", "variants", "places", "choose"),

@@ -14,6 +14,8 @@ GOOD: dict[str, Any] = {
     "qdq": {"differing": 0, "largest_difference_lsb": 0},
     "answers": {"classes": 4, "integer": 4, "float": 4, "truth": 4, "labels": [0, 3]},
     "inputs": [{"name": "x", "range": [-1.0, 1.0], "data": [-1.0, 1.1], "outside": 0.01}],
+    "signal": [{"tensor": "y", "part": "output 'y'", "signal_db": 31.0}],
+    "signal_tried": [],
     "faithful": None,
     "export": None,
 }
@@ -60,7 +62,7 @@ def test_what_is_right_passes_every_rule(product: Path) -> None:
     assert verdict_of(list(found.values())) == "fits"
     assert list(found) == [
         "budget.flash", "budget.ram", "budget.stack", "budget.latency", "accuracy.at_least", "accuracy.max_drop",
-        "simulate.vectors", "toolchain",
+        "simulate.vectors", "accuracy.signal", "toolchain",
     ]  # fmt: skip
 
 
@@ -184,3 +186,19 @@ def test_few_samples_and_networks_without_classes_are_not_judged(product: Path) 
     assert missed(judged(product, quantize=bad | {"samples": 19})) == []
     assert missed(judged(product, quantize=bad)) == ["accuracy.chance", "accuracy.constant"]
     assert missed(judged(product, quantize=bad | {"answers": bad["answers"] | {"classes": None}})) == []
+
+
+def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path) -> None:
+    assert judged(product)["accuracy.signal"].said == "is 31.0 dB or more, limit 10 dB"
+    rows = [*GOOD["signal"], {"tensor": "c", "part": "the part of output 'y' that comes from 's'", "signal_db": -0.04}]
+    options = [{"what": "min-max", "signal_db": 2.0}, {"what": "int16", "signal_db": 40.0}]
+    found = judged(product, quantize={"signal": rows, "signal_tried": options})
+    assert missed(found) == ["accuracy.signal"] and verdict_of(list(found.values())) == "check failed"
+    assert found["accuracy.signal"].said == (
+        "the part of output 'y' that comes from 's' has only 0.0 dB of signal over quantization noise, limit 10 dB"
+    )
+    assert found["accuracy.signal"].hint.startswith("Tried: int16: 40.0 dB; min-max: 2.0 dB. ")
+    assert not missed(judged(product, "accuracy: {signal: none}\n", quantize={"signal": rows}))
+    assert missed(judged(product, "accuracy: {signal: 31.5 dB}\n")) == ["accuracy.signal"]
+    silent = [{"tensor": "y", "part": "output 'y'", "signal_db": None}]
+    assert "accuracy.signal" not in judged(product, quantize={"signal": silent})

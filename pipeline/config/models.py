@@ -102,6 +102,11 @@ Time = Annotated[
     BeforeValidator(lambda v: units.parse(v, units.TIMES, "100 us")),
     _text(r"^[0-9.]+ *(ns|us|ms|s)$", "100 us"),
 ]
+Decibels = Annotated[
+    float | None,
+    BeforeValidator(lambda v: None if v == "none" else float(units.parse(v, units.RATIOS, "10 dB"))),
+    _text(r"^([0-9.]+ *dB|none)$", "10 dB"),
+]
 Line = Annotated[
     Literal[4, 8, 16, 32],
     BeforeValidator(lambda v: units.whole(v, units.SIZES, "8 B")),
@@ -261,6 +266,7 @@ class Accuracy(Section):
     at_least: float | None = Field(None, ge=0, le=1, description="Share of evaluation samples right, as integers")
     max_drop: float | None = Field(None, ge=0, le=1, description="Float accuracy less integer accuracy")
     agreement: float | None = Field(None, ge=0, le=1, description="Share of samples on which float and integer agree")
+    signal: Decibels = Field(10.0, description="Least signal over quantization noise of outputs and parts; or none")
     allow: tuple[Check, ...] = Field((), description="Checks of the data and the answers that may fail")
 
 

@@ -1,0 +1,183 @@
+"""How much signal quantization leaves over its noise: of outputs, and of parts of tensors that go separate ways.
+
+One scale serves a whole tensor: where its parts have unlike ranges the small ones drown, and the whole looks well.
+Signal is the power of the float values about their mean, so that answering one constant is no signal.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, log10
+from typing import Any
+
+import numpy as np
+
+from pipeline.calibrate import Policy
+from pipeline.data import Samples
+from pipeline.errors import ChipfitError
+from pipeline.ir import Array, Graph, Tensor
+from pipeline.onnx_export import float_model
+from pipeline.ops.concat import Concat
+from pipeline.ops.linear import Linear
+from pipeline.ops.slice import Slice
+from pipeline.oracle import FloatOracle
+from pipeline.quantize import Quantized
+
+METHODS = ("mse", "min-max", "percentile")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Indices `first` to `last` - 1 along `axis` of a stored tensor; all of it without an axis. `said`: for people."""
+
+    tensor: str
+    said: str
+    axis: int | None = None
+    first: int = 0
+    last: int = 0
+
+    def of(self, values: Array) -> Array:
+        """The part of one sample, (*stored shape)."""
+        return values if self.axis is None else values.take(range(self.first, self.last), self.axis)
+
+
+def parts(graph: Graph) -> tuple[Part, ...]:
+    """Outputs, what Concat joins, and what Slice (ONNX Split, too) takes out."""
+    found = [Part(p.tensor, f"output {p.onnx_name!r}") for p in graph.outputs]
+    for node in graph.nodes:
+        if isinstance(node, Concat):
+            found += _joined(node, graph)
+        elif isinstance(node, Slice):
+            found.append(Part(node.output, f"the part {node.output!r} of tensor {node.inputs[0]!r}"))
+    held = dict.fromkeys(found)
+    return tuple(p for p in held if not graph.is_constant(p.tensor))
+
+
+def _joined(node: Concat, graph: Graph) -> Iterator[Part]:
+    ends = [p.onnx_name for p in graph.outputs if p.tensor == node.output]
+    whole = f"output {ends[0]!r}" if ends else f"tensor {node.output!r}"
+    at = 0
+    for name in node.inputs:
+        size = graph.tensors[name].shape[node.axis]
+        if not graph.is_constant(name):
+            yield Part(node.output, f"the part of {whole} that comes from {name!r}", node.axis, at, at + size)
+        at += size
+
+
+class Meter:
+    """Adds up signal and noise of every part, sample by sample."""
+
+    def __init__(self, wanted: Sequence[Part]) -> None:
+        self.sums = {p: np.zeros(4) for p in wanted}  # values: how many, their sum, their squares; the error's squares
+
+    def add(self, tensor: str, real: Array, error: Array) -> None:
+        """One sample of one tensor, (*stored shape) float64 each."""
+        for part in self.sums:
+            if part.tensor == tensor:
+                values, noise = part.of(real), part.of(error)
+                self.sums[part] += values.size, values.sum(), (values**2).sum(), (noise**2).sum()
+
+    def decibels(self, part: Part) -> float | None:
+        """None where the float values do not vary; infinite without noise."""
+        count, total, squares, noise = (float(v) for v in self.sums[part])
+        power = squares - total**2 / max(count, 1)
+        if power <= 1e-9 * squares or not count:
+            return None
+        return inf if not noise else 10 * log10(power / noise)
+
+    def document(self) -> list[dict[str, Any]]:
+        """Every part that was measured, as quantize.json has it; null stands for no noise at all."""
+        rows = []
+        for part in self.sums:
+            found = self.decibels(part)
+            if found is not None:
+                shown = None if found == inf else round(found, 2)
+                rows.append({"tensor": part.tensor, "part": part.said, "signal_db": shown})
+        return rows
+
+
+Attempt = Callable[[Graph, Policy, Samples], Quantized]
+
+
+def tried(
+    part: Part, graph: Graph, policy: Policy, attempt: Attempt, typical: Samples, probes: Samples
+) -> list[dict[str, Any]]:
+    """What else the network could be quantized with, and the decibels that `part` then has.
+
+    `graph` is the float graph, `attempt` quantizes one with a policy and calibration data.
+    """
+    others: dict[str, tuple[Graph, Policy, Array | None]] = {}
+    if policy.dtype == "int8":
+        others["quantization: {activations: int16}"] = graph, replace(policy, dtype="int16"), None
+    for method in METHODS:
+        if method != policy.method:
+            others[f"quantization: {{calibration: {method}}}"] = graph, replace(policy, method=method), None
+    feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
+    floats = FloatOracle(float_model(graph, [part.tensor])).stacked(feeds, [part.tensor])[part.tensor]
+    for at, port in enumerate(graph.inputs):
+        divisors = _divisors(graph, at, typical)
+        if divisors is not None:
+            said = f"each channel of input {port.onnx_name!r} divided by its largest magnitude before the network"
+            others[said] = _divided(graph, at, divisors), policy, divisors
+    rows = []
+    for said, (changed, how, divisors) in others.items():
+        at = next((i for i, p in enumerate(graph.inputs) if repr(p.onnx_name) in said), 0)
+        given = [s if divisors is None else _scaled(s, graph, at, 1 / divisors) for s in (typical, probes)]
+        try:
+            made = attempt(changed, how, given[0])
+        except ChipfitError:
+            continue
+        found = _reached(part, made, given[1], floats)
+        if found is not None:
+            rows.append({"what": said, "signal_db": None if found == inf else round(found, 2)})
+    return rows
+
+
+def _reached(part: Part, made: Quantized, probes: Samples, floats: Array) -> float | None:
+    meter, integers = Meter([part]), made.graph.integers(probes.inputs)
+    for i in range(probes.count):
+        kept: dict[str, Array] = {}
+        made.graph.run([a[i : i + 1] for a in integers], kept.__setitem__)
+        if part.tensor not in kept:
+            return None
+        real = floats[i].astype(np.float64)
+        meter.add(part.tensor, real, made.params[part.tensor].dequantize(kept[part.tensor][0]) - real)
+    return meter.decibels(part)
+
+
+def _divisors(graph: Graph, at: int, typical: Samples) -> Array | None:
+    """The largest magnitude of each channel of an input that only linear layers read; None where none would help."""
+    port = graph.inputs[at]
+    readers = graph.consumers()[port.tensor]
+    whole = all(isinstance(n, Linear) and graph.tensors[n.weights].shape[-1] == _channels(graph, at) for n in readers)
+    if not readers or not whole or _channels(graph, at) == 1:
+        return None
+    stored = np.abs(port.to_stored(typical.inputs[at]))
+    largest: Array = stored.reshape(-1, stored.shape[-1]).max(axis=0).astype(np.float64)
+    return np.where(largest > 0, largest, 1.0)
+
+
+def _channels(graph: Graph, at: int) -> int:
+    return graph.tensors[graph.inputs[at].tensor].shape[-1]
+
+
+def _divided(graph: Graph, at: int, divisors: Array) -> Graph:
+    """The same network for an input whose channels are divided: the weights that meet them are multiplied."""
+    tensors: dict[str, Tensor] = dict(graph.tensors)
+    for node in graph.consumers()[graph.inputs[at].tensor]:
+        weights = graph.constant(node.inputs[1])
+        tensors[node.inputs[1]] = Tensor.constant(node.inputs[1], (weights * divisors).astype(np.float32))
+    return replace(graph, tensors=tensors)
+
+
+def _scaled(samples: Samples, graph: Graph, at: int, factors: Array) -> Samples:
+    port = graph.inputs[at]
+    moved = port.to_onnx((port.to_stored(samples.inputs[at]) * factors).astype(np.float32))
+    inputs = tuple(moved if i == at else a for i, a in enumerate(samples.inputs))
+    return Samples(inputs, samples.labels)
+
+
+def worst(rows: Sequence[Mapping[str, Any]], limit: float | None) -> Mapping[str, Any] | None:
+    """The part with the least signal, when that is below `limit` decibels."""
+    heard = [r for r in rows if r["signal_db"] is not None]
+    least = min(heard, key=lambda r: float(r["signal_db"]), default=None)
+    return None if least is None or limit is None or least["signal_db"] >= limit else least

@@ -1,0 +1,115 @@
+"""Signal over quantization noise: of outputs and of parts that go separate ways, and what would help, tried."""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.calibrate import Observed, Policy, observe
+from pipeline.data import Samples
+from pipeline.evaluate import evaluate
+from pipeline.importers.onnx_graph import graph_of
+from pipeline.ir import Graph
+from pipeline.onnx_export import qdq_model
+from pipeline.passes import canonical
+from pipeline.quantize import Quantized, prepared, quantize, unsettled
+from pipeline.signal import Meter, Part, parts, tried, worst
+
+RNG = np.random.default_rng(9)
+
+
+def model_of(
+    nodes: list[onnx.NodeProto], inputs: Mapping[str, list[int]], outputs: Mapping[str, list[int]], constants: Any
+) -> onnx.ModelProto:
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in e.items()] for e in (inputs, outputs)]
+    tensors = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "net", ends[0], ends[1], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def none(done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+def attempt(graph: Graph, policy: Policy, typical: Samples) -> Quantized:
+    graph = prepared(graph, policy)
+    observed = observe(graph, typical, none, unsettled(graph))
+    return quantize(graph, observed, policy, per_channel=True, requantizer="multiplier")
+
+
+def measured(model: onnx.ModelProto, samples: Samples) -> tuple[Graph, dict[str, Any]]:
+    graph = prepared(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), Policy("mse"))
+    observed: Mapping[str, Observed] = observe(graph, samples, none, unsettled(graph))
+    result = quantize(graph, observed, Policy("mse"), per_channel=True, requantizer="multiplier")
+    qdq = qdq_model(graph, result.params, result.constants)
+    return graph, evaluate(graph, result, observed, model, qdq, samples, none)
+
+
+def raw_features() -> tuple[onnx.ModelProto, Samples]:
+    """Two features of unlike size, one of which decides."""
+    constants = {"w": [[1e-3, -1e-3], [4.0, -4.0]]}
+    model = model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": [1, 2]}, {"y": [1, 2]}, constants)
+    x = np.stack([RNG.normal(0, 300, 64), RNG.normal(0, 0.5, 64)], axis=1).astype(np.float32)
+    return model, Samples((x.reshape(64, 1, 2),))
+
+
+def test_an_output_that_lost_its_signal_is_found_and_what_helps_was_tried() -> None:
+    model, samples = raw_features()
+    graph, document = measured(model, samples)
+    rows = document["signal"]
+    assert [r["part"] for r in rows] == ["output 'y'"] and rows[0]["signal_db"] < 10
+    found = {r["what"]: r["signal_db"] for r in tried(parts(graph)[0], graph, Policy("mse"), attempt, samples, samples)}
+    assert set(found) == {
+        "quantization: {activations: int16}", "quantization: {calibration: min-max}",
+        "quantization: {calibration: percentile}",
+        "each channel of input 'x' divided by its largest magnitude before the network",
+    }  # fmt: skip
+    assert found["each channel of input 'x' divided by its largest magnitude before the network"] > 30
+    assert found["quantization: {activations: int16}"] > 15 > 10 > found["quantization: {calibration: min-max}"]
+
+
+def test_the_small_part_of_a_joined_output_is_measured_alone() -> None:
+    """Boxes of up to 150 pixels and scores below 1 in one tensor: the whole looks well."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "v"], ["boxes"]),
+        helper.make_node("MatMul", ["x", "w"], ["s"]),
+        helper.make_node("Sigmoid", ["s"], ["scores"]),
+        helper.make_node("Concat", ["boxes", "scores"], ["y"], axis=1),
+    ]
+    constants = {"v": RNG.normal(0, 50, (4, 2)), "w": RNG.normal(0, 1, (4, 3))}
+    model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 5]}, constants)
+    _, document = measured(model, Samples((RNG.normal(0, 1, (64, 1, 4)).astype(np.float32),)))
+    found = {r["part"]: r["signal_db"] for r in document["signal"]}
+    assert list(found) == [
+        "output 'y'", "the part of output 'y' that comes from 'boxes'",
+        "the part of output 'y' that comes from 'scores'",
+    ]  # fmt: skip
+    assert found["output 'y'"] > 30 and found["the part of output 'y' that comes from 'scores'"] < 10
+    least = worst(document["signal"], 10.0)
+    assert least is not None and least["part"].endswith("'scores'")
+    assert worst(document["signal"], None) is None and worst(document["signal"], -90.0) is None
+
+
+def test_parts_that_a_split_takes_out_are_measured() -> None:
+    split = helper.make_node("Split", ["x"], ["a", "b"], axis=1)
+    nodes = [split, helper.make_node("Relu", ["a"], ["p"]), helper.make_node("Relu", ["b"], ["q"])]
+    model = model_of(nodes, {"x": [1, 8]}, {"p": [1, 4], "q": [1, 4]}, {})
+    x = RNG.normal(0, 1, (32, 1, 8)).astype(np.float32)
+    x[:, :, 4:] *= 1e-3
+    _, document = measured(model, Samples((x,)))
+    found = {r["part"]: r["signal_db"] for r in document["signal"]}
+    assert found["output 'p'"] > 30 and found["output 'q'"] < 10
+
+
+@pytest.mark.parametrize(("real", "error", "expected"), [(1.0, 0.1, 20.0), (1.0, 0.0, inf), (0.0, 0.1, None)])
+def test_signal_is_power_about_the_mean(real: float, error: float, expected: float | None) -> None:
+    part = Part("t", "t")
+    meter = Meter([part])
+    for sign in (-1, 1):
+        meter.add("t", 500 + sign * np.full((2, 3), real), np.full((2, 3), error))
+        meter.add("other", np.ones(1), np.ones(1))
+    assert meter.decibels(part) == (pytest.approx(expected) if expected is not None else None)
