@@ -58,7 +58,9 @@ class ImportNode:
         """The constant at input `index`; refuses an activation there."""
         data = self.graph.data(self.inputs[index]) if self.has(index) else None
         if data is None:
-            self.refuse(f"its {what} (input {index}) must be a constant", "Freeze it when you export the model.")
+            made = index < len(self.inputs) and any(self.inputs[index] in n.outputs for n in self.graph.nodes)
+            hint = "It is computed from the network's input." if made else "Freeze it when you export the model."
+            self.refuse(f"its {what} (input {index}) must be a constant", hint)
         return data
 
     def optional(self, index: int, what: str) -> Array | None:

@@ -14,8 +14,10 @@ from pipeline.importers.node import MALFORMED
 from pipeline.importers.onnx_file import load_onnx
 from pipeline.importers.onnx_functions import inlined
 from pipeline.importers.onnx_integers import input_params, mark, on_real_values
+from pipeline.importers.onnx_needed import needed
 from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.onnx_qoperator import expanded
+from pipeline.importers.onnx_qoperator import MICROSOFT, expanded
+from pipeline.importers.onnx_sparse import densified
 from pipeline.ir import Array, Graph, Port, Shape, Tensor
 from pipeline.ops import IMPORTS
 
@@ -28,6 +30,9 @@ _INTEGER_INPUTS = {
     onnx.TensorProto.UINT8: "uint8",
     onnx.TensorProto.INT16: "int16",
 }
+_ALIKE = ((MICROSOFT, "QuantizeLinear"), (MICROSOFT, "DequantizeLinear"))
+"""Operators of other domains that mean what the standard ones of their names do."""
+_AGAIN = "Train or export the model again."
 _GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike")
 """Operators whose result may be far larger than their inputs."""
 
@@ -42,7 +47,7 @@ def import_onnx(path: Path, shown: str, name: str) -> Graph:
 
 def graph_of(model: onnx.ModelProto, shown: str, name: str) -> Graph:
     """As `import_onnx`, from a loaded and checked model."""
-    return _Importer(inlined(expanded(model, shown), set(IMPORTS)), shown, name).run()
+    return _Importer(inlined(expanded(densified(model, shown), shown), set(IMPORTS)), shown, name).run()
 
 
 def type_name(kind: int) -> str:
@@ -55,6 +60,7 @@ class _Importer:
         self.proto, self.shown = model.graph, shown
         self.opset = max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=0)
         self.builder = GraphBuilder(name)
+        self.nodes, self.read_names = needed(self.proto)
         self.kinds: dict[str, str] = {}
         """Names of the file that hold integers, with their ONNX type; all others hold real values."""
 
@@ -72,7 +78,7 @@ class _Importer:
         inputs = [self.input_port(i) for i in self.proto.input if i.name not in self.builder.tensors]
         if not inputs:
             raise self.fail("has no input")
-        for index, node in enumerate(self.proto.node):
+        for index, node in self.nodes:
             self.node(node, node.name or f"{node.op_type}_{index}")
         outputs = [self.output_port(o) for o in self.proto.output]
         if not outputs:
@@ -83,9 +89,11 @@ class _Importer:
         known = {*IMPORTS, "Constant"}
         made = {o for n in self.proto.node for o in n.output}
         constant = {t.name for t in self.proto.initializer}
-        for node in self.proto.node:
+        for _, node in self.nodes:
             if all(i in constant or not i for i in node.input) and made:
                 constant |= set(node.output)  # folded whatever it is
+            elif (node.domain, node.op_type) in _ALIKE:
+                continue
             elif node.op_type not in known or node.domain not in _STANDARD_DOMAINS:
                 if node.op_type in ("Shape", "Size") and node.domain in _STANDARD_DOMAINS:
                     constant |= set(node.output)
@@ -113,7 +121,7 @@ class _Importer:
         if array.dtype.kind == "f":
             array = array.astype(np.float32)
             if not np.isfinite(array).all() and array.size > 1:
-                raise self.fail(f"tensor {name!r} holds NaN or infinity", "Train or export the model again.")
+                raise self.fail(f"tensor {name!r} holds NaN or infinity", _AGAIN)
         return array
 
     def input_port(self, value: onnx.ValueInfoProto) -> Port:
@@ -214,7 +222,10 @@ class _Importer:
             op=proto.op_type,
             name=name,
             inputs=inputs,
-            outputs=tuple(proto.output),
+            outputs=tuple(
+                o if not i or proto.op_type == "Split" or o in self.read_names else ""
+                for i, o in enumerate(proto.output)
+            ),
             attributes={a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute},
             opset=self.opset,
             graph=self.builder,
@@ -222,9 +233,22 @@ class _Importer:
             kinds=tuple(self.kinds.get(i, "") for i in proto.input),
         )
         first = len(self.builder.nodes)
+        self.refuse_nan(node)
         try:
             reader(on_real_values(node))
             mark(self.builder, node, first)
         except MALFORMED as error:
             raise node.malformed(error) from error
         self.kinds |= node.results
+
+    def refuse_nan(self, node: OnnxNode) -> None:
+        """No parameter is NaN: not an attribute, not a constant of one value (of more, `settled` allows none)."""
+        for key, value in node.attributes.items():
+            if isinstance(value, float) and np.isnan(value):
+                node.refuse(f"its attribute {key} is NaN", _AGAIN)
+            if isinstance(value, list) and any(isinstance(v, float) and np.isnan(v) for v in value):
+                node.refuse(f"its attribute {key} holds NaN", _AGAIN)
+        for index, name in enumerate(node.inputs):
+            data = self.builder.data(name) if name else None
+            if data is not None and data.dtype.kind == "f" and data.size == 1 and np.isnan(data).any():
+                node.refuse(f"its input {index} ({name!r}) is NaN", _AGAIN)

@@ -40,6 +40,8 @@ def import_clip(node: OnnxNode) -> None:
     low = node.attr_or_input("min", 1, -inf)
     high = node.attr_or_input("max", 2, inf)
     low, high = (float(v[0]) if isinstance(v, list) else float(v) for v in (low, high))
+    if low == inf or high == -inf:
+        node.refuse("bounds that leave no finite value", "Export the model again.")
     if low > high:
         node.refuse(f"its lower bound {low:g} is above its upper bound {high:g}")
     node.graph.append(Clamp(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1], low=low, high=high))

@@ -14,11 +14,13 @@ from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, QuantParams, Shape
 from pipeline.ops.add import Add
 from pipeline.ops.broadcast import check_broadcast
+from pipeline.ops.copying import MAX_RANK
 from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
 from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.ops.sums import products
+from pipeline.ops.transpose import Transpose
 
 SUMMARY = "by a constant matrix; any number of rows"
 
@@ -124,10 +126,34 @@ def _columns(node: OnnxNode) -> QuantParams | None:
 
 
 def import_matmul(node: OnnxNode) -> None:
+    """A constant matrix on either side; on the left it is one layer over transposed rows. Source: ONNX MatMul."""
+    if node.is_constant(0):
+        _from_left(node)
+        return
+    if not node.is_constant(1):
+        node.refuse(
+            "a product of two activations, as in attention, is not supported",
+            "Write it as a product of elements and a sum (Unsqueeze, Mul, ReduceSum), or use layers with weights.",
+        )
     matrix = node.constant(1, "right-hand matrix")
     if matrix.ndim != 2:
         node.refuse(f"a right-hand side of rank {matrix.ndim}", "A constant of rank 2 is supported.")
     _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32), prescribed(node, 1, 1))
+
+
+def _from_left(node: OnnxNode) -> None:
+    """W x = (x' W')' with constant W."""
+    matrix, graph, rank = node.constant(0, "left-hand matrix"), node.graph, node.rank(1)
+    if matrix.ndim != 2 or not 1 <= rank <= MAX_RANK or node.shape(1)[max(rank - 2, 0)] != matrix.shape[1]:
+        node.refuse(f"a constant of shape {list(matrix.shape)} on the left of {list(node.shape(1))}")
+    x, y, perm = node.inputs[1], node.outputs[0], (*range(rank - 2), rank - 1, rank - 2)
+    if rank > 1:
+        x, y = graph.fresh(f"{node.name}.columns"), graph.fresh(f"{node.name}.rows")
+        graph.append(Transpose(name=x, inputs=(node.inputs[1],), outputs=(x,), perm=perm))
+    swapped = replace(node, inputs=(x, node.inputs[0]), outputs=(y,))
+    _append(swapped, matrix, np.zeros(len(matrix), np.float32), prescribed(node, 0, 0))
+    if rank > 1:
+        graph.append(Transpose(name=f"{node.name}.back", inputs=(y,), outputs=node.outputs[:1], perm=perm))
 
 
 def _append(node: OnnxNode, kernel: Array, bias: Array, quant: QuantParams | None) -> None:

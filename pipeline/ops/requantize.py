@@ -21,6 +21,8 @@ SUMMARY = "prescribes a scale; between two scales, a 256-byte table"
 
 _STORED = {"int8": ("int8", 0), "uint8": ("int8", 128), "int16": ("int16", 0), "uint16": ("int16", 32768)}
 """How an ONNX type is kept here, and how much lower its integers and zero point are."""
+_SMALL = ("int4", "uint4", "int2", "uint2")
+"""Types that constants may have: their integers are int8 too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +149,9 @@ def import_dequantize(node: OnnxNode) -> None:
 
 def _constant(node: OnnxNode, data: Array) -> None:
     scale, zero = _scale(node), node.optional(2, "zero point")
+    if data.dtype.name in _SMALL:
+        data = data.astype(np.int8)
+    zero = zero.astype(np.int8) if zero is not None and zero.dtype.name in _SMALL else zero
     if data.dtype.kind not in "iu":
         node.refuse(f"a constant of type {data.dtype}")
     wide = data.astype(np.int64)
