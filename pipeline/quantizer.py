@@ -84,7 +84,8 @@ class Quantizer:
         """The uint8 twin of a port's int8 tensor."""
         quant = self.params(port.tensor)
         raw = replace(quant, zero_point=quant.zero_point + 128, dtype="uint8")
-        return self.out.add(Tensor(f"{tensor.name}.uint8", tensor.shape, "uint8", None, raw))
+        name = self.out.fresh(f"{tensor.name}.uint8")  # an input that is an output has two
+        return self.out.add(Tensor(name, tensor.shape, "uint8", None, raw))
 
     def _flip(self, x: str, y: str, quant: QuantParams | None) -> None:
         table = self.constant(f"{y}.flip", FLIP)

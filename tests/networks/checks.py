@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from tflite_models import litert
@@ -16,6 +17,7 @@ from networks.lite import samples as lite_samples
 from networks.network import Network
 from networks.outcome import Discarded, Outcome, Wrong
 from networks.qdq import Writer, habits, in_range
+from networks.qoperator import OperatorWriter, plain
 from pipeline.calibrate import Policy, observe
 from pipeline.data import Samples
 from pipeline.errors import ChipfitError
@@ -93,20 +95,29 @@ def check_float(case: Case) -> Outcome:
 
 
 def draw_qdq(rng: np.random.Generator) -> Case:
+    return draw_quantized("qdq", Writer, rng)
+
+
+def draw_qoperator(rng: np.random.Generator) -> Case:
+    return draw_quantized("qoperator", OperatorWriter, rng)
+
+
+def draw_quantized(style: str, writer: type[Writer], rng: np.random.Generator) -> Case:
     h = habits(rng)
+    if style == "qoperator":
+        h = replace(h, activations="uint8" if h.activations == "int16" else h.activations, fuse=False, integers=1.0)
     opsets = (21, 22) if h.activations == "int16" else (13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
     network = draw(rng, opsets)
     if not network.layers:
         raise Discarded("no layer")
     feeds = dict(zip(network.inputs, samples(network, rng), strict=True))
-    writer = Writer(network, {**activations(network, feeds), **feeds}, h, rng)
-    made, ports = writer.network_of()
-    return Case("qdq", made, in_range(ports, made, feeds))
+    made, ports = writer(network, {**activations(network, feeds), **feeds}, h, rng).network_of()
+    return Case(style, made, in_range(ports, made, feeds))
 
 
 def real_inputs(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Integer inputs as the real values that their DequantizeLinear makes of them."""
-    made = dict(feeds)
+    made = {n: v.astype(np.float32) for n, v in feeds.items()}
     origin = {n: n for n in network.inputs if n in network.kinds}
     for layer in network.layers:
         source = origin.get(layer.inputs[0])
@@ -121,9 +132,10 @@ def real_inputs(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array
 
 
 def check_qdq(case: Case) -> Outcome:
-    network, feeds = case.network, case.feeds
+    written, feeds = case.network, case.feeds
+    network = plain(written)
     free = activations(network, feeds) | dict(feeds)
-    graph = canonical(graph_of(network.model(), _SHOWN, "net"), _SHOWN)
+    graph = canonical(graph_of(written.model(), _SHOWN, "net"), _SHOWN)
     real = real_inputs(network, feeds)
     given = tuple(real[p.onnx_name] for p in graph.inputs)
     wide = "int16" in network.kinds.values()
@@ -192,8 +204,8 @@ def values_of(case: Case) -> Mapping[str, Array]:
     made = [o for n in case.network.layers for o in n.outputs]
     if case.style == "tflite":
         return lite_values(case.network, case.feeds, made)
-    return activations(case.network, case.feeds)
+    return activations(plain(case.network), case.feeds)
 
 
-CHECKS = {"float": check_float, "qdq": check_qdq, "tflite": check_tflite}
-DRAWS = {"float": draw_float, "qdq": draw_qdq, "tflite": draw_tflite}
+CHECKS = {"float": check_float, "qdq": check_qdq, "qoperator": check_qdq, "tflite": check_tflite}
+DRAWS = {"float": draw_float, "qdq": draw_qdq, "qoperator": draw_qoperator, "tflite": draw_tflite}

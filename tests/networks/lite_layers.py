@@ -184,7 +184,7 @@ def activation(d: LiteDrawing) -> str:
         return d.lite(op, [x], d.shapes[x], (1 / 128, low + 128))
     fields: dict[str, Any] = {}
     if op == "LEAKY_RELU":
-        fields = {"options": "LeakyReluOptions", "alpha": d.real(-0.5, 1.5)}
+        fields = {"options": "LeakyReluOptions", "alpha": d.real(0.0, 0.99)}
     elif op == "QUANTIZE":
         fields = {"options": "QuantizeOptions"}
     quant = d.quant_of(x) if d.chance(0.3) else d.quant(d.scale(x))
