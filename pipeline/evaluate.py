@@ -57,6 +57,7 @@ def evaluate(
     meter = Meter([p for p in parts(graph) if p.tensor in observed])
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
     hard = hard_inputs(result.graph, samples)
+    changed = {p.node: p.changed.largest_error for p in result.proofs if p.changed is not None}
     return {
         "samples": samples.count,
         "accuracy": _accuracy(real, reference, samples.labels),
@@ -73,8 +74,8 @@ def evaluate(
         ),
         "answers": _answers(real, reference, samples.labels),
         "inputs": _inputs(result.graph, samples),
-        "faithful": document(compare(original, result.graph, hard)) if prescribed else None,
-        "export": None if prescribed else document(compare_export(qdq, result.graph, hard)),
+        "faithful": document(compare(original, result.graph, hard, changed)) if prescribed else None,
+        "export": None if prescribed else document(compare_export(qdq, result.graph, hard, changed)),
     }
 
 

@@ -90,35 +90,44 @@ class _Point:
     quant: QuantParams | None
 
 
-def compare(model: onnx.ModelProto, graph: Graph, samples: Sequence[Array]) -> Comparison:
+_NONE: Mapping[str, float] = {}
+
+
+def compare(
+    model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], errors: Mapping[str, float] = _NONE
+) -> Comparison:
     """`graph` is the integer graph made of `model`, `samples` real inputs, (n, *onnx_shape) for each input port.
 
-    Raises ChipfitError for a model that cannot be imported.
+    `errors`: output steps by which layers were changed because 32 bits cannot say them (`Proof.changed`). Raises
+    ChipfitError for a model that cannot be imported.
     """
     model = batch_of_one(model)
     imported = graph_of(model, model.graph.name, graph.name)
-    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors))
+    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors), errors)
 
 
-def compare_export(qdq: onnx.ModelProto, graph: Graph, samples: Sequence[Array]) -> Comparison:
+def compare_export(
+    qdq: onnx.ModelProto, graph: Graph, samples: Sequence[Array], errors: Mapping[str, float] = _NONE
+) -> Comparison:
     """As `compare`, for the model with Q/DQ pairs that `pipeline.onnx_export` wrote of `graph`: stored as that is."""
     stored = {
         node.output[0]: Stored.as_is(node.name, len(graph.tensors[node.name].shape))
         for node in qdq.graph.node
         if node.op_type == "QuantizeLinear" and node.name in graph.tensors
     }
-    return _compared(qdq, graph, samples, stored, set())
+    return _compared(qdq, graph, samples, stored, set(), errors)
 
 
 def _compared(
-    model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], stored: Mapping[str, Stored], chosen: set[str]
-) -> Comparison:
+    model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], stored: Mapping[str, Stored], chosen: set[str],
+    errors: Mapping[str, float],
+) -> Comparison:  # fmt: skip
     """`stored`: how the graph keeps tensors of the file; `chosen`: those of the graph whose scale no file says."""
     plain = inlined(in_floats(model), set(IMPORTS))
     cuts, left_out = _cuts(plain, graph, stored)
     kinds = {i.name: _INTEGERS.get(i.type.tensor_type.elem_type, np.float32) for i in plain.graph.input}
     exact = {c.held for c in cuts} | {p.tensor for p in graph.inputs if kinds[p.onnx_name] is not np.float32}
-    bounds = deviation(graph, exact, chosen - exact)
+    bounds = deviation(graph, exact, chosen - exact, errors)
     named = {c.tensor for c in cuts}
     ends = [_end(p, graph) for p in graph.outputs if p.tensor not in exact and p.onnx_name not in named]
     points = [p for p in (*cuts, *ends) if np.isfinite(np.max(bounds[p.held][0]))]

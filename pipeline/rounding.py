@@ -1,6 +1,6 @@
 """How far an integer node may be from the real value that it stands for, in steps of its output: proven bounds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -121,11 +121,14 @@ def _linear(node: Linear, graph: Graph) -> Bound:
     return Bound(slack, float((np.abs(weights).sum(axis=1) * step).max(initial=0)), terms * ULP * sums)
 
 
-def deviation(graph: Graph, exact: Collection[str], chosen: Collection[str]) -> dict[str, tuple[Array | float, ...]]:
+def deviation(
+    graph: Graph, exact: Collection[str], chosen: Collection[str], errors: Mapping[str, float]
+) -> dict[str, tuple[Array | float, ...]]:
     """For each activation (deviation, float error) from the real value, in its own steps, where inputs are `exact`.
 
     Both are bounds on what the node that makes the tensor may do to the integers of the nearest `exact` tensors
-    before it; infinite where a tensor between them is one of `chosen`, whose range chipfit chose itself.
+    before it; infinite where a tensor between them is one of `chosen`, whose range chipfit chose itself. `errors`:
+    steps by which layers, by name, were changed because 32 bits cannot say them; more than half a step is not rounding.
     """
     made: dict[str, tuple[Array | float, ...]] = {}
     for port in graph.inputs:
@@ -138,13 +141,13 @@ def deviation(graph: Graph, exact: Collection[str], chosen: Collection[str]) -> 
             filled = [0.5] if isinstance(node, Pad) else []  # by a value that is rounded
             result = (_most([*(m[0] for _, m in given), *filled]), _most([m[1] for _, m in given]))
         else:
-            own = bound(node, graph)
+            own, changed = bound(node, graph), min(errors.get(node.name, 0.0), 0.5)
             rounded = [(n, float(np.max(m[0])), float(np.max(m[1]))) for n, m in given if np.any(np.asarray(m[0]) > 0)]
             gain = inf if any(n in chosen for n, _, _ in rounded) else own.gain
             carried = sum(gain * d for _, d, _ in rounded) if rounded else 0.0
             carried_floats = sum(gain * f for _, _, f in rounded) if rounded else 0.0
             half = 0.5 if graph.tensors[node.output].quant is not None else 0.0
-            result = (half + own.slack + carried, own.floats + carried_floats)
+            result = (half + own.slack + changed + carried, own.floats + carried_floats)
         made |= dict.fromkeys(node.outputs, result)
     return made
 

@@ -69,6 +69,39 @@ def test_calibration_data_with_nan(repo: Path) -> None:
     fails(repo, "array 'calib' holds NaN or infinity, first in sample 7")
 
 
+def change_data(repo: Path, **arrays: np.ndarray | None) -> None:
+    kept = dict(np.load(repo / "touch.npz")) | arrays
+    np.savez(repo / "touch.npz", **{k: v for k, v in kept.items() if v is not None})
+
+
+def test_an_accuracy_that_no_labels_can_measure_is_said_before_any_work(repo: Path) -> None:
+    change_data(repo, y=None)
+    fails(repo, "accuracy.at_least: touch.npz holds no labels. Hint: Add an array y")
+    assert not (repo / "build" / "touch" / "quantize").exists()
+    change(repo, "  evaluation: touch.npz", "  # evaluation: touch.npz")
+    run = build(repo)
+    assert run.returncode == 1 and "accuracy.at_least: there are no labelled evaluation data" in run.stderr
+    assert "DOES NOT FIT" not in run.stdout and "import" not in run.stdout
+
+
+def test_labels_that_count_from_one_and_data_in_other_units_are_failed_checks_and_no_missed_budget(repo: Path) -> None:
+    data = np.load(repo / "touch.npz")
+    change_data(repo, x=data["x"] * 100, y=data["y"] + 1)
+    text = (repo / "touch.yaml").read_text("utf-8")
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("accuracy:"))
+    (repo / "touch.yaml").write_text(text + "accuracy: {agreement: 0}\n", "utf-8")
+    run = build(repo)
+    assert run.returncode == 1 and "CHECK FAILED" in run.stdout and "DOES NOT FIT" not in run.stdout
+    assert "accuracy.labels: labels run from 1 to 4, the network's classes from 0 to 3" in run.stderr
+    assert "accuracy.span: " in run.stderr and "data.evaluation takes scale and zero_point" in run.stderr
+    summary = (repo / "build" / "touch" / "report" / "summary.md").read_text("utf-8")
+    assert (
+        summary.startswith("### touch on truetouch-m0: check failed\n") and "| accuracy.labels | **FAIL** |" in summary
+    )
+    page = (repo / "build" / "touch" / "report" / "index.html").read_text("utf-8")
+    assert "<title>touch on truetouch-m0: check failed</title>" in page and "a check failed" in page
+
+
 def test_no_calibration_data(repo: Path) -> None:
     change(repo, "  calibration: touch.npz", "  # calibration: touch.npz")
     fails(repo, "data.calibration: no calibration data are given")
