@@ -31,7 +31,7 @@ class Observed:
         """From any array of floats."""
         low, high = float(values.min()), float(values.max())
         # Bins narrower than float64 can tell apart would be none.
-        high_edge = max(high, low + max(abs(low), abs(high)) * 1e-6) if high > low else low + max(1.0, abs(low) * 1e-6)
+        high_edge = max(high, low + max(abs(low), abs(high)) * 1e-6) if high > low else _above(low)
         counts, edges = np.histogram(values.astype(np.float64), BINS, (low, high_edge))
         return cls(low, high, counts.astype(np.float64), (edges[:-1] + edges[1:]) / 2)
 
@@ -52,8 +52,8 @@ class Policy:
             return QuantParams((1.0,), 0, None, self.dtype)
         if self.dtype != "int8" or self.symmetric:
             peak = np.iinfo(self.dtype).max
-            return QuantParams((snap(max(-low, high, 1e-8) / peak),), 0, None, self.dtype)
-        scale = snap(max(high - low, 1e-8) / 255.0)
+            return QuantParams((snap(max(-low, high) / peak),), 0, None, self.dtype)
+        scale = snap((high - low) / 255.0)
         return QuantParams((scale,), int(np.clip(np.floor(-128.0 - low / scale + 0.5 + 1e-9), -128, 127)))
 
 
@@ -89,9 +89,14 @@ def merged(parts: Sequence[Observed]) -> Observed:
     if len(parts) == 1:
         return parts[0]
     low, high = min(p.low for p in parts), max(p.high for p in parts)
-    edges = np.linspace(low, high if high > low else low + max(1.0, abs(low) * 1e-6), BINS + 1)
+    edges = np.linspace(low, high if high > low else _above(low), BINS + 1)
     counts = sum(np.histogram(p.centers, edges, weights=p.counts)[0] for p in parts)
     return Observed(low, high, np.asarray(counts), (edges[:-1] + edges[1:]) / 2)
+
+
+def _above(value: float) -> float:
+    """The other edge of the bins of a tensor that holds one value."""
+    return value + (abs(value) * 1e-6 or 1.0)
 
 
 def choose(observed: Observed, policy: Policy) -> QuantParams:

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 
 from pipeline.calls import C_TYPES, KernelCall, Place, Routine
+from pipeline.fixedpoint import INT32_MAX
 from pipeline.ir import Array, Port, Tensor
 from pipeline.library import kernel_files, routine_files
 from pipeline.places import named
@@ -284,17 +285,20 @@ def _port(product: str, direction: str, name: str, port: Port, tensor: Tensor) -
             "scale": repr(tensor.quant.scale[0]),
             "zero_point": tensor.quant.zero_point,
             "multiplier": multiplier,
-            "shift": shift,
+            "shift": shift if shift >= 0 else f"({shift})",
         }
     return made
 
 
 def exact_ratio(scale: float) -> tuple[int, int]:
-    """(multiplier, shift) with scale == multiplier / 2**shift exactly; scales have short mantissas by construction."""
+    """(multiplier, shift) with scale == multiplier / 2**shift exactly; scales have short mantissas by construction.
+
+    The shift of a scale beyond 32 bits is negative.
+    """
     mantissa, exponent = frexp(scale)
     shift = 53 - exponent
     multiplier = int(mantissa * 2**53)
-    while multiplier % 2 == 0 and shift > 0:
+    while multiplier % 2 == 0 and (shift > 0 or multiplier > INT32_MAX):
         multiplier, shift = multiplier // 2, shift - 1
     return multiplier, shift
 

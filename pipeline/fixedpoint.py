@@ -23,6 +23,9 @@ from pipeline.ir import Array
 INT32_MAX = 2**31 - 1
 INT48_MAX = 2**47 - 1
 _LARGEST_SHIFT = 24
+LARGEST_GAIN = 512.0
+"""Output steps for one step of an int8 input, beyond which more changes nothing: both neighbours of the input nearest
+to zero saturate, wherever between two inputs zero is, since 512 is more than twice 255."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,13 @@ def common_ratio(ratios: Sequence[float], bound: int) -> tuple[list[int], int]:
     """Integers m and one shift k with m[i] / 2**k ~ ratios[i], such that sum(|m|) * bound < 2**30.
 
     For operators whose accumulator is a few scaled int8 values (add, average): 32-bit arithmetic, no long
-    multiply. `bound` is the largest magnitude that any input takes.
+    multiply. `bound` is the largest magnitude that any input takes. Ratios whose sum leaves 32 bits become
+    smaller together: what is left of the largest, about 2**30 / bound, still saturates an int8 output by itself.
     """
     total = max(sum(abs(r) for r in ratios) * bound, 2.0**-20)
+    fits = min(1.0, 2.0**30 / total)
     shift = min(_LARGEST_SHIFT, max(0, floor(log2(2**30 / total)) - 1))
-    return [round(r * 2**shift) for r in ratios], shift
+    return [round(r * fits * 2**shift) for r in ratios], shift
 
 
 def largest_shift(ratio: float, peak: float) -> int:

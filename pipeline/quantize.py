@@ -13,6 +13,7 @@ from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.passes.expressions import join_functions
 from pipeline.quantizer import Proof, Quantizer
+from pipeline.scales import LEAST_SCALE
 from pipeline.widths import Widths
 
 
@@ -101,6 +102,11 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
                     hint="Write data.calibration: an .npz file with typical inputs, from which it is chosen.",
                 )
             shared = choose(merged([observed[m] for m in members]), policy)
+            if shared.scale[0] < LEAST_SCALE:
+                raise ChipfitError(
+                    f"tensor {members[0]!r} holds values so small that float32 has no normal number for their scale",
+                    hint="Train and calibrate in larger units: multiply the data by a power of two.",
+                )
         params |= dict.fromkeys(members, shared)
     return params
 

@@ -177,7 +177,7 @@ class Quantizer:
         prescribed = target in self._prescribed
         if prescribed:
             held = held.astype(np.float32).astype(np.float64)  # as DequantizeLinear says it
-        real = np.nan_to_num(function(held), posinf=1e30, neginf=-1e30)
+        real = np.nan_to_num(function(held), posinf=np.inf, neginf=-np.inf)
         rounded = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
         if prescribed:  # as QuantizeLinear rounds, half to even
             rounded = np.rint(real.astype(np.float32) / np.float32(target.scale[0])) + target.zero_point
@@ -213,13 +213,14 @@ class Quantizer:
         kernel = self.graph.constant(node.weights).astype(np.float64)
         solved = self._solved(node, kernel.reshape(len(kernel), -1))
         y = self.params(node.output)
-        scales = [float(s) for s in solved.scales]
+        # Only a channel without weights has a scale that float32 cannot say.
+        scales = np.clip(solved.scales, LEAST_SCALE, 2.0**127).tolist()
         weights = self.out.constant(
             node.weights,
             solved.weights.reshape(kernel.shape),
             QuantParams(tuple(scales), 0, 0, solved.weights.dtype.name),
         )
-        steps = tuple(s * self.params(node.inputs[0]).scale[0] for s in scales)
+        steps = tuple((solved.scales * self.params(node.inputs[0]).scale[0]).tolist())
         bias = self.out.constant(node.bias, solved.bias, QuantParams(steps, 0, 0, solved.bias.dtype.name))
         self.constants[node.weights] = self.out.tensors[weights]
         self.constants[node.bias] = self.out.tensors[bias]
@@ -275,6 +276,6 @@ def _follows(
     real = source.dequantize(x)
     at = x + 32768
     line = np.clip(table[at >> 7] + (table[(at >> 7) + 1] - table[at >> 7]) * (at & 127) / 128, *target.limits)
-    exact = np.nan_to_num(function(real), posinf=1e30, neginf=-1e30) / target.scale[0] + target.zero_point
+    exact = np.nan_to_num(function(real), posinf=np.inf, neginf=-np.inf) / target.scale[0] + target.zero_point
     off = np.abs(np.clip(exact, *target.limits) - line)
     return bool(off[(real >= span[0]) & (real <= span[1])].max(initial=0) <= _BEND if span else off.max() <= _BEND)

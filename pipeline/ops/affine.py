@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.calls import KernelCall
-from pipeline.fixedpoint import common_ratio
+from pipeline.fixedpoint import LARGEST_GAIN, common_ratio
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.ir import Array, ClampedNode, Graph, QuantParams, Shape
 from pipeline.ops.samples import Sample, one_node, weights
@@ -99,6 +99,7 @@ def solve_affine(ratios: Array, steps: Array, x: QuantParams, y: QuantParams) ->
     int8: scale and offset int32 whose sum fits 32 bits. int16: offset int64, a 30-bit scale. None when out of range.
     """
     if x.dtype == "int8":
+        ratios, steps = _bounded(ratios, steps)
         shifted = steps + y.zero_point + 0.5 - ratios * x.zero_point
         # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
         _, shift = common_ratio(
@@ -117,6 +118,22 @@ def solve_affine(ratios: Array, steps: Array, x: QuantParams, y: QuantParams) ->
     offsets = np.rint(steps * 2.0**shift).astype(np.int64)
     offsets += (y.zero_point << shift) + (1 << shift >> 1) - integers.astype(np.int64) * x.zero_point
     return integers, offsets.astype(np.int32 if x.dtype == "int8" else np.int64), shift
+
+
+def _bounded(ratios: Array, steps: Array) -> tuple[Array, Array]:
+    """Ratios and steps that saturate int8 where these do, small enough for channels to share a shift.
+
+    With d = x - zero point in [-255, 255] and |ratio| above LARGEST_GAIN only the d nearest to the root of
+    ratio * d + steps can be inside the range: its value is kept. Steps beyond all that ratio * d can make good only
+    saturate.
+    """
+    ratios, steps = np.broadcast_arrays(ratios, steps)
+    steep = np.abs(ratios) > LARGEST_GAIN
+    root = np.clip(np.rint(-steps / np.where(steep, ratios, 1.0)), -256, 256)
+    value = np.clip(steps + ratios * root, -256, 256)
+    gain = np.where(steep, np.copysign(LARGEST_GAIN, ratios), ratios)
+    most = 255 * np.abs(gain) + LARGEST_GAIN
+    return gain, np.clip(np.where(steep, value - gain * root, steps), -most, most)
 
 
 def append_affine(node: OnnxNode, x: int, scale: Array, offset: Array, axis: int) -> None:

@@ -63,7 +63,8 @@ class AveragePool(ScaledNode):
         if x.dtype == "int16":
             self._quantize_wide(quantizer, x, y)
             return
-        ratio, taps = x.scale[0] / y.scale[0], self.window.kernel[0] * self.window.kernel[1]
+        taps = self.window.kernel[0] * self.window.kernel[1]
+        ratio = min(x.scale[0] / y.scale[0], 2.0**20)  # a mean of one step or more saturates with any larger one
         # s is at most 255 per tap, so s * reciprocal is at most 255 * ratio: one ratio bounds every count.
         _, shift = common_ratio([ratio, 1.0], 256)
         shift = min(shift, 24)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.fixedpoint import LARGEST_GAIN, common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph, Node, Shape
@@ -50,14 +50,19 @@ class PRelu(Node):
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         slope = quantizer.graph.constant(self.inputs[1]).astype(np.float64)
         ratio = x.scale[0] / y.scale[0]
-        steepest = max(1.0, float(np.abs(slope).max(initial=0)))
-        _, shift = common_ratio([ratio * steepest, 1.0], 256 if y.dtype == "int8" else 32768)
+        gains = slope * ratio
+        if y.dtype == "int8":  # one step of the input saturates the output with any larger one
+            ratio, gains = min(ratio, LARGEST_GAIN), np.clip(gains, -LARGEST_GAIN, LARGEST_GAIN)
+        steepest = max(ratio, float(np.abs(gains).max(initial=0)))
+        if steepest > 2.0**14:
+            quantizer.refuse(self, "its output is far smaller than its input")
+        _, shift = common_ratio([steepest, 1.0], 256 if y.dtype == "int8" else 32768)
         quantizer.append(
             replace(
                 self,
                 inputs=(
                     self.inputs[0],
-                    quantizer.constant(self.inputs[1], np.rint(slope * ratio * 2.0**shift).astype(np.int32)),
+                    quantizer.constant(self.inputs[1], np.rint(gains * 2.0**shift).astype(np.int32)),
                 ),
                 zero_point=x.zero_point,
                 scale=round(ratio * 2**shift),
