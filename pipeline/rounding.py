@@ -110,6 +110,8 @@ def _linear(node: Linear, graph: Graph) -> Bound:
     largest = 128 if x.dtype == "int8" else 32768
     sums = accumulator_bound(weights, folded_bias(weights, graph.constant(node.bias), x.zero_point), largest) * step
     slack = 0.5 * step  # the bias is rounded to a step of the sum
+    if np.abs(weights).max(initial=0) > 255:  # no file's integers, but its real values: see ops.linear.prescribed
+        slack = slack * (1 + largest * weights.shape[1])
     exponent = graph.constant(rescale.shift).astype(np.float64)
     if rescale.kind == "wide":
         slack = slack + 2.0**-16 * np.minimum(sums, max(abs(n - y.zero_point) for n in y.limits))

@@ -13,6 +13,7 @@ from test_variants import every_variant
 
 from pipeline.calibrate import Policy
 from pipeline.calls import KernelCall
+from pipeline.faithful import compare
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import Array
 from pipeline.ops.linear import with_offset
@@ -23,9 +24,11 @@ from pipeline.variants.offset import plain
 RNG = np.random.default_rng(17)
 
 
-def layer(op: str, x: list[int], w: Array, y: list[int], zero: Any, **attributes: Any) -> onnx.ModelProto:
-    """One layer with uint8 weights between int8 tensors; `zero`: the weights' zero point."""
-    axis = 0 if op == "Conv" else 1
+def layer(
+    op: str, x: list[int], w: Array, y: list[int], zero: Any, axis: int | None = None, **attributes: Any
+) -> onnx.ModelProto:
+    """One layer with uint8 weights between int8 tensors; `zero`: the weights' zero point, or several along `axis`."""
+    axis = axis if axis is not None else int(op != "Conv")
     per_channel = np.ndim(zero) > 0
     scale = np.full(w.shape[axis], 0.01, np.float32) if per_channel else np.float32(0.01)
     constants: Mapping[str, Any] = {
@@ -103,3 +106,18 @@ def test_what_an_offset_cannot_say_keeps_its_wide_weights() -> None:
     assert with_offset(call_of(np.array([[-128, 128]], np.int16))) is None
     assert with_offset(call_of(np.array([[0, 128]], np.int16), bias=2**31 - 1)) is None
     assert with_offset(call_of(np.array([[1, 128]], np.int16))) is not None
+
+
+@pytest.mark.parametrize("op", ["ConvTranspose", "MatMul"])
+def test_scales_along_the_inputs_are_kept_in_sixteen_bits(op: str) -> None:
+    """PyTorch quantizes ConvTranspose so. Nothing but the file's own roundings is left."""
+    if op == "ConvTranspose":
+        model = layer(op, [1, 3, 4, 4], whole(3, 2, 3, 3), [1, 2, 6, 6], [0, 128, 255], axis=0)
+    else:
+        model = layer(op, [2, 5], whole(5, 4), [2, 4], [0, 128, 255, 91, 60], axis=0)
+    (scale,) = (t for t in model.graph.initializer if t.name == "sw")
+    scale.CopyFrom(numpy_helper.from_array(RNG.uniform(0.001, 0.01, scale.dims[0]).astype(np.float32), "sw"))
+    net = built(model)
+    found = compare(model, net.quantized.graph, [RNG.uniform(-3, 3, (20, *net.graph.inputs[0].onnx_shape))])
+    (tensor,) = (t for t in found.tensors if t.tensor == "y")
+    assert tensor.unexplained == 0 and tensor.allowed < 0.7 and tensor.differing < 0.1 * tensor.values
