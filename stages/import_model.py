@@ -15,6 +15,7 @@ from stages.samples import model_files
 
 if TYPE_CHECKING:
     from pipeline.floor import Floor
+    from pipeline.floor_ram import RamFloor
 
 NAME = "import"
 AFTER = ("export",)
@@ -23,6 +24,7 @@ SUFFIXES = (".onnx", ".tflite", ".pt2")
 _GIANT = 1 << 22
 """Weights from which reading them takes longer than a wait for one's answer should."""
 _LARGER = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
+_SMALLER_MAPS = "No setting of chipfit makes them fit: the network needs smaller feature maps there, or a larger chip."
 _PICKLES = (
     "A pickle can run any code. Load it where you trained it and run: program = torch.export.export(model.eval(), "
     "(example_input,)); torch.export.save(program, 'net.pt2'); then write source: net.pt2."
@@ -31,8 +33,9 @@ _PICKLES = (
 
 def keys(project: Project) -> Any:
     budget, asked = project.config.budget, project.config.quantization
-    limits = [budget.flash or project.chip.flash.size, _cycles(project)]
-    return [project.config.product, *limits, project.chip.core, asked.weights, asked.model_dump()["layers"]]
+    limits = [budget.flash or project.chip.flash.size, budget.ram or project.chip.ram.size, _cycles(project)]
+    maps = [project.config.memory.inputs, project.config.memory.outputs, asked.activations]
+    return [project.config.product, *limits, *maps, project.chip.core, asked.weights, asked.model_dump()["layers"]]
 
 
 def _cycles(project: Project) -> int | None:
@@ -63,8 +66,16 @@ def run(job: Job) -> dict[str, bytes]:
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
     _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)
-    _refuse_hopeless(project, floor_of(graph, project.config.quantization.widths), "zeros", float_weights(graph))
+    floor, ram = floor_of(graph, project.config.quantization.widths), _ram(project, graph)
+    _refuse_hopeless(project, floor, "zeros", float_weights(graph), ram)
     return save(graph)
+
+
+def _ram(project: Project, graph: Graph) -> "RamFloor":
+    from pipeline.floor_ram import ram_floor
+
+    memory, dtype = project.config.memory, project.config.quantization.activations
+    return ram_floor(graph, dtype, own_inputs=memory.inputs == "arena", own_outputs=memory.outputs == "arena")
 
 
 def _refuse_giants(project: Project, path: Path, written: str) -> None:
@@ -81,10 +92,10 @@ def _refuse_giants(project: Project, path: Path, written: str) -> None:
         _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights", True)
 
 
-def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool) -> None:
-    """Say at once, and all of it, what no setting can mend: the fewest bits per weight and cycles per MAC.
+def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, ram: "RamFloor | None" = None) -> None:
+    """Say at once, and all of it, what no setting can mend: the fewest bits per weight and cycles per MAC, and `ram`.
 
-    `but` is what was left out of both counts, `floats` whether the weights may be narrowed.
+    `but` is what was left out of the first two counts, `floats` whether the weights may be narrowed.
     """
     asked = project.config.quantization
     found = []
@@ -99,6 +110,8 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool) -
                 hint=_smaller(asked.weights, weights / free) if floats else _LARGER,
             )
         )
+    if ram is not None:
+        found += _hopeless_ram(project, ram)
     cycles, core = _cycles(project), project.chip.core
     if cycles is not None:
         least = floor.cycles(core)
@@ -113,6 +126,22 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool) -
             )
     if found:
         raise ManyErrors(found)
+
+
+def _hopeless_ram(project: Project, ram: "RamFloor") -> list[ChipfitError]:
+    free = project.config.budget.ram or project.chip.ram.size
+    if ram.bytes <= free:
+        return []
+    narrower = not ram.sure and project.config.quantization.activations == "int16" and ram.bytes <= 2 * free
+    part = "" if ram.sure else " even if half of the channels turn out to be constant"
+    return [
+        ChipfitError(
+            f"budget.ram: the feature maps that layer {ram.layer!r} needs at once take at least "
+            f"{show_size(ram.bytes)} ({ram.bytes} bytes){part}, limit {show_size(free)} ({ram.bytes / free:.1f}x)",
+            place=project.place("budget.ram"),
+            hint="quantization.activations: int8 might fit." if narrower else _SMALLER_MAPS,
+        )
+    ]
 
 
 def _smaller(width: str, excess: float) -> str:
