@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 
+from pipeline.errors import ChipfitError
 from pipeline.ir import Array, Graph, Node, Port, QuantParams, Tensor
+
+MAX_ACTIVATION = 1 << 24
+"""Values of one tensor between layers: ten times the RAM of the largest microcontrollers."""
+MAX_CONSTANTS = 1 << 26
+"""Values of all constants together, what is made of them on the way included."""
+_HINT = "No microcontroller holds that."
 
 
 class GraphBuilder:
     """Collects tensors and nodes in execution order; `build` freezes them."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, file: str | None = None) -> None:
+        """`file`: the model file as the user wrote it, for messages."""
+        self.name, self._file = name, file
+        self._constants = 0
+        self._counts: dict[str, int] = {}
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self._aliases: dict[str, str] = {}
@@ -17,10 +27,11 @@ class GraphBuilder:
 
     def fresh(self, hint: str) -> str:
         """A name not yet used, as close to `hint` as possible."""
-        name, count = hint, 1
+        name, count = hint, self._counts.get(hint, 1)
         while name in self.tensors or name in self._taken:
             count += 1
             name = f"{hint}.{count}"
+        self._counts[hint] = count
         self._taken.add(name)
         return name
 
@@ -33,6 +44,17 @@ class GraphBuilder:
         return self._aliases.get(name, name)
 
     def add(self, tensor: Tensor) -> str:
+        """Take in a tensor. Raises ChipfitError for more values than any chip or this machine should be asked for."""
+        if tensor.data is not None:
+            self._constants += tensor.size
+            if self._constants > MAX_CONSTANTS:
+                raise ChipfitError(f"has more than {MAX_CONSTANTS} constant values", place=self._file, hint=_HINT)
+        elif tensor.size > MAX_ACTIVATION:
+            raise ChipfitError(
+                f"tensor {tensor.name!r} of shape {list(tensor.shape)} has more than {MAX_ACTIVATION} values",
+                place=self._file,
+                hint=_HINT,
+            )
         self.tensors[tensor.name] = tensor
         return tensor.name
 

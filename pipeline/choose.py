@@ -172,7 +172,7 @@ def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers,
     offered = [_options(c, core, limits) for c in calls]
     linked = _linked(program)
     for begin in range(len(calls)):
-        for end in range(begin + 1, len(calls)):
+        for end in range(begin + 1, min(begin + _LONGEST, len(calls))):
             chain = calls[begin : end + 1]
             found = chained(chain, core) if linked[end - 1] else ()
             if not found:
@@ -232,6 +232,8 @@ def _in_each_place(call: KernelCall, routine: Routine, core: str, limits: Limits
     return made
 
 
+_LONGEST = 16
+"""Layers of one chain: how many chains there are to be costed grows with it, what a longer one saves does not."""
 _IN_RAM = " in RAM"
 
 
@@ -309,8 +311,12 @@ class Problem:
         model.setOptionValue("threads", 1)
         columns = [model.addBinary(obj=float(c)) for c in cost]
         starts = len(self.flat)
-        for index in range(len(self.options)):
-            model.addConstr(sum(columns[j] for j, (i, _, o) in enumerate(self.flat) if i <= index < i + o.span) == 1)
+        covering: list[list[Any]] = [[] for _ in self.options]
+        for column, (i, _, option) in zip(columns, self.flat, strict=False):
+            for index in range(i, i + option.span):
+                covering[index].append(column)
+        for over in covering:
+            model.addConstr(model.qsum(over) == 1)
         for j, (_, _, option) in enumerate(self.flat):
             for name in option.shared:
                 model.addConstr(columns[j] <= columns[starts + self.shared.index(name)])

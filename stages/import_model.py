@@ -23,6 +23,8 @@ TARGETS = ("graph.json", "weights.bin")
 SUFFIXES = (".onnx", ".tflite", ".pt2")
 _GIANT = 1 << 22
 """Weights from which reading them takes longer than a wait for one's answer should."""
+_LAYERS = 2000
+"""Planning takes more than twice as long for twice the layers; networks for microcontrollers have some dozens."""
 _LARGER = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
 _SMALLER_MAPS = "No setting of chipfit makes them fit: the network needs smaller feature maps there, or a larger chip."
 _PICKLES = (
@@ -158,7 +160,15 @@ def read_model(path: Path, written: str, product: str) -> Graph:
         from pipeline.importers.tflite_graph import import_tflite
 
         graph = import_tflite(path, written, product)
-        return graph if graph.integer else canonical(graph, written)
-    from pipeline.importers.onnx_graph import import_onnx
+        graph = graph if graph.integer else canonical(graph, written)
+    else:
+        from pipeline.importers.onnx_graph import import_onnx
 
-    return canonical(import_onnx(path, written, product), written)
+        graph = canonical(import_onnx(path, written, product), written)
+    if len(graph.nodes) > _LAYERS:
+        raise ChipfitError(
+            f"has {len(graph.nodes)} layers, the limit is {_LAYERS}",
+            place=written,
+            hint="Where a recurrent network was unrolled, export one step of it.",
+        )
+    return graph

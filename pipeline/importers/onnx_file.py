@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from pipeline.errors import ChipfitError, Place
 from pipeline.files import is_file
 from pipeline.importers.onnx_external import external_files, inside
+from pipeline.importers.onnx_size import MAX_NODES, count_nodes
 
 MAX_BYTES = 1 << 31
 MAX_EXTERNAL = 1 << 29
@@ -37,7 +38,7 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
     """The model as the file says it: not yet checked, external data not yet loaded.
 
     `shown` is the path as the user wrote it, for messages. Raises ChipfitError for a file that is missing, too
-    large, not ONNX, or of an unknown IR version.
+    large, not ONNX, of an unknown IR version, or of too many nodes.
     """
     place = Place(shown)
     model = onnx.ModelProto()
@@ -59,6 +60,12 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
             f"has ONNX IR version {model.ir_version}, expected 3 to {onnx.IR_VERSION}",
             place=place,
             hint="Export it with a version of the exporter that matches, or upgrade the onnx package.",
+        )
+    if count_nodes(model) > MAX_NODES:
+        raise ChipfitError(
+            f"has more than {MAX_NODES} nodes, counting every call of its functions",
+            place=place,
+            hint="No network of that many fits a microcontroller.",
         )
     return model
 

@@ -31,6 +31,8 @@ def inlined(model: onnx.ModelProto, known: Set[str]) -> onnx.ModelProto:
 
 
 def _defined(domain: str, op: str, model: onnx.ModelProto) -> bool:
+    if op == "Range":  # its function is a Loop; of constants, as it always is, it is evaluated
+        return False
     version = max((o.version for o in model.opset_import if o.domain == domain), default=0)
     try:
         schema = onnx.defs.get_schema(op, version, domain)

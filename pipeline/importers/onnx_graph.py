@@ -1,17 +1,16 @@
 """ONNX to a float graph: constants folded, every operator read by its own module, or refused by name."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from pipeline.builder import GraphBuilder
 from pipeline.errors import ChipfitError, Place, did_you_mean
 from pipeline.importers.node import MALFORMED
 from pipeline.importers.onnx_file import load_onnx
+from pipeline.importers.onnx_fold import Folding, TooMuch
 from pipeline.importers.onnx_functions import inlined
 from pipeline.importers.onnx_integers import input_params, mark, on_real_values
 from pipeline.importers.onnx_needed import needed
@@ -21,7 +20,7 @@ from pipeline.importers.onnx_sparse import densified
 from pipeline.ir import Array, Graph, Port, Shape, Tensor
 from pipeline.ops import IMPORTS
 
-MAX_ELEMENTS = 1 << 28
+MAX_ELEMENTS = 1 << 26
 OLDEST_OPSET = 7
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
@@ -33,8 +32,7 @@ _INTEGER_INPUTS = {
 _ALIKE = ((MICROSOFT, "QuantizeLinear"), (MICROSOFT, "DequantizeLinear"))
 """Operators of other domains that mean what the standard ones of their names do."""
 _AGAIN = "Train or export the model again."
-_GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike")
-"""Operators whose result may be far larger than their inputs."""
+_FOLD_HINT = "Let the exporter fold constants, or store the result as an initializer."
 
 
 def import_onnx(path: Path, shown: str, name: str) -> Graph:
@@ -59,8 +57,8 @@ class _Importer:
     def __init__(self, model: onnx.ModelProto, shown: str, name: str) -> None:
         self.proto, self.shown = model.graph, shown
         self.opset = max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=0)
-        self.builder = GraphBuilder(name)
         self.nodes, self.read_names = needed(self.proto)
+        self.builder, self.folding = GraphBuilder(name, shown), Folding(self.opset)
         self.kinds: dict[str, str] = {}
         """Names of the file that hold integers, with their ONNX type; all others hold real values."""
 
@@ -194,21 +192,20 @@ class _Importer:
 
     def fold(self, proto: onnx.NodeProto, name: str) -> None:
         """Evaluate a node of constants with ONNX's own reference evaluator."""
-        small = [
-            d for i in proto.input if (d := self.builder.data(self.builder.resolved(i)) if i else None) is not None
-        ]
-        sizes = [np.abs(d.astype(np.float64)) for d in small if d.dtype.kind in "iu" and 0 < d.size <= 16]
-        if proto.op_type in _GROWING and any(np.prod(np.maximum(s, 1)) > MAX_ELEMENTS for s in sizes):
-            raise self.fail(f"{proto.op_type} node {name!r} makes more than {MAX_ELEMENTS} elements")
-        feeds = {i: self.builder.data(self.builder.resolved(i)) for i in proto.input if i}
         try:
-            results: list[Any] = ReferenceEvaluator(proto, opsets={"": self.opset}).run(None, feeds)
+            results = self.folding.evaluate(proto, self.constant)
+        except TooMuch as error:
+            raise self.fail(f"{proto.op_type} node {name!r} of constants: {error}", _FOLD_HINT) from error
         except Exception as error:  # the evaluator raises whatever NumPy raises
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise self.fail(f"{proto.op_type} node {name!r} of constants cannot be evaluated: {first}") from error
         for output, value in zip(proto.output, results, strict=False):
             if output:
                 self.builder.add(Tensor.constant(output, self.settled(np.asarray(value), output)))
+
+    def constant(self, name: str) -> Array | None:
+        stored = self.builder.resolved(name)
+        return self.builder.data(stored) if stored in self.builder.tensors else None
 
     def read(self, proto: onnx.NodeProto, name: str) -> None:
         reader = IMPORTS.get(proto.op_type)

@@ -42,7 +42,7 @@ def tflite_graph_of(model: TfliteModel, shown: str, name: str) -> Graph:
 class _Importer:
     def __init__(self, model: TfliteModel, shown: str, name: str) -> None:
         self.model, self.shown = model, shown
-        self.builder = GraphBuilder(name)
+        self.builder = GraphBuilder(name, shown)
         self.names = self.unique_names()
         self.shared: dict[int, int] = {}
 
