@@ -28,6 +28,7 @@ MOVES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "Slice": ("Slice", ["b", "e", "axis"], {}),
     "Gather": ("Gather", ["at"], {"axis": 3}),
     "Pad": ("Pad", ["pads"], {}),
+    "Pad with a value": ("Pad", ["pads", "half"], {}),
     "MaxPool": ("MaxPool", [], {"kernel_shape": [2, 2]}),
     "Relu": ("Relu", [], {}),
     "Clip": ("Clip", ["", "half"], {}),

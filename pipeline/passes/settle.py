@@ -12,6 +12,7 @@ from pipeline.ir import Graph, Node, QuantParams
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.concat import Concat
 from pipeline.ops.extremum import Extremum
+from pipeline.ops.pad import Pad
 from pipeline.ops.requantize import Requantize
 
 Scales = dict[str, QuantParams | None]
@@ -42,14 +43,15 @@ def _from_inputs(graph: Graph, node: Node, name: str, found: Scales) -> QuantPar
     tied = [found[a] for a, b in node.ties() if b == name and a in found]
     if tied:
         return tied[0]
-    if not isinstance(node, Clamp | Concat | Extremum):
+    if not isinstance(node, Clamp | Concat | Extremum | Pad):
         return None
     (first, *others) = {found.get(n) for n in graph.activations(node)}
     if first is None or others:
         return None
     constants = [graph.constant(n) for n in node.inputs if graph.is_constant(n)]
+    constants += [np.array(node.value, np.float32)] if isinstance(node, Pad) else []
     exact = all(np.array_equal(first.dequantize(first.quantize(c)).astype(np.float32), c) for c in constants)
-    return first if exact and (isinstance(node, Concat) or _bounded(node.low, node.high, first)) else None
+    return first if exact and (isinstance(node, Concat | Pad) or _bounded(node.low, node.high, first)) else None
 
 
 def _bounded(low: float, high: float, quant: QuantParams) -> bool:
@@ -65,4 +67,4 @@ def _from_output(graph: Graph, node: Node, name: str, found: Scales) -> QuantPar
     tied = [found[b] for a, b in node.ties() if a == name and b in found]
     if tied:
         return tied[0] if len(set(tied)) == 1 else None
-    return found[node.output] if isinstance(node, Clamp | Concat | Extremum | Requantize) else None
+    return found[node.output] if isinstance(node, Clamp | Concat | Extremum | Pad | Requantize) else None
