@@ -18,8 +18,11 @@ from pipeline.importers.onnx_functions import inlined
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import Array, Graph, Port, QuantParams
 from pipeline.ops import IMPORTS
+from pipeline.ops.add import Add
+from pipeline.ops.linear import Linear
+from pipeline.ops.mul import Mul
 from pipeline.oracle import FloatOracle, batch_of_one, in_floats
-from pipeline.passes import stored_as
+from pipeline.passes import canonical, stored_as
 from pipeline.passes.layout import Stored
 from pipeline.rounding import deviation, precision
 
@@ -103,7 +106,15 @@ def compare(
     """
     model = batch_of_one(model)
     imported = graph_of(model, model.graph.name, graph.name)
-    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors), errors)
+    free = _free(canonical(imported, model.graph.name))
+    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors), errors, free)
+
+
+def _free(graph: Graph) -> set[str]:
+    """The layers of a float graph whose constants the file leaves float: weights, and operands beside an activation."""
+    own = {n for n, t in graph.tensors.items() if t.data is not None and t.quant is None}
+    linear = {n.name for n in graph.nodes if isinstance(n, Linear) and n.weights in own}
+    return linear | {n.name for n in graph.nodes if isinstance(n, Add | Mul) and own & set(n.inputs)}
 
 
 def compare_export(
@@ -115,19 +126,19 @@ def compare_export(
         for node in qdq.graph.node
         if node.op_type == "QuantizeLinear" and node.name in graph.tensors
     }
-    return _compared(qdq, graph, samples, stored, set(), errors)
+    return _compared(qdq, graph, samples, stored, set(), errors, set())
 
 
 def _compared(
     model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], stored: Mapping[str, Stored], chosen: set[str],
-    errors: Mapping[str, float],
+    errors: Mapping[str, float], free: set[str],
 ) -> Comparison:  # fmt: skip
     """`stored`: how the graph keeps tensors of the file; `chosen`: those of the graph whose scale no file says."""
     plain = inlined(in_floats(model), set(IMPORTS))
     cuts, left_out = _cuts(plain, graph, stored)
     kinds = {i.name: _INTEGERS.get(i.type.tensor_type.elem_type, np.float32) for i in plain.graph.input}
     exact = {c.held for c in cuts} | {p.tensor for p in graph.inputs if kinds[p.onnx_name] is not np.float32}
-    bounds = deviation(graph, exact, chosen - exact, errors)
+    bounds = deviation(graph, exact, chosen - exact, errors, free)
     named = {c.tensor for c in cuts}
     ends = [_end(p, graph) for p in graph.outputs if p.tensor not in exact and p.onnx_name not in named]
     points = [p for p in (*cuts, *ends) if np.isfinite(np.max(bounds[p.held][0]))]

@@ -124,13 +124,14 @@ def _linear(node: Linear, graph: Graph) -> Bound:
 
 
 def deviation(
-    graph: Graph, exact: Collection[str], chosen: Collection[str], errors: Mapping[str, float]
+    graph: Graph, exact: Collection[str], chosen: Collection[str], errors: Mapping[str, float], free: Collection[str]
 ) -> dict[str, tuple[Array | float, ...]]:
     """For each activation (deviation, float error) from the real value, in its own steps, where inputs are `exact`.
 
     Both are bounds on what the node that makes the tensor may do to the integers of the nearest `exact` tensors
     before it; infinite where a tensor between them is one of `chosen`, whose range chipfit chose itself. `errors`:
     steps by which layers, by name, were changed because 32 bits cannot say them; more than half a step is not rounding.
+    `free`: layers, by name, whose float constants chipfit itself made integers: nothing bounds those here.
     """
     made: dict[str, tuple[Array | float, ...]] = {}
     for port in graph.inputs:
@@ -148,7 +149,7 @@ def deviation(
             gain = inf if any(n in chosen for n, _, _ in rounded) else own.gain
             carried = sum(gain * d for _, d, _ in rounded) if rounded else 0.0
             carried_floats = sum(gain * f for _, _, f in rounded) if rounded else 0.0
-            half = 0.5 if graph.tensors[node.output].quant is not None else 0.0
+            half = inf if node.name in free else 0.5 if graph.tensors[node.output].quant is not None else 0.0
             result = (half + own.slack + changed + carried, own.floats + carried_floats)
         made |= dict.fromkeys(node.outputs, result)
     return made

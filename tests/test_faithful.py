@@ -192,3 +192,23 @@ def test_without_litert_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     told, theirs = litert.compare(b"", graph, [np.zeros((1, 1, 5, 5, 3))], [np.zeros((1, 1, 5))])
     assert theirs is None and told["against"] is None
     assert told["why"] == "not compared with LiteRT (pip install chipfit[litert])"
+
+
+@pytest.mark.parametrize(("op", "shape"), [("MatMul", (6, 4)), ("Mul", (2, 6)), ("Add", (2, 6))])
+def test_constants_that_the_file_leaves_float_are_no_fault(op: str, shape: tuple[int, ...]) -> None:
+    """chipfit itself made integers of them, so nothing says how far the result may be: it is left out by name."""
+    constants = {"s": np.float32(0.05), "z": np.int8(3), "w": RNG.normal(0, 1, shape).astype(np.float32)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node(op, ["d", "w"], ["m"], name="free"),
+        helper.make_node("QuantizeLinear", ["m", "s", "z"], ["p"]),
+        helper.make_node("DequantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    infos = [helper.make_tensor_value_info(n, F, s) for n, s in (("x", [1, 2, 6]), ("y", None))]
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "net", infos[:1], infos[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    real = [RNG.normal(0, 1, (16, 1, 2, 6)).astype(np.float32)]
+    found = compare(model, built(model, real).quantized.graph, real)
+    assert [t.tensor for t in found.tensors] == ["q"] and found.left_out == ("p",) and found.first is None
