@@ -17,6 +17,7 @@ from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle, batch_of_one
 from pipeline.quantize import Quantized, proofs, unsettled
 from pipeline.quantizer import Proof
+from pipeline.rounding import constants
 from pipeline.signal import Meter, parts
 
 PROBES = 64
@@ -57,7 +58,6 @@ def evaluate(
     meter = Meter([p for p in parts(graph) if p.tensor in observed])
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
     hard = hard_inputs(result.graph, samples)
-    changed = {p.node: p.changed.largest_error for p in result.proofs if p.changed is not None}
     return {
         "samples": samples.count,
         "accuracy": _accuracy(real, reference, samples.labels),
@@ -74,8 +74,8 @@ def evaluate(
         ),
         "answers": _answers(real, reference, samples.labels),
         "inputs": _inputs(result.graph, samples),
-        "faithful": document(compare(original, result.graph, hard, changed)) if prescribed else None,
-        "export": None if prescribed else document(compare_export(qdq, result.graph, hard, changed)),
+        "faithful": document(compare(original, result.graph, hard, constants(graph, result))) if prescribed else None,
+        "export": None if prescribed else document(compare_export(qdq, result.graph, hard, {})),
     }
 
 

@@ -101,7 +101,7 @@ def compare(
 ) -> Comparison:
     """`graph` is the integer graph made of `model`, `samples` real inputs, (n, *onnx_shape) for each input port.
 
-    `errors`: output steps by which layers were changed because 32 bits cannot say them (`Proof.changed`). Raises
+    `errors`: what constants cost that the file does not prescribe, from `pipeline.rounding.constants`. Raises
     ChipfitError for a model that cannot be imported.
     """
     model = batch_of_one(model)

@@ -18,7 +18,8 @@ from pipeline.ops.mean import Mean
 from pipeline.ops.mul import Mul
 from pipeline.ops.pad import Pad
 from pipeline.ops.prelu import PRelu
-from pipeline.ops.softmax import Softmax, SoftmaxScaled
+from pipeline.ops.softmax import Softmax, SoftmaxScaled, SoftmaxWide
+from pipeline.quantize import Quantized
 
 ULP = 2.0**-24
 """Half a unit in the last place of a float32, relative."""
@@ -46,6 +47,34 @@ class Bound:
 def precision(quant: QuantParams) -> float:
     """How far a few float32 operations on a tensor's real values may be off, in its steps."""
     return 16 * ULP * (quant.limits[1] - quant.limits[0] + 1)
+
+
+def constants(graph: Graph, result: Quantized) -> dict[str, float]:
+    """By output tensor, the steps that a layer's constants cost: those whose integers no file prescribes, at the
+    largest inputs; and channels that 32 bits cannot say, of which more than half a step is not rounding."""
+    changed = {p.node: p.changed.largest_error for p in result.proofs if p.changed is not None}
+    made: dict[str, float] = {}
+    for node in graph.nodes:
+        y, known = result.params.get(node.output), [n for n in node.inputs if n in result.constants]
+        if y is None or not known:
+            continue
+        x = result.params[graph.activations(node)[0]]
+        largest = max(abs(limit - x.zero_point) for limit in x.limits) * x.scale[0]
+        off = _off(node.weights if isinstance(node, Linear) else known[0], graph, result)
+        if isinstance(node, Linear):
+            cost = float(off.reshape(len(off), -1).sum(axis=1).max(initial=0)) * largest
+        else:
+            cost = float(off.max(initial=0)) * (largest if isinstance(node, Mul) else 1.0)
+        made[node.output] = cost / y.scale[0] + min(changed.get(node.name, 0.0), 0.5)
+    return made
+
+
+def _off(name: str, graph: Graph, result: Quantized) -> Array:
+    """How far the integers of a constant are from it."""
+    tensor = result.constants[name]
+    assert tensor.quant is not None and tensor.data is not None
+    off: Array = np.abs(tensor.quant.dequantize(tensor.data) - graph.constant(name).astype(np.float64))
+    return off
 
 
 def moves(node: Node) -> bool:
@@ -76,13 +105,8 @@ def _factor(node: Node, graph: Graph) -> float | None:
     reach = max((2.0 ** (16 if t.dtype == "int16" else 8) for t in given), default=1.0)
     if isinstance(node, Affine):
         return (0.5 * reach + 0.5) / 2.0**node.shift
-    if type(node) is Softmax:
-        return 128 * (given[0].shape[node.axis] + 1) / 2.0**15
-    if isinstance(node, SoftmaxScaled):
-        step = (
-            node.factor / 2.0**node.shift
-        )  # in one: exponentials are rounded to 2**-15, and their sum is one at least
-        return step * 0.5 * (given[0].shape[node.axis] + 1) / 2.0**15 + 2.0**-node.shift + 2.0**-8
+    if isinstance(node, Softmax):
+        return _softmax(node, graph)
     if type(node) is Add:
         return (reach + 0.5) / 2.0**node.shift
     if type(node) is Mul:
@@ -90,6 +114,16 @@ def _factor(node: Node, graph: Graph) -> float | None:
     if type(node) in (AveragePool, Mean, PRelu) and isinstance(node, ScaledNode | PRelu):
         return 0.5 * reach * max(1.0, given[0].size / graph.tensors[node.output].size) / 2.0**node.shift
     return None
+
+
+def _softmax(node: Softmax, graph: Graph) -> float:
+    """Exponentials are rounded to 2**-15 of the largest, of which a sum has one at the least."""
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.output].quant
+    assert y is not None
+    table = 0.5 * 2.0**-15 * (x.shape[node.axis] + 1) / y.scale[0]
+    if isinstance(node, SoftmaxWide):
+        return table + 4.0  # lines between 513 exponentials
+    return table + (0.5 / node.factor / y.scale[0] if isinstance(node, SoftmaxScaled) else 0.0)
 
 
 def _gain(node: Node, graph: Graph) -> float:
@@ -114,7 +148,7 @@ def _linear(node: Linear, graph: Graph) -> Bound:
         slack = slack * (1 + largest * weights.shape[1])
     exponent = graph.constant(rescale.shift).astype(np.float64)
     if rescale.kind == "wide":
-        slack = slack + 2.0**-16 * np.minimum(sums, max(abs(n - y.zero_point) for n in y.limits))
+        slack = slack + 2.0**-15 * np.minimum(sums, max(abs(n - y.zero_point) for n in y.limits))
     elif rescale.multiplier is not None:
         slack = slack + 2.0**-31 * sums
         if rescale.kind == "multiplier":  # rounded twice
@@ -141,10 +175,11 @@ def deviation(
         given = [(n, made[n]) for n in graph.activations(node)]
         given = [(n, (0.0, 0.0)) if n in exact else (n, m) for n, m in given]
         if moves(node):
-            filled = [0.5] if isinstance(node, Pad) else []  # by a value that is rounded
+            fixed = any(graph.is_constant(n) for n in node.inputs)
+            filled = [0.5] if isinstance(node, Pad) or (isinstance(node, Concat) and fixed) else []  # rounded values
             result = (_most([*(m[0] for _, m in given), *filled]), _most([m[1] for _, m in given]))
         else:
-            own, changed = bound(node, graph), min(errors.get(node.name, 0.0), 0.5)
+            own, changed = bound(node, graph), errors.get(node.output, 0.0)
             rounded = [(n, float(np.max(m[0])), float(np.max(m[1]))) for n, m in given if np.any(np.asarray(m[0]) > 0)]
             gain = inf if any(n in chosen for n, _, _ in rounded) else own.gain
             carried = sum(gain * d for _, d, _ in rounded) if rounded else 0.0
