@@ -75,7 +75,7 @@ def evaluate(
         "answers": _answers(real, reference, samples.labels),
         "inputs": _inputs(result.graph, samples),
         "faithful": document(compare(original, result.graph, hard, constants(graph, result))) if prescribed else None,
-        "export": None if prescribed else document(compare_export(qdq, result.graph, hard, {})),
+        "export": None if prescribed else document(compare_export(qdq, result.graph, hard)),
     }
 
 

@@ -93,21 +93,18 @@ class _Point:
     quant: QuantParams | None
 
 
-_NONE: Mapping[str, float] = {}
-
-
 def compare(
-    model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], errors: Mapping[str, float] = _NONE
+    model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], errors: Mapping[str, float] | None = None
 ) -> Comparison:
     """`graph` is the integer graph made of `model`, `samples` real inputs, (n, *onnx_shape) for each input port.
 
-    `errors`: what constants cost that the file does not prescribe, from `pipeline.rounding.constants`. Raises
-    ChipfitError for a model that cannot be imported.
+    `errors`: what constants cost that the file leaves float, from `pipeline.rounding.constants`; without it layers that
+    have any are left out. Raises ChipfitError for a model that cannot be imported.
     """
     model = batch_of_one(model)
     imported = graph_of(model, model.graph.name, graph.name)
-    free = _free(canonical(imported, model.graph.name))
-    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors), errors, free)
+    free = _free(canonical(imported, model.graph.name)) if errors is None else set()
+    return _compared(model, graph, samples, stored_as(imported), set(imported.tensors), errors or {}, free)
 
 
 def _free(graph: Graph) -> set[str]:
@@ -117,16 +114,14 @@ def _free(graph: Graph) -> set[str]:
     return linear | {n.name for n in graph.nodes if isinstance(n, Add | Mul) and own & set(n.inputs)}
 
 
-def compare_export(
-    qdq: onnx.ModelProto, graph: Graph, samples: Sequence[Array], errors: Mapping[str, float] = _NONE
-) -> Comparison:
+def compare_export(qdq: onnx.ModelProto, graph: Graph, samples: Sequence[Array]) -> Comparison:
     """As `compare`, for the model with Q/DQ pairs that `pipeline.onnx_export` wrote of `graph`: stored as that is."""
     stored = {
         node.output[0]: Stored.as_is(node.name, len(graph.tensors[node.name].shape))
         for node in qdq.graph.node
         if node.op_type == "QuantizeLinear" and node.name in graph.tensors
     }
-    return _compared(qdq, graph, samples, stored, set(), errors, set())
+    return _compared(qdq, graph, samples, stored, set(), {}, set())
 
 
 def _compared(

@@ -163,7 +163,7 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
     emitter = Emitter(graph, constants, reserved, WIDE_OPSET if wide else OPSET)
     for port in graph.inputs:
         stored = emitter.fresh(f"{port.tensor}.stored")
-        emitter.nodes.append(helper.make_node("Transpose", [port.onnx_name], [stored], perm=list(port.perm)))
+        emitter.nodes.append(_transposed(port.onnx_name, stored, port.perm))
         emitter.names[port.tensor] = (
             emitter.pair(stored, params[port.tensor], port.tensor) if port.tensor in params else stored
         )
@@ -175,15 +175,18 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
     given = {p.onnx_name for p in graph.inputs}
     for port in (p for p in graph.outputs if p.onnx_name not in given):
         back = tuple(int(i) for i in np.argsort(port.perm))
-        emitter.nodes.append(
-            helper.make_node("Transpose", [emitter.read(port.tensor)], [port.onnx_name], perm=list(back))
-        )
+        emitter.nodes.append(_transposed(emitter.read(port.tensor), port.onnx_name, back))
     return _model(
         graph,
         emitter,
         [_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.inputs],
         [_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.outputs],
     )
+
+
+def _transposed(x: str, y: str, perm: tuple[int, ...]) -> onnx.NodeProto:
+    """A port that is a scalar has no axes, which ONNX's helper cannot write."""
+    return helper.make_node("Transpose", [x], [y], perm=list(perm)) if perm else helper.make_node("Identity", [x], [y])
 
 
 def _info(graph: Graph, name: str, shown: str, shape: Shape) -> onnx.ValueInfoProto:

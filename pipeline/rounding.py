@@ -87,14 +87,14 @@ def bound(node: Node, graph: Graph) -> Bound:
     quant = graph.tensors[node.output].quant
     if quant is None:
         return Bound(0.0, inf, 0.0)
-    floats = precision(quant)
+    floats = precision(quant)  # and of functions, which a framework computes as parts of 1, some units of that
     if isinstance(node, Linear) and node.rescale is not None:
         return _linear(node, graph)
     if isinstance(node, Lookup):
         table = graph.constant(node.inputs[1]).astype(np.int64)
-        return Bound(0.0, float(np.abs(np.diff(table)).max(initial=0)), floats)
+        return Bound(0.0, float(np.abs(np.diff(table)).max(initial=0)), floats + 8 * ULP / quant.scale[0])
     if isinstance(node, Interpolate):
-        return Bound(_BEND, inf, floats)
+        return Bound(_BEND, inf, floats + 8 * ULP / quant.scale[0])
     factor = _factor(node, graph)
     return Bound(0.5 if factor is None else factor, _gain(node, graph), floats)
 

@@ -106,18 +106,18 @@ def exact(e: Evidence) -> Finding:
 def faithful(e: Evidence) -> Finding | None:
     """A network that came quantized answers as its framework: ONNX Runtime within what rounding explains, tensor by
     tensor; LiteRT's reference kernels exactly."""
-    return _compared("model.source", e.quantize["faithful"])
+    return _compared("model.source", e.quantize["faithful"], e.quantize["layers"])
 
 
 def export(e: Evidence) -> Finding | None:
     """model.qdq.onnx in ONNX Runtime answers as the integer network, within what rounding explains."""
-    return _compared("model.qdq.onnx", e.quantize["export"])
+    return _compared("model.qdq.onnx", e.quantize["export"], e.quantize["layers"])
 
 
 _BUG = "This is a bug in chipfit or in the compiler."
 
 
-def _compared(key: str, found: Mapping[str, Any] | None) -> Finding | None:
+def _compared(key: str, found: Mapping[str, Any] | None, layers: Sequence[Mapping[str, Any]]) -> Finding | None:
     if found is None:
         return None
     if found["against"] is None:
@@ -128,7 +128,7 @@ def _compared(key: str, found: Mapping[str, Any] | None) -> Finding | None:
             f"tensor {first['tensor']!r} (layer {first['layer']!r}): {first['unexplained']} of {first['values']} "
             f"values differ from {found['against']}'s, by up to {_steps(first['steps'])}, more than rounding explains"
         )
-        return Finding(key, False, found["unexplained"], 0, said, "This is a bug in chipfit: please report it.")
+        return Finding(key, False, found["unexplained"], 0, said, _why(layers))
     said = f"{values} values in {tensors} tensors are those of {found['against']}"
     if found["differing"]:
         said += f", but for {found['differing']} that rounding explains (at most {_steps(found['largest_difference'])})"
@@ -136,6 +136,16 @@ def _compared(key: str, found: Mapping[str, Any] | None) -> Finding | None:
         said += f"; not compared, for want of a scale in the file: {', '.join(map(repr, found['left_out'][:3]))}"
         said += f" and {len(found['left_out']) - 3} more" if len(found["left_out"]) > 3 else ""
     return Finding(key, True, 0, 0, said)
+
+
+def _why(layers: Sequence[Mapping[str, Any]]) -> str:
+    """What can be behind a difference that rounding does not explain."""
+    changed = [x for x in layers if x.get("channels") and x["channels"]["largest_error"] > 0.5]
+    if not changed:
+        return "This is a bug in chipfit: please report it."
+    worst_layer = max(changed, key=lambda x: x["channels"]["largest_error"])
+    error = worst_layer["channels"]["largest_error"]
+    return f"Layer {worst_layer['name']!r} has channels that 32 bits cannot say, off by up to {error:.0f} steps."
 
 
 def _steps(count: int) -> str:

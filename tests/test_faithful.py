@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from building import build, said_again
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 from test_quantized_onnx import QLINEAR, F, built
 
-from pipeline.faithful import compare
+from pipeline import rounding
+from pipeline.faithful import compare, compare_export
 from pipeline.ir import Array, Graph, Tensor
 from pipeline.ops.affine import Affine
 
@@ -196,7 +198,7 @@ def test_without_litert_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("op", "shape"), [("MatMul", (6, 4)), ("Mul", (2, 6)), ("Add", (2, 6))])
 def test_constants_that_the_file_leaves_float_are_no_fault(op: str, shape: tuple[int, ...]) -> None:
-    """chipfit itself made integers of them, so nothing says how far the result may be: it is left out by name."""
+    """chipfit itself made integers of them: without `errors` nothing bounds that, and it is left out by name."""
     constants = {"s": np.float32(0.05), "z": np.int8(3), "w": RNG.normal(0, 1, shape).astype(np.float32)}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
@@ -212,3 +214,36 @@ def test_constants_that_the_file_leaves_float_are_no_fault(op: str, shape: tuple
     real = [RNG.normal(0, 1, (16, 1, 2, 6)).astype(np.float32)]
     found = compare(model, built(model, real).quantized.graph, real)
     assert [t.tensor for t in found.tensors] == ["q"] and found.left_out == ("p",) and found.first is None
+
+
+def test_an_output_without_axes_is_exported_and_compared() -> None:
+    node = helper.make_node("ReduceMax", ["x"], ["y"], keepdims=0)
+    ends = [helper.make_tensor_value_info("x", F, [1, 4])], [helper.make_tensor_value_info("y", F, [])]
+    proto = helper.make_graph([node], "net", *ends)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    real = RNG.normal(0, 1, (16, 1, 4)).astype(np.float32)
+    net = build(model, (real,), (real,))
+    found = compare_export(said_again(net), net.quantized.graph, [real])
+    assert found.first is None and found.tensors
+
+
+def test_weights_that_the_file_leaves_as_floats_are_part_of_the_bound() -> None:
+    """Only the activations have scales in the file: what chipfit's rounding of the weights costs is explained."""
+    constants = {"s": np.float32(0.02), "z": np.int8(0), "w": RNG.normal(0, 1, (3, 2)).astype(np.float32)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("MatMul", ["d", "w"], ["p"], name="dense"),
+        helper.make_node("QuantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    ends = (
+        [helper.make_tensor_value_info("x", F, [1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, [1, 2])],
+    )
+    proto = helper.make_graph(nodes, "net", *ends, tensors)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    real = [RNG.normal(0, 1, (64, 1, 3)).astype(np.float32)]
+    net = built(model, real)
+    found = compare(model, net.quantized.graph, real, rounding.constants(net.graph, net.quantized))
+    assert found.first is None and 0.6 < found.tensors[-1].allowed < 3

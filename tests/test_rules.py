@@ -16,6 +16,7 @@ GOOD: dict[str, Any] = {
     "inputs": [{"name": "x", "range": [-1.0, 1.0], "data": [-1.0, 1.1], "outside": 0.01}],
     "signal": [{"tensor": "y", "part": "output 'y'", "signal_db": 31.0}],
     "signal_tried": [],
+    "layers": [{"name": "conv", "channels": None}],
     "faithful": None,
     "export": None,
 }
@@ -129,6 +130,14 @@ def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key
         "tensor 't' (layer 'conv'): 50 of 200 values differ from ONNX Runtime's, by up to 167 steps, "
         "more than rounding explains"
     )
+
+
+def test_channels_that_32_bits_cannot_say_are_named(product: Path) -> None:
+    first = {"tensor": "t", "layer": "conv", "values": 200, "differing": 60, "unexplained": 50, "steps": 167}
+    wrong = {"faithful": COMPARED | {"first": first}, "layers": [{"name": "c", "channels": {"largest_error": 90.2}}]}
+    hint = judged(product, quantize=wrong)["model.source"].hint
+    assert hint == "Layer 'c' has channels that 32 bits cannot say, off by up to 90 steps."
+    assert judged(product, quantize=wrong | {"layers": []})["model.source"].hint.startswith("This is a bug in chipfit")
 
 
 def test_without_litert_the_verdict_says_so_and_stands(product: Path) -> None:
