@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.arena import Buffer, Placement, place
+from pipeline.bounds import check
 from pipeline.calls import KernelCall
 from pipeline.errors import ChipfitError
 from pipeline.ir import Graph
@@ -55,9 +56,11 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
 
     The order is chosen before views and sharing in place are known, so only the arena itself can tell.
     `own_inputs`, `own_outputs`: they live in the arena, inputs until they are read last, outputs until the end.
-    Raises ChipfitError for an output in the arena that is a view of an input in the caller's memory.
+    Raises ChipfitError for an output in the arena that is a view of an input in the caller's memory, and for a call
+    whose kernel could overflow.
     """
     given = _in_order(product, graph, own_inputs, own_outputs)
+    check(given.calls, graph)
     ordered = least_memory(graph)
     if ordered is graph:
         return given

@@ -8,7 +8,13 @@ import numpy as np
 import tflite
 
 from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.fixedpoint import (
+    INT32_MAX,
+    common_ratio,
+    multiply_by_quantized_multiplier,
+    multiply_once,
+    quantize_multiplier,
+)
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.tflite_node import TfliteNode
 from pipeline.ir import Array, Graph
@@ -35,12 +41,14 @@ class Mul(Binary):
         a, b = (quantizer.params(n) for n in names)
         y = quantizer.params(self.output)
         if y.dtype == "int16":
-            rescale = quantize_multiplier(a.scale[0] * b.scale[0] / y.scale[0])
-            if rescale[1] > 0:
+            multiplier, exponent = rescale = quantize_multiplier(a.scale[0] * b.scale[0] / y.scale[0])
+            reach = (32768 + abs(a.zero_point)) * (32768 + abs(b.zero_point))
+            most, wide = reach * multiplier + (1 << 30 - exponent) if exponent <= 0 else 0, reach > INT32_MAX
+            if exponent > 0 or (wide and (most >= 1 << 63 or most >> 31 - exponent >= 1 << 30)):
                 quantizer.refuse(self, "its output is far smaller than the product of its inputs' ranges")
             bottom, top = quantizer.clamp(self)
             quantizer.append(
-                MulRescaled(
+                (MulWide if wide else MulRescaled)(
                     name=self.name, inputs=tuple(names), outputs=self.outputs, rescale=rescale,
                     zero_points=(a.zero_point, b.zero_point, y.zero_point), bottom=bottom, top=top,
                 )
@@ -106,6 +114,22 @@ class MulRescaled(Binary):
         params |= {"multiplier": self.rescale[0], "exponent": self.rescale[1], "low": self.bottom, "high": self.top}
         kind = "mul_rescaled" + suffix(graph.tensors[self.output].dtype)
         return [self.call(graph, kind, params, family="mul_rescaled", epilogue=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MulWide(MulRescaled):
+    """As MulRescaled, rounded once, ties up, for int16 zero points that take the product beyond 32 bits."""
+
+    def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
+        a, b = self.operands(inputs, graph)
+        product = (a - self.zero_points[0]) * (b - self.zero_points[1])
+        y = multiply_once(product, *self.rescale) + self.zero_points[2]
+        return (np.clip(y, self.bottom, self.top),)
+
+    def calls(self, graph: Graph) -> list[KernelCall]:
+        (call,) = super().calls(graph)
+        params = {k: v for k, v in call.params.items() if k != "exponent"} | {"shift": 31 - self.rescale[1]}
+        return [replace(call, kernel="mul_wide_s16", family="mul_wide", params=params)]
 
 
 def import_tflite_mul(node: TfliteNode) -> None:
@@ -177,7 +201,7 @@ def import_mul(node: OnnxNode) -> None:
 
 ONNX = {"Mul": import_mul, "Div": import_mul}
 TFLITE = {"MUL": import_tflite_mul}
-NODES = (Mul, MulRescaled)
+NODES = (Mul, MulRescaled, MulWide)
 
 
 def samples() -> Iterator[Sample]:

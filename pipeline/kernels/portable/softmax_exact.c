@@ -45,12 +45,13 @@ static void along(const struct softmax_exact *p, const int8_t *x, int8_t *y)
     }
     int32_t headroom = leading_zeros(total);
     int32_t scale = one_over_one_plus((int32_t)((total << headroom) - 0x80000000u));
-    int32_t shift = 35 - headroom;
+    /* Of up to 35 bits in all, three before and one after, so that no shift reaches 32. */
+    int32_t shift = 31 - headroom;
     at = 0;
     for (int32_t i = 0; i < p->count; ++i) {
         int32_t e = p->exponentials[largest - x[at]];
-        int32_t product = multiply_high(scale, e);
-        int32_t value = (product >> shift) + ((product >> (shift - 1)) & 1);
+        int32_t doubled = (multiply_high(scale, e) >> 3) >> shift;
+        int32_t value = (doubled + 1) >> 1;
         y[at] = clamp_int8(value - 128, -128, 127);
         at += p->inner;
     }
