@@ -32,7 +32,7 @@ from pipeline.ops.mul import Mul, MulRescaled, MulWide
 from pipeline.ops.prelu import PRelu, PReluRescaled
 from pipeline.ops.reduce import Extreme
 from pipeline.ops.select import NONE, Select
-from pipeline.ops.softmax import Softmax, SoftmaxExact, SoftmaxWide
+from pipeline.ops.softmax import Softmax, SoftmaxExact, SoftmaxScaled, SoftmaxWide
 from pipeline.ops.window import Window
 
 SIDE = 7
@@ -237,6 +237,8 @@ def tables(c: Corners) -> None:
         exponentials[0] = 1 << 15
         table = b.constant("e", exponentials.astype(np.uint16))
         c.add(Softmax(name="", inputs=(x, table), outputs=("",), axis=int(c.pick(1, 3))))
+        more = {"factor": int(c.pick(1, 256, 65535)), "shift": int(c.pick(0, 8, 16)), "zero_point": c.zero()}
+        c.add(SoftmaxScaled(name="", inputs=(x, table), outputs=("",), axis=int(c.pick(1, 3)), **more))
         fine = np.sort(c.rng.integers(0, 2**31, 256))[::-1] * int(c.pick(0, 1))
         fine[0] = 2**31 - 1
         exact = b.constant("e", fine.astype(np.int32))

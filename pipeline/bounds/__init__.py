@@ -221,6 +221,16 @@ def _softmax(p: Proof) -> None:
         p.keep("fall * rest", Interval(0, int((table[:-1] - table[1:]).max()) * 127 + 64))
 
 
+def _softmax_scaled(p: Proof) -> None:
+    count, largest = p.param("count"), int(p.call.tables["exponentials"].max(initial=0))
+    p.keep("(int32_t)total", p.keep("total", Interval(0, count * largest), "uint32"))
+    p.need("factor", p.param("factor"), 0, 2**16 - 1)
+    p.need("shift", p.param("shift"), 0, 16)
+    p.keep("value", Interval(0, p.param("factor") * largest))
+    share = p.keep("share + half", Interval(0, p.param("factor")) + (1 << p.param("shift") >> 1))
+    p.keep("value + zero_point", (share >> p.param("shift")) + p.param("zero_point"))
+
+
 def _softmax_exact(p: Proof) -> None:
     """Up to 2**12 terms of up to 2**19, and Newton's method on Q2.29 values below 4."""
     p.keep("total", Interval(0, p.param("count") << 19), "uint32")
@@ -238,6 +248,7 @@ FAMILIES: Mapping[str, Callable[[Proof], None]] = {
     **dict.fromkeys(("argmax", "extreme", "extremum"), _signed),
     **dict.fromkeys(("copy", "fill", "gather", "lookup", "max_pool", "select"), _nothing),
     **dict.fromkeys(("softmax", "softmax_s16"), _softmax),
+    "softmax_scaled": _softmax_scaled,
     "softmax_exact": _softmax_exact,
     "conv_s16": _conv_s16,
     "add": _add,

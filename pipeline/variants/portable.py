@@ -21,16 +21,10 @@ CODE: Mapping[str, int] = {
     "dense_shift": 332, "depthwise_multiplier": 700, "depthwise_once": 648, "depthwise_shift": 516, "extreme": 168,
     "extreme_s16": 184, "extremum": 264, "extremum_s16": 276, "fill": 24, "fill_s16": 28, "gather": 96,
     "interpolate": 116, "lookup": 36, "max_pool": 604, "max_pool_s16": 664, "mean": 156, "mean_rescaled": 264,
-<<<<<<< HEAD
-    "mean_rescaled_s16": 360, "mul": 268, "mul_rescaled": 376, "mul_rescaled_s16": 440, "prelu": 208,
+    "mean_rescaled_s16": 360, "mul": 268, "mul_rescaled": 376, "mul_rescaled_s16": 440,
+    "mul_wide_s16": 528, "prelu": 208,
     "prelu_rescaled": 428, "prelu_s16": 256, "select": 56, "select_s16": 60, "softmax": 336, "softmax_exact": 716,
     "softmax_s16": 444, "softmax_scaled": 308,
-=======
-    "mean_rescaled_s16": 360, "mul": 268, "mul_rescaled": 376, "mul_rescaled_s16": 440, "mul_wide_s16": 528,
-    "prelu": 208,
-    "prelu_rescaled": 428, "prelu_s16": 256, "select": 56, "select_s16": 60, "softmax": 332, "softmax_exact": 716,
-    "softmax_s16": 444,
->>>>>>> 296edf6 (Every intermediate of every kernel is bounded when it is called, int16 products beyond 32 bits have a kernel, and a softmax of 512 equal classes shifts by less than 32)
 }  # fmt: skip
 """Bytes of code of each kernel."""
 
