@@ -1,8 +1,6 @@
 """Samples from .npz files: chosen by key and rows, checked against the network's inputs, never pickled."""
 
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import prod
@@ -12,8 +10,7 @@ import numpy as np
 
 from pipeline.errors import ChipfitError, Place, did_you_mean
 from pipeline.ir import Array, Port, Tensor
-
-MAX_BYTES = 1 << 31
+from pipeline.npz import Npz
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,31 +30,6 @@ class Samples:
             return self
         rows = np.arange(count) * self.count // count
         return Samples(tuple(a[rows] for a in self.inputs), None if self.labels is None else self.labels[rows])
-
-
-def read_npz(path: Path, place: Place) -> dict[str, Array]:
-    """Every array of an .npz file, without pickles and within MAX_BYTES."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(i.file_size for i in archive.infolist()) > MAX_BYTES:
-                raise ChipfitError(f"{path.name} unpacks to more than {MAX_BYTES} bytes", place=place)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {k: arrays[k] for k in arrays.files}
-    except OSError as error:
-        raise ChipfitError(f"{path.name} cannot be read: {error.strerror or error}", place=place) from error
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        EOFError,
-        KeyError,
-        NotImplementedError,
-        zlib.error,
-    ) as error:
-        raise ChipfitError(
-            f"{path.name} is not a readable .npz file",
-            place=place,
-            hint="Write it with numpy.savez from plain number arrays.",
-        ) from error
 
 
 def load_samples(
@@ -82,7 +54,7 @@ def load_samples(
     scale * (x - zero_point); without either, integers of the very type of a quantized input (`tensors`, one for
     each port) are that input's own. Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
     """
-    arrays = read_npz(path, place)
+    arrays = Npz(path, place)
     chosen = []
     for port, tensor in zip_longest(ports, tensors):
         wanted = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
@@ -112,8 +84,6 @@ def _fitted(
     zero_point: float | None,
 ) -> Array:
     where = f"{path.name}: array {key!r}"
-    if array.dtype.kind not in "fiub":
-        raise ChipfitError(f"{where} has type {array.dtype}, expected numbers", place=place)
     array = _rows(array, rows)
     if array.ndim == 0 or len(array) == 0:
         raise ChipfitError(f"{where} holds no samples", place=place)
@@ -140,7 +110,7 @@ def _fitted(
 
 
 def _labels(
-    arrays: dict[str, Array],
+    arrays: Mapping[str, Array],
     key: str | None,
     path: Path,
     place: Place,

@@ -1,9 +1,11 @@
 """Product and chip YAMLs: what is read, and every mistake said with its line, all at once."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from bounded import bounded
 
 from pipeline import units
 from pipeline.config import json_schema, known_chips, load_project
@@ -81,6 +83,42 @@ def test_what_is_no_product_is_one_sentence(tmp_path: Path, data: bytes) -> None
     (tmp_path / "x.yaml").write_bytes(data)
     with pytest.raises(ChipfitError):
         load_project(tmp_path / "x.yaml")
+
+
+HOSTILE = {
+    "a circle of lists": ("&x [*x]", "is not a mapping of keys"),
+    "a circle": ("a: &x [*x]", "x.yaml:1: is nested deeper than 50 levels, or holds itself"),
+    "a circle of mappings": ("a: &x {b: *x}", "is nested deeper than 50 levels, or holds itself"),
+    "nesting": ("a: " + "[" * 400 + "]" * 400, "is nested deeper than 50 levels"),
+    "deep nesting": ("a: " + "[" * 200_000, "is not valid YAML"),
+    "a mapping as key": ("{a: 1}: 2", "x.yaml:1: a key: a key is plain text of one line"),
+    "a list as key": ("a: {? [b, c] : 2}", "x.yaml:1: a: a key is plain text of one line"),
+    "a long key": ("a" * 900_000 + ": 2", ""),
+    "many digits": ("budget: {flash: " + "9" * 5000 + "}", "budget.flash: has 5000 characters, the limit is 64"),
+    "hexadecimal digits": ("a: 0x" + "f" * 4200, "a: has 4202 characters, the limit is 64"),
+    "sexagesimal": ("a: 1" + ":59" * 300_000, "a: has 900001 characters, the limit is 64"),
+    "sexagesimal fraction": ("a: 1" + ":59" * 300_000 + ".5", "a: has 900003 characters, the limit is 64"),
+    "long text": ("product: " + "a" * 900_000, "product: has 900000 characters, the limit is 10000"),
+    "exponent": ("accuracy: {at_least: 1e999999999}", "accuracy"),
+    "wrong bool": ("a: !!bool maybe", "a: "),
+    "wrong int": ('a: !!int ""', "a: "),
+    "wrong date": ("a: !!timestamp soon", "a: "),
+    "impossible date": ("a: 2001-13-45", "a: "),
+    "wrong bytes": ("a: !!binary é", "a: "),
+    "many keys": ("\n".join(f"k{i}: 1" for i in range(20_000)), "expands to more than 10000 values"),
+    "surrogate": (r'product: "\ud800"', ""),
+    "nul": (r'model: {source: "a\0b"}', ""),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_yaml_is_answered_at_once(tmp_path: Path, name: str) -> None:
+    text, says = HOSTILE[name]
+    (tmp_path / "x.yaml").write_text(text, "utf-8")
+    said = bounded(lambda: load_project(tmp_path / "x.yaml")).said
+    assert says in said and all("x.yaml" in line for line in said.splitlines()) and "Traceback" not in said, said[:2000]
+    assert said and len(said) < 10_000
 
 
 def test_a_chip_may_be_inline_or_beside_the_product(tmp_path: Path) -> None:

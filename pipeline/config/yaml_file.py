@@ -12,6 +12,9 @@ from pipeline.files import is_file
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 10_000
+MAX_DEPTH = 50
+MAX_TEXT = 10_000
+MAX_DIGITS = 64
 MAX_EXTENDS = 8
 _PATHS = (
     "model.source",
@@ -86,28 +89,41 @@ def _plain(
     places: dict[str, Place],
     errors: list[ChipfitError],
     count: list[int],
+    depth: int = 0,
 ) -> Any:
-    """The node's value; aliases are counted as often as they are used, so that none can explode."""
+    """The node's value; aliases are counted as often as they are used, so that none can explode or go in a circle."""
     count[0] += 1
     if count[0] > MAX_NODES:
         raise ChipfitError(f"expands to more than {MAX_NODES} values", place=Place(shown))
+    if depth > MAX_DEPTH:
+        where = Place(shown, node.start_mark.line + 1)
+        raise ChipfitError(f"is nested deeper than {MAX_DEPTH} levels, or holds itself", place=where)
     if isinstance(node, yaml.MappingNode):
         made: dict[str, Any] = {}
         for name, value in node.value:
             at = Place(shown, name.start_mark.line + 1)
+            if not isinstance(name, yaml.ScalarNode) or len(name.value) > MAX_TEXT:
+                errors.append(ChipfitError(f"{key or 'a key'}: a key is plain text of one line", place=at))
+                continue
             dotted = f"{key}.{name.value}" if key else str(name.value)
             if name.value in made:
                 errors.append(ChipfitError(f"{dotted}: is given twice", place=at, hint="Delete one of the two."))
             places[dotted] = at
-            made[str(name.value)] = _plain(value, dotted, shown, places, errors, count)
+            made[str(name.value)] = _plain(value, dotted, shown, places, errors, count, depth + 1)
         return made
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(n, key, shown, places, errors, count) for n in node.value]
+        return [_plain(n, key, shown, places, errors, count, depth + 1) for n in node.value]
+    number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    longest = MAX_DIGITS if number else MAX_TEXT
+    if len(node.value) > longest:
+        said = f"{key}: has {len(node.value)} characters, the limit is {longest}"
+        errors.append(ChipfitError(said, place=Place(shown, node.start_mark.line + 1)))
+        return None
     try:
         return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        place = Place(shown, node.start_mark.line + 1)
-        errors.append(ChipfitError(f"{key}: {str(error).splitlines()[0]}", place=place))
+    except Exception as error:  # PyYAML raises whatever a tag makes of a value that is not its own
+        said = (str(error).splitlines() or ["cannot be read"])[0]
+        errors.append(ChipfitError(f"{key}: {said}", place=Place(shown, node.start_mark.line + 1)))
         return None
 
 
