@@ -46,7 +46,7 @@ def run(job: Job) -> dict[str, bytes]:
         "cycles": simulate["cycles"]["max"],
         "latency_us": simulate["latency_us"],
         "latency_limit_us": _microseconds(project),
-        "accuracy": _accuracy(quantize, simulate),
+        "accuracy": accuracy_shown(quantize, simulate),
         "findings": [
             {
                 "key": f.key,
@@ -86,7 +86,7 @@ def run(job: Job) -> dict[str, bytes]:
     }
 
 
-def _accuracy(quantize: Mapping[str, Any], simulate: Mapping[str, Any]) -> Any:
+def accuracy_shown(quantize: Mapping[str, Any], simulate: Mapping[str, Any]) -> Any:
     """That of the integer reference, as long as the emulated code is that; else what the emulated code reached."""
     if not simulate["vectors"]["mismatches"]:
         return quantize["accuracy"]

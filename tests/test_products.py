@@ -28,6 +28,9 @@ def test_results_have_the_documented_keys(workshop: Path) -> None:
     size, simulated = read(workshop, "touch/size-check/size.json"), read(workshop, "touch/simulate/simulate.json")
     assert size["float_symbols"] == [] and str(size["toolchain"]).startswith("ziglang")
     assert simulated["vectors"] == {"run": 35, "real": 32, "mismatches": 0, "host_mismatches": 0}
+    quantized = read(workshop, "touch/quantize/quantize.json")
+    assert quantized["export"]["unexplained"] == 0 and quantized["faithful"] is None  # type: ignore[index]
+    assert simulated["accuracy"]["samples"] == 32 and simulated["accuracy"]["integer"] > 0.8  # type: ignore[index]
     cycles, stack = simulated["cycles"], size["stack"]
     assert isinstance(cycles, dict) and isinstance(stack, dict)
     assert cycles["min"] == cycles["max"] == cycles["zero_wait"] and not cycles["depends_on_input"]

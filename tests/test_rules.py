@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.config import load_project
+from pipeline.evaluate import top1
+from pipeline.ir import Graph, Port, QuantParams, Tensor
 from pipeline.rules import RULES, Evidence, Finding, judge, verdict_of
+from stages.report import accuracy_shown
 
 GOOD: dict[str, Any] = {
     "samples": 100,
@@ -211,3 +215,20 @@ def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path)
     assert missed(judged(product, "accuracy: {signal: 31.5 dB}\n")) == ["accuracy.signal"]
     silent = [{"tensor": "y", "part": "output 'y'", "signal_db": None}]
     assert "accuracy.signal" not in judged(product, quantize={"signal": silent})
+
+
+def test_the_accuracy_shown_is_that_of_the_emulated_code() -> None:
+    quantize = {"accuracy": {"float": 0.95, "integer": 0.94, "agreement": 0.99}}
+    simulate = {"vectors": {"mismatches": 0}, "accuracy": {"integer": 0.9, "samples": 32}}
+    assert accuracy_shown(quantize, simulate) == quantize["accuracy"]  # equal on every vector, so that of all samples
+    wrong = simulate | {"vectors": {"mismatches": 1}}
+    assert accuracy_shown(quantize, wrong) == {"float": 0.95, "integer": 0.9, "agreement": None}
+
+
+def test_emulated_answers_are_judged_in_the_file_s_layout() -> None:
+    kept = Tensor("y", (1, 2, 2), "int8", None, QuantParams((0.1,), 0))
+    graph = Graph("net", {"y": kept}, (), (), (Port("y", "y", (1, 2, 2), (0, 2, 1)),))
+    outputs = np.array([[[[0, 5], [9, 1]]], [[[0, 9], [5, 1]]]], np.int8).reshape(2, -1)
+    assert top1(graph, outputs, np.array([1, 2])) == 1.0
+    assert top1(graph, outputs, np.array([1, 1])) == 0.5
+    assert top1(graph, outputs, None) is None
