@@ -23,7 +23,7 @@ from pipeline.ops.linear import Linear
 from pipeline.ops.mul import Mul
 from pipeline.oracle import FloatOracle, batch_of_one, in_floats
 from pipeline.passes import canonical, stored_as
-from pipeline.passes.layout import Stored
+from pipeline.passes.stored import Stored
 from pipeline.rounding import deviation, precision
 
 _LOWER = {"int8": 0, "int16": 0, "uint8": 128, "uint16": 32768}

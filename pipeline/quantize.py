@@ -11,6 +11,7 @@ from pipeline.ir import Graph, QuantParams, Tensor
 from pipeline.moments import Moments
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
+from pipeline.ops.reshape import Reshape
 from pipeline.passes.expressions import join_functions
 from pipeline.quantizer import Proof, Quantizer
 from pipeline.scales import LEAST_SCALE
@@ -88,6 +89,7 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
     """
     groups, pins = _groups(graph)
     roots = {m: root for root, members in groups.items() for m in members}
+    again = _again(graph)
     fixed = {
         roots[n.output]: f for n in graph.nodes if n.output in roots and (f := n.fixed_output(policy.dtype)) is not None
     }
@@ -101,7 +103,8 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
                     f"tensor {missing[0]!r} has no scale in the model file",
                     hint="Write data.calibration: an .npz file with typical inputs, from which it is chosen.",
                 )
-            shared = choose(merged([observed[m] for m in members]), policy)
+            counted = [m for m in members if m not in again] or members
+            shared = choose(merged([observed[m] for m in counted]), policy)
             if shared.scale[0] < LEAST_SCALE:
                 raise ChipfitError(
                     f"tensor {members[0]!r} holds values so small that float32 has no normal number for their scale",
@@ -109,6 +112,13 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
                 )
         params |= dict.fromkeys(members, shared)
     return params
+
+
+def _again(graph: Graph) -> set[str]:
+    """Activations that are others with more or fewer axes of size 1: their values count once."""
+    views = [n for n in graph.nodes if isinstance(n, Reshape)]
+    shapes = {n: [d for d in t.shape if d != 1] for n, t in graph.tensors.items()}
+    return {n.output for n in views if shapes[n.inputs[0]] == shapes[n.output]}
 
 
 def unsettled(graph: Graph) -> list[str]:

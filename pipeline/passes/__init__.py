@@ -10,8 +10,9 @@ from pipeline.passes.commute import commute
 from pipeline.passes.expressions import join_comparisons
 from pipeline.passes.fold import fold_affines, fold_pads, fuse_clamps, merge_affines, pin
 from pipeline.passes.forward import fold_forward
-from pipeline.passes.layout import Stored, channels_last, layout
+from pipeline.passes.layout import channels_last, layout
 from pipeline.passes.settle import settle
+from pipeline.passes.stored import Stored
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     channels_last,

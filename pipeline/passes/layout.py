@@ -9,53 +9,26 @@ axes of size 1 move.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from pipeline.builder import GraphBuilder
-from pipeline.ir import Array, Graph, Node, Port, Shape
+from pipeline.ir import Graph, Node, Port, Shape
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.concat import Concat
 from pipeline.ops.dense import Dense
+from pipeline.ops.mean import Mean, block_of
 from pipeline.ops.pad import Pad
 from pipeline.ops.prelu import PRelu
+from pipeline.ops.reduce import Extreme
 from pipeline.ops.requantize import Requantize
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.transpose import Transpose
-
-Perm = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Axis a of the tensor is axis perm[a] of the stored tensor `name`, whose axes perm[rank:] have size 1.
-
-    `order` instead: the tensor's element i, counted row by row, is element order[i] of the stored one.
-    """
-
-    name: str
-    perm: Perm
-    rank: int
-    order: tuple[int, ...] | None = None
-
-    def to_file(self, values: Array) -> Array:
-        """(n, *stored shape) -> (n, *shape in the model file)."""
-        if self.order is not None:
-            return values.reshape(len(values), -1)[:, list(self.order)].reshape(values.shape)
-        moved = values.transpose(0, *(1 + p for p in self.perm))
-        return moved.reshape(moved.shape[: 1 + self.rank])
-
-    @classmethod
-    def as_is(cls, name: str, rank: int) -> "Stored":
-        return cls(name, tuple(range(rank)), rank)
-
-    @property
-    def plain(self) -> bool:
-        return self.perm == tuple(range(self.rank)) and self.order is None
+from pipeline.passes.stored import Perm, Stored
 
 
 def channels_last(graph: Graph) -> Graph:
@@ -171,13 +144,19 @@ class _Layout:
         rank = None if like is None else like.rank
         if like is not None and not like.plain and all(len(self.graph.tensors[o].shape) == rank for o in node.outputs):
             moved = node.permuted(like.perm, self.graph)
-            if moved is not None:
+            if moved is not None and self.together(moved, self.laid_out(moving[0], like)):
                 names = {n: self.laid_out(n, like) for n in moving}
                 if node.elementwise or isinstance(node, Concat):
                     names |= {n: self.constant(n, like) for n in node.inputs if self.graph.is_constant(n)}
                 self.emit(moved.renamed(names), like)
                 return
         self.emit(node.renamed({n: self.materialize(n) for n in moving}), None)
+
+    def together(self, node: Node, name: str) -> bool:
+        """Whether the axes that a reduction of the stored tensor `name` goes over lie side by side there."""
+        if not isinstance(node, Extreme | Mean):
+            return True
+        return block_of(self.out.tensors[name].shape, node.axes) is not None
 
     def common(self, names: Sequence[str]) -> Stored | None:
         """The layout of one of these tensors in which all can be read through views alone."""
