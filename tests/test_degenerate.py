@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from building import Built, assert_chip_equals, build, chosen, on_chip, on_host, write_library
+from building import Built, assert_chip_equals, build, chosen, on_chip, write_library
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from pipeline.calibrate import Policy
@@ -78,8 +78,6 @@ def test_tensors_of_nothing_but_zeros(name: str, tmp_path: Path) -> None:
     net = built(model_of(nodes, [WIDE], outputs, constants))
     library = write_library(net, tmp_path, "cortex-m0", chosen(net, "cortex-m0"))
     assert_chip_equals(net, on_chip(net, library, "cortex-m0", count=2))
-    for got, expected in zip(on_host(net, library), net.expected, strict=True):
-        np.testing.assert_array_equal(got, expected)
 
 
 PORTS: dict[str, tuple[list[NodeProto], list[Any], list[Any]]] = {
@@ -91,7 +89,10 @@ PORTS: dict[str, tuple[list[NodeProto], list[Any], list[Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [(False, False), (True, False), *(pytest.param(i, True, marks=pytest.mark.exhaustive) for i in (False, True))],
+)
 @pytest.mark.parametrize("name", PORTS)
 def test_ports_that_meet_wherever_their_memory_is(name: str, inputs: bool, outputs: bool, tmp_path: Path) -> None:
     """Right on the chip, or refused where an output in the arena would be an input in the caller's memory."""

@@ -126,7 +126,10 @@ class _Importer:
         kind = value.type.tensor_type
         if kind.elem_type not in (*_FLOATS, *_INTEGER_INPUTS):
             known = type_name(kind.elem_type)
-            raise self.fail(f"input {value.name!r} has type {known}, expected a float or a quantized tensor")
+            raise self.fail(
+                f"input {value.name!r} has type {known}, expected a float or a quantized tensor",
+                "Export it as a float, uint8, int8 or int16 input.",
+            )
         shape: list[int] = []
         for axis, dim in enumerate(kind.shape.dim):
             fixed = dim.HasField("dim_value") and dim.dim_value > 0
