@@ -21,6 +21,8 @@ from pipeline.ops.slice import Slice
 from pipeline.ops.transpose import Transpose
 from pipeline.passes.editing import Editing
 
+LONGEST = 16
+"""Nodes past which a clamp moves; no real network has more of them in a row."""
 LARGEST = 1 << 22
 """Elements of a tensor through which channels are followed."""
 
@@ -35,9 +37,11 @@ def commute(graph: Graph) -> Graph:
 
 def _move(editing: Editing, slot: int) -> None:
     node = editing.node(slot)
+    if not isinstance(node, Clamp | Affine):
+        return
     path: list[int] = []
     name = node.inputs[0]
-    while (made := editing.made_by(name)) is not None:
+    while len(path) < LONGEST and (made := editing.made_by(name)) is not None:
         if not editing.inner(name) or len(editing.readers[name]) != 1:
             return
         mover = editing.node(made)
@@ -45,7 +49,7 @@ def _move(editing: Editing, slot: int) -> None:
             break
         path.insert(0, made)
         name = mover.inputs[0]
-    if made is None or not path:
+    if made is None or not path or made in path:
         return
     moved = _moved(editing, node, [editing.node(s) for s in path], editing.node(made))
     if moved is None:

@@ -1,5 +1,7 @@
 """A graph whose nodes can be replaced one by one, with makers and readers kept up to date."""
 
+from hashlib import sha256
+
 from pipeline.builder import GraphBuilder
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape, Tensor
 
@@ -18,6 +20,7 @@ class Editing:
                 self.readers[name].append(slot)
         self.out = GraphBuilder(graph.name)
         self.out.tensors.update(graph.tensors)
+        self.digests: dict[str, bytes] = {}
 
     def put(self, slot: int, node: Node | None) -> None:
         """Another node, or none, in a slot."""
@@ -47,6 +50,13 @@ class Editing:
 
     def data(self, name: str) -> Array:
         return self.out.constant_data(name)
+
+    def digest(self, name: str) -> bytes:
+        """The same for constants of the same shape and bytes."""
+        if name not in self.digests:
+            data = self.data(name)
+            self.digests[name] = sha256(repr((data.shape, data.dtype.str)).encode() + data.tobytes()).digest()
+        return self.digests[name]
 
     def constant(self, hint: str, data: Array, quant: QuantParams | None = None) -> str:
         return self.out.constant(hint, data, quant)
