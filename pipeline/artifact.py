@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -40,7 +41,8 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
     Everything is written beside it first; a kill at any moment leaves the old folder, the new one, or none.
     Raises ChipfitError when the disk is full or read-only.
     """
-    stamp = {"key": key, "files": {name: sha256(data) for name, data in sorted(files.items())}}
+    recorded = {name: sha256(data) for name, data in sorted(files.items())}
+    stamp = {"key": key, "files": recorded, "seal": _seal(key, recorded)}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -73,21 +75,47 @@ def sweep(folder: Path) -> None:
 
 
 def intact(target: Path, key: str) -> bool:
-    """Whether `target` was written for `key` and no file of it was changed, truncated, added or deleted since."""
-    try:
-        stamp = json.loads((target / STAMP).read_bytes())
-        recorded = stamp["files"]
-        if stamp["key"] != key:
-            return False
-    except (OSError, ValueError, KeyError, TypeError):
+    """Whether `target` was written for `key` and no file of it, nor its stamp, was changed, cut, added or deleted.
+
+    A link or a folder that nobody wrote counts as added.
+    """
+    stamp = _stamp(target)
+    if stamp is None or stamp[0] != key:
         return False
-    return all(file_sha256(target / name) == digest for name, digest in recorded.items())
+    recorded = stamp[1]
+    if _listed(target) != {STAMP, *recorded}:
+        return False
+    files = {name: target / name for name in recorded}
+    return all(not p.is_symlink() and file_sha256(p) == recorded[n] for n, p in files.items())
 
 
 def digests(target: Path) -> dict[str, str]:
-    """File name -> sha256, as the stamp recorded them; empty when there is none."""
+    """File name -> sha256, as the stamp recorded them; empty when there is none, or it was changed."""
+    stamp = _stamp(target)
+    return {} if stamp is None else stamp[1]
+
+
+def _stamp(target: Path) -> tuple[str, dict[str, str]] | None:
+    """Key and digests, when the stamp is what was written."""
     try:
-        recorded: dict[str, str] = json.loads((target / STAMP).read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return recorded
+        stamp = json.loads((target / STAMP).read_bytes())
+        key, recorded = stamp["key"], stamp["files"]
+        return (key, recorded) if stamp["seal"] == _seal(key, recorded) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _seal(key: str, recorded: Mapping[str, str]) -> str:
+    return sha256(to_json([key, dict(recorded)]))
+
+
+def _listed(target: Path) -> set[str]:
+    """Every file below `target`; of links, and of folders without files, the name itself."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(target):
+        here = Path(folder).relative_to(target)
+        links = [n for n in folders if (target / here / n).is_symlink()]
+        found |= {(here / n).as_posix() for n in (*files, *links)}
+        if not files and not folders:
+            found.add(here.as_posix())
+    return found

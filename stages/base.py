@@ -30,11 +30,14 @@ class Job:
         return self.build / self.project.config.product
 
     def read(self, stage: str, name: str) -> bytes:
-        """A file that an earlier stage wrote."""
+        """A file that an earlier stage wrote, just as it wrote it."""
         try:
-            return (self.folder / stage / name).read_bytes()
+            data = (self.folder / stage / name).read_bytes()
         except OSError as error:
             raise ChipfitError(f"{stage}/{name} is missing", hint="Run the build again.") from error
+        if sha256(data) != digests(self.folder / stage).get(name):
+            raise ChipfitError(f"{stage}/{name} was changed after it was made", hint="Run the build again.")
+        return data
 
     def read_json(self, stage: str, name: str) -> dict[str, Any]:
         made: dict[str, Any] = json.loads(self.read(stage, name))

@@ -108,11 +108,13 @@ def _extremes(array: Array, rng: np.random.Generator) -> Array:
 
 def _host(job: Job, product: str, integers: list[Array], expected: list[Array], places: list[int | None]) -> int:
     """How many vectors the same C computes differently on this machine."""
+    from pipeline.artifact import digests
     from pipeline.toolchain import host_library
     from pipeline.toolchain.host import HostLibrary
 
     with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as scratch:
-        made = host_library(job.folder / "codegen", Path(scratch) / "library.so")
+        source = job.folder / "codegen"
+        made = host_library(source, Path(scratch) / "library.so", listed=digests(source))
         got = HostLibrary(made, product, places)(integers, expected)
     differs = [(g != o).reshape(len(o), -1).any(axis=1) for g, o in zip(got, expected, strict=True)]
     return int(np.any(differs, axis=0).sum())

@@ -32,7 +32,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.artifact import to_json
+    from pipeline.artifact import digests, to_json
     from pipeline.footprint import measure
     from pipeline.simulator import native
     from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
@@ -43,7 +43,8 @@ def run(job: Job) -> dict[str, bytes]:
         # The next stage needs it; on a new machine both compilers first build what they link, for seconds.
         aside.submit(native.library)
         out = Path(scratch)
-        objects = compile_library(toolchain, chip.core, job.folder / "codegen", out)
+        source = job.folder / "codegen"
+        objects = compile_library(toolchain, chip.core, source, out, digests(source))
         regions = [Memory(m.origin, m.size) for m in (chip.flash, chip.ram)]
         image = link_image(toolchain, chip.core, objects, entry, regions[0], regions[1], out / "library.elf")
         footprint = measure(image, entry, f"{config.product}_")

@@ -40,7 +40,9 @@ def test_json_is_for_people_and_diffs_and_has_no_nan() -> None:
 def test_a_folder_holds_its_files_and_a_stamp_of_them(target: Path) -> None:
     stamp = {"key": "key", "files": {n: sha256(d) for n, d in FILES.items()}}
     found = below(target)
-    assert json.loads(found.pop(STAMP)) == stamp
+    written = json.loads(found.pop(STAMP))
+    assert len(written.pop("seal")) == 64
+    assert written == stamp
     assert found == FILES
     assert digests(target) == stamp["files"]
     assert intact(target, "key") and not intact(target, "other")

@@ -2,13 +2,14 @@
 
 import ctypes
 import hashlib
+import os
 import platform
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from pipeline.toolchain.process import cache_folder, run, zig, zig_version
+from pipeline.toolchain.process import cache_folder, own, run, zig, zig_version
 
 _SOURCE = Path(__file__).with_name("blockcount.c")
 SPANS = 4
@@ -59,7 +60,7 @@ def library() -> ctypes.CDLL:
         b"|".join([_SOURCE.read_bytes(), zig_version().encode(), platform.machine().encode()])
     ).hexdigest()
     target = cache_folder() / f"blockcount-{key[:16]}{suffix}"
-    if not target.exists():
+    if not _trusted(target, key):
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             made = Path(folder) / target.name
             arguments = [
@@ -74,5 +75,30 @@ def library() -> ctypes.CDLL:
                 str(made),
             ]
             run(arguments, Path(folder), "compiling the block counter")
+            made.chmod(0o700)
+            note = Path(folder) / "note"
+            note.write_text(_note(made, key), "ascii")
             made.replace(target)
+            note.replace(_beside(target))
     return ctypes.CDLL(str(target))
+
+
+def _trusted(target: Path, key: str) -> bool:
+    """Whether the file is what this user's chipfit compiled and noted: plain, whole, and writable by nobody else.
+
+    Between the two renames of another process the note is not yet that of the file: then it is compiled once more.
+    """
+    try:
+        plain = not target.is_symlink() and not _beside(target).is_symlink() and target.is_file()
+        alone = os.name != "posix" or not target.stat().st_mode & 0o022
+        return plain and alone and own(target) and _beside(target).read_text("ascii") == _note(target, key)
+    except (OSError, ValueError):
+        return False
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _note(made: Path, key: str) -> str:
+    return f"{key} {hashlib.sha256(made.read_bytes()).hexdigest()}\n"

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +26,18 @@ class Memory:
     size: int
 
 
-def compile_library(toolchain: Toolchain, core: str, library: Path, out: Path) -> list[Path]:
+def compile_library(
+    toolchain: Toolchain, core: str, library: Path, out: Path, listed: Collection[str] | None = None
+) -> list[Path]:
     """Compile `library`/src/*.c and *.S against `library`/include into objects in `out`, two at a time.
+
+    `listed`: the paths, relative to `library`, that are part of it; whatever else lies there is not compiled.
 
     The compiler runs inside `library` on relative names, so the objects are the same bytes in any folder. Raises
     ChipfitError with the compiler's first error line, of the first source in alphabetical order that has one; then
     no object is left behind.
     """
-    sources = sorted(p for p in (library / "src").iterdir() if p.suffix in (".c", ".S"))
+    sources = sources_of(library, (".c", ".S"), listed)
     objects = [out / f"{p.name}.o" for p in sources]
     driver = toolchain.driver(core)
 
@@ -51,6 +55,12 @@ def compile_library(toolchain: Toolchain, core: str, library: Path, out: Path) -
             made.unlink(missing_ok=True)
         raise
     return objects
+
+
+def sources_of(library: Path, suffixes: Collection[str], listed: Collection[str] | None) -> list[Path]:
+    """The library's sources in alphabetical order, those that are listed if anything is."""
+    found = sorted(p for p in (library / "src").iterdir() if p.suffix in suffixes)
+    return [p for p in found if listed is None or p.relative_to(library).as_posix() in listed]
 
 
 def link_image(

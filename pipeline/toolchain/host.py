@@ -4,12 +4,13 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.ir import Array
+from pipeline.toolchain.build import sources_of
 from pipeline.toolchain.cross import WARNINGS
 from pipeline.toolchain.process import find, run, zig
 
@@ -23,14 +24,20 @@ def host_compilers() -> list[str]:
     return ["ziglang", *(c for c in ("gcc", "clang") if shutil.which(c))]
 
 
-def host_library(library: Path, out: Path, compiler: str = "ziglang", flags: Sequence[str] = ("-O2",)) -> Path:
-    """Build `library`/src/*.c into the shared library `out`, with every warning an error.
+def host_library(
+    library: Path,
+    out: Path,
+    compiler: str = "ziglang",
+    flags: Sequence[str] = ("-O2",),
+    listed: Collection[str] | None = None,
+) -> Path:
+    """Build `library`/src/*.c into the shared library `out`, with every warning an error; `listed` as elsewhere.
 
     `flags` come last, so that -O0, -O3 or -fsanitize=undefined win. Raises ChipfitError when the compiler is missing
     or refuses; then nothing is left behind.
     """
     driver = [*zig(), "-fno-sanitize=all"] if compiler == "ziglang" else [find(compiler)]
-    sources = sorted(str(p.relative_to(library)) for p in (library / "src").glob("*.c"))
+    sources = [str(p.relative_to(library)) for p in sources_of(library, (".c",), listed)]
     arguments = [
         *driver, "-std=c99", *WARNINGS, "-shared", "-g0", *([] if sys.platform == "win32" else ["-fPIC"]), *flags,
         "-Iinclude", "-Isrc", *sources, "-o", str(out.resolve()),

@@ -124,16 +124,33 @@ def install_hint(program: str) -> str:
 
 @cache
 def cache_folder() -> Path:
-    """A writable folder for compiler caches: the user's cache folder, or one that ends with this process."""
+    """A folder for compiler caches that nobody else can write: the user's, or one that ends with this process.
+
+    What lies there is run. A folder of another user, or behind another user's link, is not used.
+    """
     folder = Path(platformdirs.user_cache_dir("chipfit"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if own(folder):
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
     except OSError:
-        made = tempfile.mkdtemp(prefix="chipfit-")
-        atexit.register(shutil.rmtree, made, ignore_errors=True)
-        return Path(made)
+        pass
+    made = tempfile.mkdtemp(prefix="chipfit-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
+
+
+def own(path: Path) -> bool:
+    """Whether a file or folder is this user's, and so is the link to it if it is one; others then may not write it."""
+    if os.name != "posix":
+        return True
+    user = os.geteuid()
+    if os.lstat(path).st_uid != user or path.stat().st_uid != user:
+        return False
+    if path.stat().st_mode & 0o022:
+        path.chmod(path.stat().st_mode & 0o755)
+    return True
 
 
 def _environment() -> Mapping[str, str]:
