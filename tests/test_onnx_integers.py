@@ -223,3 +223,25 @@ def test_every_operator_on_integers_has_a_case_or_moves_values_only() -> None:
     tried = {op.split(maxsplit=1)[0] for op in OPERATORS}
     alike = {"Squeeze", "Unsqueeze", "Identity", "Split", "GatherElements", "GatherND", "Upsample", "ArgMin"}
     assert set(VALUES) == tried | alike | {"DepthToSpace", "SpaceToDepth", "Expand"}
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+def test_a_pad_with_the_zero_point_is_the_padding_of_the_convolution_behind_it(kind: str) -> None:
+    constants = {
+        "s": SCALE, "z": np.array(7, kind), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "sw": np.float32(0.01),
+        "w": np.random.default_rng(6).integers(-99, 99, (3, 2, 3, 3)).astype(np.int8), "zw": np.int8(0),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("Pad", ["q", "pads", "z"], ["p"]),
+        helper.make_node("DequantizeLinear", ["p", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["wd"]),
+        helper.make_node("Conv", ["d", "wd"], ["c"]),
+        helper.make_node("QuantizeLinear", ["c", "s", "z"], ["y"]),
+    ]
+    model = model_of(nodes, F, TYPES[kind], constants)
+    graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
+    assert [type(n).__name__ for n in graph.nodes] == ["Conv"]
+    x = np.random.default_rng(2).uniform(-1.5, 1.5, (6, *SHAPE)).astype(np.float32)
+    ours, expected = integers_of(model, x).astype(int), theirs(model, x).astype(int)
+    assert np.abs(ours - expected).max() <= 1 and np.mean(ours != expected) < 0.02

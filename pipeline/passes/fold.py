@@ -50,7 +50,7 @@ def _merge(graph: Graph, rewrite: Rewrite) -> Graph:
         at = made.get(node.inputs[0])
         merged = None
         alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in visible
-        if at is not None and alone and graph.tensors[node.inputs[0]].quant is None:
+        if at is not None and alone and _unrounded(graph, out.nodes[at], node.inputs[0]):
             merged = rewrite(out, out.nodes[at], node)
         if merged is not None and at is not None:
             # The merged node stands where the later one stood: all that it reads is made by then.
@@ -103,6 +103,13 @@ def _affine_into_affine(out: GraphBuilder, producer: Node, node: Node) -> Node |
     names = (out.constant(f"{n}.merged", v) for n, v in zip(node.inputs[1:3], made, strict=True))
     axis = producer.axis if first[0].size > 1 else node.axis
     return replace(node, inputs=(producer.inputs[0], *names), axis=axis)
+
+
+def _unrounded(graph: Graph, producer: Node, name: str) -> bool:
+    """Whether a producer's output has no scale of its own: none, or a Pad with zeros that of its input."""
+    quant = graph.tensors[name].quant
+    padded = isinstance(producer, Pad) and not producer.value
+    return quant is None or (padded and graph.tensors[producer.inputs[0]].quant == quant)
 
 
 def _scaled(out: GraphBuilder, weights: str, factors: Array) -> QuantParams | None:
