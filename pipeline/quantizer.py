@@ -202,7 +202,9 @@ class Quantizer:
         dtype = next((p.dtype for p in self._params.values()), "int8")
         peak = 127.0 if dtype == "int8" else 32767.0
         largest = float(np.abs(data).max(initial=0)) or 1.0
-        quant = pinned or QuantParams((max(largest / peak, LEAST_SCALE),), 0, None, dtype)
+        quant = QuantParams((max(largest / peak, LEAST_SCALE),), 0, None, dtype)
+        if pinned is not None and pinned.axis is None:
+            quant = pinned if pinned.dtype == dtype else _recentred(pinned, data, dtype) or quant
         made = self.out.constant(f"{name}.{quant.dtype}", quant.quantize(data), quant)
         self.constants[name] = self.out.tensors[made]
         self._params[made] = quant
@@ -262,6 +264,13 @@ class Quantizer:
                 hint="Quantize it again with a larger weight scale for that channel, or a larger output scale.",
             )
         return solved
+
+
+def _recentred(quant: QuantParams, data: Array, dtype: str) -> QuantParams | None:
+    """The same steps with a zero point that brings `data` into `dtype`: integers less their zero point may be wider."""
+    integers, made = quant.quantize(data).astype(np.int64) - quant.zero_point, replace(quant, dtype=dtype)
+    least, most = made.limits[0] - int(integers.min(initial=0)), made.limits[1] - int(integers.max(initial=0))
+    return replace(made, zero_point=int(np.clip(0, least, most))) if least <= most else None
 
 
 def _follows(

@@ -77,7 +77,7 @@ class Mean(ScaledNode):
                 )
             )  # fmt: skip
             return
-        (scale, _), shift = common_ratio([x.scale[0] / y.scale[0] / divisor, 1.0 / count], 256 * count)
+        (scale, _), shift = common_ratio([min(x.scale[0] / y.scale[0] / divisor, 512.0), 1.0 / count], 256 * count)
         bottom, top = quantizer.clamp(self)
         quantizer.append(
             replace(

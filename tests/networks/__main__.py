@@ -4,8 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
-from networks.campaign import STYLES, Tally, attempt, described, drawn, report, run, shrunk, signature
+from networks import machine
+from networks.campaign import STYLES, Further, Tally, attempt, described, drawn, nothing, report, run, shrunk, signature
 from networks.case import CASES, load
+from networks.outcome import Outcome
 
 
 def main() -> int:
@@ -15,6 +17,8 @@ def main() -> int:
     parser.add_argument("--style", choices=STYLES, action="append", help="all unless given")
     parser.add_argument("--replay", nargs=2, metavar=("STYLE", "SEED"), help="shrink and show one network; or a FILE -")
     parser.add_argument("--keep", metavar="NAME", help=f"save what --replay shrinks in {CASES.name}/NAME.json")
+    parser.add_argument("--host", type=int, default=10, metavar="N", help="one in N goes on to C on this machine")
+    parser.add_argument("--chip", type=int, default=100, metavar="N", help="one in N goes on to the emulator; 0: none")
     parser.add_argument("--whole", action="store_true", help="do not shrink what --replay shows")
     given = parser.parse_args()
     if given.replay:
@@ -22,19 +26,34 @@ def main() -> int:
     began, tallies = time.monotonic(), {s: Tally() for s in given.style or STYLES}
     for style, tally in tallies.items():
         for seed in range(given.seed, given.seed + given.count):
-            run(style, seed, tally)
+            run(style, seed, tally, further_of(seed, given.host, given.chip))
     print(report(tallies))
     print(f"{time.monotonic() - began:.0f} s")
     return int(any(t.findings for t in tallies.values()))
 
 
+def further_of(seed: int, every_host: int, every_chip: int) -> Further:
+    """What comes behind integer NumPy for the network of a seed."""
+
+    def host(made: Outcome) -> None:
+        machine.host(made, seed)
+
+    def chip(made: Outcome) -> None:
+        machine.chip(made, seed)
+
+    if every_chip and seed % every_chip == 0:
+        return chip
+    return host if every_host and seed % every_host == 1 else nothing
+
+
 def replay(given: argparse.Namespace) -> int:
     style, seed = given.replay
     case = load(Path(style)) if seed == "-" else drawn(style, int(seed))
-    made = attempt(case)
+    further = nothing if seed == "-" else further_of(int(seed), given.host, given.chip)
+    made = attempt(case, further)
     if isinstance(made, BaseException):
-        case = case if given.whole else shrunk(case)
-        made = attempt(case)
+        case = case if given.whole else shrunk(case, further)
+        made = attempt(case, further)
         assert isinstance(made, BaseException)
         if given.keep:
             case.save(CASES / f"{given.keep}.json")

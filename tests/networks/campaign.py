@@ -15,6 +15,7 @@ from networks.outcome import Discarded, Outcome, Wrong
 from networks.shrink import shrink
 
 STYLES = tuple(DRAWS)
+Further = Callable[[Outcome], None]
 
 
 @dataclass
@@ -41,25 +42,32 @@ def signature(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(last.filename).name}: {last.name}"
 
 
-def attempt(case: Case) -> Outcome | BaseException:
-    """The outcome, or the failure itself."""
+def nothing(made: Outcome) -> None:
+    """No further check."""
+
+
+def attempt(case: Case, further: Further = nothing) -> Outcome | BaseException:
+    """The outcome, or the failure itself; `further` goes on with a network that has become integers."""
     with np.errstate(all="ignore"):
         try:
-            return outcome(case)
+            made = outcome(case)
+            if made.graph is not None:
+                further(made)
         except Exception as error:
             return error
+    return made
 
 
-def run(style: str, seed: int, tally: Tally, further: Callable[[int, Outcome], None] = lambda seed, made: None) -> None:
-    """One network; `further` goes on with it when it has become integers."""
+def run(style: str, seed: int, tally: Tally, further: Further = nothing) -> None:
+    """One network."""
     try:
-        made = attempt(drawn(style, seed))
-        if isinstance(made, Outcome) and made.graph is not None:
-            further(seed, made)
+        made = attempt(drawn(style, seed), further)
     except Discarded as error:
         made = Outcome("discarded", str(error))
     except Exception as error:
         made = error
+    if further is not nothing:
+        tally.counts[further.__name__] += 1
     tally.counts["drawn"] += 1
     if isinstance(made, Outcome):
         tally.counts[made.kind] += 1
@@ -72,14 +80,14 @@ def run(style: str, seed: int, tally: Tally, further: Callable[[int, Outcome], N
     tally.findings.setdefault(signature(made), []).append(seed)
 
 
-def shrunk(case: Case) -> Case:
+def shrunk(case: Case, further: Further = nothing) -> Case:
     """A small case that fails as this one does."""
-    failed = attempt(case)
+    failed = attempt(case, further)
     assert isinstance(failed, BaseException)
     wanted = signature(failed)
 
     def fails(network: object, feeds: object) -> bool:
-        made = attempt(replace(case, network=network, feeds=feeds))  # type: ignore[arg-type]
+        made = attempt(replace(case, network=network, feeds=feeds), further)  # type: ignore[arg-type]
         return isinstance(made, BaseException) and signature(made) == wanted
 
     def values(network: object, feeds: object) -> object:
@@ -114,7 +122,7 @@ def _operand(case: Case, name: str) -> str:
 
 def report(tallies: dict[str, Tally], out: object = sys.stdout) -> str:
     """The table, refusals by reason, and findings with the seeds that replay them."""
-    columns = ("drawn", "equal", "near", "refused", "discarded", "found")
+    columns = ("drawn", "equal", "near", "refused", "discarded", "host", "chip", "found")
     lines = [f"{'style':12}" + "".join(f"{c:>11}" for c in columns)]
     for style, tally in tallies.items():
         lines.append(f"{style:12}" + "".join(f"{tally.counts[c]:>11}" for c in columns))

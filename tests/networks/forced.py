@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import permutations
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from networks.runtime import answers
 from pipeline.ir import Array, Graph, Node
 from pipeline.ops.linear import Linear
 from pipeline.ops.mul import Mul
+from pipeline.passes.layout import Stored
 from pipeline.quantize import Quantized
 
 _TIE = 2e-3
@@ -35,53 +35,38 @@ def forced(network: Network) -> tuple[Network, list[Layer]]:
     return made, quantizers
 
 
-def as_file(stored: Array, shape: tuple[int, ...], like: Array) -> Array | None:
-    """(samples, *stored shape) in the file's layout: the permutation of its axes that is nearest to `like`."""
-    squeezed = [d for d in shape if d != 1]
-    held = [d for d in stored.shape[1:] if d != 1]
-    if sorted(squeezed) != sorted(held):
-        return None
-    plain = stored.reshape(len(stored), *held)
-    best: Array | None = None
-    least = -1
-    for perm in permutations(range(len(held))):
-        if [held[p] for p in perm] != squeezed:
-            continue
-        found = plain.transpose(0, *(p + 1 for p in perm)).reshape(like.shape)
-        equal = int((found == like).sum())
-        if equal > least:
-            best, least = found, equal
-        if least == like.size:
-            break
-    return best
-
-
 def compare_forced(
-    network: Network, feeds: Mapping[str, Array], graph: Graph, result: Quantized, kept: Mapping[str, Array],
+    network: Network,
+    feeds: Mapping[str, Array],
+    stored: Mapping[str, Stored],
+    graph: Graph,
+    result: Quantized,
+    kept: Mapping[str, Array],
     free: Mapping[str, Array],
-) -> tuple[int, int]:  # fmt: skip
-    """Raise Wrong where our integers are not what the file says of our integers before; (differing, all).
+) -> None:
+    """Raise Wrong where our integers are not what the file says of our integers before.
 
-    `kept` are our integers by the file's names, `free` ONNX Runtime's when it runs by itself.
+    `stored` says how the graph keeps the file's tensors, `kept` are our integers, `free` are ONNX Runtime's when it
+    runs by itself.
     """
     made, quantizers = forced(network)
     if not quantizers:
-        return 0, 0
+        return
     ours: dict[str, Array] = {}
     for layer in quantizers:
         name = layer.outputs[0]
-        if name in kept:
-            lower = 128 if network.kinds[name] == "uint8" and kept[name].dtype == np.int8 else 0
-            raised = (kept[name].astype(np.int64) + lower).astype(network.kinds[name])
-            found = as_file(raised, network.shapes[name], free[name])
-            if found is not None:
-                ours[name] = found
+        at = stored.get(name)
+        if at is not None and at.name in kept:
+            values = kept[at.name]
+            lower = 128 if network.kinds[name] == "uint8" and values.dtype == np.int8 else 0
+            raised = (at.to_file(values).astype(np.int64) + lower).astype(network.kinds[name])
+            ours[name] = raised.reshape(free[name].shape)
     given = {f"{n}<": ours.get(n, free[n]) for n in (i[:-1] for i in made.inputs if i.endswith("<"))}
     try:
         theirs = answers(made.model(), {**feeds, **given})
     except Exception as error:  # it ran as it was written
         raise Discarded("ONNX Runtime refuses the network in parts") from error
-    differing = total = 0
+    held = {stored[n].name for n in ours}
     for layer in quantizers:
         name = layer.outputs[0]
         if name not in ours:
@@ -89,14 +74,9 @@ def compare_forced(
         real = theirs.get(layer.inputs[0], feeds.get(layer.inputs[0]))
         assert real is not None
         scale, zero = (network.constants[i].astype(np.float64) for i in layer.inputs[1:3])
-        steps, share = chain(name, graph, result, set(ours))
-        widest = steps + _TIE
-        compare_tensor(
-            name, ours[name], theirs[name], real.astype(np.float64) / scale + zero, float(zero), widest, share
-        )
-        differing += int((ours[name] != theirs[name]).sum())
-        total += ours[name].size
-    return differing, total
+        slack, share = chain(stored[name].name, graph, result, held)
+        in_steps = real.astype(np.float64) / scale + zero
+        compare_tensor(name, ours[name], theirs[name], in_steps, float(zero), slack + _TIE, share)
 
 
 def chain(name: str, graph: Graph, result: Quantized, given: set[str]) -> tuple[float, float]:
