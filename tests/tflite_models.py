@@ -114,11 +114,16 @@ def elu(model: bytes) -> bool:
     return any(c.builtinCode == schema.BuiltinOperator.ELU for c in codes)
 
 
-def litert(model: bytes, inputs: Sequence[Array]) -> list[Array]:
-    """What LiteRT's reference kernels make of `inputs` (one array (samples, *shape) each): one array per output."""
+def litert(model: bytes, inputs: Sequence[Array], apart: bool = False) -> list[Array]:
+    """What LiteRT's reference kernels make of `inputs` (one array (samples, *shape) each): one array per output.
+
+    `apart`: no two tensors share memory. LiteRT (2.1) lets the sum of a broadcast operand overwrite that operand.
+    """
     # LiteRT's reference resolver lacks ELU; its ordinary kernel without delegates is all there is.
     kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if elu(model) else OpResolverType.BUILTIN_REF
-    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=kernels)
+    interpreter = Interpreter(
+        model_content=model, experimental_op_resolver_type=kernels, experimental_preserve_all_tensors=apart
+    )
     interpreter.allocate_tensors()
     ins, outs = interpreter.get_input_details(), interpreter.get_output_details()
     rows: list[list[Array]] = []
