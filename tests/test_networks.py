@@ -1,47 +1,76 @@
 """Random whole networks against ONNX Runtime and LiteRT, drawn by `tests/networks`; `python -m networks` runs many."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
-from networks.campaign import STYLES, Tally, attempt, drawn, report, run
+
+pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+
+from networks.__main__ import further_of
+from networks.campaign import STYLES, Tally, attempt, described, drawn, nothing, report, run
 from networks.case import CASES, load
 from networks.outcome import Outcome
 
-from pipeline.ops import IMPORTS
+from pipeline.importers.onnx_qoperator import OPERATORS
+from pipeline.ops import IMPORTS, TFLITE
+
+NOT_DRAWN = {
+    "QuantizeLinear": "in every network of the styles qdq and qoperator",
+    "DequantizeLinear": "likewise",
+    "ConvInteger": "its scales are chosen behind it; tests/test_quantized_onnx.py has it",
+    "MatMulInteger": "likewise",
+    "DEQUANTIZE": "at the edges of a network, where the ports become integers; tests/test_tflite.py has it",
+    "RELU_0_TO_1": "LiteRT's reference kernels lack it",
+}
 
 
-def test_networks_that_were_wrong_are_right() -> None:
-    made = {path.stem: attempt(load(path)) for path in sorted(CASES.glob("*.json"))}
-    assert {name: m for name, m in made.items() if not isinstance(m, Outcome)} == {}
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.json")), ids=lambda p: p.stem)
+def test_networks_that_were_wrong_are_right(path: Path) -> None:
+    case = load(path)
+    made = attempt(case)
+    assert isinstance(made, Outcome), f"{described(case)}\n{made!r}"
+    assert made.kind in ("equal", "near")
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_random_networks(style: str) -> None:
-    tally = Tally()
-    for seed in range(20):
-        run(style, seed, tally)
-    judged(style, tally)
+    judged(style, range(15), 0, 0)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("style", STYLES)
 def test_many_random_networks(style: str) -> None:
-    """A hundred or so with a fixed seed, and some with a new one: replay one with `python -m networks --replay`."""
-    fresh = int(os.environ.get("NETWORKS_SEED", np.random.SeedSequence().entropy % 10**9))  # type: ignore[operator]
+    """500 with fixed seeds and 100 with new ones, over all styles; replay one with `python -m networks --replay`."""
+    fresh = int(os.environ.get("NETWORKS_SEED", np.random.default_rng().integers(10**9)))
     print(f"NETWORKS_SEED={fresh}")
+    judged(style, range(1000, 1000 + 500 // len(STYLES)), 25, 60)
+    judged(style, range(fresh, fresh + 100 // len(STYLES)), 0, 0)
+
+
+def judged(style: str, seeds: range, host: int, chip: int) -> None:
+    """Nothing found, and most networks compared: what is always refused tests nothing."""
     tally = Tally()
-    for seed in [*range(1000, 1000 + 500 // len(STYLES)), *range(fresh, fresh + 100 // len(STYLES))]:
-        run(style, seed, tally)
-    judged(style, tally)
-
-
-def judged(style: str, tally: Tally) -> None:
+    for seed in seeds:
+        run(style, seed, tally, further_of(seed, host, chip) if host else nothing)
     assert not tally.findings, report({style: tally})
-    compared = tally.counts["equal"] + tally.counts["near"]
-    assert compared >= 0.7 * tally.counts["drawn"], report({style: tally})
+    assert tally.counts["equal"] + tally.counts["near"] >= 0.6 * len(seeds), report({style: tally})
 
 
-def test_every_operator_is_drawn() -> None:
-    found = {n.op for seed in range(1500) for n in drawn("float", seed).network.layers}
-    assert found >= set(IMPORTS) - {"QuantizeLinear", "DequantizeLinear"}
+def test_every_operator_is_drawn_or_says_why_not() -> None:
+    wanted = {*IMPORTS, *TFLITE, *(op for _, op in OPERATORS)}
+    left = wanted - set(NOT_DRAWN)
+    for style, seed in ((style, seed) for seed in range(1500) for style in ("float", "qoperator", "tflite")):
+        left -= {n.op for n in layers(style, seed)}
+        if not left:
+            break
+    assert not left
+    assert set(NOT_DRAWN) <= wanted
+
+
+def layers(style: str, seed: int) -> tuple:  # type: ignore[type-arg]
+    try:
+        return drawn(style, seed).network.layers
+    except Exception:  # ONNX Runtime cannot say which scales it would have
+        return ()

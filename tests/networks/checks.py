@@ -11,7 +11,7 @@ from networks.case import Case
 from networks.draw import SAMPLES, draw, draw_lite, samples
 from networks.floats import compare_import, reference
 from networks.forced import compare_forced
-from networks.layers import changed, check_layers
+from networks.layers import check_layers
 from networks.lite import flatbuffer
 from networks.lite import samples as lite_samples
 from networks.network import Network
@@ -28,6 +28,7 @@ from pipeline.importers.tflite_graph import tflite_graph_of
 from pipeline.ir import Array, Graph, Port
 from pipeline.passes import canonical, stored_as
 from pipeline.quantize import prepared, quantize, unsettled
+from pipeline.rounding import constants
 
 _SHOWN = "net.onnx"
 
@@ -155,7 +156,7 @@ def check_qdq(case: Case) -> Outcome:
     compare_forced(network, feeds, stored_as(imported), graph, result, kept, free)
     # Beside units this small exp(x) - 1 of ONNX Runtime has no digits left.
     least = min(p.scale[0] for p in result.params.values())
-    found = compare(written.model(), result.graph, given, changed(result)).first if least > 1e-5 else None
+    found = compare(written.model(), result.graph, given, constants(graph, result)).first if least > 1e-5 else None
     if found is not None:
         detail = f"{found.unexplained} of {found.values}, by {found.steps} steps, {found.allowed:.3f} allowed"
         raise Wrong("faithful", found.tensor, detail)

@@ -172,6 +172,18 @@ def binary(d: LiteDrawing) -> str:
     return d.lite(op, pair, shape, d.quant(unit), options=options, fusedActivationFunction=d.one(FUSED))
 
 
+def extremum(d: LiteDrawing) -> str:
+    """Of tensors or constants with one scale."""
+    if d.dtype == "int16":
+        raise Skip
+    x = d.pick(lambda s: 1 <= len(s) <= 4)
+    shape, quant = d.shapes[x], d.quant_of(x)
+    same = [n for n, s in d.shapes.items() if s == shape and n not in d.kinds and n != x and d.quant_of(n) == quant]
+    low = _low(d)
+    other = d.one(same) if same else d.stored(d.rng.integers(low, low + 256, d.one([shape, (shape[-1],)])), *quant)
+    return d.moved(d.one(["MINIMUM", "MAXIMUM"]), [x, other], shape, options="MaximumMinimumOptions")
+
+
 def activation(d: LiteDrawing) -> str:
     if d.dtype == "int16":
         raise Skip
@@ -231,6 +243,7 @@ def arg(d: LiteDrawing) -> str:
 
 
 LAYERS = {
-    conv: 14.0, transpose_conv: 2.0, dense: 7.0, pool: 5.0, mean: 2.0, binary: 8.0, activation: 7.0, prelu: 1.0,
+    conv: 14.0, transpose_conv: 2.0, dense: 7.0, pool: 5.0, mean: 2.0, binary: 8.0, extremum: 1.0, activation: 7.0,
+    prelu: 1.0,
     softmax: 1.0, arg: 0.3,
 }  # fmt: skip
