@@ -335,7 +335,8 @@ def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
 def test_impossible_scales_are_refused(scale: float) -> None:
     nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["y"], name="d")]
     said = refused(model_of(nodes, {"x": (S8, [1, 4])}, {"y": (F, [1, 4])}, {"s": np.float32(scale)}))
-    assert "DequantizeLinear node 'd': a scale that is zero, negative, infinite, NaN or blocked" in said
+    why = "its input 1 ('s') is NaN" if np.isnan(scale) else "a scale that is zero, negative, infinite, NaN or blocked"
+    assert f"DequantizeLinear node 'd': {why}" in said
 
 
 def test_arithmetic_on_raw_integers_is_refused() -> None:
