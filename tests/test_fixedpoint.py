@@ -128,6 +128,7 @@ def test_the_largest_shift_leaves_the_largest_weight_in_its_range() -> None:
     assert largest_shift(1.0, 1e-30) == largest_shift(2.0**24, 127.0) == 24
     assert largest_shift(1.0, 127.0 / 2**23) == 23
     assert largest_shift(1.0, 0.0) == largest_shift(1.0, -1.0) == 12
+    assert isinstance(largest_shift(1.0, 0.0), int)
 
 
 @given(st.integers(-(2**20), 2**20), st.integers(0, 24), st.integers(-128, 127))
@@ -174,6 +175,8 @@ def test_the_folded_bias_takes_the_zero_point_out_and_the_bounds_are_reached() -
     weights[0] = 127
     x = rng.integers(-128, 128, 300)
     folded = folded_bias(weights, bias, -128)
+    reach = (*accumulator_reach(weights, folded), accumulator_bound(weights, folded), folded)
+    assert [v.dtype for v in reach] == [np.int64] * 4
     assert (folded + weights.astype(np.int64) @ x).tolist() == (bias + weights.astype(np.int64) @ (x + 128)).tolist()
     low, high = accumulator_reach(weights, folded)
     for channel in range(3):
