@@ -106,11 +106,14 @@ def execute(stage: Stage, job: Job) -> None:
 
     Raises ChipfitError; whatever was there before is then still there.
     """
+    from pipeline.toolchain.process import sweep_scratch
+
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(job.folder / ".lock", timeout=600)
         with lock:
             sweep(job.folder)
+            sweep_scratch()
             if not up_to_date(stage, job):
                 key = key_of(stage, job)
                 write_folder(job.folder / stage.NAME, stage.run(job), key)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import ChipfitError
 from pipeline.files import is_file
+from stages import signals
 from stages.estimate import estimate
 from stages.explain import explain
 
@@ -22,7 +23,7 @@ USAGE = """chipfit: from a trained network to integer C that provably fits a sma
   chipfit --version
 
 After `build`, anything that doit understands: list, clean, info quantize:touch, simulate:touch, -n 2.
-Results go to build/ in the current folder. Exit code 1: something is wrong, each time said in one line.
+Results go to build/ in the current folder. Exit code 1: something is wrong, each time said in one line; 130: Ctrl-C.
 """
 
 DODO = '''"""Every product YAML in this folder; see `doit list`."""
@@ -58,6 +59,7 @@ simulate: {vectors: 32}        # real inputs compared bit for bit on the emulate
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 1 after one line on stderr for each thing that is wrong."""
+    signals.install()
     given = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (given[0], given[1:]) if given else ("help", [])
     commands = {
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
-        return 1
+        return 130
 
 
 def build(arguments: Sequence[str]) -> int:

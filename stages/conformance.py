@@ -34,6 +34,7 @@ from pipeline.plan import plan
 from pipeline.quantize import quantize, unsettled
 from pipeline.toolchain import host_compilers, host_library
 from pipeline.toolchain.host import HostLibrary
+from pipeline.toolchain.process import scratch_prefix
 
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
 _PERTURBATIONS = 8
@@ -218,7 +219,7 @@ def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list
     """The outputs of the generated library, compiled for this machine."""
     program = plan("net", graph)
     compiler = next((c for c in ("gcc", "clang") if c in host_compilers()), "ziglang")
-    with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as folder:
         for name, data in generate(program, "cortex-m0", _FILE, Vectors(tuple(inputs), tuple(meant))).items():
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)

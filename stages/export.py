@@ -32,7 +32,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.toolchain.process import ToolError
+    from pipeline.toolchain.process import ToolError, scratch_prefix
     from pipeline.toolchain.process import run as run_tool
 
     written = job.project.config.model.source
@@ -45,7 +45,7 @@ def run(job: Job) -> dict[str, bytes]:
             place=place,
             hint="Run pip install 'chipfit[torch]', or export the network to ONNX yourself (torch.onnx.export).",
         )
-    with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as folder:
         target = Path(folder) / "model.onnx"
         command = [sys.executable, "-m", "pipeline.importers.torch_program", str(path.resolve()), str(target)]
         try:

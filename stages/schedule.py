@@ -11,7 +11,7 @@ from doit.exceptions import TaskFailed
 
 from pipeline.config import Project, load_project
 from pipeline.errors import ChipfitError, ManyErrors
-from stages import STAGES, export, report
+from stages import STAGES, export, report, signals
 from stages.base import Job, Stage, applicable, execute, up_to_date
 from stages.terminal import Reporter, progress
 
@@ -44,6 +44,7 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
 
     A product whose YAML is wrong still has its tasks; they fail with what is wrong with it.
     """
+    signals.install()
     folder = Path(build)
     loaded = [_load(p) for pattern in products for p in find_products(pattern)]
     loaded = _refuse_twins(loaded)

@@ -111,8 +111,9 @@ def _host(job: Job, product: str, integers: list[Array], expected: list[Array], 
     from pipeline.artifact import digests
     from pipeline.toolchain import host_library
     from pipeline.toolchain.host import HostLibrary
+    from pipeline.toolchain.process import scratch_prefix
 
-    with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as scratch:
         source = job.folder / "codegen"
         made = host_library(source, Path(scratch) / "library.so", listed=digests(source))
         got = HostLibrary(made, product, places)(integers, expected)

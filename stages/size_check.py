@@ -36,10 +36,11 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.footprint import measure
     from pipeline.simulator import native
     from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+    from pipeline.toolchain.process import scratch_prefix
 
     config, chip = job.project.config, job.project.chip
     toolchain, entry = TOOLCHAINS[config.toolchain], f"{config.product}_run"
-    with tempfile.TemporaryDirectory(prefix="chipfit-") as scratch, ThreadPoolExecutor(1) as aside:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as scratch, ThreadPoolExecutor(1) as aside:
         # The next stage needs it; on a new machine both compilers first build what they link, for seconds.
         aside.submit(native.library)
         out = Path(scratch)

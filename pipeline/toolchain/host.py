@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.ir import Array
 from pipeline.toolchain.build import sources_of
 from pipeline.toolchain.cross import WARNINGS
-from pipeline.toolchain.process import find, run, zig
+from pipeline.toolchain.process import find, run, scratch_prefix, zig
 
 _CHILD = Path(__file__).with_name("host_child.py")
 _SECONDS = 60
@@ -71,7 +71,7 @@ class HostLibrary:
         seconds = _SECONDS + count
         request = {"product": self._product, "count": count, "seconds": seconds}
         request |= {"inputs": ports[: len(inputs)], "outputs": ports[len(inputs) :]}
-        with tempfile.TemporaryDirectory(prefix="chipfit-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as scratch:
             folder = Path(scratch)
             (folder / "request.json").write_text(json.dumps(request), "utf-8")
             (folder / "inputs").write_bytes(_interleaved(inputs))

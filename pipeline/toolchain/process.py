@@ -57,6 +57,7 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
         )
     except FileNotFoundError as error:
         raise ChipfitError(f"toolchain: {arguments[0]} was not found", hint=install_hint(arguments[0])) from error
+    _running.add(process)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -65,6 +66,8 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
     except BaseException:
         _end(process)
         raise
+    finally:
+        _running.discard(process)
     if process.returncode != 0:
         printed = _FOLDERS.sub("", err + out)
         if process.returncode < 0:
@@ -73,6 +76,44 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
         first = next((x for x in lines if _ERROR.match(x)), lines[0] if lines else f"exit code {process.returncode}")
         raise ToolError(f"toolchain: {what} failed: {first[:300].rstrip('.')}", printed)
     return out + err
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_all() -> None:
+    """End every tool that this process has running, with all that it started."""
+    for process in list(_running):
+        if os.name == "posix":
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def scratch_prefix() -> str:
+    """How the names of this process's scratch folders begin, so that they can be told from those of others."""
+    return f"chipfit-{os.getpid()}-"
+
+
+def sweep_scratch(*, own_too: bool = False) -> None:
+    """Remove the scratch folders of processes that were killed, and this process's `own_too` when it ends."""
+    for folder in Path(tempfile.gettempdir()).glob("chipfit-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdecimal() and (own_too if int(pid) == os.getpid() else not _lives(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _signal(number: int) -> str:
@@ -136,7 +177,7 @@ def cache_folder() -> Path:
                 return folder
     except OSError:
         pass
-    made = tempfile.mkdtemp(prefix="chipfit-")
+    made = tempfile.mkdtemp(prefix=scratch_prefix())
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)
 

@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM end chipfit at once: its compilers with it, its scratch folders removed, no traceback."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+def install() -> None:
+    """From here on SIGINT ends this process with exit code 130 and SIGTERM with 143, as a shell says it of others.
+
+    Whatever is being written is then whole or not there, as after any kill. Processes that are started by forking
+    do the same, and say nothing.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
+    # What is not loaded has started nothing; loading it here could meet its own half-done import.
+    processes = sys.modules.get("multiprocessing.process")
+    children = processes.active_children() if processes is not None else []
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(1)
+        child.kill()
+    tools = sys.modules.get("pipeline.toolchain.process")
+    if tools is not None and hasattr(tools, "sweep_scratch"):
+        tools.end_all()
+        tools.sweep_scratch(own_too=True)
+    if processes is None or processes.parent_process() is None:
+        cursor = _SHOW_CURSOR if os.isatty(2) else ""
+        os.write(2, f"{cursor}interrupted; what was finished is kept\n".encode())
+    os._exit(128 + number)
+
+
+if sys.argv[:1] == ["-m"] or Path(sys.argv[0]).name == "chipfit":
+    install()  # this is the command itself, by `python -m` or by its own name
