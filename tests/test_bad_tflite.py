@@ -156,3 +156,38 @@ def test_a_float_model_becomes_a_float_graph() -> None:
     port = graph.outputs[0]
     ours = FloatOracle(float_model(graph)).stacked({"x": graph.inputs[0].to_stored(x)})[port.tensor]
     np.testing.assert_allclose(port.to_onnx(ours), litert(model, [x])[0], rtol=1e-4, atol=1e-5)
+
+
+def test_many_tensors_of_one_buffer_are_refused_before_they_are_copied() -> None:
+    import flatbuffers
+    from bounded import bounded
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(dense(), 0))
+    large = schema.BufferT()
+    large.data = np.zeros(1 << 20, np.uint8)
+    model.buffers.append(large)
+    for i in range(2000):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = f"c{i}", [1 << 20], schema.TensorType.INT8
+        tensor.buffer = len(model.buffers) - 1
+        model.subgraphs[0].tensors.append(tensor)
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    answer = bounded(lambda: parse_tflite(bytes(builder.Output()), "net.tflite"))
+    assert answer.said == (
+        "net.tflite: its tensors hold more than 67108864 values. Hint: No microcontroller holds that."
+    )
+
+
+def test_a_product_of_constants_that_no_chip_holds_is_refused() -> None:
+    from bounded import bounded
+
+    made = {
+        "x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1), "r": T((60_000, 1000), scale=0.1),
+        "p": T((60_000, 1), scale=0.1, data=np.ones((60_000, 1))),
+        "q": T((1, 1000), scale=0.1, data=np.ones((1, 1000))),
+    }  # fmt: skip
+    ops = [Op("MUL", ["p", "q"], ["r"], "MulOptions"), Op("RELU", ["x"], ["y"])]
+    model = tflite_model(made, ops, ["x"], ["y"])
+    answer = bounded(lambda: tflite_graph_of(parse_tflite(model, "net.tflite"), "net.tflite", "net"))
+    assert "Traceback" not in answer.said and "\n" not in answer.said

@@ -17,8 +17,12 @@ from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Array, Shape
 
 MAX_BYTES = 1 << 31
-MAX_ELEMENTS = 1 << 28
+MAX_ELEMENTS = 1 << 26
 MAX_ITEMS = 20_000
+_MAX_VALUES = 1 << 26
+"""Values of all tensors together."""
+_PER_INDEX = 64
+"""So many values an index counts for, which becomes a Python number."""
 _HINT = "Convert the model again, or copy the whole file."
 _DTYPES = {
     tflite.TensorType.FLOAT32: "float32",
@@ -129,11 +133,17 @@ def parse_tflite(data: bytes, shown: str) -> TfliteModel:
 
 class _Reader:
     def __init__(self, data: bytes, shown: str) -> None:
-        self.data, self.shown = data, shown
+        self.data, self.shown, self.left = data, shown, _MAX_VALUES
         self.proto = tflite.Model.GetRootAsModel(bytearray(data), 0)
 
     def fail(self, message: str, hint: str = _HINT) -> ChipfitError:
         return ChipfitError(message, place=Place(self.shown), hint=hint)
+
+    def spend(self, values: int) -> None:
+        """Count what is copied out of the file: many tensors may name the same bytes."""
+        self.left -= values
+        if self.left < 0:
+            raise self.fail(f"its tensors hold more than {_MAX_VALUES} values", "No microcontroller holds that.")
 
     def model(self) -> TfliteModel:
         if self.proto.Version() != 3:
@@ -160,7 +170,9 @@ class _Reader:
         return TfliteModel(tensors, operators, inputs, outputs)
 
     def tensor(self, proto: Any, index: int) -> TfliteTensor:
-        name = (proto.Name() or b"").decode("utf-8", "replace") or f"tensor_{index}"
+        spelt = proto.Name() or b""
+        self.spend(len(spelt))
+        name = spelt.decode("utf-8", "replace") or f"tensor_{index}"
         dtype = _DTYPES.get(proto.Type())
         if dtype is None:
             dtype = next((k.lower() for k, v in vars(tflite.TensorType).items() if v == proto.Type()), "unknown")
@@ -207,11 +219,12 @@ class _Reader:
             return None
         if dtype not in _DTYPES.values():
             raise self.fail(f"constant {name!r} has type {dtype}, which is not supported")
+        self.spend(prod(shape))
         raw = np.asarray(buffer.DataAsNumpy(), np.uint8)
         needed = prod(shape) * np.dtype(dtype).itemsize
         if raw.nbytes < needed:
             raise self.fail(f"tensor {name!r} needs {needed} bytes, its buffer has {raw.nbytes}")
-        array: Array = np.frombuffer(raw.tobytes()[:needed], np.dtype(dtype).newbyteorder("<")).reshape(shape)
+        array: Array = np.frombuffer(raw[:needed].tobytes(), np.dtype(dtype).newbyteorder("<")).reshape(shape)
         return array.astype(dtype)
 
     def operator(self, proto: Any) -> TfliteOperator:
@@ -222,6 +235,7 @@ class _Reader:
         name = _OPERATORS.get(number, f"number {number}")
         if name == "CUSTOM":
             name = f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}"
+        self.spend(_PER_INDEX * (proto.InputsLength() + proto.OutputsLength()))
         inputs, outputs = _ints(proto.InputsAsNumpy()), _ints(proto.OutputsAsNumpy())
         self.check_options(name, proto)
         return TfliteOperator(name, inputs, outputs, proto.BuiltinOptions())
