@@ -19,6 +19,7 @@ from pipeline.graphfile import load, save
 from pipeline.importers.tflite_file import OPTIONS, WITHOUT_OPTIONS, parse_tflite
 from pipeline.importers.tflite_graph import tflite_graph_of
 from pipeline.ir import Array
+from pipeline.litert import compare
 from pipeline.ops import TFLITE
 
 CASES = {c.name: c for c in cases()}
@@ -173,3 +174,15 @@ def test_a_bias_may_carry_the_dimension_of_its_weights() -> None:
         built(bytes(builder.Output()), inputs).expected, built(case.model, inputs).expected, strict=True
     ):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_the_verdict_asks_litert_for_sums_that_it_does_not_write_over_their_operand() -> None:
+    """LiteRT gives a broadcast operand's memory to the sum unless every tensor is kept."""
+    tensors = {"a": T((1, 1), "int16", 1e-4), "b": T((1, 7), "int16", 1e-4), "y": T((1, 7), "int16", 2e-4)}
+    add = Op("ADD", ["a", "b"], ["y"], "AddOptions", {"potScaleInt16": False})
+    model = tflite_model(tensors, [add], ["a", "b"], ["y"])
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(-30000, 30000, (20, *tensors[n].shape)).astype(np.int16) for n in "ab"]
+    net = built(model, inputs)
+    told, _ = compare(model, net.quantized.graph, net.inputs, net.expected)
+    assert (told["against"], told["values"], told["differing"]) == ("LiteRT", 140, 0)
