@@ -85,7 +85,7 @@ def run(solved: Solved, layer: Layer, x: Array, shifted: bool = False) -> tuple[
     return sums, apply_rescale(sums, rescale, solved.shift, solved.multiplier)
 
 
-def assert_fits(solved: Solved, layer: Layer) -> None:
+def assert_fits(solved: Solved, layer: Layer, prescribed: bool = False) -> None:
     """What C does with any sum stays in its type."""
     largest = -layer.x.limits[0]
     folded = folded_bias(solved.weights, solved.bias, layer.x.zero_point)
@@ -94,6 +94,8 @@ def assert_fits(solved: Solved, layer: Layer) -> None:
     bounds = accumulator_bound(solved.weights, folded, largest).astype(object)
     assert bounds.max() == solved.bound <= (INT48_MAX if solved.kind == "wide" else INT32_MAX)
     assert len(solved.bias) == len(solved.scales) == len(solved.shift)
+    if layer.x.dtype == "int8" and not prescribed:
+        assert np.abs(solved.bias.astype(np.int64)).max() < 2**30
     if solved.kind == "shift":
         assert solved.shift.min() >= 0 and solved.shift.max() <= 24
         return
@@ -146,7 +148,7 @@ def test_outputs_stay_within_the_bound_and_sums_within_32_bits(layer: Layer, kin
         pinned = QuantParams(tuple(solved.scales), 0, 0)
         again = solve(Prescribed(solved.weights * solved.scales[:, None], layer.bias, pinned), layer.x, layer.y, "auto")
         assert again is not None
-        assert_fits(again, layer)
+        assert_fits(again, layer, prescribed=True)
         off = np.abs(run(again, layer, x)[1] - run(solved, layer, x)[1]).max()
         error = max(s.changed.largest_error if s.changed else 0.0 for s in (again, solved))
         assert off <= 1 + error
@@ -174,9 +176,10 @@ def beside(name: str, taps: int = 9, dtype: str = "int8") -> tuple[Layer, Layer]
     """A layer with a monster as its second channel, and the layer without that channel."""
     rng = np.random.default_rng(4)
     kernel, bias = rng.standard_normal((5, taps)), rng.standard_normal(5)
+    kernel[3] *= 1e-9  # a dead one among the others too: the least shift
     peak = 1 if dtype == "int8" else 256
     x = QuantParams((0.02 / peak,), 3 if dtype == "int8" else 0, None, dtype)
-    y = QuantParams((0.06 / peak,), -7 if dtype == "int8" else 0, None, dtype)
+    y = QuantParams((0.06 / peak,), -128 if dtype == "int8" else 0, None, dtype)
     factor, offset = MONSTERS[name]
     kernel[1] *= factor
     bias[1] = offset
@@ -225,6 +228,8 @@ def test_the_other_channels_keep_their_integers_on_int16_activations(name: str, 
     layer, without = beside(name, taps, "int16")
     ours, theirs = (solve_wide(Rounding(v.kernel, v.bias, True), v.x, v.y) for v in (layer, without))
     assert theirs.kind == ("once" if taps == 9 else "wide")
+    assert_fits(ours, layer)
+    assert_within_the_bound(ours, layer, layer.inputs(np.random.default_rng(0)))
     if name != "nearly dead":
         assert ours.kind == theirs.kind
         assert_the_rest_is_equal(ours, theirs, layer, without)
@@ -246,6 +251,32 @@ def test_a_bounded_multiplier_is_exact_for_its_integers(kind: str, zero_point: i
     assert {-2, -1, 0, 1, 2} <= set(sums[:, 1])
     real = solved.scales[1] * x.scale[0] / y.scale[0] * sums[:, 1]
     np.testing.assert_array_equal(got[:, 1], np.clip(np.floor(real + 0.5) + zero_point, -128, 127))
+
+
+def test_what_a_bounded_multiplier_costs_is_said() -> None:
+    """Sums of so many inputs leave no room for 256: the ones nearest to zero no longer saturate."""
+    x, y = QuantParams((0.02,), 3), QuantParams((0.004,), 10)
+    kernel = np.random.default_rng(2).standard_normal((1, 4000)) * 1e8
+    solved = solve(Rounding(kernel, np.zeros(1), True), x, y, "multiplier")
+    assert solved is not None and solved.changed is not None and solved.multiplier is not None
+    sums = np.arange(-400, 401)[:, None]
+    rescale = Rescale("", "", 10, -128, 127, solved.kind)
+    got = apply_rescale(sums, rescale, solved.shift, solved.multiplier)
+    real = np.clip(np.floor(sums * (solved.scales * 5) + 0.5) + 10, -128, 127)
+    error = float(np.abs(got - real).max())
+    assert 5 < error <= solved.changed.largest_error + 0.5 < error + 1.5
+
+
+@pytest.mark.parametrize("share", [0.6, 0.97])
+def test_half_a_step_of_the_largest_right_shift_leaves_room(share: float) -> None:
+    """A multiplier of about 2**-31 and a sum of nearly 31 bits, to which half of 2**31 is added."""
+    x, y = QuantParams((1.0,), 0), QuantParams((1.0,), 0)
+    scale = share * 2.0**-31
+    layer = Layer(np.array([[scale, 127 * scale]]), np.array([0.9 * 2.0**31 * scale]), x, y)
+    solved = solve(Prescribed(layer.kernel, layer.bias, QuantParams((scale,), 0, 0)), x, y, "auto")
+    assert solved is not None
+    assert_fits(solved, layer, prescribed=True)
+    assert_within_the_bound(solved, layer, layer.inputs(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("kind", REQUANTIZERS)
