@@ -24,7 +24,7 @@ Where its natural scale (peak / 127) cannot say a channel, it becomes what it is
   of 1e-30 become 0, and the channel a constant.
 * step: M * sum leaves 32 bits. A bounded multiplier M' < M does: if M' >= reach every sum but 0 saturates under both
   (|M' * sum| >= reach), so that it is exact for these integers. 256 is enough for int8. Where the sum leaves room for
-  less, an output is off by at most reach * (1 - M' / M), for |sum| < reach / M' alone.
+  less, an output is off by at most reach - M' * max(1, reach / M), for |sum| < reach / M' alone.
 
 What is changed with an error says so in `Solved.changed`.
 """
@@ -285,7 +285,7 @@ class _Layer:
         # Without inputs a step is its bias, which may lie between two sums.
         said = np.clip(made.bias * multipliers, -self.reach, self.reach)
         missed = np.abs(np.clip(self.offset, -self.reach, self.reach) - said)
-        bounded = np.where(multipliers < self.reach, self.reach * (1 - multipliers / real), 0.0)
+        bounded = np.maximum(self.reach - np.maximum(multipliers, self.reach * multipliers / real), 0.0)
         lost = lost + np.where(capped, np.maximum(missed, bounded), 0.0)
         errors = np.where(self.saturated, 0.0, np.minimum(lost, self.range))
         flat = ~made.weights.any(axis=1)
