@@ -106,7 +106,7 @@ def execute(stage: Stage, job: Job) -> None:
 
     Raises ChipfitError; whatever was there before is then still there.
     """
-    from pipeline.toolchain.process import sweep_scratch
+    from pipeline.toolchain.scratch import sweep_scratch
 
     try:
         job.folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ How a case is run and judged is written in docs/conformance.md.
 
 import re
 import sys
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,7 @@ from pipeline.plan import plan
 from pipeline.quantize import quantize, unsettled
 from pipeline.toolchain import host_compilers, host_library
 from pipeline.toolchain.host import HostLibrary
-from pipeline.toolchain.process import scratch_prefix
+from pipeline.toolchain.scratch import scratch
 
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
 _PERTURBATIONS = 8
@@ -219,12 +217,12 @@ def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list
     """The outputs of the generated library, compiled for this machine."""
     program = plan("net", graph)
     compiler = next((c for c in ("gcc", "clang") if c in host_compilers()), "ziglang")
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as folder:
+    with scratch() as folder:
         for name, data in generate(program, "cortex-m0", _FILE, Vectors(tuple(inputs), tuple(meant))).items():
-            path = Path(folder) / name
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        made = host_library(Path(folder), Path(folder) / "net.so", compiler, ("-O1",))
+        made = host_library(folder, folder / "net.so", compiler, ("-O1",))
         return HostLibrary(made, "net")([a[:1] for a in inputs], [m[:1] for m in meant])
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,9 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.toolchain.process import ToolError, scratch_prefix
+    from pipeline.toolchain.process import ToolError
     from pipeline.toolchain.process import run as run_tool
+    from pipeline.toolchain.scratch import scratch
 
     written = job.project.config.model.source
     place, path = job.project.place("model.source"), job.project.file("model.source", written)
@@ -45,8 +45,8 @@ def run(job: Job) -> dict[str, bytes]:
             place=place,
             hint="Run pip install 'chipfit[torch]', or export the network to ONNX yourself (torch.onnx.export).",
         )
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as folder:
-        target = Path(folder) / "model.onnx"
+    with scratch() as folder:
+        target = folder / "model.onnx"
         command = [sys.executable, "-m", "pipeline.importers.torch_program", str(path.resolve()), str(target)]
         try:
             run_tool(command, Path(__file__).parent.parent, f"exporting {path.name}", _SECONDS)

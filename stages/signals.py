@@ -24,6 +24,12 @@ def install() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)
+    tools = sys.modules.get("pipeline.toolchain.process")
+    if tools is None or not hasattr(tools, "postponed") or not tools.postponed(lambda: _finish(number)):
+        _finish(number)
+
+
+def _finish(number: int) -> None:
     # What is not loaded has started nothing; loading it here could meet its own half-done import.
     processes = sys.modules.get("multiprocessing.process")
     children = processes.active_children() if processes is not None else []
@@ -32,10 +38,10 @@ def _end(number: int, frame: FrameType | None) -> None:
     for child in children:
         child.join(1)
         child.kill()
-    tools = sys.modules.get("pipeline.toolchain.process")
-    if tools is not None and hasattr(tools, "sweep_scratch"):
-        tools.end_all()
-        tools.sweep_scratch(own_too=True)
+    for module, function in (("process", "end_all"), ("scratch", "remove_own")):
+        loaded = sys.modules.get(f"pipeline.toolchain.{module}")
+        if hasattr(loaded, function):
+            getattr(loaded, function)()
     if processes is None or processes.parent_process() is None:
         cursor = _SHOW_CURSOR if os.isatty(2) else ""
         os.write(2, f"{cursor}interrupted; what was finished is kept\n".encode())

@@ -1,6 +1,5 @@
 """Stage `simulate`: the linked machine code on an emulated chip, bit for bit against the integer reference."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -111,11 +110,11 @@ def _host(job: Job, product: str, integers: list[Array], expected: list[Array], 
     from pipeline.artifact import digests
     from pipeline.toolchain import host_library
     from pipeline.toolchain.host import HostLibrary
-    from pipeline.toolchain.process import scratch_prefix
+    from pipeline.toolchain.scratch import scratch
 
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as scratch:
+    with scratch() as folder:
         source = job.folder / "codegen"
-        made = host_library(source, Path(scratch) / "library.so", listed=digests(source))
+        made = host_library(source, folder / "library.so", listed=digests(source))
         got = HostLibrary(made, product, places)(integers, expected)
     differs = [(g != o).reshape(len(o), -1).any(axis=1) for g, o in zip(got, expected, strict=True)]
     return int(np.any(differs, axis=0).sum())

@@ -1,6 +1,5 @@
 """Stage `size-check`: the library through the real cross compiler, and what it takes of the chip."""
 
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,14 +35,13 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.footprint import measure
     from pipeline.simulator import native
     from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
-    from pipeline.toolchain.process import scratch_prefix
+    from pipeline.toolchain.scratch import scratch
 
     config, chip = job.project.config, job.project.chip
     toolchain, entry = TOOLCHAINS[config.toolchain], f"{config.product}_run"
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as scratch, ThreadPoolExecutor(1) as aside:
+    with scratch() as out, ThreadPoolExecutor(1) as aside:
         # The next stage needs it; on a new machine both compilers first build what they link, for seconds.
         aside.submit(native.library)
-        out = Path(scratch)
         source = job.folder / "codegen"
         objects = compile_library(toolchain, chip.core, source, out, digests(source))
         regions = [Memory(m.origin, m.size) for m in (chip.flash, chip.ram)]

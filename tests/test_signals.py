@@ -11,57 +11,118 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.toolchain.process import scratch_prefix, sweep_scratch
+from pipeline.toolchain.scratch import make_scratch, remove_own, remove_scratch, scratch, sweep_scratch
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
 
-def interrupted(folder: Path, number: int, delay: float) -> tuple[int, str, list[str]]:
-    """Exit code, standard error, and what is left in the folder for scratch files, after a signal to a build."""
+STARTED = """
+import os, signal, sys, time
+from pathlib import Path
+from stages import signals
+signals.install()
+from pipeline.toolchain import process
+real = os.read
+def read(descriptor, size):
+    data = real(descriptor, size)
+    if sys._getframe(1).f_code.co_name == "_execute_child":
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+    return data
+os.read = read
+process.run([sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], Path.cwd(), "waiting")
+"""
+
+
+def started(folder: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A build of a small product in `folder`, and its folder for scratch files."""
     for name in ("touch.onnx", "touch.npz"):
         shutil.copy(ROOT / "configs" / "models" / name, folder)
     text = (ROOT / "configs" / "products" / "touch.yaml").read_text("utf-8").replace("../models/", "")
     (folder / "touch.yaml").write_text(text, "utf-8")
     scratch = folder / "scratch"
-    scratch.mkdir(exist_ok=True)
+    scratch.mkdir()
     command = [sys.executable, "-m", "stages.cli", "build"]
     environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    time.sleep(delay)
+    return running, scratch
+
+
+def check(running: subprocess.Popen[str], scratch: Path, number: int) -> None:
+    """Send the signal: one line, the exit code of a shell, and neither a process nor a scratch file left."""
     running.send_signal(number)
     said = running.communicate(timeout=60)[1]  # ends only when nobody holds the pipe any more, compilers included
-    return running.returncode, said, [p.name for p in scratch.glob("chipfit-*")]
+    assert running.returncode == 128 + number and said == "interrupted; what was finished is kept\n", said
+    assert not [p for p in scratch.rglob("*") if p.parent != scratch]
 
 
-def check(folder: Path, number: int, delay: float) -> None:
-    code, said, left = interrupted(folder, number, delay)
-    if code == 0:  # it was faster than the signal
-        return
-    assert code == 128 + number and said == "interrupted; what was finished is kept\n", said
-    assert not left
-
-
-def test_an_interrupted_build_says_so_and_leaves_nothing(tmp_path: Path) -> None:
-    check(tmp_path, signal.SIGINT, 0.9)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_says_so_and_leaves_nothing(number: int, tmp_path: Path) -> None:
+    running, scratch = started(tmp_path)
+    while not list(scratch.glob("*/*")) and running.poll() is None:  # until a stage works in a scratch folder
+        time.sleep(0.01)
+    check(running, scratch, number)
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("delay", [0.5, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_build_may_be_ended_at_any_moment(number: int, delay: float, tmp_path: Path) -> None:
-    check(tmp_path, number, delay)
+@pytest.mark.parametrize("delay", [0.5, 0.7, 0.9, 1.1, 1.3])
+def test_a_build_may_be_ended_at_any_moment(delay: float, tmp_path: Path) -> None:
+    running, scratch = started(tmp_path)
+    time.sleep(delay)
+    if running.poll() is not None:
+        pytest.skip("it was faster than the signal")
+    check(running, scratch, signal.SIGINT)
 
 
-def test_scratch_folders_of_processes_that_were_killed_are_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tool_that_is_just_being_started_is_ended_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STARTED]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    begin = time.monotonic()
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert ended.returncode == 130 and ended.stderr == b"interrupted; what was finished is kept\n"
+    assert time.monotonic() - begin < 30, "the tool held the pipe until its own end"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    for name in (f"chipfit-{int(ended.stdout)}-a", f"chipfit-{os.getppid()}-b", f"{scratch_prefix()}c", "chipfit-d"):
-        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_only_scratch_folders_of_killed_processes_are_swept(temporary: Path) -> None:
+    for name in ("chipfit-2026-notes", "chipfit-999999-cases"):  # a user's own
+        (temporary / name).mkdir()
+    program = """
+import os, sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from pipeline.toolchain.scratch import make_scratch
+(make_scratch() / "file").touch()
+os._exit(0)
+"""
+    killed = [sys.executable, "-c", program, str(temporary)]
+    subprocess.run(killed, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    with scratch() as mine:
+        parent = mine.parent
+        assert parent.parent == temporary and parent.stat().st_mode & 0o077 == 0
+        assert len(list(parent.iterdir())) == 2
+        sweep_scratch()
+        assert list(parent.iterdir()) == [mine]
+    assert list(parent.iterdir()) == [] and len(list(temporary.iterdir())) == 3
+
+
+def test_a_folder_that_another_took_the_name_of_is_neither_used_nor_swept(temporary: Path) -> None:
+    (temporary / "theirs" / "deep").mkdir(parents=True)
+    (temporary / f"chipfit-scratch-{os.geteuid()}").symlink_to("theirs")
     sweep_scratch()
-    assert (tmp_path / f"{scratch_prefix()}c").is_dir()
-    sweep_scratch(own_too=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"chipfit-{os.getppid()}-b", "chipfit-d"])
+    with scratch() as folder:
+        assert folder.parent == temporary and folder.stat().st_mode & 0o077 == 0
+    assert not folder.exists() and (temporary / "theirs" / "deep").is_dir()
+
+
+def test_what_a_process_made_is_removed_when_it_ends(temporary: Path) -> None:
+    folder = make_scratch()
+    remove_own()
+    assert not folder.exists()
+    remove_scratch(folder)

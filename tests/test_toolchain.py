@@ -171,6 +171,17 @@ def test_a_compiler_that_hangs_is_ended_with_everything_it_started(tmp_path: Pat
     assert not alive.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
+def test_what_leaves_the_process_group_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.toolchain.process._END_S", 0.2)
+    child = "import time; time.sleep(8)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
+    begin = time.monotonic()
+    with pytest.raises(ChipfitError, match=r"toolchain: waiting took more than 0\.5 s"):
+        run([sys.executable, "-c", parent], tmp_path, "waiting", timeout=0.5)
+    assert time.monotonic() - begin < 4
+
+
 def test_without_a_writable_cache_a_temporary_one_is_used_and_removed(tmp_path: Path) -> None:
     program = "from pipeline.toolchain.process import cache_folder; print(cache_folder(), cache_folder().is_dir())"
     (tmp_path / "file").write_text("", "utf-8")
@@ -186,7 +197,7 @@ def test_without_a_writable_cache_a_temporary_one_is_used_and_removed(tmp_path: 
     ).stdout.split()
     assert printed[1] == "True" and not Path(printed[0]).exists()
     if sys.platform == "linux":
-        assert Path(printed[0]).parent == tmp_path
+        assert Path(printed[0]).parent.parent == tmp_path
     assert cache_folder().is_dir()
 
 

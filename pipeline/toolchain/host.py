@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import numpy as np
 from pipeline.ir import Array
 from pipeline.toolchain.build import sources_of
 from pipeline.toolchain.cross import WARNINGS
-from pipeline.toolchain.process import find, run, scratch_prefix, zig
+from pipeline.toolchain.process import find, run, zig
+from pipeline.toolchain.scratch import scratch
 
 _CHILD = Path(__file__).with_name("host_child.py")
 _SECONDS = 60
@@ -71,8 +71,7 @@ class HostLibrary:
         seconds = _SECONDS + count
         request = {"product": self._product, "count": count, "seconds": seconds}
         request |= {"inputs": ports[: len(inputs)], "outputs": ports[len(inputs) :]}
-        with tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True) as scratch:
-            folder = Path(scratch)
+        with scratch() as folder:
             (folder / "request.json").write_text(json.dumps(request), "utf-8")
             (folder / "inputs").write_bytes(_interleaved(inputs))
             command = [sys.executable, "-I", "-S", str(_CHILD), str(self._path.resolve())]

@@ -11,15 +11,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import platformdirs
 
 from pipeline.errors import ChipfitError
+from pipeline.toolchain.scratch import make_scratch, remove_scratch
 
 TIMEOUT_S = 120
+_END_S = 5
 
 _ERROR = re.compile(r"(?!collect2).*(\berror\b|undefined|multiple definition|no definition)", re.IGNORECASE)
 _FOLDERS = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\]\S*[/\\]")
@@ -43,6 +47,7 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
     Raises ToolError with its first error line, without the folders of this machine, or ChipfitError when the tool is
     not there or takes more than `timeout` seconds; then it and everything it started is ended.
     """
+    _starting.add(threading.get_ident())
     try:
         process = subprocess.Popen(
             list(arguments),
@@ -57,7 +62,12 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
         )
     except FileNotFoundError as error:
         raise ChipfitError(f"toolchain: {arguments[0]} was not found", hint=install_hint(arguments[0])) from error
-    _running.add(process)
+    else:
+        _running.add(process)
+    finally:
+        _starting.discard(threading.get_ident())
+        while _postponed:
+            _postponed.pop()()
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -79,41 +89,29 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
 
 
 _running: set[subprocess.Popen[str]] = set()
+_starting: set[int] = set()
+"""Threads whose tool may run already and is not yet in `_running`."""
+_postponed: list[Callable[[], None]] = []
+
+
+def postponed(act: Callable[[], None]) -> bool:
+    """For a signal's handler that ends all tools: whether `act` is called later, since this thread is starting one.
+
+    Another thread that is starting one is waited for, two seconds at most.
+    """
+    if threading.get_ident() in _starting:
+        _postponed.append(act)
+        return True
+    deadline = time.monotonic() + 2
+    while _starting and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return False
 
 
 def end_all() -> None:
     """End every tool that this process has running, with all that it started."""
     for process in list(_running):
-        if os.name == "posix":
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-
-
-def scratch_prefix() -> str:
-    """How the names of this process's scratch folders begin, so that they can be told from those of others."""
-    return f"chipfit-{os.getpid()}-"
-
-
-def sweep_scratch(*, own_too: bool = False) -> None:
-    """Remove the scratch folders of processes that were killed, and this process's `own_too` when it ends."""
-    for folder in Path(tempfile.gettempdir()).glob("chipfit-*-*"):
-        pid = folder.name.split("-")[1]
-        if pid.isdecimal() and (own_too if int(pid) == os.getpid() else not _lives(int(pid))):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+        _kill(process)
 
 
 def _signal(number: int) -> str:
@@ -123,13 +121,22 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[str]) -> None:
     if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
-    process.communicate()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    _kill(process)
+    try:
+        process.communicate(timeout=_END_S)
+    except subprocess.TimeoutExpired:  # what left the group may hold the pipes for ever
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def zig() -> list[str]:
@@ -177,9 +184,9 @@ def cache_folder() -> Path:
                 return folder
     except OSError:
         pass
-    made = tempfile.mkdtemp(prefix=scratch_prefix())
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return Path(made)
+    made = make_scratch()
+    atexit.register(remove_scratch, made)
+    return made
 
 
 def own(path: Path) -> bool:
