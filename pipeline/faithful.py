@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from pipeline.importers.onnx_constants import constants_of
 from pipeline.importers.onnx_functions import inlined
 from pipeline.importers.onnx_graph import graph_of
 from pipeline.ir import Array, Graph, Port, QuantParams
@@ -165,8 +166,7 @@ def _raw(cut: _Point, values: Array) -> Array:
 
 def _cuts(model: onnx.ModelProto, graph: Graph, stored: Mapping[str, Stored]) -> tuple[list[_Point], list[str]]:
     """Every QuantizeLinear of an activation that the integer graph has, in execution order; the names of the others."""
-    constants = {t.name: t for t in model.graph.initializer}
-    constants |= {n.output[0]: n.attribute[0].t for n in model.graph.node if n.op_type == "Constant" and n.attribute}
+    constants = constants_of(model.graph)
     cuts, others = [], []
     for node in model.graph.node:
         if node.op_type != "QuantizeLinear" or node.input[0] in constants:

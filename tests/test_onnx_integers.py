@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from building import build
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -183,6 +184,69 @@ def test_an_integer_input_is_dequantized_behind_a_view_or_cast(kind: str) -> Non
     ours, expected = integers_of(plain, x.astype(np.float32)), theirs(plain, x)
     assert np.abs(ours.astype(int) - expected.astype(int)).max() <= 1
     assert np.mean(ours != expected) < 0.01
+
+
+def constant(name: str, **value: Any) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], **value)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants"),
+    [
+        ([constant("s", value_float=0.06)], {"z": np.int8(3)}),
+        ([constant("s", value_floats=[0.06])], {"z": np.int8(3)}),
+        ([helper.make_node("Mul", ["a", "b"], ["s"])], {"a": np.float32(0.03), "b": np.float32(2), "z": np.int8(3)}),
+        ([helper.make_node("Identity", ["a"], ["z"])], {"s": np.float32(0.06), "a": np.int8(3)}),
+        (
+            [helper.make_node("DequantizeLinear", ["a", "b"], ["s"])],
+            {"a": np.int8(2), "b": np.float32(0.03), "z": np.int8(3)},
+        ),
+        (
+            [constant("a", value_int=3), helper.make_node("Cast", ["a"], ["z"], to=TensorProto.INT8)],
+            {"s": np.float32(0.06)},
+        ),
+    ],
+)
+def test_scale_and_zero_point_of_an_integer_input_are_found_however_they_are_written(
+    nodes: list[onnx.NodeProto], constants: dict[str, Any]
+) -> None:
+    nodes = [
+        *nodes,
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["d"]),
+        helper.make_node("Relu", ["d"], ["y"]),
+    ]
+    graph = graph_of(model_of(nodes, TYPES["int8"], F, constants), "net.onnx", "net")
+    quant = graph.tensors[graph.inputs[0].tensor].quant
+    assert quant is not None
+    assert (quant.scale, quant.zero_point) == ((float(np.float32(0.06)),), 3)
+
+
+def test_an_integer_input_whose_scale_or_zero_point_is_not_constant_is_refused() -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=F),
+        helper.make_node("ReduceMax", ["f"], ["m"], keepdims=0),
+        helper.make_node("DequantizeLinear", ["x", "m", "z"], ["y"]),
+    ]
+    model = model_of(nodes, TYPES["int8"], F, {"z": np.int8(3)})
+    with pytest.raises(ChipfitError, match="input 'x' is read by a DequantizeLinear whose scale or zero point 'm' is"):
+        graph_of(model, "net.onnx", "net")
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_integers_that_nothing_gives_a_scale_mean_themselves(kind: str) -> None:
+    """Never a scale chosen by calibration: the file's operators read the very integers."""
+    cast = helper.make_node("Cast", ["x"], ["f"], to=F)
+    for nodes, y in (
+        ([helper.make_node("Reshape", ["x", "shape"], ["y"])], TYPES[kind]),
+        ([cast, helper.make_node("Mul", ["f", "k"], ["y"])], F),
+        ([cast, helper.make_node("Relu", ["f"], ["y"])], F),
+    ):
+        model = model_of(nodes, TYPES[kind], y, {"shape": np.array([1, 32]), "k": np.float32(0.3)})
+        x = np.random.default_rng(3).integers(0, 90, (4, *SHAPE)).astype(np.float32)
+        net = build(model, (x,), (x,)).quantized.graph
+        quant = net.tensors[net.inputs[0].tensor].quant
+        assert quant is not None
+        assert (quant.scale, quant.zero_point, quant.dtype) == ((1.0,), 0, kind)
 
 
 def test_pairs_around_constants_are_computed_by_onnx_rules() -> None:

@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from pipeline.calibrate import Policy
 from pipeline.errors import ChipfitError
 from pipeline.importers.onnx_graph import graph_of
-from pipeline.importers.onnx_ml import DOMAIN
+from pipeline.importers.onnx_ml import DOMAIN, without_ml
 from pipeline.ir import Array
 from pipeline.oracle import FloatOracle
 
@@ -94,6 +94,22 @@ def test_other_labels_are_refused_with_the_line_that_helps(classes: Any, said: s
         graph_of(classifier(classes), "net.onnx", "net")
     assert said in str(refused.value)
     assert "model.classes_ = numpy.arange(3)" in str(refused.value)
+
+
+@pytest.mark.parametrize("at", [np.array([2, 0]), np.array([[2, 0]]), np.array([[2], [0]])], ids=str)
+def test_indices_of_features_are_one_list_of_whatever_shape(at: Array) -> None:
+    (made,) = [helper.make_node("ArrayFeatureExtractor", ["x", "at"], ["y"], domain=DOMAIN)]
+    infos = helper.make_tensor_value_info("x", F, [1, 4]), helper.make_tensor_value_info("y", F, None)
+    graph = helper.make_graph([made], "net", [infos[0]], [infos[1]], [numpy_helper.from_array(at, "at")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, 3)])
+    model.ir_version = 8
+    x = np.arange(4, dtype=np.float32)[None]
+    theirs, ours = (
+        onnxruntime.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        for m in (model, without_ml(model, "net.onnx"))
+    )
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.shape == theirs.shape
 
 
 def test_features_are_picked_and_scaled_as_onnx_runtime_does() -> None:

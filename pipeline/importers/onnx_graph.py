@@ -17,7 +17,7 @@ from pipeline.importers.onnx_needed import needed
 from pipeline.importers.onnx_node import OnnxNode
 from pipeline.importers.onnx_qoperator import MICROSOFT, expanded
 from pipeline.importers.onnx_sparse import densified
-from pipeline.ir import Array, Graph, Port, Shape, Tensor
+from pipeline.ir import Array, Graph, Port, QuantParams, Shape, Tensor
 from pipeline.ops import IMPORTS
 
 MAX_ELEMENTS = 1 << 26
@@ -61,6 +61,8 @@ class _Importer:
         self.builder, self.folding = GraphBuilder(name, shown), Folding(self.opset)
         self.kinds: dict[str, str] = {}
         """Names of the file that hold integers, with their ONNX type; all others hold real values."""
+        self.folded: set[int] = set()
+        """Numbers of nodes that are constants by now."""
 
     def fail(self, message: str, hint: str = "") -> ChipfitError:
         return ChipfitError(message, place=Place(self.shown), hint=hint)
@@ -77,7 +79,8 @@ class _Importer:
         if not inputs:
             raise self.fail("has no input")
         for index, node in self.nodes:
-            self.node(node, node.name or f"{node.op_type}_{index}")
+            if index not in self.folded:
+                self.node(node, node.name or f"{node.op_type}_{index}")
         outputs = [self.output_port(o) for o in self.proto.output]
         if not outputs:
             raise self.fail("has no output")
@@ -145,9 +148,32 @@ class _Importer:
         quant = None
         if kind.elem_type in _INTEGER_INPUTS:
             self.kinds[value.name] = _INTEGER_INPUTS[kind.elem_type]
-            quant = input_params(self.proto, value.name, self.kinds[value.name])
+            quant = self.input_params(value.name)
         self.builder.add(Tensor(value.name, tuple(shape), "float32", None, quant))
         return self.port(value.name)
+
+    def input_params(self, name: str) -> QuantParams:
+        try:
+            return input_params([n for _, n in self.nodes], name, self.kinds[name], self.early)
+        except LookupError as error:
+            raise self.fail(
+                f"input {name!r} is read by a DequantizeLinear whose scale or zero point {error.args[0]!r} is not "
+                "made of constants alone",
+                _FOLD_HINT,
+            ) from error
+
+    def early(self, name: str) -> Array | None:
+        """The constant of a name, before the nodes of the file are read; what it is computed from is folded first."""
+        wanted, path = {name}, list[tuple[int, onnx.NodeProto]]()
+        for index, node in reversed(self.nodes):
+            if wanted & set(node.output) and not any(o in self.builder.tensors for o in node.output):
+                wanted |= set(node.input)
+                path.append((index, node))
+        for index, node in reversed(path):
+            if all(not i or self.constant(i) is not None for i in node.input):
+                self.node(node, node.name or f"{node.op_type}_{index}")
+                self.folded.add(index)
+        return self.constant(name)
 
     def output_port(self, value: onnx.ValueInfoProto) -> Port:
         name, kind = value.name, value.type.tensor_type.elem_type

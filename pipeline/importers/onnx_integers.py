@@ -4,12 +4,11 @@ An operator's own module knows real values only. Whatever the file gives beside 
 values, other tensors) becomes the real value that stands for the same integer at that tensor's scale.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from pipeline.builder import GraphBuilder
 from pipeline.importers.onnx_node import OnnxNode
@@ -99,23 +98,36 @@ def _real_constant(node: OnnxNode, name: str, data: Array, kind: str, quant: Qua
     return node.graph.add(Tensor.constant(node.graph.fresh(f"{name}.real"), real.astype(np.float32), quant))
 
 
-def input_params(graph: onnx.GraphProto, name: str, kind: str) -> QuantParams:
+def input_params(
+    nodes: Sequence[onnx.NodeProto], name: str, kind: str, value: Callable[[str], Array | None]
+) -> QuantParams:
     """The parameters of a network input that the file keeps as integers of ONNX type `kind`.
 
     Those of the first DequantizeLinear that reads it, at once or behind operators that only move it; scale 1 and zero
-    point 0 when nothing says others. Whatever else reads the input takes its integers as it means them.
+    point 0 when nothing says others: whatever else reads the input takes its integers as it means them. `value` gives
+    the constant of a name, None where it is none. Raises LookupError with the name of a scale or zero point that is
+    not constant.
     """
-    constants = {t.name: t for t in graph.initializer}
-    constants |= {n.output[0]: n.attribute[0].t for n in graph.node if n.op_type == "Constant" and n.attribute}
     reached = {name}
-    for node in graph.node:
+    for node in nodes:
         if not reached & set(node.input):
             continue
         if node.op_type == "DequantizeLinear" and node.input[0] in reached:
-            given = [numpy_helper.to_array(constants[i]).reshape(-1) for i in node.input[1:3] if i in constants]
-            if given and given[0].size == 1 and np.isfinite(given[0]).all() and (given[0] > 0).all():
-                zero = int(given[1][0]) if len(given) > 1 and given[1].size else 0
-                return replace(plain_integers(kind), scale=(float(given[0][0]),), zero_point=zero - lowered(kind))
+            scale, zero = _given(node, 1, value), _given(node, 2, value)
+            if scale is not None and scale.size == 1 and np.isfinite(scale).all() and (scale > 0).all():
+                lowest = int(zero[0]) if zero is not None and zero.size and zero.dtype.kind in "iu" else 0
+                return replace(plain_integers(kind), scale=(float(scale[0]),), zero_point=lowest - lowered(kind))
         elif node.op_type in VALUES:
             reached |= set(node.output)
     return plain_integers(kind)
+
+
+def _given(node: onnx.NodeProto, index: int, value: Callable[[str], Array | None]) -> Array | None:
+    """The values of input `index`, None when the node has no such input."""
+    name = node.input[index] if len(node.input) > index else ""
+    if not name:
+        return None
+    data = value(name)
+    if data is None:
+        raise LookupError(name)
+    return data.reshape(-1)

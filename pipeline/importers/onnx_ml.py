@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.importers.onnx_constants import constants_of
 
 DOMAIN = "ai.onnx.ml"
 
@@ -43,7 +44,7 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.maps: set[str] = set()
-        self.known = {t.name: t for t in model.graph.initializer}
+        self.known = constants_of(model.graph)
 
     def refuse(self, node: onnx.NodeProto, why: str, hint: str) -> ChipfitError:
         return ChipfitError(f"{node.op_type} node {node.name!r}: {why}", place=Place(self.shown), hint=hint)
@@ -78,10 +79,15 @@ def _map(w: _Writer, node: onnx.NodeProto) -> None:
 
 
 def _extractor(w: _Writer, node: onnx.NodeProto) -> None:
-    """Entries along the last axis: constant ones of an activation, or the label of a class, which is the class."""
+    """Entries along the last axis: constant ones of an activation, or the label of a class, which is the class.
+
+    Source: ONNX ai.onnx.ml ArrayFeatureExtractor; indices of whatever shape are one list, as ONNX Runtime takes them.
+    """
     labels = w.known.get(node.input[0])
     if labels is None:
-        w.emit("Gather", node, list(node.input), node.output[0], axis=-1)
+        flat = w.constant(node, "flat", np.array([-1], np.int64))
+        at = w.emit("Reshape", node, [node.input[1], flat], f"{node.output[0]}.chipfit.at")
+        w.emit("Gather", node, [node.input[0], at], node.output[0], axis=-1)
         return
     strings = labels.data_type == TensorProto.STRING
     count = int(np.prod(labels.dims))

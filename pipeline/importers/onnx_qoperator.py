@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.importers.onnx_constants import constants_of
 from pipeline.importers.onnx_ml import without_ml
 
 MICROSOFT = "com.microsoft"
@@ -55,10 +56,7 @@ class _Expander:
         self.shown = shown
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self.known = {t.name: t for t in model.graph.initializer}
-        for node in model.graph.node:
-            if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
-                self.known[node.output[0]] = node.attribute[0].t
+        self.known = constants_of(model.graph)
         self.makers = {o: n for n in model.graph.node for o in n.output}
         self.count = 0
 
