@@ -76,7 +76,7 @@ def proofs(graph: Graph) -> tuple[Proof, ...]:
             weights = graph.constant(node.weights)
             weights = weights.reshape(len(weights), -1)
             folded = folded_bias(weights, graph.constant(node.bias), x.quant.zero_point)
-            bound = accumulator_bound(weights, folded, 128 if x.dtype == "int8" else 32768)
+            bound = accumulator_bound(weights, folded, -x.quant.limits[0])
             made.append(Proof(node.name, int(bound.max(initial=0)), node.rescale.kind))
     return tuple(made)
 

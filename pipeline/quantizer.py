@@ -15,7 +15,7 @@ from pipeline.narrow import Narrow
 from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
-from pipeline.ops.lookup import FLIP, LARGEST, Interpolate, Lookup
+from pipeline.ops.lookup import BEND, FLIP, LARGEST, Interpolate, Lookup
 from pipeline.scales import LEAST_SCALE, Prescribed, Rounding
 from pipeline.solve import Changed, Solved, solve, solve_wide
 from pipeline.widths import Widths
@@ -32,9 +32,6 @@ class Proof:
     requantizer: str
     changed: Changed | None = None
     """Channels that are not what their weights would make of them."""
-
-
-_BEND = 64
 
 
 class Quantizer:
@@ -280,11 +277,11 @@ def _follows(
     target: QuantParams,
     span: tuple[float, float] | None,
 ) -> bool:
-    """Whether straight lines between the table's values stay within _BEND steps of the function, where x was seen."""
+    """Whether straight lines between the table's values stay within BEND steps of the function, where x was seen."""
     x = np.arange(-32768, 32768)
     real = source.dequantize(x)
     at = x + 32768
     line = np.clip(table[at >> 7] + (table[(at >> 7) + 1] - table[at >> 7]) * (at & 127) / 128, *target.limits)
     exact = np.nan_to_num(function(real), posinf=np.inf, neginf=-np.inf) / target.scale[0] + target.zero_point
     off = np.abs(np.clip(exact, *target.limits) - line)
-    return bool(off[(real >= span[0]) & (real <= span[1])].max(initial=0) <= _BEND if span else off.max() <= _BEND)
+    return bool(off[(real >= span[0]) & (real <= span[1])].max(initial=0) <= BEND if span else off.max() <= BEND)

@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import exp, inf, sqrt
 
 import numpy as np
 
 from pipeline.fixedpoint import accumulator_bound, folded_bias
-from pipeline.ir import Array, Graph, Node, QuantParams, ScaledNode
-from pipeline.ops.add import Add
+from pipeline.ir import Array, Graph, Node, QuantParams
+from pipeline.ops.add import Add, AddRescaled
 from pipeline.ops.affine import Affine
-from pipeline.ops.average_pool import AveragePool
+from pipeline.ops.average_pool import AveragePool, AveragePoolExact
 from pipeline.ops.concat import Concat
+from pipeline.ops.extremum import Extremum
 from pipeline.ops.linear import Linear
-from pipeline.ops.lookup import Interpolate, Lookup
-from pipeline.ops.mean import Mean
-from pipeline.ops.mul import Mul
+from pipeline.ops.lookup import BEND, Interpolate, Lookup
+from pipeline.ops.mean import Mean, MeanRescaled
+from pipeline.ops.mul import Mul, MulRescaled, MulWide
 from pipeline.ops.pad import Pad
 from pipeline.ops.prelu import PRelu
 from pipeline.ops.softmax import Softmax, SoftmaxScaled, SoftmaxWide
@@ -27,16 +28,15 @@ _CONFIDENCE = 8
 """A float32 sum of n terms is off by at most this times sqrt(n) ULP of the sum of magnitudes, but for a chance below
 1e-13 for each sum. Source: Higham and Mary, A new approach to probabilistic rounding error analysis, SIAM J. Sci.
 Comput. 41 (2019), theorem 3.1."""
-_BEND = 64.0
-"""Straight lines between 513 values of an int16 function may be off so many steps (`pipeline.quantizer`)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bound:
     """Steps of the output; arrays have one entry for each index of the last axis.
 
-    `slack`: besides the last rounding, which adds at most half a step. `gain`: by how many steps one step of any
-    input moves the output at most. `floats`: how far a float32 evaluation of the same layer may be off.
+    `slack`: besides the last rounding, which adds at most half a step; infinite where nothing is proven.
+    `gain`: by how many steps one step of any input moves the output at most.
+    `floats`: how far a float32 evaluation of the same layer may be off.
     """
 
     slack: Array | float
@@ -79,7 +79,21 @@ def _off(name: str, graph: Graph, result: Quantized) -> Array:
 
 def moves(node: Node) -> bool:
     """Whether the node only moves integers, or picks some, or counts them from 128 lower: nothing is rounded."""
-    return bool(node.ties()) or isinstance(node, Concat) or node.name == f"{node.output}.flip"
+    return bool(node.ties()) or isinstance(node, Concat | Extremum) or node.name == f"{node.output}.flip"
+
+
+def _filled(node: Node, graph: Graph) -> float:
+    """How far values that a node puts in beside those of its inputs are from the real ones: constants and bounds."""
+    if isinstance(node, Pad) or (
+        isinstance(node, Concat | Extremum) and len(graph.activations(node)) < len(node.inputs)
+    ):
+        return 0.5
+    quant = graph.tensors[node.output].quant
+    if not isinstance(node, Extremum) or quant is None:
+        return 0.0
+    with np.errstate(over="ignore"):
+        exact = np.clip(np.array([node.low, node.high]) / quant.scale[0] + quant.zero_point, *quant.limits)
+    return float(np.abs(exact - (node.bottom, node.top)).max())
 
 
 def bound(node: Node, graph: Graph) -> Bound:
@@ -94,13 +108,12 @@ def bound(node: Node, graph: Graph) -> Bound:
         table = graph.constant(node.inputs[1]).astype(np.int64)
         return Bound(0.0, float(np.abs(np.diff(table)).max(initial=0)), floats + 8 * ULP / quant.scale[0])
     if isinstance(node, Interpolate):
-        return Bound(_BEND, inf, floats + 8 * ULP / quant.scale[0])
-    factor = _factor(node, graph)
-    return Bound(0.5 if factor is None else factor, _gain(node, graph), floats)
+        return Bound(float(BEND), inf, floats + 8 * ULP / quant.scale[0])
+    return Bound(_slack(node, graph), _gain(node, graph), floats)
 
 
-def _factor(node: Node, graph: Graph) -> float | None:
-    """The slack of an operator with one rounding and few rounded factors, None for any other."""
+def _slack(node: Node, graph: Graph) -> float:
+    """What rounded factors cost an operator; infinite where nothing is derived."""
     given = [graph.tensors[n] for n in graph.activations(node)]
     reach = max((2.0 ** (16 if t.dtype == "int16" else 8) for t in given), default=1.0)
     if isinstance(node, Affine):
@@ -111,19 +124,55 @@ def _factor(node: Node, graph: Graph) -> float | None:
         return (reach + 0.5) / 2.0**node.shift
     if type(node) is Mul:
         return 0.5 * min(reach**2 / 2.0**node.shift, reach / max(node.scale, 1))  # beyond that the output saturates
-    if type(node) in (AveragePool, Mean, PRelu) and isinstance(node, ScaledNode | PRelu):
-        return 0.5 * reach * max(1.0, given[0].size / graph.tensors[node.output].size) / 2.0**node.shift
-    return None
+    if type(node) is PRelu:
+        return 0.5 * reach / 2.0**node.shift
+    if type(node) is Mean:
+        return 0.5 * reach * (given[0].size / graph.tensors[node.output].size) / 2.0**node.shift
+    if type(node) is AveragePool:
+        return 0.5 * reach * (node.window.kernel[0] * node.window.kernel[1]) / 2.0**node.shift
+    if type(node) is AveragePoolExact:
+        return 0.0
+    return _rescaled_slack(node)
+
+
+def _rescaled_slack(node: Node) -> float:
+    """Of operators whose factors are a multiplier of 31 bits and an exponent."""
+    if type(node) is MulWide:
+        return 2.0**-31 * _WIDEST  # rounded once
+    if type(node) in (MulRescaled, MeanRescaled) and isinstance(node, MulRescaled | MeanRescaled):
+        return _twice(node.rescale[1], _WIDEST)
+    if type(node) is AddRescaled:
+        *operands, last = node.rescales
+        sums = sum(0.5 + _twice(exponent, 2.0**31) for _, exponent in operands)
+        return sums * last[0] * 2.0 ** (last[1] - 31) + _twice(last[1], _WIDEST)
+    return inf
+
+
+_WIDEST = 2.0**17
+"""Steps beyond which an output of sixteen bits saturates, whatever its zero point."""
+
+
+def _twice(exponent: int, largest: float) -> float:
+    """What a multiplier, of half a unit in 2**30 at most, costs values of up to `largest`, and the first of two
+    roundings: its unit is 2**exponent of the second's."""
+    return 2.0**-31 * largest + (2.0 ** (exponent - 1) if exponent < 0 else 0.0)
 
 
 def _softmax(node: Softmax, graph: Graph) -> float:
-    """Exponentials are rounded to 2**-15 of the largest, of which a sum has one at the least."""
+    """Exponentials are rounded to 2**-15 of the largest, of which a sum has one at the least, and so is half a sum.
+
+    Straight lines between exponentials h apart are above them by h**2 / 8 of the left one at most; where each is off by
+    a share of up to r, a part y of their sum is off by r * y * (1 - y) at most, a quarter of r.
+    """
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.output].quant
-    assert y is not None
-    table = 0.5 * 2.0**-15 * (x.shape[node.axis] + 1) / y.scale[0]
-    if isinstance(node, SoftmaxWide):
-        return table + 4.0  # lines between 513 exponentials
-    return table + (0.5 / node.factor / y.scale[0] if isinstance(node, SoftmaxScaled) else 0.0)
+    assert x.quant is not None and y is not None
+    table = 0.5 * 2.0**-15 * (x.shape[node.axis] + 1) / y.scale[0] + 2.0**-16
+    if type(node) is SoftmaxWide:
+        h = x.quant.scale[0] * 2.0**node.step if node.step else 0.0
+        return 2 * table + h**2 / 32 * exp(h) / y.scale[0]  # lines are rounded, too
+    if type(node) is SoftmaxScaled:
+        return table + 0.5 / node.factor / y.scale[0] + (0.0 if node.shift else 0.5)
+    return table if type(node) is Softmax else inf
 
 
 def _gain(node: Node, graph: Graph) -> float:
@@ -131,7 +180,7 @@ def _gain(node: Node, graph: Graph) -> float:
         return float(np.abs(graph.constant(node.inputs[1])).max(initial=0)) / 2.0**node.shift
     if type(node) is Add:
         return max(abs(s) for s in node.scales) / 2.0**node.shift
-    return inf
+    return 1.0 if type(node) is AveragePoolExact else inf
 
 
 def _linear(node: Linear, graph: Graph) -> Bound:
@@ -141,7 +190,7 @@ def _linear(node: Linear, graph: Graph) -> Bound:
     weights = graph.constant(node.weights).astype(np.int64)
     weights = weights.reshape(len(weights), -1)
     step = np.broadcast_to(np.asarray(w.scale) * x.scale[0] / y.scale[0], len(weights))
-    largest = 128 if x.dtype == "int8" else 32768
+    largest = -x.limits[0]
     sums = accumulator_bound(weights, folded_bias(weights, graph.constant(node.bias), x.zero_point), largest) * step
     slack = 0.5 * step  # the bias is rounded to a step of the sum
     if np.abs(weights).max(initial=0) > 255:  # no file's integers, but its real values: see ops.linear.prescribed
@@ -175,8 +224,7 @@ def deviation(
         given = [(n, made[n]) for n in graph.activations(node)]
         given = [(n, (0.0, 0.0)) if n in exact else (n, m) for n, m in given]
         if moves(node):
-            fixed = any(graph.is_constant(n) for n in node.inputs)
-            filled = [0.5] if isinstance(node, Pad) or (isinstance(node, Concat) and fixed) else []  # rounded values
+            filled = [_filled(node, graph)]
             result = (_most([*(m[0] for _, m in given), *filled]), _most([m[1] for _, m in given]))
         else:
             own, changed = bound(node, graph), errors.get(node.output, 0.0)

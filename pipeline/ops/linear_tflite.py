@@ -81,7 +81,7 @@ def _narrow(
         node.refuse("uint8 weights on int16 activations")
     weights = kernel.astype(np.int16) - np.int16(quant.zero_point) if quant.zero_point else kernel
     flat = weights.reshape(len(weights), -1)
-    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)), 128 if node.dtype == "int8" else 32768)
+    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)), -LIMITS[node.dtype][0])
     pairs = [quantize_multiplier(r) for r in ratios]
     if once:
         low, high = (v - node.output_zero() for v in LIMITS[node.dtype])

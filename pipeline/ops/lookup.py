@@ -18,6 +18,8 @@ SUMMARY = "not from ONNX: what every other activation becomes"
 
 LARGEST = 1 << 22
 """The largest magnitude in an Interpolate's table: a difference times 127 fits 32 bits."""
+BEND = 64
+"""How many steps the straight lines of an Interpolate may be off its function."""
 FLIP = (np.arange(256) - 128).astype(np.int8) ^ np.int8(-128)
 """From uint8 to int8, 128 lower, and back: a table indexed by the byte read as int8."""
 
