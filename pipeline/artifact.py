@@ -39,7 +39,7 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
     """Replace `target` by exactly `files` and a stamp of `key` and their digests.
 
     Everything is written beside it first; a kill at any moment leaves the old folder, the new one, or none.
-    Raises ChipfitError when the disk is full or read-only.
+    Raises ChipfitError when the disk is full or read-only; the old folder is then still there.
     """
     recorded = {name: sha256(data) for name, data in sorted(files.items())}
     stamp = {"key": key, "files": recorded, "seal": _seal(key, recorded)}
@@ -54,8 +54,14 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
             if target.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
                 target.replace(old / "old")
-                fresh.replace(target)
-                shutil.rmtree(old, ignore_errors=True)
+                try:
+                    fresh.replace(target)
+                except OSError:
+                    (old / "old").replace(target)
+                    raise
+                finally:
+                    if target.exists():  # else what was there is only in `old`
+                        shutil.rmtree(old, ignore_errors=True)
             else:
                 fresh.replace(target)
         finally:

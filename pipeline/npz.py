@@ -1,10 +1,11 @@
 """Opening an .npz file that may be broken or hostile: what an array needs is known before it is unpacked."""
 
+import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ MAX_BYTES = 1 << 29
 """Of one array once it is unpacked; it is held once more as float32."""
 _DIRECTORY = 1 << 20
 """Bytes of the archive's directory: some 10,000 arrays. Python reads it whole before it says how many there are."""
+_HEADER = 1 << 16
+"""Bytes that say what an array is."""
 _END, _END64 = b"PK\x05\x06", b"PK\x06\x07"
 _HINT = "Write it with numpy.savez from plain number arrays."
 
@@ -59,15 +62,13 @@ class Npz(Mapping[str, Array]):
             raise self._unreadable() from error
 
     def _array(self, file: IO[bytes], key: str, size: int) -> Array:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        if size > MAX_BYTES:
+            raise self._refuse(key, f"takes {size} bytes, the limit is {MAX_BYTES}", "Leave out samples.")
+        shape, fortran, dtype = _header(file)
         if dtype.kind not in "fiub" or dtype.shape:
             raise self._refuse(key, f"has type {dtype}, expected numbers", _HINT)
         if min(shape, default=0) < 0 or len(shape) > 32 or prod(shape) * dtype.itemsize != size - file.tell():
             raise self._refuse(key, f"says that it has shape {_shown(shape)}, which is not what it holds", _HINT)
-        if size > MAX_BYTES:
-            raise self._refuse(key, f"takes {size} bytes, the limit is {MAX_BYTES}", "Leave out samples.")
         flat = np.frombuffer(file.read(), dtype)
         array: Array = flat.reshape(shape, order="F" if fortran else "C")
         return array
@@ -77,6 +78,22 @@ class Npz(Mapping[str, Array]):
 
     def _unreadable(self) -> ChipfitError:
         return ChipfitError(f"{self._path.name} is not a readable .npz file", place=self._place, hint=_HINT)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, "np.dtype[Any]"]:
+    """Shape, whether the first axis runs fastest, and type; NumPy itself reads a header of any length that it states.
+
+    Source: numpy.lib.format. Raises ValueError.
+    """
+    first = np.lib.format.read_magic(file) == (1, 0)
+    stated = file.read(2 if first else 4)
+    length = int.from_bytes(stated, "little")
+    if length > _HEADER:
+        raise ValueError("a header that is longer than any array's")
+    header = io.BytesIO(stated + file.read(length))
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(header)
+    return shape, fortran, dtype
 
 
 def _shown(shape: tuple[int, ...]) -> str:

@@ -17,7 +17,7 @@ _NOISE = 64
 def model_files(project: Project) -> Mapping[str, Path]:
     """The model file, and what its tensors lie in besides, by the name that the model gives it."""
     source = project.file("model.source", project.config.model.source)
-    beside = external_files(source) if source.suffix == ".onnx" else {}
+    beside = external_files(source, project.place("model.source")) if source.suffix == ".onnx" else {}
     return {"model": source, **{f"model: {name}": path for name, path in beside.items()}}
 
 

@@ -136,7 +136,10 @@ def _exported(project: Project | ChipfitError) -> bool:
 
 def _fresh(stage: Stage, job: Job) -> bool:
     """Skipped only when the results are intact, and, for the report, when no rule was missed."""
-    if not up_to_date(stage, job):
+    try:
+        if not up_to_date(stage, job):
+            return False
+    except ChipfitError:  # running it says so
         return False
     return stage is not report or not report.failures(job)
 

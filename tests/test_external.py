@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.config import load_project
 from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_external import external_files
+from pipeline.importers.onnx_external import MAX_FIELDS, external_files
 from pipeline.importers.onnx_file import load_onnx, tensors_of
 from stages import STAGES
 from stages.base import Job, key_of
@@ -171,6 +171,19 @@ def test_the_files_of_bytes_that_are_no_model_are_none(tmp_path: Path) -> None:
         path.write_bytes(data + b"location")
         assert set(external_files(path)) <= {"w.raw"}
     assert external_files(tmp_path / "none") == {} and external_files(tmp_path) == {}
+
+
+def test_a_file_of_too_many_fields_is_refused_wherever_they_stand(tmp_path: Path) -> None:
+    def field(number: int, data: bytes) -> bytes:
+        size, length = len(data), b""
+        while size > 127:
+            size, length = size >> 7, length + bytes([size & 127 | 128])
+        return bytes([number << 3 | 2]) + length + bytes([size]) + data
+
+    numbers = field(1, b"location") + b"\x40\x01" * (MAX_FIELDS + 1)  # an attribute's ints
+    (tmp_path / "net.onnx").write_bytes(field(7, field(1, field(5, numbers))))
+    with pytest.raises(ChipfitError, match=r"^net\.onnx: has more than 2097152 fields"):
+        external_files(tmp_path / "net.onnx")
 
 
 def test_a_change_in_a_file_that_is_read_changes_the_key_and_one_beside_it_does_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,18 @@ def test_a_data_file_that_is_none_is_said(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SLOW)
 def test_a_large_data_file_is_refused_before_it_is_unpacked(name: str, tmp_path: Path) -> None:
     check(name, tmp_path)
+
+
+def test_a_header_is_not_read_as_long_as_it_says(tmp_path: Path) -> None:
+    stated = 1 << 26
+    (tmp_path / "d.npz").write_bytes(of(b"\x93NUMPY\x02\x00" + struct.pack("<I", stated) + b" " * stated))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ChipfitError, match=UNREADABLE):
+            Npz(tmp_path / "d.npz", Place("net.yaml"))["x"]
+        assert tracemalloc.get_traced_memory()[1] < stated // 16
+    finally:
+        tracemalloc.stop()
 
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:

@@ -57,6 +57,25 @@ def test_a_folder_that_is_not_as_it_was_written_is_not_intact(change: str, tmp_p
     assert intact(folder, "key") and sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["codegen"]
 
 
+def test_where_the_new_folder_cannot_take_its_place_the_old_one_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "codegen"
+    write_folder(target, FILES, "key")
+    rename, refused = Path.replace, []
+
+    def refuse_once(self: Path, to: Path) -> Path:
+        if Path(to) == target and not refused:
+            refused.append(self)
+            raise OSError(5, "Input/output error")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "replace", refuse_once)
+    with pytest.raises(ChipfitError, match=r"cannot write .*codegen: Input/output error"):
+        write_folder(target, {"other": b""}, "other")
+    assert refused and intact(target, "key") and list(tmp_path.iterdir()) == [target]
+
+
 def test_what_an_earlier_stage_wrote_is_read_only_as_it_wrote_it(tmp_path: Path) -> None:
     from conftest import ROOT
 

@@ -5,8 +5,9 @@ Numbers of fields are those of onnx.proto, the wire format is protobuf's (protob
 
 import mmap
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from pipeline.errors import ChipfitError, Place
 
 _MARK = b"location"
 """The key that every tensor with external data has; a file without these bytes has none."""
@@ -22,20 +23,36 @@ _WAYS: Mapping[str, Mapping[int, str]] = {
     "tensor": {13: "entry"},
 }
 _KEY, _VALUE = 1, 2
-_MOST = 1 << 20
-"""Fields that are looked at: some ten times what the largest networks have, and a second's work."""
+MAX_FIELDS = 1 << 21
+"""Fields that are looked at: ten times what the largest networks have, and some seconds' work."""
 _VARINT, _EIGHT, _LENGTH, _FOUR = 0, 1, 2, 5
 
 
-def external_files(path: Path) -> dict[str, Path]:
+class _Left:
+    """How many fields may yet be looked at, of every kind: a file of numbers alone takes as long."""
+
+    def __init__(self, place: Place) -> None:
+        self.fields, self.place = MAX_FIELDS, place
+
+    def spend(self) -> None:
+        self.fields -= 1
+        if self.fields < 0:
+            raise ChipfitError(
+                f"has more than {MAX_FIELDS} fields, too many to look for tensors in other files",
+                place=self.place,
+                hint="Keep its tensors in the file itself.",
+            )
+
+
+def external_files(path: Path, place: Place | None = None) -> dict[str, Path]:
     """The files that the tensors of an ONNX file name, wherever the tensor stands, by name as written.
 
     Only those inside the model's folder: nothing else is ever read. Files that are missing are among them; of a file
-    that is no ONNX, or cannot be read, there are none.
+    that is no ONNX, or cannot be read, there are none. Raises ChipfitError for one of more than MAX_FIELDS fields.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            names = sorted(set(_locations(data))) if data.find(_MARK) >= 0 else []
+            names = sorted(set(_locations(data, _Left(place or Place(path.name))))) if data.find(_MARK) >= 0 else []
     except (OSError, ValueError):
         return {}
     folder = path.resolve().parent
@@ -59,23 +76,23 @@ def inside(folder: Path, location: str) -> Path | None:
         return None
 
 
-def _locations(data: mmap.mmap) -> Iterator[str]:
-    waiting, left = [("model", 0, len(data))], _MOST
-    while waiting and left > 0:
+def _locations(data: mmap.mmap, left: _Left) -> Iterator[str]:
+    waiting = [("model", 0, len(data))]
+    while waiting:
         kind, begin, end = waiting.pop()
         if kind == "entry":
-            entry = {number: data[a:b] for number, a, b in _fields(data, begin, end)}
+            entry = {number: data[a:b] for number, a, b in _fields(data, begin, end, left)}
             if entry.get(_KEY) == _MARK:
                 yield entry.get(_VALUE, b"").decode("utf-8", "replace")
             continue
-        ways, fields = _WAYS[kind], list(islice(_fields(data, begin, end), left))
-        left -= len(fields)
-        waiting += [(ways[number], a, b) for number, a, b in fields if number in ways]
+        ways = _WAYS[kind]
+        waiting += [(ways[n], a, b) for n, a, b in _fields(data, begin, end, left) if n in ways]
 
 
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: mmap.mmap, at: int, end: int, left: _Left) -> Iterator[tuple[int, int, int]]:
     """(number, begin, end) of the fields of a message that have a length; it stops where the bytes make no sense."""
     while at < end:
+        left.spend()
         tag, at = _varint(data, at, end)
         kind = tag & 7
         if kind == _VARINT:

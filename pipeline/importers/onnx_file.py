@@ -95,7 +95,7 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
     """Read what lies in files beside the model into its tensors: the one place where such a file is opened."""
     tensors = [t for t in tensors_of(model) if t.data_location == onnx.TensorProto.EXTERNAL]
-    listed = external_files(path) if tensors else {}
+    listed = external_files(path, place) if tensors else {}
     left = MAX_EXTERNAL
     for tensor in tensors:
         named = [e.value for e in tensor.external_data if e.key == "location"]
