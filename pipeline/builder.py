@@ -1,6 +1,6 @@
 """A graph while it is being written: names kept unique, shapes inferred, unused constants dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.errors import ChipfitError
 from pipeline.ir import Array, Graph, Node, Port, QuantParams, Tensor
@@ -24,6 +24,16 @@ class GraphBuilder:
         self.nodes: list[Node] = []
         self._aliases: dict[str, str] = {}
         self._taken: set[str] = set()
+
+    @classmethod
+    def beside(cls, graph: Graph, tensors: Mapping[str, Tensor] | None = None) -> "GraphBuilder":
+        """For another graph with the inputs and constants of `graph`, as they are in `tensors` if given."""
+        tensors = graph.tensors if tensors is None else tensors
+        made = cls(graph.name)
+        made.tensors.update({n: t for n, t in tensors.items() if t.data is not None})
+        for port in graph.inputs:
+            made.add(tensors[port.tensor])
+        return made
 
     def fresh(self, hint: str) -> str:
         """A name not yet used, as close to `hint` as possible."""

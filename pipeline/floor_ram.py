@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.disjoint import Disjoint
 from pipeline.ir import Graph, Node
 from pipeline.ops.affine import Affine
 from pipeline.ops.broadcast import Binary
 from pipeline.ops.concat import Concat
-from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense
 from pipeline.ops.linear import Linear
 from pipeline.ops.prelu import PRelu
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.slice import Slice
 from pipeline.ops.softmax import Softmax
-from pipeline.passes.channels import without_dead_channels
+from pipeline.passes.channels import mixes, without_dead_channels
 from pipeline.views import root, views_of
 
 SURVIVING = 0.5
@@ -128,26 +128,18 @@ def _itself(node: Node, graph: Graph, sizes: Mapping[str, int], held: Mapping[st
 
 def _shares(graph: Graph) -> dict[str, float]:
     """By name, which part of a tensor is surely there: all of it where channels cannot be taken out."""
-    leader = {n: n for n, t in graph.tensors.items() if t.data is None}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
+    sets = Disjoint(n for n, t in graph.tensors.items() if t.data is None)
     fixed = {p.tensor for p in (*graph.inputs, *graph.outputs)}
     for node in graph.nodes:
         moving = graph.activations(node)
         if isinstance(node, Concat) or (isinstance(node, Binary) and len(moving) > 1):
             fixed |= {*moving, *node.outputs}
-        elif not _mixes(node):
+        elif not mixes(node):
             for name in node.outputs:
-                leader[find(name)] = find(moving[0])
-    groups: dict[str, list[str]] = {}
-    for name in leader:
-        groups.setdefault(find(name), []).append(name)
+                sets.join(moving[0], name)
+    groups = sets.groups()
     for name in fixed:
-        groups.pop(find(name), None)
+        groups.pop(sets.find(name), None)
     made, used = _weighed(graph)
     shares: dict[str, float] = {}
     for members in groups.values():
@@ -156,10 +148,6 @@ def _shares(graph: Graph) -> dict[str, float]:
         )
         shares |= dict.fromkeys(members, SURVIVING * max(0.0, 1 - lost))
     return shares
-
-
-def _mixes(node: Node) -> bool:
-    return isinstance(node, Dense) or (isinstance(node, Conv) and node.groups == 1)
 
 
 def _weighed(graph: Graph) -> tuple[dict[str, float], dict[str, float]]:
@@ -172,7 +160,7 @@ def _weighed(graph: Graph) -> tuple[dict[str, float], dict[str, float]]:
         kernel = np.abs(graph.constant(node.weights).astype(np.float64))
         large = kernel > SMALLEST * kernel.max(initial=0)
         made[node.output] = float(large.reshape(len(kernel), -1).any(axis=1).mean())
-        if _mixes(node):
+        if mixes(node):
             columns = float(large.reshape(-1, kernel.shape[-1]).any(axis=0).mean())
             used[node.inputs[0]] = max(used.get(node.inputs[0], 0.0), columns)
     return made, used

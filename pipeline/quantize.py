@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pipeline.calibrate import Observed, Policy, choose, merged
+from pipeline.disjoint import Disjoint
 from pipeline.errors import ChipfitError
 from pipeline.fixedpoint import accumulator_bound, folded_bias
 from pipeline.ir import Graph, QuantParams, Tensor
@@ -129,23 +130,15 @@ def unsettled(graph: Graph) -> list[str]:
 
 def _groups(graph: Graph) -> tuple[dict[str, list[str]], dict[str, QuantParams]]:
     """Float activations that share one scale, by their leader, and the scale that the file prescribes for a leader."""
-    leader = {n: n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"}
-    pins = {n: q for n in leader if (q := graph.tensors[n].quant) is not None}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
-        return name
-
+    names = [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"]
+    pins = {n: q for n in names if (q := graph.tensors[n].quant) is not None}
+    sets = Disjoint(names)
     for node in graph.nodes:
         for a, b in node.ties():
-            if a in leader and b in leader:
-                first, second = find(a), find(b)
+            if a in sets and b in sets:
+                first, second = sets.find(a), sets.find(b)
                 # Two prescribed scales stay two; the node between them requantizes. What could take a prescribed
                 # one without loss has it already.
                 if first != second and pins.get(first) == pins.get(second):
-                    leader[second] = first
-    groups: dict[str, list[str]] = {}
-    for name in leader:
-        groups.setdefault(find(name), []).append(name)
-    return groups, pins
+                    sets.join(first, second)
+    return sets.groups(), pins

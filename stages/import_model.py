@@ -154,6 +154,7 @@ def _smaller(width: str, excess: float) -> str:
 
 def read_model(path: Path, written: str, product: str) -> Graph:
     """The canonical graph of a model file: float, or integer when it is a quantized .tflite. Raises ChipfitError."""
+    from pipeline.ops.linear import Linear
     from pipeline.passes import canonical
 
     if path.suffix == ".tflite":
@@ -164,11 +165,18 @@ def read_model(path: Path, written: str, product: str) -> Graph:
     else:
         from pipeline.importers.onnx_graph import import_onnx
 
-        graph = canonical(import_onnx(path, written, product), written)
-    if len(graph.nodes) > _LAYERS:
+        imported = import_onnx(path, written, product)
+        # The passes merge others into these, and never these.
+        _refuse_long(sum(isinstance(n, Linear) for n in imported.nodes), written)
+        graph = canonical(imported, written)
+    _refuse_long(len(graph.nodes), written)
+    return graph
+
+
+def _refuse_long(layers: int, written: str) -> None:
+    if layers > _LAYERS:
         raise ChipfitError(
-            f"has {len(graph.nodes)} layers, the limit is {_LAYERS}",
+            f"has {layers} layers, the limit is {_LAYERS}",
             place=written,
             hint="Where a recurrent network was unrolled, export one step of it.",
         )
-    return graph

@@ -11,7 +11,7 @@ from stages.tables import filled
 
 LAYERS = (
     ("text", "files", "errors", "units", "widths", "cores", "waits", "config"),
-    ("ir", "fixedpoint", "gemmlowp", "builder", "calls", "bounds", "npz", "data"),
+    ("ir", "disjoint", "fixedpoint", "gemmlowp", "builder", "calls", "bounds", "npz", "data"),
     ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "litert", "floor"),
     (
         "passes",

@@ -1,8 +1,10 @@
 """What is one network is one result, however its file spells it; and folds in front of linear layers are exact."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,8 @@ from pipeline.onnx_export import float_model
 from pipeline.ops.affine import Affine
 from pipeline.ops.linear import Linear
 from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
+from pipeline.passes import PASSES, canonical
+from pipeline.passes.editing import Editing
 
 
 @dataclass
@@ -475,3 +478,56 @@ def test_a_mean_over_axes_that_fall_apart_when_channels_are_last_is_taken_as_the
     net.conv(4, 1)
     net.then("ReduceMean", axes=[1, 2], keepdims=0)
     canonical(graph_of(net.model(), "net.onnx", "net"), "net.onnx")
+
+
+def long_chain(layers: int) -> Graph:
+    """Relu, a constant factor and a layer whose weights all share, over and over."""
+    net = Net(True, (4,))
+    weights, factor = net.constant(np.eye(4)), net.constant(np.full(4, 1.0625))
+    for _ in range(layers):
+        net.then("Relu")
+        net.then("Mul", factor)
+        net.then("MatMul", weights)
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 4)) for n in ("x", net.last)]
+    tensors = [numpy_helper.from_array(v, n) for n, v in net.constants.items()]
+    proto = helper.make_graph(net.nodes, "net", infos[:1], infos[1:], tensors)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return graph_of(model, "net.onnx", "net")
+
+
+def test_passes_take_steps_in_proportion_to_the_layers() -> None:
+    """Calls of Python functions, which are the same on every machine."""
+    counts = []
+    for layers in (60, 180):
+        graph, calls = long_chain(layers), 0
+
+        def called(frame: FrameType, event: str, argument: Any) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        before = sys.getprofile()
+        sys.setprofile(called)
+        try:
+            for step in PASSES:
+                graph = step(graph)
+        finally:
+            sys.setprofile(before)
+        counts.append(calls)
+    assert counts[1] < 3.5 * counts[0]
+
+
+def test_layers_of_equal_weights_are_known_while_layers_change() -> None:
+    editing = Editing(canonical(long_chain(3), "net.onnx"))
+    slots = [at for at, n in enumerate(editing.nodes) if isinstance(n, Linear)]
+    first = editing.node(slots[0])
+    assert isinstance(first, Linear)
+    alike = {
+        at for at in slots if np.array_equal(editing.data(editing.node(at).inputs[1]), editing.data(first.weights))
+    }
+    assert editing.sharers(first) == alike and len(alike) > 1
+    other = editing.constant("other", editing.data(first.weights) + 1)
+    editing.put(slots[0], first.renamed({first.weights: other}))
+    assert editing.sharers(first) == alike - {slots[0]}
+    changed = editing.node(slots[0])
+    assert isinstance(changed, Linear)
+    assert editing.sharers(changed) == {slots[0]}

@@ -51,7 +51,7 @@ def channel_ranges(graph: Graph) -> Mapping[str, Range]:
     for node in graph.nodes:
         if node.inputs[0] not in ranges or node.output not in ranges:
             continue
-        if isinstance(node, Linear) and (_mixes(node) or _depthwise(node, graph)):
+        if isinstance(node, Linear) and (mixes(node) or _depthwise(node, graph)):
             ranges[node.output] = _linear_range(node, graph, ranges[node.inputs[0]])
         elif isinstance(node, AveragePoolExact) and not any((*node.window.pads, *node.counted)):
             # An average lies between the least and the largest, and so does its rounding.
@@ -68,7 +68,7 @@ def _widest(graph: Graph, name: str) -> Range:
     return np.full(tensor.shape[-1], info.min, np.int64), np.full(tensor.shape[-1], info.max, np.int64)
 
 
-def _mixes(node: Node) -> bool:
+def mixes(node: Node) -> bool:
     """Whether every output channel reads every input channel, each through weights of its own."""
     return isinstance(node, Dense) or (isinstance(node, Conv) and node.groups == 1)
 
@@ -142,7 +142,7 @@ def _ask(node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[s
     """Mark what a node needs of its inputs; whoever reads its output was asked before."""
     if _channelwise(node, graph):
         return
-    if isinstance(node, Linear) and _mixes(node):
+    if isinstance(node, Linear) and mixes(node):
         source = node.inputs[0]
         alive[node.output][0] |= not alive[node.output].any()  # no tensor is without channels
         rows = _taps(node, graph)[alive[node.output]]
@@ -154,10 +154,7 @@ def _ask(node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[s
 
 
 def _rewritten(graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array]) -> Graph:
-    out = GraphBuilder(graph.name)
-    out.tensors.update({n: t for n, t in graph.tensors.items() if t.data is not None})
-    for port in graph.inputs:
-        out.add(graph.tensors[port.tensor])
+    out = GraphBuilder.beside(graph)
     for node in graph.nodes:
         made = graph.tensors[node.output]
         out.append(_smaller(node, graph, ranges, alive, out), made.dtype, made.quant)
@@ -178,7 +175,7 @@ def _smaller(
         return node
     kernel = graph.constant(node.weights)
     new = {node.weights: kernel[target], node.bias: graph.constant(node.bias)[target]}
-    if _mixes(node):
+    if mixes(node):
         given = np.where(_folds(node, graph, ranges[node.inputs[0]]), ranges[node.inputs[0]][0], 0)
         lost = np.where(source, 0, given - _zero_point(node, graph)) @ _taps(node, graph).sum(axis=1).T
         new = {node.weights: kernel[target][..., source], node.bias: _shifted(new[node.bias], lost[target])}

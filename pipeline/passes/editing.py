@@ -1,9 +1,11 @@
 """A graph whose nodes can be replaced one by one, with makers and readers kept up to date."""
 
+from collections.abc import Set
 from hashlib import sha256
 
 from pipeline.builder import GraphBuilder
 from pipeline.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+from pipeline.ops.linear import Linear
 
 
 class Editing:
@@ -21,13 +23,18 @@ class Editing:
         self.out = GraphBuilder(graph.name)
         self.out.tensors.update(graph.tensors)
         self.digests: dict[str, bytes] = {}
+        self._layers: dict[bytes, set[int]] | None = None
 
     def put(self, slot: int, node: Node | None) -> None:
         """Another node, or none, in a slot."""
         old = self.nodes[slot]
         for name in dict.fromkeys(old.inputs if old else ()):
             self.readers[name].remove(slot)
+        if self._layers is not None and isinstance(old, Linear):
+            self._layers[self.digest(old.weights)].remove(slot)
         self.nodes[slot] = node
+        if self._layers is not None and isinstance(node, Linear):
+            self._layers.setdefault(self.digest(node.weights), set()).add(slot)
         for name in dict.fromkeys(node.inputs if node else ()):
             self.readers.setdefault(name, []).append(slot)
         self.maker |= dict.fromkeys(node.outputs if node else (), slot)
@@ -58,6 +65,15 @@ class Editing:
             self.digests[name] = sha256(repr((data.shape, data.dtype.str)).encode() + data.tobytes()).digest()
         return self.digests[name]
 
+    def sharers(self, layer: Linear) -> Set[int]:
+        """The slots of layers whose weights are these: equal ones are stored once, whatever they are called."""
+        if self._layers is None:
+            self._layers = {}
+            for slot, node in enumerate(self.nodes):
+                if isinstance(node, Linear):
+                    self._layers.setdefault(self.digest(node.weights), set()).add(slot)
+        return self._layers[self.digest(layer.weights)]
+
     def constant(self, hint: str, data: Array, quant: QuantParams | None = None) -> str:
         return self.out.constant(hint, data, quant)
 
@@ -71,10 +87,7 @@ class Editing:
 
     def graph(self) -> Graph:
         """The graph as it is; shapes are worked out again."""
-        made = GraphBuilder(self.source.name)
-        made.tensors.update({n: t for n, t in self.out.tensors.items() if t.data is not None})
-        for port in self.source.inputs:
-            made.add(self.out.tensors[port.tensor])
+        made = GraphBuilder.beside(self.source, self.out.tensors)
         for node in filter(None, self.nodes):
             tensor = self.out.tensors[node.output]
             made.append(node, tensor.dtype, tensor.quant)

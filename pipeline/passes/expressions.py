@@ -44,10 +44,7 @@ def join_functions(graph: Graph) -> Graph:
 
 def _joined(graph: Graph, *, everything: bool) -> Graph:
     said: dict[str, _Said] = {}
-    out = GraphBuilder(graph.name)
-    out.tensors.update({n: t for n, t in graph.tensors.items() if t.data is not None})
-    for port in graph.inputs:
-        out.add(graph.tensors[port.tensor])
+    out = GraphBuilder.beside(graph)
     for node in graph.nodes:
         found = _said(node, graph, said)
         if found is not None:

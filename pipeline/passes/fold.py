@@ -39,13 +39,11 @@ def fold_pads(graph: Graph) -> Graph:
 
 def _merge(graph: Graph, rewrite: Rewrite) -> Graph:
     """Replace (producer, node) by one node wherever `rewrite` can and nobody else reads between them."""
-    out = GraphBuilder(graph.name)
-    out.tensors.update({n: t for n, t in graph.tensors.items() if t.data is not None})
-    for port in graph.inputs:
-        out.add(graph.tensors[port.tensor])
+    out = GraphBuilder.beside(graph)
     readers = graph.consumers()
     visible = {p.tensor for p in graph.outputs}
     made: dict[str, int] = {}
+    gone: set[int] = set()
     for node in graph.nodes:
         at = made.get(node.inputs[0])
         merged = None
@@ -54,13 +52,13 @@ def _merge(graph: Graph, rewrite: Rewrite) -> Graph:
             merged = rewrite(out, out.nodes[at], node)
         if merged is not None and at is not None:
             # The merged node stands where the later one stood: all that it reads is made by then.
-            del out.nodes[at]
-            made = {n: i - (i > at) for n, i in made.items()}
+            gone.add(at)
             node = merged
         made_tensor = graph.tensors[node.output]
         out.append(node, made_tensor.dtype, made_tensor.quant)
         for name in node.outputs:
             made[name] = len(out.nodes) - 1
+    out.nodes = [n for i, n in enumerate(out.nodes) if i not in gone]
     return out.build(graph.inputs, graph.outputs, graph.opset)
 
 
@@ -144,21 +142,19 @@ def pin(graph: Graph) -> Graph:
 
     What remains of Requantize really goes from one scale to another.
     """
-    out = GraphBuilder(graph.name)
-    out.tensors.update({n: t for n, t in graph.tensors.items() if t.data is not None})
+    out = GraphBuilder.beside(graph)
     readers, visible = graph.consumers(), {p.tensor for p in graph.outputs}
-    ports = {p.tensor: p for p in graph.inputs}
+    makers = {name: node for node in graph.nodes for name in node.outputs}
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         source, target = node.inputs[0], graph.tensors[node.output]
         if not isinstance(node, Requantize) or len(readers[source]) != 1 or source in visible:
             continue
-        maker = next((n for n in graph.nodes if source in n.outputs), None)
-        if graph.tensors[source].quant is None and _agrees(graph, maker, source, target.quant):
+        if graph.tensors[source].quant is None and _agrees(graph, makers.get(source), source, target.quant):
             renamed[source] = node.output
-    for name in ports:
-        held = renamed.get(name, name)
-        out.add(replace(graph.tensors[name], name=held, quant=graph.tensors[held].quant))
+    for port in graph.inputs:
+        held = renamed.get(port.tensor, port.tensor)
+        out.add(replace(graph.tensors[port.tensor], name=held, quant=graph.tensors[held].quant))
     for node in graph.nodes:
         if isinstance(node, Requantize) and renamed.get(node.inputs[0]) == node.output:
             continue

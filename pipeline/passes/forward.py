@@ -166,7 +166,7 @@ def _folded(
     """New weights and bias of a layer, None when they cannot be said well, or would be a second copy of shared ones."""
     node = editing.node(slot)
     assert isinstance(node, Linear)
-    if not _sharers(editing, node) <= layers:
+    if not editing.sharers(node) <= layers:
         return None
     kernel, bias = editing.data(node.weights).astype(np.float64), editing.data(node.bias).astype(np.float64)
     quant = editing.out.tensors[node.weights].quant
@@ -187,13 +187,6 @@ def _folded(
     if not (np.isfinite(made).all() and np.isfinite(moved).all()) or not _fine(kernel, kernel * factors, factors):
         return None
     return made, moved, quant
-
-
-def _sharers(editing: Editing, node: Linear) -> set[int]:
-    """The layers whose weights are these: equal ones are stored once, whatever they are called."""
-    digest = editing.digest(node.weights)
-    layers = {slot: other for slot, other in enumerate(editing.nodes) if isinstance(other, Linear)}
-    return {slot for slot, other in layers.items() if editing.digest(other.weights) == digest}
 
 
 def _fine(before: Array, after: Array, factors: Array) -> bool:
