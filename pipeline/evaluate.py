@@ -55,7 +55,7 @@ def evaluate(
     reference = np.stack(rows).reshape(real.shape)
     if reference.dtype.kind in "iu" and quant is not None:
         reference = quant.dequantize(reference)
-    meter = Meter([p for p in parts(graph) if p.tensor in observed])
+    meter = Meter([p for p in parts(graph) if p.tensor in result.params])
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
     hard = hard_inputs(result.graph, samples)
     return {
@@ -238,25 +238,32 @@ def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
 def _tensors(
     graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples, meter: Meter
 ) -> list[dict[str, Any]]:
-    """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation."""
+    """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation.
+
+    `meter` sees those whose scale the file prescribes, too, beside a network that does not round them. The ends of
+    their ranges are the file's bounds on them and stay: exporters leave out a ReLU that a zero point says.
+    """
     held = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
-    names = [n for n in held if n in observed]
+    chosen = unsettled(graph)
+    spans = {n: result.params[n].span for n in held if n in result.params and n not in chosen}
+    names = [n for n in held if n in observed or (n in spans and n in meter.wanted)]
     made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
     integers = result.graph.integers(probes.inputs)
     sums = {n: np.zeros(4) for n in names}  # squares of the error and of the values, saturated values, all of them
-    for i, row in enumerate(FloatOracle(float_model(graph, made)).run(feeds, made)):
+    for i, row in enumerate(FloatOracle(float_model(graph, made, spans)).run(feeds, made)):
         if i % _TOGETHER == 0:
             kept: dict[str, Array] = {}
             result.graph.run([a[i : i + _TOGETHER] for a in integers], kept.__setitem__)
         for name in names:
             quant, ours = result.params[name], kept[name][i % _TOGETHER]
             real = (row[name] if name in row else feeds[name][i]).astype(np.float64).reshape(ours.shape)
+            real = real.clip(*spans[name]) if name in spans else real
             error = quant.dequantize(ours) - real
             meter.add(name, real, error)
             sums[name] += (error**2).sum(), (real**2).sum(), np.isin(ours, quant.limits).sum(), real.size
     rows = []
-    for name in names:
+    for name in (n for n in names if n in observed):
         quant = result.params[name]
         noise, signal, saturated, count = (float(v) for v in sums[name])
         rows.append(

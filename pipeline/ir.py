@@ -37,6 +37,12 @@ class QuantParams:
         info = np.iinfo(self.dtype)
         return int(info.min), int(info.max)
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the largest real value, at one scale."""
+        low, high = ((limit - self.zero_point) * self.scale[0] for limit in self.limits)
+        return low, high
+
     def quantize(self, real: Array) -> Array:
         """Array of `real`'s shape and this type: rounded half to even, saturated.
 

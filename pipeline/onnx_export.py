@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import isinf
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -134,11 +135,20 @@ def _moved(quant: QuantParams, perm: tuple[int, ...]) -> QuantParams:
     return quant if quant.axis is None else replace(quant, axis=perm.index(quant.axis))
 
 
-def float_model(graph: Graph, observe: Sequence[str] = ()) -> onnx.ModelProto:
-    """The float graph as ONNX, inputs and outputs as stored (channels-last), `observe` as further outputs."""
+def float_model(
+    graph: Graph, observe: Sequence[str] = (), spans: Mapping[str, tuple[float, float]] = MappingProxyType({})
+) -> onnx.ModelProto:
+    """The float graph as ONNX, inputs and outputs as stored (channels-last), `observe` as further outputs.
+
+    `spans`: tensors of which the next layers read no value beyond two bounds.
+    """
     emitter = Emitter(graph)
+    for port in graph.inputs:
+        _bounded(emitter, port.tensor, spans)
     for node in graph.nodes:
         node.to_onnx(graph, emitter)
+        for name in node.outputs:
+            _bounded(emitter, name, spans)
     names = dict.fromkeys([*(p.tensor for p in graph.outputs), *observe])
     return _model(
         graph,
@@ -146,6 +156,11 @@ def float_model(graph: Graph, observe: Sequence[str] = ()) -> onnx.ModelProto:
         [_info(graph, p.tensor, p.tensor, graph.tensors[p.tensor].shape) for p in graph.inputs],
         [_info(graph, n, n, graph.tensors[n].shape) for n in names],
     )
+
+
+def _bounded(emitter: Emitter, name: str, spans: Mapping[str, tuple[float, float]]) -> None:
+    if name in spans:
+        emitter.names[name] = emitter.node("Clip", [name, *(emitter.floats(np.float32(v)) for v in spans[name])])
 
 
 def named_model(graph: Graph) -> onnx.ModelProto:

@@ -65,12 +65,12 @@ def stack(e: Evidence) -> Finding | None:
     """The worst-case stack, from the call graph, fits the free stack."""
     if e.config.budget.stack is None:
         return None
-    worst, limit = e.size["stack"]["worst_case"], e.config.budget.stack
-    if worst is None:
+    deepest, limit = e.size["stack"]["worst_case"], e.config.budget.stack
+    if deepest is None:
         return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size['stack']['unknown']}", budget=True)
     return _most(
         "budget.stack",
-        worst,
+        deepest,
         limit,
         show_size,
         f"The deepest chain is {' > '.join(e.size['stack']['chain'])}.",
@@ -129,11 +129,14 @@ def _compared(key: str, found: Mapping[str, Any] | None, layers: Sequence[Mappin
             f"values differ from {found['against']}'s, by up to {_steps(first['steps'])}, more than rounding explains"
         )
         return Finding(key, False, found["unexplained"], 0, said, _why(layers))
+    if not values:
+        said = f"not compared: no tensor has a proven bound against {found['against']}"
+        return Finding(key, False, 0, 0, said, "Scales in the model file would say what is right.")
     said = f"{values} values in {tensors} tensors are those of {found['against']}"
     if found["differing"]:
         said += f", but for {found['differing']} that rounding explains (at most {_steps(found['largest_difference'])})"
     if found["left_out"]:
-        said += f"; not compared, for want of a scale in the file: {', '.join(map(repr, found['left_out'][:3]))}"
+        said += f"; not compared, without a proven bound: {', '.join(map(repr, found['left_out'][:3]))}"
         said += f" and {len(found['left_out']) - 3} more" if len(found["left_out"]) > 3 else ""
     return Finding(key, True, 0, 0, said)
 
@@ -159,17 +162,19 @@ def signal(e: Evidence) -> Finding | None:
     rows, limit = e.quantize["signal"], e.config.accuracy.signal
     least = worst(rows, limit)
     if least is None or limit is None:
-        heard = [r["signal_db"] for r in rows if r["signal_db"] is not None]
-        if not heard or limit is None:
+        known = [r["signal_db"] for r in rows if r["signal_db"] is not None]
+        if not known or limit is None:
             return None
         return Finding(
-            "accuracy.signal", True, min(heard), limit, f"is {min(heard):.1f} dB or more, limit {limit:g} dB"
+            "accuracy.signal", True, min(known), limit, f"is {min(known):.1f} dB or more, limit {limit:g} dB"
         )
     had = _decibels(least["signal_db"])
     said = f"{least['part']} has only {had} of signal over quantization noise, limit {limit:g} dB"
     best = sorted(e.quantize.get("signal_tried", []), key=lambda t: inf if t["signal_db"] is None else t["signal_db"])
     reached = [f"{t['what']}: {_decibels(t['signal_db'])}" for t in reversed(best)]
     hint = f"Tried: {'; '.join(reached)}." if reached else "Nothing else could be tried."
+    if not reached and e.quantize["faithful"] is not None:
+        hint = "The model file says the scales: quantize it again, with a scale for each part."
     more = f"{hint} If it is meant: accuracy: {{signal: none}}, or another limit."
     return Finding("accuracy.signal", False, least["signal_db"], limit, said, more)
 
@@ -218,15 +223,15 @@ def constant(e: Evidence) -> Finding | None:
 
 def span(e: Evidence) -> Finding | None:
     """Of the evaluation data no more than a tenth lies outside the range that an input has as integers."""
-    worst = max(e.quantize["inputs"], key=lambda i: i["outside"], default=None)
-    if worst is None or worst["outside"] <= _OUTSIDE:
+    farthest = max(e.quantize["inputs"], key=lambda i: i["outside"], default=None)
+    if farthest is None or farthest["outside"] <= _OUTSIDE:
         return None
-    (low, high), (least, most) = worst["range"], worst["data"]
+    (low, high), (least, most) = farthest["range"], farthest["data"]
     said = (
-        f"{_percent(worst['outside'])} of the values of input {worst['name']!r} lie outside its range of {low:g} to "
-        f"{high:g}: the data run from {least:g} to {most:g}"
+        f"{_percent(farthest['outside'])} of the values of input {farthest['name']!r} lie outside its range of "
+        f"{low:g} to {high:g}: the data run from {least:g} to {most:g}"
     )
-    return _check(e, "span", False, worst["outside"], _OUTSIDE, said, _UNITS)
+    return _check(e, "span", False, farthest["outside"], _OUTSIDE, said, _UNITS)
 
 
 _FEW, _ODDS, _OUTSIDE = 20, 0.05, 0.1

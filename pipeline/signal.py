@@ -1,7 +1,8 @@
 """How much signal quantization leaves over its noise: of outputs, and of parts of tensors that go separate ways.
 
 One scale serves a whole tensor: where its parts have unlike ranges the small ones drown, and the whole looks well.
-Signal is the power of the float values about their mean, so that answering one constant is no signal.
+Signal is the power of the float values about their mean, so that answering one constant is no signal. The float values
+of an ONNX file that came quantized are those without its rounding; a quantized .tflite has none, and is not measured.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,14 +68,17 @@ class Meter:
     """Adds up signal and noise of every part, sample by sample."""
 
     def __init__(self, wanted: Sequence[Part]) -> None:
-        self.sums = {p: np.zeros(4) for p in wanted}  # values: how many, their sum, their squares; the error's squares
+        # For each how many values, their sum, their squares; the squares of their errors.
+        self.sums = {p: np.zeros(4) for p in dict.fromkeys(wanted)}
+        self.wanted: dict[str, list[Part]] = {}
+        for part in self.sums:
+            self.wanted.setdefault(part.tensor, []).append(part)
 
     def add(self, tensor: str, real: Array, error: Array) -> None:
         """One sample of one tensor, (*stored shape) float64 each."""
-        for part in self.sums:
-            if part.tensor == tensor:
-                values, noise = part.of(real), part.of(error)
-                self.sums[part] += values.size, values.sum(), (values**2).sum(), (noise**2).sum()
+        for part in self.wanted.get(tensor, ()):
+            values, noise = part.of(real), part.of(error)
+            self.sums[part] += values.size, values.sum(), (values**2).sum(), (noise**2).sum()
 
     def decibels(self, part: Part) -> float | None:
         """None where the float values do not vary; infinite without noise."""
@@ -105,7 +109,7 @@ def tried(
 
     `graph` is the float graph, `attempt` quantizes one with a policy and calibration data.
     """
-    others: dict[str, tuple[Graph, Policy, Array | None]] = {}
+    others: dict[str, tuple[Graph, Policy, tuple[int, Array] | None]] = {}  # with divisors of an input's channels
     if policy.dtype == "int8":
         others["quantization: {activations: int16}"] = graph, replace(policy, dtype="int16"), None
     for method in METHODS:
@@ -117,11 +121,10 @@ def tried(
         divisors = _divisors(graph, at, typical)
         if divisors is not None:
             said = f"each channel of input {port.onnx_name!r} divided by its largest magnitude before the network"
-            others[said] = _divided(graph, at, divisors), policy, divisors
+            others[said] = _divided(graph, at, divisors), policy, (at, divisors)
     rows = []
-    for said, (changed, how, divisors) in others.items():
-        at = next((i for i, p in enumerate(graph.inputs) if repr(p.onnx_name) in said), 0)
-        given = [s if divisors is None else _scaled(s, graph, at, 1 / divisors) for s in (typical, probes)]
+    for said, (changed, how, divided) in others.items():
+        given = [s if divided is None else _scaled(s, graph, divided[0], 1 / divided[1]) for s in (typical, probes)]
         try:
             made = attempt(changed, how, given[0])
         except ChipfitError:
@@ -178,6 +181,6 @@ def _scaled(samples: Samples, graph: Graph, at: int, factors: Array) -> Samples:
 
 def worst(rows: Sequence[Mapping[str, Any]], limit: float | None) -> Mapping[str, Any] | None:
     """The part with the least signal, when that is below `limit` decibels."""
-    heard = [r for r in rows if r["signal_db"] is not None]
-    least = min(heard, key=lambda r: float(r["signal_db"]), default=None)
+    known = [r for r in rows if r["signal_db"] is not None]
+    least = min(known, key=lambda r: float(r["signal_db"]), default=None)
     return None if least is None or limit is None or least["signal_db"] >= limit else least

@@ -10,7 +10,7 @@ from stages.base import Job
 from stages.samples import calibration, data_files, evaluation, model_files
 
 if TYPE_CHECKING:
-    from pipeline.calibrate import Policy
+    from pipeline.calibrate import Observed, Policy
     from pipeline.data import Samples
     from pipeline.ir import Graph
     from pipeline.moments import Moments
@@ -24,11 +24,22 @@ TARGETS = ("graph.json", "weights.bin", "quantize.json")
 def keys(project: Project) -> Any:
     config = project.config
     asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None, config.accuracy.signal]
-    return [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project), asked]
+    return [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project), asked, _asked(project)]
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
     return {**data_files(project), **model_files(project)}
+
+
+def _asked(project: Project) -> str | None:
+    """The version of the framework whose answers quantize.json compares with; None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    quantized = Path(project.config.model.source).suffix == ".tflite"
+    try:
+        return version("ai-edge-litert") if quantized else version("onnxruntime")
+    except PackageNotFoundError:
+        return None
 
 
 def _requantizer(project: Project) -> str:
@@ -75,7 +86,7 @@ def run(job: Job) -> dict[str, bytes]:
     path = job.folder / "export" / "model.onnx" if path.suffix == ".pt2" else path
     original = load_onnx(path, source) if path.suffix == ".onnx" else named_model(graph)
     document = evaluate(graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t))
-    document["signal_tried"] = _tried(job, graph, policy, document["signal"], held_out)
+    document["signal_tried"] = _tried(job, graph, policy, observed, document["signal"], held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": to_json(document),
@@ -95,7 +106,12 @@ def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
 
 
 def _tried(
-    job: Job, graph: "Graph", policy: "Policy", rows: list[dict[str, Any]], held_out: "Samples"
+    job: Job,
+    graph: "Graph",
+    policy: "Policy",
+    observed: "Mapping[str, Observed]",
+    rows: list[dict[str, Any]],
+    held_out: "Samples",
 ) -> list[dict[str, Any]]:
     """How the part with the least signal fares otherwise quantized, when it has too little."""
     from pipeline.calibrate import observe
@@ -105,14 +121,17 @@ def _tried(
 
     project, asked = job.project, job.project.config.quantization
     least = worst(rows, project.config.accuracy.signal)
-    if least is None:
+    if least is None or least["tensor"] not in unsettled(graph):
         return []
 
     def attempt(changed: "Graph", how: "Policy", typical: "Samples") -> "Quantized":
+        own = changed is graph
         changed = prepared(changed, how)
-        observed = observe(changed, typical, lambda done, total: None, unsettled(changed))
+        names = unsettled(changed)
+        known = own and all(n in observed for n in names)  # float values, whatever becomes of them
+        ranges = observed if known else observe(changed, typical, lambda done, total: None, names)
         return quantize(
-            changed, observed, how, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
+            changed, ranges, how, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
             widths=asked.widths, seen=_seen(job, changed),
         )  # fmt: skip
 

@@ -125,7 +125,7 @@ def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key
     found = judged(product, quantize={part: explained})
     assert found[key].passed and found[key].said == (
         "400 values in 2 tensors are those of ONNX Runtime, but for 3 that rounding explains (at most 1 step); "
-        "not compared, for want of a scale in the file: 'z'"
+        "not compared, without a proven bound: 'z'"
     )
     first = {"tensor": "t", "layer": "conv", "values": 200, "differing": 60, "unexplained": 50, "steps": 167}
     found = judged(product, quantize={part: COMPARED | {"differing": 60, "unexplained": 50, "first": first}})
@@ -201,6 +201,17 @@ def test_few_samples_and_networks_without_classes_are_not_judged(product: Path) 
     assert missed(judged(product, quantize=bad | {"answers": bad["answers"] | {"classes": None}})) == []
 
 
+def test_where_nothing_could_be_compared_that_is_a_finding(product: Path) -> None:
+    found = judged(product, quantize={"export": COMPARED | {"values": 0, "tensors": 0}})["model.qdq.onnx"]
+    assert (found.passed, found.said) == (False, "not compared: no tensor has a proven bound against ONNX Runtime")
+
+
+def test_a_quantized_file_that_loses_signal_is_to_be_quantized_again(product: Path) -> None:
+    rows = [{"tensor": "c", "part": "output 'y'", "signal_db": 2.0}]
+    found = judged(product, quantize={"signal": rows, "faithful": COMPARED})["accuracy.signal"]
+    assert not found.passed and found.hint.startswith("The model file says the scales: quantize it again")
+
+
 def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path) -> None:
     assert judged(product)["accuracy.signal"].said == "is 31.0 dB or more, limit 10 dB"
     rows = [*GOOD["signal"], {"tensor": "c", "part": "the part of output 'y' that comes from 's'", "signal_db": -0.04}]
@@ -248,7 +259,7 @@ KEPT = (
     ("simulate.vectors", 0, 0, "35 vectors are bit-exact", ""),
     ("model.source", 0, 0, "400 values in 2 tensors are those of ONNX Runtime", ""),
     ("model.qdq.onnx", 0, 0, "400 values in 2 tensors are those of ONNX Runtime, but for 3 that rounding explains (at "
-     "most 2 steps); not compared, for want of a scale in the file: 'a', 'b', 'c' and 2 more", ""),
+     "most 2 steps); not compared, without a proven bound: 'a', 'b', 'c' and 2 more", ""),
     ("accuracy.signal", 31.0, 10.0, "is 31.0 dB or more, limit 10 dB", ""),
     ("toolchain", 0, 0, "links no soft-float and no heap", ""),
 )  # fmt: skip

@@ -43,7 +43,8 @@ def attempt(graph: Graph, policy: Policy, typical: Samples) -> Quantized:
 
 def measured(model: onnx.ModelProto, samples: Samples) -> tuple[Graph, dict[str, Any]]:
     graph = prepared(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), Policy("mse"))
-    observed: Mapping[str, Observed] = observe(graph, samples, none, unsettled(graph))
+    names = unsettled(graph)
+    observed: Mapping[str, Observed] = observe(graph, samples, none, names) if names else {}
     result = quantize(graph, observed, Policy("mse"), per_channel=True, requantizer="multiplier")
     qdq = qdq_model(graph, result.params, result.constants)
     return graph, evaluate(graph, result, observed, model, qdq, samples, none)
@@ -113,3 +114,33 @@ def test_signal_is_power_about_the_mean(real: float, error: float, expected: flo
         meter.add("t", 500 + sign * np.full((2, 3), real), np.full((2, 3), error))
         meter.add("other", np.ones(1), np.ones(1))
     assert meter.decibels(part) == (pytest.approx(expected) if expected is not None else None)
+
+
+@pytest.mark.parametrize(("scale", "lost"), [(0.05, False), (5.0, True)])
+def test_a_quantized_file_is_measured_beside_the_network_without_its_rounding(scale: float, lost: bool) -> None:
+    """Two halves joined at one scale, at which the small one may be nothing but zeros."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Mul", ["d", "hundred"], ["m"]),
+        helper.make_node("Concat", ["m", "d"], ["c"], axis=1),
+        helper.make_node("QuantizeLinear", ["c", "t", "z"], ["p"]),
+        helper.make_node("DequantizeLinear", ["p", "t", "z"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 8]}, {"s": 0.01, "t": scale, "hundred": [100 * scale / 5]})
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(0, np.int8), "z"))
+    _, document = measured(model, Samples((RNG.uniform(-1, 1, (64, 1, 4)).astype(np.float32),)))
+    least = worst(document["signal"], 10.0)
+    assert (least is not None) == lost and len(document["signal"]) == 3
+
+
+def test_what_a_prescribed_range_cuts_off_is_no_noise() -> None:
+    """A zero point of -128 is a ReLU: exporters leave the other out."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 4]}, {"s": 0.01})
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(-128, np.int8), "z"))
+    _, document = measured(model, Samples((RNG.uniform(-1, 1, (64, 1, 4)).astype(np.float32),)))
+    assert [r["signal_db"] > 30 for r in document["signal"]] == [True]
