@@ -99,7 +99,8 @@ def _environment() -> jinja2.Environment:
 
 def _code(value: Any) -> Any:
     """What a template writes: nothing that a name from a model file could have brought along unseen."""
-    assert not isinstance(value, str) or is_code(value), f"not code, and not taken through in_comment: {value!r}"
+    if isinstance(value, str) and not is_code(value):
+        raise ValueError(f"not code, and not taken through in_comment: {value!r}")
     return value
 
 

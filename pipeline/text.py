@@ -13,7 +13,8 @@ _COMMENT = re.compile(r"[^ !#$%&(),\-.0-9:<=>+A-Z\[\]^_a-z{|}~]")
 _CODE = re.compile(r"[^\x20-\x7e]|\\(?![a-z])|\?\?|/\*|\*/|//")
 # Drawn as nothing, although Python calls them printable.
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-_MARKDOWN = re.compile(r"[&<>`*\[\]|~\\@#!]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# Of `:` only what may begin or end an emoji, or is followed by an address: after a word comes mostly a space.
+_MARKDOWN = re.compile(r"[&<>`*\[\]|~\\@#!$]|(?<![^\W_])_|_(?![^\W_])|:(?=[\w+\-/])|(?<=www)\.", re.IGNORECASE)
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
@@ -56,6 +57,7 @@ def _spelt(character: str) -> str:
 def in_markdown(text: str) -> str:
     """Text inside a paragraph, a heading or a table cell of Markdown that means only itself.
 
-    No emphasis, code, link, HTML, cell border, mention of a person or an issue, and no address that becomes a link.
+    No emphasis, code, link, HTML, cell border, formula, emoji, mention of a person or an issue, and no address that
+    becomes a link.
     """
     return _MARKDOWN.sub(lambda m: f"&#{ord(m[0])};", visible(text))

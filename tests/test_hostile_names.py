@@ -3,6 +3,8 @@
 import html.parser
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from conftest import chipfit, some
+from conftest import ROOT, chipfit, some
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ChipfitError
@@ -58,6 +60,26 @@ def test_each_language_has_its_own_harmless_spelling(name: str) -> None:
 @pytest.mark.parametrize("name", ["a*/b", "a/*b", "a//b", "a??/", "a\\", "a\nb", "a\\\n", "\x1b", "é"])
 def test_what_is_no_code_is_caught_before_it_is_written(name: str) -> None:
     assert not is_code(name)
+
+
+@pytest.mark.parametrize("name", ["a*/b", "a//b", "a\nb"])
+def test_no_template_writes_what_is_no_code_whatever_python_is_asked_to_leave_out(name: str) -> None:
+    program = f"from pipeline.codegen import _environment; _environment().from_string('{{{{ x }}}}').render(x={name!r})"
+    run = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert run.returncode == 1 and "ValueError: not code" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (":white_check_mark:", "&#58;white_check_mark:"),
+        ("$x^2$", "&#36;x^2&#36;"),
+        (":+1:", "&#58;+1:"),
+        ("a: b", "a: b"),
+    ],
+)
+def test_neither_emoji_nor_formula_is_drawn(name: str, shown: str) -> None:
+    assert in_markdown(name) == shown
 
 
 def test_what_people_write_is_left_alone() -> None:
@@ -108,7 +130,8 @@ def check_markdown(text: str) -> None:
             cells = inside[1:-1].split("|")
             assert len(cells) in (3, 4), line
             inside = "".join(cells)
-        assert not set(inside) & set("`*[]<>~\\@#!|"), line
+        assert not set(inside) & set("`*[]<>~\\@#!|$"), line
+        assert not re.search(r":[a-z0-9_+]+:", line), line
         assert "://" not in inside and "www." not in inside
         assert not re.search(r"(?<![^\W_])_|_(?![^\W_])", inside)
 

@@ -60,6 +60,11 @@ def test_single_precision_ends_where_a_sum_could_leave_it(taps: int, kind: type)
     np.testing.assert_array_equal(products(x, 127, kernel), expected)
 
 
+def test_a_sum_that_no_float_holds_is_refused() -> None:
+    with pytest.raises(ValueError, match="no float holds"):
+        exact_type(np.full((1, 4), 1 << 50), np.zeros((1, 4), np.int8))
+
+
 def test_pieces_cover_everything_once() -> None:
     for count, size in ((0, 5), (1, CHUNK * 3), (7, CHUNK // 2), (1000, 1)):
         covered = [i for part in pieces(count, size) for i in range(count)[part]]

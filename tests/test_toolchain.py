@@ -245,8 +245,9 @@ def test_ports_of_every_kind_come_through_the_process_that_runs_the_library(tmp_
             "failed: .*(failed to map|allocate memory)",
         ),
         ("y[0] = 0; exit(x[0] + 3);", "failed: exit code 3"),
+        ("y[0] = 0; exit(x[0]);", "gave 0 of 2 output bytes"),
     ],
-    ids=["crash", "hang", "memory", "exit"],
+    ids=["crash", "hang", "memory", "exit", "end"],
 )
 def test_a_library_that_misbehaves_is_said_and_does_no_harm(
     statement: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,12 +17,13 @@ def exact_type(kernel: Array, x: Array) -> "np.dtype[np.floating[Any]]":
     """A type in which every sum of products of x less its zero point with a row of `kernel` (out, ...) is exact.
 
     Whatever the order of additions, a partial sum of integers is at most sum |w| times the span of x's type; float32
-    holds every integer up to 2**24, float64 up to 2**53.
+    holds every integer up to 2**24, float64 up to 2**53. Raises ValueError where that is not enough.
     """
     info = np.iinfo(x.dtype)
     rows = np.abs(kernel.reshape(len(kernel), -1).astype(np.float64)).sum(axis=1)
     bound = float(rows.max(initial=0)) * (int(info.max) - int(info.min))
-    assert bound < 2**53
+    if bound >= 2**53:
+        raise ValueError("sums of products that no float holds exactly")
     return np.dtype(np.float32 if bound < 2**24 else np.float64)
 
 

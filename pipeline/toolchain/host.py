@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import ChipfitError
 from pipeline.ir import Array
 from pipeline.toolchain.build import sources_of
 from pipeline.toolchain.cross import WARNINGS
@@ -76,13 +77,21 @@ class HostLibrary:
             (folder / "inputs").write_bytes(_interleaved(inputs))
             command = [sys.executable, "-I", "-S", str(_CHILD), str(self._path.resolve())]
             run(command, folder, f"running {self._product} on this machine", 4 * seconds)
-            made = np.frombuffer((folder / "outputs").read_bytes(), np.uint8).reshape(count, sum(sizes[len(inputs) :]))
+            made = _written(folder / "outputs", self._product, count * sum(sizes[len(inputs) :])).reshape(count, -1)
         ends = np.cumsum(sizes[len(inputs) :])
         parts = np.split(made, ends[:-1], axis=1)
         return [
             np.ascontiguousarray(p).view(o.dtype).reshape(count, *o.shape[1:])
             for p, o in zip(parts, outputs, strict=True)
         ]
+
+
+def _written(path: Path, product: str, length: int) -> Array:
+    """The `length` bytes of all outputs; a library may end its process before it has made them, without an error."""
+    data = path.read_bytes() if path.is_file() else b""
+    if len(data) != length:
+        raise ChipfitError(f"toolchain: running {product} on this machine gave {len(data)} of {length} output bytes")
+    return np.frombuffer(data, np.uint8)
 
 
 def _interleaved(inputs: Sequence[Array]) -> bytes:
