@@ -1,9 +1,20 @@
 """The stages, in order: the one table that the scheduler, the README and the tests read."""
 
-from stages import signals  # isort: skip  (first: the others take a quarter of a second, in which Ctrl-C may come)
-from stages import codegen, export, import_model, quantize, report, simulate, size_check
-from stages.base import Stage
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["STAGES", "Stage", "signals"]
+if TYPE_CHECKING:
+    from stages.base import Stage
 
-STAGES: tuple[Stage, ...] = (export, import_model, quantize, codegen, size_check, simulate, report)
+    STAGES: tuple[Stage, ...]
+
+__all__ = ["STAGES"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loading them takes a quarter of a second: the command first says what Ctrl-C does.
+    if name != "STAGES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from stages import codegen, export, import_model, quantize, report, simulate, size_check
+
+    globals()[name] = (export, import_model, quantize, codegen, size_check, simulate, report)
+    return globals()[name]

@@ -9,8 +9,6 @@ from pathlib import Path
 from pipeline.errors import ChipfitError
 from pipeline.files import is_file
 from stages import signals
-from stages.estimate import estimate
-from stages.explain import explain
 
 USAGE = """chipfit: from a trained network to integer C that provably fits a small chip
 
@@ -23,7 +21,8 @@ USAGE = """chipfit: from a trained network to integer C that provably fits a sma
   chipfit --version
 
 After `build`, anything that doit understands: list, clean, info quantize:touch, simulate:touch, -n 2.
-Results go to build/ in the current folder. Exit code 1: something is wrong, each time said in one line; 130: Ctrl-C.
+Results go to build/ in the current folder. Exit code 1: something is wrong, each time said in one line; 130: Ctrl-C;
+143: SIGTERM.
 """
 
 DODO = '''"""Every product YAML in this folder; see `doit list`."""
@@ -120,6 +119,20 @@ def find_here() -> list[str]:
         if found:
             return [str(p) for p in found]
     raise ChipfitError("no product YAML here", place=".", hint="chipfit init writes a starter, or name one.")
+
+
+def explain(arguments: Sequence[str]) -> int:
+    """As `stages.explain`."""
+    from stages.explain import explain as run
+
+    return run(arguments)
+
+
+def estimate(arguments: Sequence[str]) -> int:
+    """As `stages.estimate`."""
+    from stages.estimate import estimate as run
+
+    return run(arguments)
 
 
 def init(arguments: Sequence[str]) -> int:

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from types import FrameType
 
 _SHOW_CURSOR = "\x1b[?25h"
@@ -46,7 +45,3 @@ def _finish(number: int) -> None:
         cursor = _SHOW_CURSOR if os.isatty(2) else ""
         os.write(2, f"{cursor}interrupted; what was finished is kept\n".encode())
     os._exit(128 + number)
-
-
-if sys.argv[:1] == ["-m"] or Path(sys.argv[0]).name == "chipfit":
-    install()  # this is the command itself, by `python -m` or by its own name
