@@ -24,9 +24,10 @@ from pipeline.passes.channels import mixes, without_dead_channels
 from pipeline.views import root, views_of
 
 SURVIVING = 0.5
-"""Of the channels of a float network whose weights are not next to nothing, so many stay at the least: assumed.
+"""ASSUMED, not proven: of a float network's channels that do not look dead, so many stay at the least.
 
-Others turn out constant on integers: a Relu's that is never above zero, one whose whole range is less than a step.
+Others turn out constant on integers: a Relu's that is never above zero, one whose whole range is less than a step. That
+depends on the scales of activations, which only calibration chooses.
 """
 SMALLEST = 1 / 1024
 """Weights of less than this part of a layer's largest are next to nothing."""
@@ -43,20 +44,23 @@ class RamFloor:
     bytes: int
     layer: str
     sure: bool
-    """Whether all channels count, as nothing is left to be settled."""
+    """Whether no part of it is assumed."""
 
 
-def ram_floor(graph: Graph, dtype: str, *, own_inputs: bool, own_outputs: bool) -> RamFloor:
+def ram_floor(
+    graph: Graph, dtype: str, *, own_inputs: bool, own_outputs: bool, surviving: float = SURVIVING
+) -> RamFloor:
     """Of a canonical graph, float (its activations will be `dtype`) or integer.
 
-    `own_inputs`, `own_outputs`: inputs and outputs of the network live in the arena too.
+    `own_inputs`, `own_outputs`: inputs and outputs of the network live in the arena too. `surviving`: which part of the
+    channels that may turn out to be dead counts; nothing is assumed where it is 0, or where the graph is integer.
     """
-    sure = graph.integer
-    graph = without_dead_channels(graph) if sure else graph
+    sure = graph.integer or not surviving
+    graph = without_dead_channels(graph) if graph.integer else graph
     views = views_of(graph)
     ports = (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))
     outside = {root(views, p.tensor)[0] for p in ports}
-    share = {} if sure else _shares(graph)
+    share = {} if graph.integer else _shares(graph, surviving)
     sizes = {
         name: 0 if root(views, name)[0] in outside else int(_bytes(graph, name, dtype) * share.get(name, 1.0))
         for name, tensor in graph.tensors.items()
@@ -126,7 +130,7 @@ def _itself(node: Node, graph: Graph, sizes: Mapping[str, int], held: Mapping[st
     return given + made
 
 
-def _shares(graph: Graph) -> dict[str, float]:
+def _shares(graph: Graph, surviving: float) -> dict[str, float]:
     """By name, which part of a tensor is surely there: all of it where channels cannot be taken out."""
     sets = Disjoint(n for n, t in graph.tensors.items() if t.data is None)
     fixed = {p.tensor for p in (*graph.inputs, *graph.outputs)}
@@ -146,12 +150,15 @@ def _shares(graph: Graph) -> dict[str, float]:
         lost = (
             sum(1 - made.get(m, 1.0) for m in members) + 1 - max((used[m] for m in members if m in used), default=1.0)
         )
-        shares |= dict.fromkeys(members, SURVIVING * max(0.0, 1 - lost))
+        shares |= dict.fromkeys(members, surviving * max(0.0, 1 - lost))
     return shares
 
 
 def _weighed(graph: Graph) -> tuple[dict[str, float], dict[str, float]]:
-    """Which part of a tensor's channels is made, and which is used, by weights that are not next to nothing."""
+    """Which part of a tensor's channels is made, and which is used, by weights that are not next to nothing.
+
+    A channel whose bias keeps it at an end of its clamp for all inputs from -1 to 1 is not made.
+    """
     made: dict[str, float] = {}
     used: dict[str, float] = {}
     for node in graph.nodes:
@@ -159,7 +166,9 @@ def _weighed(graph: Graph) -> tuple[dict[str, float], dict[str, float]]:
             continue
         kernel = np.abs(graph.constant(node.weights).astype(np.float64))
         large = kernel > SMALLEST * kernel.max(initial=0)
-        made[node.output] = float(large.reshape(len(kernel), -1).any(axis=1).mean())
+        reach, bias = kernel.reshape(len(kernel), -1).sum(axis=1), graph.constant(node.bias).astype(np.float64)
+        held = (bias + reach <= node.low) | (bias - reach >= node.high)
+        made[node.output] = float((large.reshape(len(kernel), -1).any(axis=1) & ~held).mean())
         if mixes(node):
             columns = float(large.reshape(-1, kernel.shape[-1]).any(axis=0).mean())
             used[node.inputs[0]] = max(used.get(node.inputs[0], 0.0), columns)

@@ -15,7 +15,6 @@ from stages.samples import model_files
 
 if TYPE_CHECKING:
     from pipeline.floor import Floor
-    from pipeline.floor_ram import RamFloor
 
 NAME = "import"
 AFTER = ("export",)
@@ -23,6 +22,8 @@ TARGETS = ("graph.json", "weights.bin")
 SUFFIXES = (".onnx", ".tflite", ".pt2")
 _GIANT = 1 << 22
 """Weights from which reading them takes longer than a wait for one's answer should."""
+_FAR = 4
+"""So many times the RAM that there is must be needed for a refusal that rests on an assumption."""
 _LAYERS = 2000
 """Planning takes more than twice as long for twice the layers; networks for microcontrollers have some dozens."""
 _LARGER = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
@@ -68,16 +69,9 @@ def run(job: Job) -> dict[str, bytes]:
         raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
     _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)
-    floor, ram = floor_of(graph, project.config.quantization.widths), _ram(project, graph)
-    _refuse_hopeless(project, floor, "zeros", float_weights(graph), ram)
+    floor = floor_of(graph, project.config.quantization.widths)
+    _refuse_hopeless(project, floor, "zeros", float_weights(graph), graph)
     return save(graph)
-
-
-def _ram(project: Project, graph: Graph) -> "RamFloor":
-    from pipeline.floor_ram import ram_floor
-
-    memory, dtype = project.config.memory, project.config.quantization.activations
-    return ram_floor(graph, dtype, own_inputs=memory.inputs == "arena", own_outputs=memory.outputs == "arena")
 
 
 def _refuse_giants(project: Project, path: Path, written: str) -> None:
@@ -94,10 +88,11 @@ def _refuse_giants(project: Project, path: Path, written: str) -> None:
         _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights", True)
 
 
-def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, ram: "RamFloor | None" = None) -> None:
-    """Say at once, and all of it, what no setting can mend: the fewest bits per weight and cycles per MAC, and `ram`.
+def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, graph: Graph | None = None) -> None:
+    """Say at once, and all of it, what no setting can mend.
 
-    `but` is what was left out of the first two counts, `floats` whether the weights may be narrowed.
+    That is the fewest bits per weight, the fewest cycles per MAC, and, where there is a `graph`, the least RAM. `but`
+    is what was left out of the first two counts, `floats` whether the weights may be narrowed.
     """
     asked = project.config.quantization
     found = []
@@ -112,8 +107,8 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, r
                 hint=_smaller(asked.weights, weights / free) if floats else _LARGER,
             )
         )
-    if ram is not None:
-        found += _hopeless_ram(project, ram)
+    if graph is not None:
+        found += _hopeless_ram(project, graph)
     cycles, core = _cycles(project), project.chip.core
     if cycles is not None:
         least = floor.cycles(core)
@@ -130,12 +125,23 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, r
         raise ManyErrors(found)
 
 
-def _hopeless_ram(project: Project, ram: "RamFloor") -> list[ChipfitError]:
+def _hopeless_ram(project: Project, graph: Graph) -> list[ChipfitError]:
+    """What is proven not to fit; and what rests on an assumption only where it is far from fitting."""
+    from pipeline.floor_ram import SURVIVING, ram_floor
+
     free = project.config.budget.ram or project.chip.ram.size
-    if ram.bytes <= free:
+    memory, dtype = project.config.memory, project.config.quantization.activations
+    for surviving, limit in ((0.0, free), (SURVIVING, _FAR * free)):
+        ram = ram_floor(
+            graph, dtype, own_inputs=memory.inputs == "arena", own_outputs=memory.outputs == "arena",
+            surviving=surviving,
+        )  # fmt: skip
+        if ram.bytes > limit:
+            break
+    else:
         return []
-    narrower = not ram.sure and project.config.quantization.activations == "int16" and ram.bytes <= 2 * free
-    part = "" if ram.sure else " even if half of the channels turn out to be constant"
+    narrower = not graph.integer and dtype == "int16" and ram.bytes <= 2 * limit
+    part = "" if ram.sure else ", assuming that at most half of the channels turn out to be constant"
     return [
         ChipfitError(
             f"budget.ram: the feature maps that layer {ram.layer!r} needs at once take at least "

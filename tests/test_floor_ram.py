@@ -1,5 +1,6 @@
 """The least RAM: never more than the planner needs, and close to it where nothing is left to be settled."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from conftest import ROOT, chipfit, some
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.calibrate import Policy, observe
+from pipeline.config import load_project
 from pipeline.data import Samples
 from pipeline.errors import ChipfitError
 from pipeline.floor_ram import ram_floor
@@ -20,6 +22,8 @@ from pipeline.passes import canonical
 from pipeline.passes.channels import without_dead_channels
 from pipeline.plan import plan
 from pipeline.quantize import prepared, quantize
+from stages import import_model
+from stages.base import Job
 from stages.import_model import read_model
 
 OWN = [(i, o) for i in (False, True) for o in (False, True)]
@@ -115,6 +119,38 @@ def test_networks_of_dead_channels_are_not_refused_for_them() -> None:
     assert least == planned < 16 * 32 * 32, "most of the first layer's channels are constant"
 
 
+def test_channels_that_a_bias_keeps_at_zero_are_not_counted() -> None:
+    """58 of 64 channels are never above zero: what their bias says is believed, and then half of the rest."""
+    kernels = [RNG.normal(0, 0.3, (64, 3, 3, 3)), RNG.normal(0, 0.1, (4, 64, 3, 3))]
+    bias = np.full(64, -50, np.float32)
+    bias[:6] = 0
+    model = convolutions(*kernels)
+    model.graph.initializer.append(numpy_helper.from_array(bias, "b0"))
+    model.graph.node[0].input.append("b0")
+    x = RNG.uniform(-1, 1, (4, 1, 3, 32, 32)).astype(np.float32)
+    built = build(model, (x,), (x,))
+    (least, planned), *_ = never_more(built.graph, built.quantized.graph, "int8")
+    assert least == planned == (6 + 4) * 32 * 32
+
+
+def test_a_refusal_that_rests_on_an_assumption_is_only_for_what_is_far_too_large(tmp_path: Path) -> None:
+    """Half of two layers' channels take 32 KiB at once; proven are the 4 KiB that lead to the network's output."""
+    onnx.save(
+        convolutions(*(RNG.normal(0, 1, (o, i, 3, 3)) for i, o in ((3, 32), (32, 32), (32, 4)))), tmp_path / "net.onnx"
+    )
+    graph = read_model(tmp_path / "net.onnx", "net.onnx", "net")
+    own = {"own_inputs": False, "own_outputs": False}
+    assumed, proven = ram_floor(graph, "int8", **own), ram_floor(graph, "int8", **own, surviving=0.0)
+    assert (assumed.bytes, assumed.sure, proven.bytes, proven.sure) == (32 * 1024, False, 4 * 1024, True)
+    np.savez(tmp_path / "net.npz", calib=np.zeros((4, 3, 32, 32), np.float32))
+    for ram, refused in ((assumed.bytes // 4, False), (assumed.bytes // 4 - 8, True)):
+        yaml = "product: net\nmodel: {source: net.onnx}\ndata: {calibration: net.npz}\nchip: stm32f030r8\n"
+        (tmp_path / "net.yaml").write_text(f"{yaml}budget: {{ram: {ram} B}}\n")
+        job = Job(load_project(tmp_path / "net.yaml"), tmp_path / "build")
+        with pytest.raises(ChipfitError, match="assuming that") if refused else nullcontext():
+            assert import_model.run(job)
+
+
 def test_what_lives_on_beside_a_layer_counts() -> None:
     kernels = [RNG.normal(0, 1, (8, c, 3, 3)) for c in (3, 8, 8)]
     x = RNG.normal(0, 1, (4, 1, 3, 32, 32)).astype(np.float32)
@@ -133,9 +169,9 @@ def test_hopeless_ram_is_refused_before_anything_is_quantized(tmp_path: Path) ->
     done = chipfit(tmp_path, "build")
     assert (done.returncode, done.stderr) == (
         1,
-        "net.yaml: budget.ram: the feature maps that layer 'conv1' needs at once take at least 48.0 KiB (49152 bytes) "
-        "even if half of the channels turn out to be constant, limit 8.0 KiB (6.0x). Hint: No setting of chipfit "
-        "makes them fit: the network needs smaller feature maps there, or a larger chip.\n",
+        "net.yaml: budget.ram: the feature maps that layer 'conv1' needs at once take at least 32.0 KiB (32768 bytes), "
+        "limit 8.0 KiB (4.0x). Hint: No setting of chipfit makes them fit: the network needs "
+        "smaller feature maps there, or a larger chip.\n",
     )
     assert not (tmp_path / "build" / "net" / "quantize").exists()
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
