@@ -11,7 +11,8 @@ from stages.base import Job
 from stages.samples import data_files, evaluation
 
 if TYPE_CHECKING:
-    from pipeline.choose import Choice, Limits, Option, Point
+    from pipeline.choose import Choice, Limits
+    from pipeline.search import Option, Point
 
 NAME = "codegen"
 AFTER = ("quantize",)
@@ -139,7 +140,7 @@ def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:
 
 def _alternatives(choice: "Choice", begin: int) -> "list[Option]":
     """What else would do what the call that begins there does; for a chain, also its layers one by one."""
-    from pipeline.choose import together
+    from pipeline.search import together
 
     chosen = choice.options[begin][choice.point.chosen[begin]]
     alike = [o for o in choice.options[begin] if o.span == chosen.span]

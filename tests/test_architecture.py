@@ -38,6 +38,7 @@ LAYERS = (
         "staircase",
         "variants",
         "places",
+        "search",
         "choose",
     ),
     ("codegen", "kernels"),

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import chipfit, some
 
-from pipeline.choose import ENTRY_STACK, Limits, Option, Point, Problem, choose
+from pipeline.choose import ENTRY_STACK, Limits, choose
 from pipeline.graphfile import load
 from pipeline.plan import Program, plan
+from pipeline.search import Option, Point, Problem
 from pipeline.variants import portable
 from pipeline.waits import FlashReads
 

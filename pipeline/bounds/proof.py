@@ -36,9 +36,6 @@ class Interval:
     def __rshift__(self, shift: Any) -> "Interval":
         return Interval(self.low >> shift, self.high >> shift)
 
-    def clipped(self, low: int, high: int) -> "Interval":
-        return Interval(least(most(self.low, low), high), least(most(self.high, low), high))
-
     @property
     def ends(self) -> tuple[int, int]:
         """Over all channels."""

@@ -4,6 +4,7 @@ See kernels/armv6m/chain.inc. Its macros say what an invocation costs, the formu
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -30,13 +31,14 @@ def offer(calls: Sequence[KernelCall], core: Core) -> Routine | None:
     *bases, words = accumulate((c.tables["weights"].shape[1] for c in calls), initial=FRAME)
     if words > _REACH:
         return None
-    links = [_link(c, core, words=c is not calls[-1]) for c in calls]
+    links = [_link(c, core, c is not calls[-1]) for c in calls]
     packed = [k for k in links if k is not None]
     return _routine(packed, bases, words) if len(packed) == len(links) else None
 
 
-def _link(call: KernelCall, core: Core, *, words: bool) -> Packed | None:
-    """The layer in the scheme that is fastest on `core`; None where none applies."""
+@lru_cache(maxsize=1024)
+def _link(call: KernelCall, core: Core, words: bool) -> Packed | None:
+    """The layer in the scheme that is fastest on `core`; None where none applies. A layer is a link of many chains."""
     made = [m for m in (lanes_of(call), packed_of(call), carry_of(call)) if m is not None and len(m.chunks) == 1]
     for m in made:
         m.words_out = words
@@ -45,17 +47,18 @@ def _link(call: KernelCall, core: Core, *, words: bool) -> Packed | None:
 
 def _routine(links: Sequence[Packed], bases: Sequence[int], words: int) -> Routine:
     around = straight(*_begin(links, words), *(_to(k, b) for k, b in zip(links, bases, strict=True)), f"leave {words}")
+    stream = np.concatenate([k.stream() for k in links])
     return Routine(
         variant=NAME,
         includes=(*dict.fromkeys(i for k in links for i in k.includes), "chain.inc"),
         shared=("gather",),
         lines=tuple(_lines(links, bases, words)),
-        tables={"packed": np.concatenate([k.stream() for k in links])},
+        tables={"packed": stream},
         executed=sum((k.blocks_executed(0) for k in links), around + widen(links[0].weights.shape[1])),
         code=sum(k.block_code(b, 0) for k in links for b in k.blocks) + 160 + 60 * len(links),
         stack=SAVED + 4 * words + _CALLS,
         roof=sum(k.roof() for k in links),
-        reads=sum(k.stream().size for k in links),
+        reads=stream.size,
     )
 
 

@@ -280,11 +280,6 @@ class Packed:
         return blocks + 160 + 60 * len(self.chunks)
 
 
-def adjustments(words: int) -> int:
-    """Instructions that move the stack pointer by so many words."""
-    return -(-words // 127)
-
-
 def _chunks(taps: int, shape: Shape) -> list[tuple[int, int]]:
     """Inputs in equal parts of at most _TAPS, whole kernel rows where they are gathered."""
     unit = 1 if shape.contiguous else shape.row
