@@ -1,5 +1,6 @@
 """The pages in docs/ that lead from a framework to a library: their blocks are run as they stand."""
 
+import importlib
 import importlib.util
 import os
 import re
@@ -42,3 +43,15 @@ def test_the_page_leads_to_a_library(page: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "build" / "net" / "codegen" / "include" / "net.h").is_file()
     assert "fits" in done.stdout
+
+
+def test_the_page_of_limits_repeats_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| `([\w.]+)\.(\w+)` \|$", page, re.MULTILINE)
+    assert len(rows) > 15
+    units = {"": 1, "MiB": 1 << 20, "GiB": 1 << 30}
+    for shown, module, name in rows:
+        number, _, unit = shown.replace(",", "").partition(" ")
+        base, _, power = number.partition("^")
+        value = int(base) ** int(power or 1) * units[unit]
+        assert value == getattr(importlib.import_module(module), name), f"{name}: {shown}"
