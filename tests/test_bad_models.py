@@ -10,6 +10,7 @@ from conftest import ROOT
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ChipfitError
+from pipeline.importers.onnx_file import MAX_BYTES, load_onnx
 from pipeline.importers.onnx_graph import import_onnx
 from pipeline.ir import Graph
 from pipeline.passes import canonical
@@ -68,6 +69,13 @@ def test_mutated_files_import_or_are_refused(tmp_path: Path) -> None:
 @pytest.mark.exhaustive
 def test_many_mutated_files_import_or_are_refused(tmp_path: Path) -> None:
     mutated(5000, 2, tmp_path)
+
+
+def test_a_file_above_the_limit_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "net.onnx").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ChipfitError, match=f"^net.onnx: the file has {MAX_BYTES + 1} bytes, the limit is {MAX_BYTES}"):
+        load_onnx(tmp_path / "net.onnx", "net.onnx")
 
 
 def test_random_bytes_are_refused(tmp_path: Path) -> None:

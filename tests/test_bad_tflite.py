@@ -1,5 +1,8 @@
 """Broken and hostile .tflite files: one sentence with place and cause."""
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import some
@@ -10,7 +13,7 @@ import flatbuffers
 from tflite_models import Op, T, schema, tflite_model
 
 from pipeline.errors import ChipfitError
-from pipeline.importers.tflite_file import parse_tflite
+from pipeline.importers.tflite_file import MAX_BYTES, MAX_ITEMS, load_tflite, parse_tflite
 from pipeline.importers.tflite_graph import tflite_graph_of
 from pipeline.onnx_export import float_model
 from pipeline.oracle import FloatOracle
@@ -36,6 +39,31 @@ def test_not_a_flatbuffer() -> None:
     assert said(b"PK\x03\x04 not at all") == (
         "net.tflite: is not a TensorFlow Lite file. Hint: Convert the model again, or copy the whole file."
     )
+
+
+@pytest.mark.parametrize(
+    ("begin", "size", "says"),
+    [
+        (b"PK", MAX_BYTES, "is not a TensorFlow Lite file"),
+        (dense()[:8], MAX_BYTES + 1, f"the file has {MAX_BYTES + 1} bytes, the limit is {MAX_BYTES}"),
+    ],
+)
+def test_a_large_file_is_refused_before_it_is_read(begin: bytes, size: int, says: str, tmp_path: Path) -> None:
+    with (tmp_path / "net.tflite").open("wb") as file:
+        file.write(begin)
+        file.truncate(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ChipfitError, match=f"^net.tflite: {says}"):
+        load_tflite(tmp_path / "net.tflite", "net.tflite")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16  # KiB
+
+
+def test_more_operands_than_the_limit_are_refused_not_cut() -> None:
+    made = {"x": T((1, 1), scale=0.1), "y": T((1, MAX_ITEMS + 1), scale=0.1)}
+    model = tflite_model(
+        made, [Op("CONCATENATION", ["x"] * (MAX_ITEMS + 1), ["y"], "ConcatenationOptions")], ["x"], ["y"]
+    )
+    assert f"has a list of {MAX_ITEMS + 1} sizes or tensors, the limit is {MAX_ITEMS}" in said(model)
 
 
 def test_truncated() -> None:

@@ -13,7 +13,8 @@ from pipeline.files import is_file
 from pipeline.importers.onnx_external import external_files, inside
 from pipeline.importers.onnx_size import MAX_NODES, count_nodes
 
-MAX_BYTES = 1 << 31
+MAX_BYTES = 1 << 28
+"""Of the file itself: far more than any microcontroller's flash, even in float64."""
 MAX_EXTERNAL = 1 << 29
 """Bytes that all tensors together may read from other files: many may name the same one."""
 _EXPORT_HINT = "Export the model again, or copy the whole file."

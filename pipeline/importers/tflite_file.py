@@ -16,11 +16,14 @@ import tflite
 from pipeline.errors import ChipfitError, Place
 from pipeline.ir import Array, Shape
 
-MAX_BYTES = 1 << 31
+MAX_BYTES = 1 << 28
+"""Far more than any microcontroller's flash, even in float32."""
 MAX_ELEMENTS = 1 << 26
 MAX_ITEMS = 20_000
 _MAX_VALUES = 1 << 26
 """Values of all tensors together."""
+_BEGIN = 8
+"""Bytes of the flatbuffer up to the end of its mark."""
 _PER_INDEX = 64
 """So many values an index counts for, which becomes a Python number."""
 _HINT = "Convert the model again, or copy the whole file."
@@ -113,7 +116,10 @@ def load_tflite(path: Path, shown: str) -> TfliteModel:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ChipfitError(f"the file has {size} bytes, the limit is {MAX_BYTES}", place=Place(shown))
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            _check_mark(file.read(_BEGIN), shown)
+            file.seek(0)
+            data = file.read()
     except OSError as error:
         raise ChipfitError(
             f"cannot be read: {error.strerror}", place=Place(shown), hint="Check model.source in the product YAML."
@@ -123,18 +129,22 @@ def load_tflite(path: Path, shown: str) -> TfliteModel:
 
 def parse_tflite(data: bytes, shown: str) -> TfliteModel:
     """As `load_tflite`, from bytes."""
-    if data[4:8] != b"TFL3":
-        raise ChipfitError("is not a TensorFlow Lite file", place=Place(shown), hint=_HINT)
+    _check_mark(data[:_BEGIN], shown)
     try:
         return _Reader(data, shown).model()
     except _BROKEN as error:
         raise ChipfitError("is damaged or truncated", place=Place(shown), hint=_HINT) from error
 
 
+def _check_mark(begin: bytes, shown: str) -> None:
+    if begin[4:] != b"TFL3":
+        raise ChipfitError("is not a TensorFlow Lite file", place=Place(shown), hint=_HINT)
+
+
 class _Reader:
     def __init__(self, data: bytes, shown: str) -> None:
         self.data, self.shown, self.left = data, shown, _MAX_VALUES
-        self.proto = tflite.Model.GetRootAsModel(bytearray(data), 0)
+        self.proto = tflite.Model.GetRootAsModel(data, 0)
 
     def fail(self, message: str, hint: str = _HINT) -> ChipfitError:
         return ChipfitError(message, place=Place(self.shown), hint=hint)
@@ -144,6 +154,15 @@ class _Reader:
         self.left -= values
         if self.left < 0:
             raise self.fail(f"its tensors hold more than {_MAX_VALUES} values", "No microcontroller holds that.")
+
+    def ints(self, array: Any) -> tuple[int, ...]:
+        """A vector of the flatbuffer; the reader gives 0 for an absent one."""
+        if isinstance(array, int):
+            return ()
+        if len(array) > MAX_ITEMS:
+            raise self.fail(f"has a list of {len(array)} sizes or tensors, the limit is {MAX_ITEMS}")
+        values: Sequence[int] = np.asarray(array).reshape(-1).tolist()
+        return tuple(values)
 
     def model(self) -> TfliteModel:
         if self.proto.Version() != 3:
@@ -159,7 +178,7 @@ class _Reader:
             raise self.fail(f"has {max(counts)} tensors, operators or buffers, the limit is {MAX_ITEMS}")
         tensors = tuple(self.tensor(graph.Tensors(i), i) for i in range(counts[0]))
         operators = tuple(self.operator(graph.Operators(i)) for i in range(counts[1]))
-        inputs, outputs = _ints(graph.InputsAsNumpy()), _ints(graph.OutputsAsNumpy())
+        inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
         for index in (*inputs, *outputs):
             if not 0 <= index < len(tensors):
                 raise self.fail(f"its inputs or outputs name tensor {index}, which does not exist")
@@ -176,7 +195,7 @@ class _Reader:
         dtype = _DTYPES.get(proto.Type())
         if dtype is None:
             dtype = next((k.lower() for k, v in vars(tflite.TensorType).items() if v == proto.Type()), "unknown")
-        shape, signature = _ints(proto.ShapeAsNumpy()), _ints(proto.ShapeSignatureAsNumpy())
+        shape, signature = self.ints(proto.ShapeAsNumpy()), self.ints(proto.ShapeSignatureAsNumpy())
         if proto.Sparsity() is not None:
             raise self.fail(f"tensor {name!r} is stored sparse", "Convert the model without sparse encoding.")
         if min(shape, default=1) < 0 or prod(map(float, shape)) > MAX_ELEMENTS or len(shape) > 8:
@@ -236,7 +255,7 @@ class _Reader:
         if name == "CUSTOM":
             name = f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}"
         self.spend(_PER_INDEX * (proto.InputsLength() + proto.OutputsLength()))
-        inputs, outputs = _ints(proto.InputsAsNumpy()), _ints(proto.OutputsAsNumpy())
+        inputs, outputs = self.ints(proto.InputsAsNumpy()), self.ints(proto.OutputsAsNumpy())
         self.check_options(name, proto)
         return TfliteOperator(name, inputs, outputs, proto.BuiltinOptions())
 
@@ -259,11 +278,3 @@ def builtin_code(code: Any) -> int:
     at = code._tab.Offset(10)
     new = int.from_bytes(code._tab.Bytes[code._tab.Pos + at :][:4], "little", signed=True) if at else 0
     return max(new, int(code.DeprecatedBuiltinCode()))
-
-
-def _ints(array: Any) -> tuple[int, ...]:
-    """A vector of the flatbuffer; the reader gives 0 for an absent one."""
-    if isinstance(array, int):
-        return ()
-    values: Sequence[int] = np.asarray(array).reshape(-1)[:MAX_ITEMS].tolist()
-    return tuple(values)
