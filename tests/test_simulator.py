@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from assembly import FLASH, RAM, link, run
+from bounded import bounded
 
 from pipeline.errors import ChipfitError
 from pipeline.footprint import measure
@@ -87,6 +88,15 @@ def test_a_runaway_is_stopped_and_told_where(tmp_path: Path) -> None:
     elf = link(function("b ."), tmp_path)
     with pytest.raises(ChipfitError, match=r"did not return within 0.2 s: it is at 0x8000\w+ in f_run"):
         simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16], time_limit=0.2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+@pytest.mark.parametrize("mebibytes", [300, 1024])
+def test_too_little_memory_is_said_and_does_not_end_the_process(mebibytes: int, tmp_path: Path) -> None:
+    elf = link(function("nop"), tmp_path)
+    simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16])
+    said = bounded(lambda: simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16]), memory=mebibytes << 20).said
+    assert said.startswith("simulate: this process may not have the 1 GiB of address space"), said
 
 
 def test_more_calls_than_layers_are_an_error(tmp_path: Path) -> None:

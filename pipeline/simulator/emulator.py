@@ -1,6 +1,7 @@
 """Machine code executed by Unicorn on the right core model, with memory as the chip has it."""
 
 import ctypes
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,8 +28,24 @@ _CPU = {
 _RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
 _KEPT = [getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4, 12)]
 _STACK = 64 * 1024
+_TRANSLATIONS = 1 << 30  # bytes of address space that Unicorn reserves, hardly any of which it uses
 _NO_SLOT = 2**64 - 1
 _FNV = 14695981039346656037
+
+
+def _check_memory() -> None:
+    """Raise ChipfitError where Unicorn would end this process: it prints a line and exits without its translations."""
+    try:
+        mmap.mmap(-1, _TRANSLATIONS).close()
+    except (OSError, ValueError) as error:
+        raise _too_little() from error
+
+
+def _too_little() -> ChipfitError:
+    return ChipfitError(
+        "simulate: this process may not have the 1 GiB of address space that the emulator reserves",
+        hint="Raise the limit (ulimit -v), or run fewer builds at once.",
+    )
 
 
 class Machine:
@@ -45,6 +62,7 @@ class Machine:
     ) -> None:
         self.image, self.core = image, core
         # Not UC_MODE_MCLASS: with it Unicorn 2.1 takes a Cortex-M33 whatever model is asked for.
+        _check_memory()
         self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, _CPU[core.name])
         assert self.engine.ctl_get_cpu_model() == _CPU[core.name]
         top = max(
@@ -80,7 +98,12 @@ class Machine:
 
     def _map(self, begin: int, end: int, rights: int) -> None:
         begin = begin // _PAGE * _PAGE
-        self.engine.mem_map(begin, self._round(end) - begin, rights)
+        try:
+            self.engine.mem_map(begin, self._round(end) - begin, rights)
+        except unicorn.UcError as error:
+            if error.errno == unicorn.UC_ERR_NOMEM:
+                raise _too_little() from error
+            raise
 
     def _count(self, layers: int, flash: tuple[int, int], reads: FlashReads) -> None:
         words, code = self.image.half_words(), self.image.code
