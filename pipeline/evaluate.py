@@ -18,7 +18,7 @@ from pipeline.oracle import FloatOracle, batch_of_one
 from pipeline.quantize import Quantized, proofs, unsettled
 from pipeline.quantizer import Proof
 from pipeline.rounding import constants
-from pipeline.signal import Meter, parts
+from pipeline.signal import Meter, elements, parts
 
 PROBES = 64
 _COMPARED = 256
@@ -55,7 +55,7 @@ def evaluate(
     reference = np.stack(rows).reshape(real.shape)
     if reference.dtype.kind in "iu" and quant is not None:
         reference = quant.dequantize(reference)
-    meter = Meter([p for p in parts(graph) if p.tensor in result.params])
+    meter = Meter([p for p in parts(graph) if p.tensor in result.params], elements(graph))
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
     hard = hard_inputs(result.graph, samples)
     return {

@@ -158,7 +158,7 @@ def _steps(count: int) -> str:
 def signal(e: Evidence) -> Finding | None:
     """No output, and no part of a tensor that is joined from several or taken apart again, has less signal over
     quantization noise than the YAML asks (10 dB unless it does): what is less was lost to a scale that does not suit
-    it."""
+    it. No element of an output (beyond 64: no channel) has less signal than noise, 0 dB, except of probabilities."""
     rows, limit = e.quantize["signal"], e.config.accuracy.signal
     least = worst(rows, limit)
     if least is None or limit is None:
@@ -168,7 +168,7 @@ def signal(e: Evidence) -> Finding | None:
         return Finding(
             "accuracy.signal", True, min(known), limit, f"is {min(known):.1f} dB or more, limit {limit:g} dB"
         )
-    had = _decibels(least["signal_db"])
+    limit, had = min(limit, least.get("limit_db", limit)), _decibels(least["signal_db"])
     said = f"{least['part']} has only {had} of signal over quantization noise, limit {limit:g} dB"
     best = sorted(e.quantize.get("signal_tried", []), key=lambda t: inf if t["signal_db"] is None else t["signal_db"])
     reached = [f"{t['what']}: {_decibels(t['signal_db'])}" for t in reversed(best)]

@@ -1,13 +1,14 @@
 """How much signal quantization leaves over its noise: of outputs, and of parts of tensors that go separate ways.
 
 One scale serves a whole tensor: where its parts have unlike ranges the small ones drown, and the whole looks well.
-Signal is the power of the float values about their mean, so that answering one constant is no signal. The float values
-of an ONNX file that came quantized are those without its rounding; a quantized .tflite has none, and is not measured.
+Signal is the power of the float values about the mean of each element, so that answering one constant is no signal.
+The float values of an ONNX file that came quantized are those without its rounding; a quantized .tflite has none, and
+is not measured.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, log10
+from math import inf, log10, prod
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,27 @@ import numpy as np
 from pipeline.calibrate import Policy
 from pipeline.data import Samples
 from pipeline.errors import ChipfitError
-from pipeline.ir import Array, Graph, Tensor
+from pipeline.ir import Array, Graph, Port, Tensor
 from pipeline.onnx_export import float_model
+from pipeline.ops.activation import Activation
 from pipeline.ops.concat import Concat
 from pipeline.ops.linear import Linear
+from pipeline.ops.reshape import Reshape
 from pipeline.ops.slice import Slice
+from pipeline.ops.softmax import Softmax
+from pipeline.ops.transpose import Transpose
 from pipeline.oracle import FloatOracle
 from pipeline.quantize import Quantized
 
 METHODS = ("mse", "min-max", "percentile")
+LOST = 0.0
+"""Decibels below which an element says less than its mean does."""
+_FEW = 8
+"""Samples from which on each element has a mean of its own."""
+_ELEMENTS = 64
+"""Elements of an output up to which each is looked at, beyond them channels."""
+_ROUNDING = 2.0**-22
+"""Of the largest magnitude of a tensor: what varies by less is float32's rounding."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,13 @@ class Part:
     axis: int | None = None
     first: int = 0
     last: int = 0
+    flat: bool = False
+    """Whether the indices count elements in row-major order."""
 
     def of(self, values: Array) -> Array:
         """The part of one sample, (*stored shape)."""
+        if self.flat:
+            return values.reshape(-1)[self.first : self.last]
         return values if self.axis is None else values.take(range(self.first, self.last), self.axis)
 
 
@@ -64,38 +81,114 @@ def _joined(node: Concat, graph: Graph) -> Iterator[Part]:
         at += size
 
 
-class Meter:
-    """Adds up signal and noise of every part, sample by sample."""
+def elements(graph: Graph) -> tuple[Part, ...]:
+    """Each element of every output of at most 64, else each channel (index of the last stored axis).
 
-    def __init__(self, wanted: Sequence[Part]) -> None:
-        # For each how many values, their sum, their squares; the squares of their errors.
-        self.sums = {p: np.zeros(4) for p in dict.fromkeys(wanted)}
+    Without those of probabilities (from Softmax or Sigmoid, or joined from such): that of a class which no sample has
+    is next to nothing, and so is what is lost of it.
+    """
+    found: list[Part] = []
+    for port in graph.outputs:
+        shape = graph.tensors[port.tensor].shape
+        if graph.is_constant(port.tensor) or not shape or _probable(graph, port.tensor):
+            continue
+        if prod(shape) > _ELEMENTS:
+            said = [f"channel {i} of output {port.onnx_name!r}" for i in range(shape[-1])]
+            found += [Part(port.tensor, name, -1, i, i + 1) for i, name in enumerate(said)]
+        elif prod(shape) > 1:
+            found += [Part(port.tensor, n, None, i, i + 1, flat=True) for i, n in enumerate(_named(port, shape))]
+    return tuple(found)
+
+
+def _named(port: Port, shape: Sequence[int]) -> list[str]:
+    """The elements of an output in stored order, by their indices in the ONNX tensor."""
+    order = port.to_onnx(np.arange(prod(shape)).reshape(1, *shape))[0]
+    places = [tuple(int(v) for v in np.argwhere(order == i)[0]) for i in range(prod(shape))]
+    long = [axis for axis, size in enumerate(order.shape) if size > 1]
+    said = [str(p[long[0]]) if len(long) == 1 else str(p) for p in places]
+    return [f"element {s} of output {port.onnx_name!r}" for s in said]
+
+
+def _probable(graph: Graph, tensor: str) -> bool:
+    node = next((n for n in graph.nodes if tensor in n.outputs), None)
+    if isinstance(node, Reshape | Transpose | Concat):
+        return any(_probable(graph, name) for name in graph.activations(node))
+    return isinstance(node, Softmax) or (isinstance(node, Activation) and node.function in ("Sigmoid", "HardSigmoid"))
+
+
+@dataclass(eq=False)
+class _Sums:
+    """Of each element of a tensor; values count from those of the first sample, so that an offset takes no digits."""
+
+    first: Array
+    count: int
+    total: Array
+    squares: Array
+    noise: Array
+    peak: float
+
+
+class Meter:
+    """Adds up signal and noise of every element, sample by sample, and tells those of parts."""
+
+    def __init__(self, wanted: Sequence[Part], single: Sequence[Part] = ()) -> None:
+        """`single`: elements (see there) of the tensors of `wanted`."""
         self.wanted: dict[str, list[Part]] = {}
-        for part in self.sums:
+        for part in dict.fromkeys(wanted):
             self.wanted.setdefault(part.tensor, []).append(part)
+        self._single = single
+        self._sums: dict[str, _Sums] = {}
 
     def add(self, tensor: str, real: Array, error: Array) -> None:
         """One sample of one tensor, (*stored shape) float64 each."""
-        for part in self.wanted.get(tensor, ()):
-            values, noise = part.of(real), part.of(error)
-            self.sums[part] += values.size, values.sum(), (values**2).sum(), (noise**2).sum()
+        if tensor not in self.wanted:
+            return
+        none = np.zeros(real.shape)
+        sums = self._sums.setdefault(tensor, _Sums(real.copy(), 0, none, none.copy(), none.copy(), 0.0))
+        moved = real - sums.first
+        sums.count += 1
+        sums.total += moved
+        sums.squares += moved**2
+        sums.noise += error**2
+        sums.peak = max(sums.peak, float(np.abs(real).max(initial=0)))
 
     def decibels(self, part: Part) -> float | None:
-        """None where the float values do not vary; infinite without noise."""
-        count, total, squares, noise = (float(v) for v in self.sums[part])
-        power = squares - total**2 / max(count, 1)
-        if power <= 1e-9 * squares or not count:
+        """None where the float values do not vary; infinite without noise.
+
+        With fewer than 8 samples all elements of a part have one mean.
+        """
+        sums = self._sums.get(part.tensor)
+        if sums is None:
             return None
-        return inf if not noise else 10 * log10(power / noise)
+        power = part.of(np.maximum(sums.squares - sums.total**2 / sums.count, 0))
+        signal, noise = float(power.sum()), float(part.of(sums.noise).sum())
+        if sums.count < _FEW:
+            means = part.of(sums.first + sums.total / sums.count)
+            signal += sums.count * float(((means - means.mean()) ** 2).sum())
+        if signal <= sums.count * power.size * (_ROUNDING * sums.peak) ** 2:
+            return None
+        return inf if not noise else 10 * log10(signal / noise)
 
     def document(self) -> list[dict[str, Any]]:
-        """Every part that was measured, as quantize.json has it; null stands for no noise at all."""
+        """Every part that was measured, as quantize.json has it; null stands for no noise at all.
+
+        Then, of each output, the element with the least signal, where noise is more than that: of logits none is
+        (25 dB and more for networks that keep their accuracy), so that no label is asked.
+        """
         rows = []
-        for part in self.sums:
+        for part in (p for several in self.wanted.values() for p in several):
             found = self.decibels(part)
             if found is not None:
                 shown = None if found == inf else round(found, 2)
                 rows.append({"tensor": part.tensor, "part": part.said, "signal_db": shown})
+        least: dict[str, tuple[float, Part]] = {}
+        for part in self._single:
+            sums, found = self._sums.get(part.tensor), self.decibels(part)
+            if sums is not None and sums.count >= _FEW and found is not None and found < LOST:
+                least[part.tensor] = min((found, part), least.get(part.tensor, (inf, part)), key=lambda x: x[0])
+        rows += [
+            {"tensor": p.tensor, "part": p.said, "signal_db": round(v, 2), "limit_db": LOST} for v, p in least.values()
+        ]
         return rows
 
 

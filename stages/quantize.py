@@ -117,7 +117,7 @@ def _tried(
     from pipeline.calibrate import observe
     from pipeline.evaluate import PROBES
     from pipeline.quantize import prepared, quantize, unsettled
-    from pipeline.signal import parts, tried, worst
+    from pipeline.signal import elements, parts, tried, worst
 
     project, asked = job.project, job.project.config.quantization
     least = worst(rows, project.config.accuracy.signal)
@@ -135,7 +135,7 @@ def _tried(
             widths=asked.widths, seen=_seen(job, changed),
         )  # fmt: skip
 
-    part = next(p for p in parts(graph) if p.said == least["part"])
+    part = next(p for p in (*parts(graph), *elements(graph)) if p.said == least["part"])
     return tried(part, graph, policy, attempt, calibration(project, graph), held_out.take(PROBES))
 
 

@@ -17,7 +17,7 @@ from pipeline.ir import Graph
 from pipeline.onnx_export import qdq_model
 from pipeline.passes import canonical
 from pipeline.quantize import Quantized, prepared, quantize, unsettled
-from pipeline.signal import Meter, Part, parts, tried, worst
+from pipeline.signal import Meter, Part, elements, parts, tried, worst
 
 RNG = np.random.default_rng(9)
 
@@ -62,7 +62,7 @@ def test_an_output_that_lost_its_signal_is_found_and_what_helps_was_tried() -> N
     model, samples = raw_features()
     graph, document = measured(model, samples)
     rows = document["signal"]
-    assert [r["part"] for r in rows] == ["output 'y'"] and rows[0]["signal_db"] < 10
+    assert [r["part"] for r in rows] == ["output 'y'", "element 1 of output 'y'"] and rows[0]["signal_db"] < 10
     found = {r["what"]: r["signal_db"] for r in tried(parts(graph)[0], graph, Policy("mse"), attempt, samples, samples)}
     assert set(found) == {
         "quantization: {activations: int16}", "quantization: {calibration: min-max}",
@@ -116,6 +116,52 @@ def test_signal_is_power_about_the_mean(real: float, error: float, expected: flo
     assert meter.decibels(part) == (pytest.approx(expected) if expected is not None else None)
 
 
+def regression(offsets: list[float], factors: list[float]) -> tuple[onnx.ModelProto, Samples]:
+    """Independent quantities about offsets, of one dense layer."""
+    count = len(offsets)
+    constants = {"w": np.diag(factors), "b": offsets}
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["y"])]
+    model = model_of(nodes, {"x": [1, count]}, {"y": [1, count]}, constants)
+    return model, Samples((RNG.normal(0, 1, (64, 1, count)).astype(np.float32),))
+
+
+def test_a_small_variation_on_a_large_offset_is_measured() -> None:
+    """Pascals: every input gives the same integer."""
+    (row,) = measured(*regression([101325], [3]))[1]["signal"]
+    assert row["part"] == "output 'y'" and row["signal_db"] < -10
+
+
+def test_an_element_that_is_lost_beside_a_large_one_is_named() -> None:
+    """Kelvin beside pascals; what is constant in the float network loses nothing."""
+    document = measured(*regression([298, 101300, 7], [2, 5000, 0]))[1]
+    least = worst(document["signal"], 10.0)
+    assert least is not None and least["part"] == "element 0 of output 'y'" and least["limit_db"] == 0
+    assert worst(measured(*regression([298, 310], [20, 0]))[1]["signal"], 10.0) is None
+
+
+def test_probabilities_of_a_class_that_no_sample_has_are_no_finding() -> None:
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["h"]), helper.make_node("Softmax", ["h"], ["y"])]
+    constants = {"w": np.diag([3, 3, 1]), "b": [0, 0, -30]}
+    model = model_of(nodes, {"x": [1, 3]}, {"y": [1, 3]}, constants)
+    samples = Samples((RNG.normal(0, 1, (64, 1, 3)).astype(np.float32),))
+    graph, document = measured(model, samples)
+    assert worst(document["signal"], 10.0) is None and not elements(graph)
+
+
+def test_elements_have_their_onnx_index_and_beyond_64_channels_are_taken() -> None:
+    def said(shape: list[int]) -> list[str]:
+        model = model_of(
+            [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1, 1])], {"x": shape}, {"y": shape}, {}
+        )
+        return [p.said for p in elements(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"))]
+
+    assert said([1, 2, 1, 2]) == [
+        f"element {i} of output 'y'" for i in ((0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 1), (0, 1, 0, 1))
+    ]
+    assert said([1, 3, 1, 1])[1] == "element 1 of output 'y'"
+    assert said([1, 3, 8, 8]) == [f"channel {i} of output 'y'" for i in range(3)]
+
+
 @pytest.mark.parametrize(("scale", "lost"), [(0.05, False), (5.0, True)])
 def test_a_quantized_file_is_measured_beside_the_network_without_its_rounding(scale: float, lost: bool) -> None:
     """Two halves joined at one scale, at which the small one may be nothing but zeros."""
@@ -131,7 +177,7 @@ def test_a_quantized_file_is_measured_beside_the_network_without_its_rounding(sc
     model.graph.initializer.append(numpy_helper.from_array(np.asarray(0, np.int8), "z"))
     _, document = measured(model, Samples((RNG.uniform(-1, 1, (64, 1, 4)).astype(np.float32),)))
     least = worst(document["signal"], 10.0)
-    assert (least is not None) == lost and len(document["signal"]) == 3
+    assert (least is not None) == lost and len(document["signal"]) == 3 + lost
 
 
 def test_what_a_prescribed_range_cuts_off_is_no_noise() -> None:
