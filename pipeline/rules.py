@@ -196,7 +196,7 @@ def chance(e: Evidence) -> Finding | None:
                 f"the {who} is right on {round(share * samples)} of {samples} samples, which guessing among {classes} "
                 f"classes reaches in {100 * odds:.0f} % of all cases"
             )
-            hint = _UNITS if key == "float" else _BETTER
+            hint = _UNITS if key == "float" else _better(e)
             return _check(e, "chance", False, share, 1 / classes, said, hint)
     return None
 
@@ -218,7 +218,7 @@ def constant(e: Evidence) -> Finding | None:
         return None
     whose = "the labels have" if (found["truth"] or 0) > 1 else "the model file gives"
     said = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
-    return _check(e, "constant", False, 1, others, said, _BETTER)
+    return _check(e, "constant", False, 1, others, said, _better(e))
 
 
 def span(e: Evidence) -> Finding | None:
@@ -265,7 +265,7 @@ def no_float(e: Evidence) -> Finding:
 
 def accuracy(e: Evidence) -> Finding | None:
     """The integer accuracy on the evaluation data is at least what the YAML asks."""
-    return _least("accuracy.at_least", e.quantize["accuracy"]["integer"], e.config.accuracy.at_least)
+    return _least(e, "accuracy.at_least", e.quantize["accuracy"]["integer"], e.config.accuracy.at_least)
 
 
 def drop(e: Evidence) -> Finding | None:
@@ -277,7 +277,7 @@ def drop(e: Evidence) -> Finding | None:
         why = "the model came quantized: there is no float network to compare with"
         return Finding("accuracy.max_drop", False, 0, limit, why, "Leave max_drop out.")
     lost = max(0.0, got["float"] - got["integer"])
-    return _most("accuracy.max_drop", round(lost, 9), limit, _percent, _BETTER)
+    return _most("accuracy.max_drop", round(lost, 9), limit, _percent, _better(e))
 
 
 def agreement(e: Evidence) -> Finding | None:
@@ -285,21 +285,32 @@ def agreement(e: Evidence) -> Finding | None:
     limit, why = e.config.accuracy.agreement, (e.quantize["faithful"] or {}).get("why", "")
     if limit is not None and e.quantize["accuracy"]["agreement"] is None:
         return Finding("accuracy.agreement", False, 0, limit, why or "there is no framework to agree with")
-    return _least("accuracy.agreement", e.quantize["accuracy"]["agreement"], limit)
+    return _least(e, "accuracy.agreement", e.quantize["accuracy"]["agreement"], limit)
 
 
 _BETTER = "Try quantization.calibration: percentile or min-max, or more calibration data."
+
+
+def _better(e: Evidence) -> str:
+    """What may help, but nothing that was tried in vain for the least signal."""
+    options, limit = e.quantize.get("signal_tried", []), e.config.accuracy.signal
+    if not options or limit is None:
+        return _BETTER
+    best = max(options, key=lambda t: inf if t["signal_db"] is None else float(t["signal_db"]))
+    if best["signal_db"] is None or best["signal_db"] >= limit:
+        return f"Try {best['what']} ({_decibels(best['signal_db'])})."
+    return "Other ranges were tried, see accuracy.signal: it takes a network whose values have like ranges."
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _least(key: str, got: float | None, limit: float | None) -> Finding | None:
+def _least(e: Evidence, key: str, got: float | None, limit: float | None) -> Finding | None:
     if limit is None or got is None:
         return None
     said = f"{'is' if got >= limit else 'is only'} {_percent(got)}, limit {_percent(limit)}"
-    return Finding(key, got >= limit, got, limit, said, _BETTER, budget=True)
+    return Finding(key, got >= limit, got, limit, said, _better(e), budget=True)
 
 
 RULES: tuple[Rule, ...] = (

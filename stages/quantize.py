@@ -70,6 +70,7 @@ def run(job: Job) -> dict[str, bytes]:
     observed = {}
     if names := unsettled(graph):
         typical = calibration(project, graph)
+        _check_varied(project, typical)
         observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
     result = quantize(
         graph,
@@ -150,6 +151,18 @@ def _check_labels(project: Project, held_out: "Samples") -> None:
         f"accuracy.{key}: {source.file} holds no labels",
         place=project.place(f"accuracy.{key}"),
         hint="Add an array y with the class of each sample, or name one with data.evaluation.labels.",
+    )
+
+
+def _check_varied(project: Project, typical: "Samples") -> None:
+    """Ranges can be chosen from the calibration data. One input of several may be the same in all of them."""
+    if any(a.min() != a.max() for a in typical.inputs):
+        return
+    values = ", ".join(f"{a.min():g}" for a in typical.inputs)
+    raise ChipfitError(
+        f"data.calibration: the calibration data are constant: every value is {values}",
+        place=project.place("data.calibration"),
+        hint="Give inputs as the device will see them; int8 ranges are chosen from them.",
     )
 
 

@@ -60,6 +60,11 @@ def test_calibration_data_of_the_wrong_shape(repo: Path) -> None:
     fails(repo, "touch.yaml:5: touch.npz: array 'calib' has samples of shape (29,)")
 
 
+def test_calibration_data_that_are_constant(repo: Path) -> None:
+    replace_calibration(repo, np.zeros_like)
+    fails(repo, "touch.yaml:5: data.calibration: the calibration data are constant: every value is 0. Hint: ")
+
+
 def test_calibration_data_with_nan(repo: Path) -> None:
     def spoil(calibration: np.ndarray) -> np.ndarray:
         calibration[7, 3] = np.nan

@@ -212,6 +212,19 @@ def test_a_quantized_file_that_loses_signal_is_to_be_quantized_again(product: Pa
     assert not found.passed and found.hint.startswith("The model file says the scales: quantize it again")
 
 
+@pytest.mark.parametrize(
+    ("reached", "advice"),
+    [(None, "Try int16 (no noise). "), (40.0, "Try int16 (40.0 dB). "), (3.0, "Other ranges were tried")],
+)
+def test_what_was_tried_in_vain_is_not_advised(product: Path, reached: float | None, advice: str) -> None:
+    rows = [{"tensor": "y", "part": "output 'y'", "signal_db": 0.0}]
+    options = [{"what": "quantization: {calibration: percentile}", "signal_db": -3.0}]
+    options.append({"what": "int16", "signal_db": reached})
+    answers = GOOD["answers"] | {"integer": 1}
+    found = judged(product, quantize={"signal": rows, "signal_tried": options, "answers": answers})
+    assert found["accuracy.constant"].hint.startswith(advice)
+
+
 def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path) -> None:
     assert judged(product)["accuracy.signal"].said == "is 31.0 dB or more, limit 10 dB"
     rows = [*GOOD["signal"], {"tensor": "c", "part": "the part of output 'y' that comes from 's'", "signal_db": -0.04}]
