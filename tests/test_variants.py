@@ -22,7 +22,7 @@ from pipeline.ops.samples import Sample, one_node, weights
 from pipeline.places import waits
 from pipeline.plan import Program
 from pipeline.staircase import climb, climbed
-from pipeline.variants import VARIANTS
+from pipeline.variants import VARIANTS, portable
 from pipeline.variants.offset import plain
 from pipeline.variants.packed import schedule
 from pipeline.variants.shared import SHARED
@@ -131,9 +131,10 @@ def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> int
                 if call.routine is not None:
                     cycles = call.routine.executed.cycles(CORES[core], multiplier)
                     assert (cycles, cycles) == layer.zero_wait, (variant.NAME, core, multiplier)
+        stacks = [portable.stack() if c.routine is None else c.routine.stack for c in program.calls]
+        assert runs[0].stack <= max(stacks) + ENTRY_STACK
         for index, call in enumerate(program.calls):
             if call.routine is not None:
-                assert runs[0].stack <= call.routine.stack + ENTRY_STACK
                 code = sum(s for n, s in sizes.items() if n.startswith(f"net__layer_{index}"))
                 assert code <= call.routine.code <= 1.15 * code + 240, variant.NAME
     return done
