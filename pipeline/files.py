@@ -2,10 +2,34 @@
 
 from pathlib import Path
 
+MAX_MODEL = 1 << 28
+"""Bytes of a model file: far more than any microcontroller's flash, even in float64."""
+MAX_DATA = 1 << 31
+"""Bytes of an .npz file: four of the largest arrays."""
+
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; no also for a name that no file can have (too long, a NUL in it)."""
+    """Whether there is such a file; no also for a name that no file can have (too long, a NUL in it).
+
+    A folder, a device or a pipe is none: reading one could go on for ever.
+    """
     try:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def absent(path: Path) -> str:
+    """How a sentence goes on about a path for which `is_file` says no."""
+    try:
+        return "is not a regular file" if path.exists() else "does not exist"
+    except (OSError, ValueError):
+        return "does not exist"
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the file, known without reading any; 0 where there is none."""
+    try:
+        return path.stat().st_size if is_file(path) else 0
+    except OSError:
+        return 0

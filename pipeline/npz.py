@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.errors import ChipfitError, Place
-from pipeline.files import is_file
+from pipeline.files import MAX_DATA, absent, is_file, size_of
 from pipeline.ir import Array
 
 MAX_BYTES = 1 << 29
@@ -32,7 +32,10 @@ class Npz(Mapping[str, Array]):
     def __init__(self, path: Path, place: Place) -> None:
         self._path, self._place = path, place
         if not is_file(path):
-            raise ChipfitError(f"{path.name} cannot be read: No such file or directory", place=place)
+            raise ChipfitError(f"{path.name} {absent(path)}", place=place)
+        if size_of(path) > MAX_DATA:
+            said = f"{path.name} has {size_of(path)} bytes, the limit is {MAX_DATA}"
+            raise ChipfitError(said, place=place, hint="Leave out samples.")
         try:
             _check_directory(path)
             with zipfile.ZipFile(path) as archive:

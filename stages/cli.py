@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ChipfitError
-from pipeline.files import is_file
+from pipeline.files import absent, is_file
 from stages import signals
 
 USAGE = """chipfit: from a trained network to integer C that provably fits a small chip
@@ -104,7 +104,7 @@ def build(arguments: Sequence[str]) -> int:
     rest = [a for a in arguments if a not in products]
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
-        raise ChipfitError("does not exist", place=missing[0], hint="chipfit init writes a starter.")
+        raise ChipfitError(absent(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     products = products or find_here()
     code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)
     return 0 if not code else 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Project
 from pipeline.errors import ChipfitError, ManyErrors
-from pipeline.files import is_file
+from pipeline.files import absent, is_file
 from pipeline.ir import Graph
 from pipeline.units import show_size
 from pipeline.widths import BITS
@@ -66,7 +66,7 @@ def run(job: Job) -> dict[str, bytes]:
     if path.suffix == ".pt2":
         path = job.folder / "export" / "model.onnx"
     if not is_file(path):
-        raise ChipfitError(f"model.source: {written} does not exist", place=project.place("model.source"))
+        raise ChipfitError(f"model.source: {written} {absent(path)}", place=project.place("model.source"))
     _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)
     floor = floor_of(graph, project.config.quantization.widths)

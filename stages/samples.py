@@ -8,24 +8,46 @@ import numpy as np
 from pipeline.config import DataSource, Project
 from pipeline.data import Samples, load_samples
 from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_external import external_files
+from pipeline.files import MAX_DATA, MAX_MODEL, size_of
+from pipeline.importers.onnx_external import MAX_EXTERNAL, external_files
 from pipeline.ir import Array, Graph, Port
 
 _NOISE = 64
 
 
 def model_files(project: Project) -> Mapping[str, Path]:
-    """The model file, and what its tensors lie in besides, by the name that the model gives it."""
-    source = project.file("model.source", project.config.model.source)
-    beside = external_files(source, project.place("model.source")) if source.suffix == ".onnx" else {}
+    """The model file, and what its tensors lie in besides, by the name that the model gives it.
+
+    Raises ChipfitError where they are larger than what the importers read: every byte of them goes into the cache key.
+    """
+    written, place = project.config.model.source, project.place("model.source")
+    source = project.file("model.source", written)
+    _check_size(project, "model.source", written, source, MAX_MODEL)
+    beside = external_files(source, place) if source.suffix == ".onnx" else {}
+    size = sum(size_of(path) for path in beside.values())
+    if size > MAX_EXTERNAL:
+        raise ChipfitError(
+            f"model.source: the files in which {written} keeps tensors have {size} bytes, the limit is {MAX_EXTERNAL}",
+            place=place,
+            hint="Save the model with its tensors in a file that holds nothing else.",
+        )
     return {"model": source, **{f"model: {name}": path for name, path in beside.items()}}
 
 
 def data_files(project: Project) -> Mapping[str, Path]:
-    """The .npz files that the product names, by role."""
+    """The .npz files that the product names, by role. Raises ChipfitError for one that is too large to be read."""
     data = project.config.data
     named = {"calibration": data.calibration, "evaluation": data.evaluation}
-    return {n: project.file(f"data.{n}", s.file) for n, s in named.items() if s is not None}
+    files = {n: project.file(f"data.{n}", s.file) for n, s in named.items() if s is not None}
+    for role, path in files.items():
+        _check_size(project, f"data.{role}", path.name, path, MAX_DATA)
+    return files
+
+
+def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) -> None:
+    if size_of(path) > limit:
+        said = f"{key}: {shown} has {size_of(path)} bytes, the limit is {limit}"
+        raise ChipfitError(said, place=project.place(key), hint="Check that it is the file that you mean.")
 
 
 def calibration(project: Project, graph: Graph) -> Samples:

@@ -10,7 +10,9 @@ from typing import Any
 from doit.exceptions import TaskFailed
 
 from pipeline.config import Project, load_project
+from pipeline.config.yaml_file import MAX_BYTES
 from pipeline.errors import ChipfitError, ManyErrors
+from pipeline.files import is_file
 from stages import STAGES, export, report, signals
 from stages.base import Job, Stage, applicable, execute, up_to_date
 from stages.terminal import Reporter, progress
@@ -26,7 +28,7 @@ def find_products(pattern: str | Path) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and _is_product(p))
-    if path.is_file() or not any(c in str(pattern) for c in "*?["):
+    if is_file(path) or not any(c in str(pattern) for c in "*?["):
         return [path]
     return sorted(p for p in Path().glob(str(pattern)) if _is_product(p))
 
@@ -34,7 +36,11 @@ def find_products(pattern: str | Path) -> list[Path]:
 def _is_product(path: Path) -> bool:
     """Whether some line begins with the key, so that a broken product is still found and complained about."""
     try:
-        return any(line.startswith("product:") for line in path.read_text("utf-8", "replace").splitlines())
+        if not is_file(path):
+            return False
+        with path.open("rb") as file:
+            begin = file.read(MAX_BYTES)
+        return any(line.startswith("product:") for line in begin.decode("utf-8", "replace").splitlines())
     except OSError:
         return False
 

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import ROOT
 
+from pipeline.files import MAX_DATA, MAX_MODEL
+from pipeline.importers.onnx_external import MAX_EXTERNAL
 from stages import STAGES
 
 BUILD = [sys.executable, "-m", "stages.cli", "build"]
@@ -233,3 +236,41 @@ def test_a_product_with_a_wrong_yaml_still_has_its_tasks_and_the_others_build(re
     assert run.returncode == 1
     assert run.stderr.startswith("wrong.yaml:3: chip: 'nowhere' is not known.")
     assert "touch" in run.stdout and " fits" in run.stdout
+
+
+def enlarge(path: Path, size: int) -> None:
+    with path.open("ab") as file:
+        file.truncate(size)
+
+
+def test_files_that_are_too_large_are_refused_by_their_size_alone(repo: Path) -> None:
+    """Every file here has holes that take minutes to hash."""
+    model, data = (repo / "touch.onnx").read_bytes(), (repo / "touch.npz").read_bytes()
+    enlarge(repo / "touch.onnx", 1 << 38)
+    fails(repo, f"touch.yaml:3: model.source: touch.onnx has {1 << 38} bytes, the limit is {MAX_MODEL}. Hint")
+    (repo / "touch.onnx").unlink()
+    (repo / "touch.onnx").write_bytes(model)
+    enlarge(repo / "touch.npz", 1 << 38)
+    fails(repo, f"touch.yaml:5: data.calibration: touch.npz has {1 << 38} bytes, the limit is {MAX_DATA}. Hint")
+    (repo / "touch.npz").unlink()
+    (repo / "touch.npz").write_bytes(data)
+    network = onnx.load_from_string(model)
+    onnx.save(network, repo / "touch.onnx", save_as_external_data=True, location="w.raw", size_threshold=0)
+    enlarge(repo / "w.raw", 1 << 38)
+    fails(repo, f"the files in which touch.onnx keeps tensors have {1 << 38} bytes, the limit is {MAX_EXTERNAL}. Hint")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes in a folder are POSIX's")
+def test_a_pipe_or_a_device_is_read_as_nothing(repo: Path) -> None:
+    for name in ("other.yaml", "pipe.onnx", "pipe.npz"):
+        os.mkfifo(repo / name)
+    (repo / "zero.onnx").symlink_to("/dev/zero")
+    for name in ("pipe.onnx", "zero.onnx"):
+        shutil.copy(repo / "touch.yaml", repo / "kept")
+        change(repo, "touch.onnx", name)
+        fails(repo, f"touch.yaml:3: model.source: {name} is not a regular file")
+        (repo / "kept").rename(repo / "touch.yaml")
+    change(repo, "calibration: touch.npz", "calibration: pipe.npz")
+    fails(repo, "touch.yaml:5: pipe.npz is not a regular file")
+    run = subprocess.run([*BUILD, "other.yaml"], cwd=repo, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr.partition(" Hint")[0]) == (1, "other.yaml: is not a regular file.")

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ChipfitError, ManyErrors, Place
-from pipeline.files import is_file
+from pipeline.files import absent, is_file, size_of
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 10_000
@@ -58,18 +58,20 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> Written:
         raise ChipfitError("extends: expected the path of a YAML file", place=where)
     target = path.parent / base
     if not is_file(target):
-        raise ChipfitError(f"extends: {base} does not exist", place=where)
+        raise ChipfitError(f"extends: {base} {absent(target)}", place=where)
     below = read_yaml(target, str(Path(shown).parent / base), (*seen, path.resolve()))
     return Written(_merged(below.values, values), {**below.places, **places}, {**below.origins, **origins})
 
 
 def _compose(path: Path, shown: str) -> yaml.Node | None:
+    if not is_file(path):
+        raise ChipfitError(absent(path), place=Place(shown))
+    if size_of(path) > MAX_BYTES:
+        raise ChipfitError(f"has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ChipfitError(f"cannot be read: {error.strerror}", place=Place(shown)) from error
-    if len(data) > MAX_BYTES:
-        raise ChipfitError(f"has {len(data)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
     try:
         return yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:

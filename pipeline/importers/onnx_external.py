@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.files import MAX_MODEL, is_file, size_of
 
 _MARK = b"location"
 """The key that every tensor with external data has; a file without these bytes has none."""
@@ -23,6 +24,8 @@ _WAYS: Mapping[str, Mapping[int, str]] = {
     "tensor": {13: "entry"},
 }
 _KEY, _VALUE = 1, 2
+MAX_EXTERNAL = 1 << 29
+"""Bytes that all tensors together may read from other files: many may name the same one."""
 MAX_FIELDS = 1 << 21
 """Fields that are looked at: ten times what the largest networks have, and some seconds' work."""
 _VARINT, _EIGHT, _LENGTH, _FOUR = 0, 1, 2, 5
@@ -48,8 +51,11 @@ def external_files(path: Path, place: Place | None = None) -> dict[str, Path]:
     """The files that the tensors of an ONNX file name, wherever the tensor stands, by name as written.
 
     Only those inside the model's folder: nothing else is ever read. Files that are missing are among them; of a file
-    that is no ONNX, or cannot be read, there are none. Raises ChipfitError for one of more than MAX_FIELDS fields.
+    that is no ONNX, is too large, or cannot be read, there are none. Raises ChipfitError for one of more than
+    MAX_FIELDS fields.
     """
+    if not is_file(path) or size_of(path) > MAX_MODEL:
+        return {}
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             names = sorted(set(_locations(data, _Left(place or Place(path.name))))) if data.find(_MARK) >= 0 else []

@@ -9,14 +9,12 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from pipeline.errors import ChipfitError, Place
-from pipeline.files import is_file
-from pipeline.importers.onnx_external import external_files, inside
+from pipeline.files import MAX_MODEL, absent, is_file, size_of
+from pipeline.importers.onnx_external import MAX_EXTERNAL, external_files, inside
 from pipeline.importers.onnx_size import MAX_NODES, count_nodes
 
-MAX_BYTES = 1 << 28
-"""Of the file itself: far more than any microcontroller's flash, even in float64."""
-MAX_EXTERNAL = 1 << 29
-"""Bytes that all tensors together may read from other files: many may name the same one."""
+MAX_BYTES = MAX_MODEL
+"""Of the file itself."""
 _EXPORT_HINT = "Export the model again, or copy the whole file."
 
 
@@ -43,10 +41,11 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
     """
     place = Place(shown)
     model = onnx.ModelProto()
+    if not is_file(path):
+        raise ChipfitError(absent(path), place=place, hint="Check model.source in the product YAML.")
+    if size_of(path) > MAX_BYTES:
+        raise ChipfitError(f"the file has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=place)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ChipfitError(f"the file has {size} bytes, the limit is {MAX_BYTES}", place=place)
         model.ParseFromString(path.read_bytes())  # and let go of the bytes: a second copy of every weight
     except OSError as error:
         raise ChipfitError(
@@ -115,7 +114,7 @@ def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
                 hint="Copy the .data file together with the .onnx file.",
             )
         offset, length = _span(tensor, place)
-        size = target.stat().st_size
+        size = size_of(target)
         length = max(size - offset, 0) if length is None else length
         if offset + length > size:
             raise ChipfitError(

@@ -14,10 +14,10 @@ import numpy as np
 import tflite
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.files import MAX_MODEL, absent, is_file, size_of
 from pipeline.ir import Array, Shape
 
-MAX_BYTES = 1 << 28
-"""Far more than any microcontroller's flash, even in float32."""
+MAX_BYTES = MAX_MODEL
 MAX_ELEMENTS = 1 << 26
 MAX_ITEMS = 20_000
 _MAX_VALUES = 1 << 26
@@ -112,10 +112,11 @@ class TfliteModel:
 
 def load_tflite(path: Path, shown: str) -> TfliteModel:
     """The checked model. `shown` is the path as the user wrote it. Raises ChipfitError."""
+    if not is_file(path):
+        raise ChipfitError(absent(path), place=Place(shown), hint="Check model.source in the product YAML.")
+    if size_of(path) > MAX_BYTES:
+        raise ChipfitError(f"the file has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ChipfitError(f"the file has {size} bytes, the limit is {MAX_BYTES}", place=Place(shown))
         with path.open("rb") as file:
             _check_mark(file.read(_BEGIN), shown)
             file.seek(0)
