@@ -197,3 +197,19 @@ def test_names_hostile_to_c_cannot_leave_a_comment(tmp_path: Path) -> None:
     built = build(small(*nodes), (x,), (x,))
     got = on_host(built, write_library(built, tmp_path, "cortex-m0"))
     np.testing.assert_array_equal(got[0], built.expected[0])
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(DIGITS.read_bytes().replace(b"Gemm", b"Ge\xffm"))
+    assert "is not UTF-8" in refused(path)
+
+
+def test_an_element_type_beyond_onnx_is_refused_by_number(tmp_path: Path) -> None:
+    path = save(tmp_path, lambda m: setattr(m.graph.initializer[0], "data_type", 67))
+    assert "has the element type 67, which ONNX does not define" in refused(path)
+
+
+def test_an_output_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, lambda m: m.graph.output.append(m.graph.output[0]))
+    assert "2 times, expected once" in refused(path)

@@ -154,6 +154,29 @@ def test_parameters_that_are_no_numbers_are_refused_by_name(made: NodeProto, con
     assert said in refused(model_of([made], [1, 6], [1, 6], constants))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_scale_that_leaves_float32_is_refused_without_a_warning() -> None:
+    constants = {"i": np.full((4, 6), 100, np.int8), "s": np.float32(3e38)}
+    nodes = [node("DequantizeLinear", ["i", "s"], ["w"], name="d"), node("Gemm", ["x", "w"], ["y"], transB=1)]
+    said = "DequantizeLinear node 'd': a scale at which its integers leave float32"
+    assert said in refused(model_of(nodes, [1, 6], [1, 4], constants))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("scale", "said"), [(3e38, "leaves float32"), (NAN, "its scale holds NaN or infinity")])
+def test_a_bias_that_leaves_float32_is_refused_without_a_warning(scale: float, said: str) -> None:
+    """QGemm's bias has the product of both scales."""
+    constants = {
+        "zero": np.uint8(0),
+        "s": np.float32(scale),
+        "w": np.ones((6, 4), np.uint8),
+        "b": np.full(4, 1 << 20, np.int32),
+    }
+    made = node("QGemm", ["q", "s", "zero", "w", "s", "zero", "b"], ["y"], name="g", domain=MICROSOFT)
+    nodes = [node("QuantizeLinear", ["x", "s", "zero"], ["q"]), made]
+    assert said in refused(model_of(nodes, [1, 6], [1, 4], constants))
+
+
 @pytest.mark.parametrize(("domain", "opset"), [("", 21), (MICROSOFT, 17)])
 @pytest.mark.parametrize(("kind", "zero"), [(I4, 0), (U4, 8), (U4, 3)])
 def test_four_bit_weights_are_kept_exactly(domain: str, opset: int, kind: int, zero: int) -> None:

@@ -12,6 +12,7 @@ from pipeline.errors import ChipfitError, Place
 from pipeline.files import MAX_MODEL, absent, is_file, size_of
 from pipeline.importers.onnx_external import MAX_EXTERNAL, external_files, inside
 from pipeline.importers.onnx_size import MAX_NODES, count_nodes
+from pipeline.importers.onnx_words import check_words
 
 MAX_BYTES = MAX_MODEL
 """Of the file itself."""
@@ -37,7 +38,7 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
     """The model as the file says it: not yet checked, external data not yet loaded.
 
     `shown` is the path as the user wrote it, for messages. Raises ChipfitError for a file that is missing, too
-    large, not ONNX, of an unknown IR version, or of too many nodes.
+    large, not ONNX, of an unknown IR version, of too many nodes, or with names that are not text.
     """
     place = Place(shown)
     model = onnx.ModelProto()
@@ -67,6 +68,7 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
             place=place,
             hint="No network of that many fits a microcontroller.",
         )
+    check_words(model, place)
     return model
 
 

@@ -36,6 +36,6 @@ def _defined(domain: str, op: str, model: onnx.ModelProto) -> bool:
     version = max((o.version for o in model.opset_import if o.domain == domain), default=0)
     try:
         schema = onnx.defs.get_schema(op, version, domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # TypeError: a version beyond 32 bits
         return False
     return bool(schema.has_function or schema.has_context_dependent_function)

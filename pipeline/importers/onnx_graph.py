@@ -1,5 +1,6 @@
 """ONNX to a float graph: constants folded, every operator read by its own module, or refused by name."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,9 @@ class _Importer:
         for index, node in self.nodes:
             if index not in self.folded:
                 self.node(node, node.name or f"{node.op_type}_{index}")
+        name, times = max(Counter(o.name for o in self.proto.output).items(), key=lambda i: i[1], default=("", 0))
+        if times > 1:
+            raise self.fail(f"lists output {name!r} {times} times, expected once", "List it once in the graph.")
         outputs = [self.output_port(o) for o in self.proto.output]
         if not outputs:
             raise self.fail("has no output")
@@ -120,7 +124,8 @@ class _Importer:
     def settled(self, array: Array, name: str) -> Array:
         """Floats as float32 and finite, everything else as it is."""
         if array.dtype.kind == "f":
-            array = array.astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # said below
+                array = array.astype(np.float32)
             if not np.isfinite(array).all() and array.size > 1:
                 raise self.fail(f"tensor {name!r} holds NaN or infinity", _AGAIN)
         return array

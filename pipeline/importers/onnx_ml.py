@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.importers.node import MALFORMED
 from pipeline.importers.onnx_constants import constants_of
 
 DOMAIN = "ai.onnx.ml"
@@ -25,8 +26,11 @@ def without_ml(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
         write = OPERATORS.get((node.domain, node.op_type))
         if write is None:
             writer.nodes.append(node)
-        else:
+            continue
+        try:
             write(writer, node)
+        except MALFORMED as error:
+            raise writer.refuse(node, f"is malformed ({type(error).__name__}: {str(error)[:100]})", "") from error
     made = onnx.ModelProto()
     made.CopyFrom(model)
     del made.graph.node[:], made.graph.value_info[:]

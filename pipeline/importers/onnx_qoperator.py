@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import ChipfitError, Place
+from pipeline.importers.node import MALFORMED
 from pipeline.importers.onnx_constants import constants_of
 from pipeline.importers.onnx_ml import without_ml
 
@@ -46,6 +47,8 @@ def expanded(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
             handle(expander, node)
         except IndexError as error:
             raise expander.refuse(node, "it lacks inputs") from error
+        except MALFORMED as error:
+            raise expander.refuse(node, f"is malformed ({type(error).__name__}: {str(error)[:100]})") from error
     made.graph.node.extend(expander.nodes)
     made.graph.initializer.extend(expander.constants)
     return made
@@ -66,7 +69,12 @@ class _Expander:
     def value(self, node: onnx.NodeProto, name: str, what: str) -> Any:
         if name not in self.known:
             raise self.refuse(node, f"its {what} must be a constant")
-        return numpy_helper.to_array(self.known[name]).astype(np.float64)
+        array = numpy_helper.to_array(self.known[name])
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            real = array.astype(np.float64)
+        if not np.isfinite(real).all():
+            raise self.refuse(node, f"its {what} holds NaN or infinity")
+        return real
 
     def constant(self, value: Any) -> str:
         self.count += 1
@@ -100,7 +108,11 @@ def _bias(e: _Expander, node: onnx.NodeProto, at: int, scales: tuple[int, int], 
         return []
     scale = factor * e.value(node, node.input[scales[0]], "scale") * e.value(node, node.input[scales[1]], "scale")
     bias = e.value(node, node.input[at], "bias")
-    return [e.constant((bias.reshape(-1) * scale.reshape(-1)).astype(np.float32))]
+    with np.errstate(over="ignore"):
+        real = (bias.reshape(-1) * scale.reshape(-1)).astype(np.float32)
+    if not np.isfinite(real).all():
+        raise e.refuse(node, "its bias at the product of its scales leaves float32")
+    return [e.constant(real)]
 
 
 def _conv(e: _Expander, node: onnx.NodeProto) -> None:

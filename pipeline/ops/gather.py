@@ -18,6 +18,7 @@ from pipeline.ops.reshape import Reshape
 from pipeline.ops.samples import Sample, one_node
 
 SUMMARY = "by constant indices; resizing in any mode but tf_crop_and_resize"
+_LARGEST_SCALE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +154,10 @@ def _scales_and_sizes(node: OnnxNode, given: Shape, axes: Sequence[int]) -> tupl
     if scales is None and node.has(at):
         scales = node.constant(at, "scales").tolist() or None
     if scales is not None:
-        if len(scales) != len(axes) or not all(0 < s < 4096 for s in scales):
+        if len(scales) != len(axes) or not all(s > 0 for s in scales):
             node.refuse(f"scales {scales} for {len(axes)} axes")
+        if max(scales, default=0) >= _LARGEST_SCALE:
+            node.refuse(f"scales {scales}: the result is too large", f"Scales below {_LARGEST_SCALE} are supported.")
         # In float32, as ONNX Runtime does: 10 * 1.3 is 13.
         made = [int(np.floor(np.float32(given[a]) * np.float32(s))) for a, s in zip(axes, scales, strict=True)]
     else:

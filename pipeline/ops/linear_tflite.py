@@ -36,6 +36,8 @@ def tflite_linear(
         node.refuse(f"weights of type {kernel.dtype}", "int8 and uint8 weights are supported.")
     if node.dtype == "int16" and offset is not None and offset.dtype != np.int64:
         node.refuse(f"a bias of type {offset.dtype} on int16 activations", "Convert the model with an int64 bias.")
+    if offset is not None and offset.dtype.kind != "i":
+        node.refuse(f"a bias of type {offset.dtype} on quantized activations", "Quantize the whole model to int8.")
     quant = node.quant(1)
     if quant.axis not in (None, axis):
         node.refuse(f"scales along dimension {quant.axis} of its weights, expected {axis}")

@@ -129,7 +129,8 @@ def _quantized(node: OnnxNode, data: Array, dtype: str) -> Array:
     if dtype not in _STORED:
         node.refuse(f"type {dtype}", f"{', '.join(_STORED)} are supported.")
     scale, zero = _scale(node), node.optional(2, "zero point")
-    steps = np.rint(data.astype(np.float32) / _spread(node, data, scale.astype(np.float32))).astype(np.float64)
+    with np.errstate(over="ignore"):  # an infinite quotient saturates
+        steps = np.rint(data.astype(np.float32) / _spread(node, data, scale.astype(np.float32))).astype(np.float64)
     if zero is not None:
         steps += _spread(node, data, zero.astype(np.int64))
     return steps.clip(np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
@@ -159,7 +160,10 @@ def _constant(node: OnnxNode, data: Array) -> None:
         if zero.size not in (1, scale.size):
             node.refuse(f"{zero.size} zero points for {scale.size} scales")
         wide = wide - _spread(node, data, zero.astype(np.int64))
-    real = (wide * _spread(node, data, scale)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        real = (wide * _spread(node, data, scale)).astype(np.float32)
+    if not np.isfinite(real).all():
+        node.refuse("a scale at which its integers leave float32")
     axis = node.axis(int(node.attr("axis", 1)), data.ndim) if scale.size > 1 else None
     # The integers less their zero points: what a kernel multiplies.
     small = wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127
