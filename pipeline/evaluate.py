@@ -36,17 +36,19 @@ def evaluate(
     qdq: onnx.ModelProto,
     samples: Samples,
     progress: Callable[[int, int], None],
+    source: str | None = None,
 ) -> dict[str, Any]:
     """quantize.json: accuracy of both networks, agreement, every tensor's error, distance to the QDQ model.
 
-    The float side is the user's own file in ONNX Runtime, not our reading of it.
+    The float side is the user's own file in ONNX Runtime, not our reading of it. Raises ChipfitError when that refuses
+    the file, which `source` names.
     """
     integers = result.graph.integers(samples.inputs)
     outputs = result.graph.run(integers)
     port = result.graph.outputs[0]
     quant = result.graph.tensors[port.tensor].quant
     real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
-    oracle = FloatOracle(batch_of_one(original))
+    oracle = FloatOracle(batch_of_one(original), source)
     feeds = _feeds(result, original, samples)
     rows = []
     for done, row in enumerate(oracle.run(feeds, [port.onnx_name]), start=1):

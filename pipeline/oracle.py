@@ -1,16 +1,21 @@
 """The float side, computed by ONNX Runtime: one thread, float kernels, so that the same file gives the same floats."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from pipeline.errors import ChipfitError
 from pipeline.importers.onnx_qoperator import expanded
 from pipeline.ir import Array
 
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
+_REFUSALS = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.InvalidProtobuf)
 
 
 class FloatOracle:
@@ -21,16 +26,22 @@ class FloatOracle:
     depend on the machine.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, source: str | None = None) -> None:
+        """`source`: the user's file that `model` is. Raises ChipfitError when ONNX Runtime refuses that."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         model = in_floats(model)
         if any(n.op_type in _QUANTIZING for n in model.graph.node):
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except _REFUSALS as error:
+            if source is None:
+                raise
+            raise ChipfitError(f"ONNX Runtime refuses it: {_reason(error)}", place=source, hint=_REFUSED) from error
         self.outputs: list[str] = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> Iterator[dict[str, Array]]:
@@ -45,6 +56,18 @@ class FloatOracle:
         """All samples at once: name -> (n, *shape)."""
         rows = list(self.run(feeds, wanted))
         return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
+
+
+_REFUSED = (
+    f"Export the model for an opset that ONNX Runtime {onnxruntime.__version__} takes, with the types that its "
+    "operators have there (int16 in QuantizeLinear from opset 21 on)."
+)
+
+
+def _reason(error: Exception) -> str:
+    """One line without ONNX Runtime's error code and place in its own source."""
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+    return shorten(re.sub(r"^/\S+:\d+ .*?\) ", "", said), 300, placeholder=" ...").rstrip(". ")
 
 
 def batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:

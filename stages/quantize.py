@@ -86,7 +86,10 @@ def run(job: Job) -> dict[str, bytes]:
     path = project.file("model.source", source)
     path = job.folder / "export" / "model.onnx" if path.suffix == ".pt2" else path
     original = load_onnx(path, source) if path.suffix == ".onnx" else named_model(graph)
-    document = evaluate(graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t))
+    whose = source if path.suffix == ".onnx" else None
+    document = evaluate(
+        graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t), whose
+    )
     document["signal_tried"] = _tried(job, graph, policy, observed, document["signal"], held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),

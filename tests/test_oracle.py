@@ -1,0 +1,42 @@
+"""ONNX Runtime beside the integer network: what it refuses is said in a sentence."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+
+from pipeline.errors import ChipfitError
+from pipeline.oracle import FloatOracle
+
+
+def model_of(nodes: list[onnx.NodeProto], opset: int, zero: type = np.int8) -> onnx.ModelProto:
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4])] for n in ("x", "y")]
+    constants = [numpy_helper.from_array(np.asarray(v), n) for n, v in (("s", np.float32(0.01)), ("z", zero(0)))]
+    graph = helper.make_graph(nodes, "net", *ends, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+PAIR = [
+    helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+    helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+]
+REFUSED = [
+    (model_of([helper.make_node("Relu", ["x"], ["y"])], 99), "ONNX Runtime only"),
+    (model_of(PAIR, 17, np.int16), "This is an invalid model. Type Error: Type 'tensor(int16)'"),
+]
+
+
+@pytest.mark.parametrize(("model", "why"), REFUSED)
+def test_what_onnx_runtime_refuses_is_said_in_one_line(model: onnx.ModelProto, why: str) -> None:
+    onnx.checker.check_model(model)
+    with pytest.raises(ChipfitError) as refused:
+        FloatOracle(model, "net.onnx")
+    said = str(refused.value)
+    assert said.startswith(f"net.onnx: ONNX Runtime refuses it: {why}") and "opset" in refused.value.hint
+    assert "\n" not in said and "ONNXRuntimeError" not in said and "/" not in said
+
+
+def test_a_model_that_chipfit_made_and_onnx_runtime_refuses_is_no_error_of_the_user() -> None:
+    with pytest.raises(Fail):
+        FloatOracle(REFUSED[0][0])
