@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pipeline.text import visible
+from pipeline.text import in_sentence
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ChipfitError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place is not None else ""
-        return visible(f"{where}{self.message}." + (f" Hint: {self.hint}" if self.hint else ""))
+        return in_sentence(f"{where}{self.message}." + (f" Hint: {self.hint}" if self.hint else ""))
 
 
 class ManyErrors(ChipfitError):

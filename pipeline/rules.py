@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.config.models import ChipSpec, ProjectConfig
 from pipeline.signal import worst
+from pipeline.text import shortened
 from pipeline.units import show_size, show_time
 
 
@@ -85,7 +86,7 @@ def latency(e: Evidence) -> Finding | None:
     seconds = Fraction(cycles, e.chip.clock)
     layers = [x for x in e.simulate["layers"] if x["cycles"]]
     slowest = max(layers, key=lambda x: x["cycles"], default=None)
-    where = f" Most of it is layer {slowest['name']} ({slowest['cycles']} cycles)." if slowest else ""
+    where = f" Most of it is layer {shortened(slowest['name'])} ({slowest['cycles']} cycles)." if slowest else ""
     asked = e.config.budget.latency
     affordable = int(asked * e.chip.clock)
     hint = f"{affordable} cycles are affordable, {cycles} are needed.{where}"
@@ -125,8 +126,9 @@ def _compared(key: str, found: Mapping[str, Any] | None, layers: Sequence[Mappin
     values, tensors, first = found["values"], found["tensors"], found["first"]
     if first is not None:
         said = (
-            f"tensor {first['tensor']!r} (layer {first['layer']!r}): {first['unexplained']} of {first['values']} "
-            f"values differ from {found['against']}'s, by up to {_steps(first['steps'])}, more than rounding explains"
+            f"tensor {shortened(first['tensor'])!r} (layer {shortened(first['layer'])!r}): {first['unexplained']} of "
+            f"{first['values']} values differ from {found['against']}'s, "
+            f"by up to {_steps(first['steps'])}, more than rounding explains"
         )
         return Finding(key, False, found["unexplained"], 0, said, _why(layers))
     if not values:
@@ -148,7 +150,8 @@ def _why(layers: Sequence[Mapping[str, Any]]) -> str:
         return "This is a bug in chipfit: please report it."
     worst_layer = max(changed, key=lambda x: x["channels"]["largest_error"])
     error = worst_layer["channels"]["largest_error"]
-    return f"Layer {worst_layer['name']!r} has channels that 32 bits cannot say, off by up to {error:.0f} steps."
+    name = shortened(worst_layer["name"])
+    return f"Layer {name!r} has channels that 32 bits cannot say, off by up to {error:.0f} steps."
 
 
 def _steps(count: int) -> str:
@@ -228,8 +231,8 @@ def span(e: Evidence) -> Finding | None:
         return None
     (low, high), (least, most) = farthest["range"], farthest["data"]
     said = (
-        f"{_percent(farthest['outside'])} of the values of input {farthest['name']!r} lie outside its range of "
-        f"{low:g} to {high:g}: the data run from {least:g} to {most:g}"
+        f"{_percent(farthest['outside'])} of the values of input {shortened(farthest['name'])!r} lie outside its range "
+        f"of {low:g} to {high:g}: the data run from {least:g} to {most:g}"
     )
     return _check(e, "span", False, farthest["outside"], _OUTSIDE, said, _UNITS)
 

@@ -9,6 +9,7 @@ import re
 LONGEST = 200
 """Characters of one name in a comment or a table."""
 _LONGEST_SENTENCE = 3000
+_WORD = re.compile(rf"\S{{{LONGEST + 1},}}")
 _COMMENT = re.compile(r"[^ !#$%&(),\-.0-9:<=>+A-Z\[\]^_a-z{|}~]")
 _CODE = re.compile(r"[^\x20-\x7e]|\\(?![a-z])|\?\?|/\*|\*/|//")
 # Drawn as nothing, although Python calls them printable.
@@ -48,6 +49,11 @@ def visible(text: str, longest: int = _LONGEST_SENTENCE) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c.isprintable() and not _UNSEEN.match(c) else _spelt(c) for c in text)
+
+
+def in_sentence(text: str) -> str:
+    """A sentence for a terminal, as `visible`, in which no name, path or number of many characters hides the rest."""
+    return visible(_WORD.sub(lambda m: shortened(m[0]), text))
 
 
 def _spelt(character: str) -> str:

@@ -13,7 +13,7 @@ import doit.runner
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
-from pipeline.text import shortened, visible
+from pipeline.text import in_sentence, shortened, visible
 from pipeline.units import show_size, show_time
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
@@ -169,7 +169,7 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
         )
     print(_printed(layers), end="")
     print(
-        f"{visible(model)}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
+        f"{in_sentence(model)}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
         f"{show_size(totals['arena'])} of activations alive at once, {show_size(totals['ports'])} of inputs and outputs"
     )
     chips = Table(box=SIMPLE, pad_edge=False)
@@ -217,7 +217,7 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
             "-" if row["stack"] is None else f"{row['stack']} B",
             "\n".join(_cell(f"{a['variant']}: {a['why']}") for a in row["alternatives"]) or "-",
         )
-    print(visible(f"{product}: {' '.join(told['said'])}"))
+    print(in_sentence(f"{product}: {' '.join(told['said'])}"))
     print(_printed(made), end="")
     verdict = told["verdict"]
     if verdict:

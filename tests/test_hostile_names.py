@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT, chipfit, some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ChipfitError
+from pipeline.errors import ChipfitError, Place
 from pipeline.importers.onnx_graph import graph_of, import_onnx
 from pipeline.text import in_comment, in_markdown, is_code, visible
 from stages.cli import main
@@ -80,6 +80,14 @@ def test_no_template_writes_what_is_no_code_whatever_python_is_asked_to_leave_ou
 )
 def test_neither_emoji_nor_formula_is_drawn(name: str, shown: str) -> None:
     assert in_markdown(name) == shown
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "a" * 5000 + ".onnx", "q" * 300])
+def test_a_long_name_leaves_the_sentence_readable(name: str) -> None:
+    error = ChipfitError(f"model.source: {name!r} is too much", place=Place(f"{name}.yaml", 3), hint=f"Rename {name}.")
+    said = str(error)
+    assert re.fullmatch(r"(\S+\.\.\.\S+yaml:3:) model\.source: ('\S+') is too much\. Hint: Rename (\S+)\.", said)
+    assert len(said) < 4 * 200 and max(map(len, said.split())) == 200
 
 
 def test_what_people_write_is_left_alone() -> None:
