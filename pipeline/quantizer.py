@@ -21,6 +21,7 @@ from pipeline.solve import Changed, Solved, solve, solve_wide
 from pipeline.widths import Widths
 
 _NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
+_ONE_TYPE = "Give the activations around it one type: in quantize_static one activation_type, without overrides."
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ class Quantizer:
         else:
             self.out.append(node, "int8", quant)
 
-    def refuse(self, node: Node, why: str) -> NoReturn:
+    def refuse(self, node: Node, why: str, hint: str = "") -> NoReturn:
         """Say that a layer cannot become integers."""
-        raise ChipfitError(f"layer {node.name!r} ({type(node).__name__}): {why}")
+        raise ChipfitError(f"layer {node.name!r} ({type(node).__name__}): {why}", hint=hint)
 
     def params(self, name: str) -> QuantParams:
         return self._params[name]
@@ -167,7 +168,7 @@ class Quantizer:
         self, label: str, x: str, source: QuantParams, y: str, function: Callable[[Array], Array], target: QuantParams
     ) -> None:
         if source.dtype != target.dtype:
-            raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint="Use one type.")
+            raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint=_ONE_TYPE)
         small = source.dtype == "int8"
         integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
         held = source.dequantize(integers)
@@ -238,7 +239,7 @@ class Quantizer:
         x, y = self.params(node.inputs[0]), self.params(node.output)
         pinned = self.graph.tensors[node.weights].quant
         if x.dtype != y.dtype:
-            self.refuse(node, f"goes from {x.dtype} to {y.dtype}")
+            self.refuse(node, f"goes from {x.dtype} to {y.dtype}", _ONE_TYPE)
         bits = self.widths.of(node.name)
         rounding = Rounding(kernel, bias, self.per_channel)
         if pinned is not None:
@@ -252,7 +253,12 @@ class Quantizer:
                 hint="Write quantization.requantize: auto or multiplier.",
             )
         if x.dtype == solved.weights.dtype == "int16":
-            self.refuse(node, "has weights with a zero point on int16 activations")
+            lowest, highest = int(solved.weights.min()), int(solved.weights.max())
+            self.refuse(
+                node,
+                f"its weights less their zero points are {lowest} to {highest}; int16 activations take int8 weights",
+                "In quantize_static write weight_type=QuantType.QInt8 and extra_options={'WeightSymmetric': True}.",
+            )
         changed = solved.changed
         if pinned is not None and changed is not None and changed.largest_error >= 1:
             raise ChipfitError(

@@ -69,18 +69,23 @@ def run(job: Job) -> dict[str, bytes]:
     graph = prepared(graph, policy)
     observed = {}
     if names := unsettled(graph):
-        typical = calibration(project, graph)
+        typical = calibration(project, graph, names)
         _check_varied(project, typical)
         observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
-    result = quantize(
-        graph,
-        observed,
-        policy,
-        per_channel=asked.scales == "per-channel",
-        requantizer=_requantizer(project),
-        widths=asked.widths,
-        seen=_seen(job, graph),
-    )
+    seen = _seen(job, graph)
+    try:
+        result = quantize(
+            graph,
+            observed,
+            policy,
+            per_channel=asked.scales == "per-channel",
+            requantizer=_requantizer(project),
+            widths=asked.widths,
+            seen=seen,
+        )
+    except ChipfitError as error:  # of a layer, which stands in the model file
+        error.place = error.place or project.place("model.source")
+        raise
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
     path = project.file("model.source", source)

@@ -50,16 +50,29 @@ def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) 
         raise ChipfitError(said, place=project.place(key), hint="Check that it is the file that you mean.")
 
 
-def calibration(project: Project, graph: Graph) -> Samples:
-    """Typical inputs. Raises ChipfitError when the product names none."""
+def calibration(project: Project, graph: Graph, unsettled: Sequence[str] = ()) -> Samples:
+    """Typical inputs, for the scales of the tensors `unsettled`. Raises ChipfitError when the product names none."""
     source = project.config.data.calibration
     if source is None:
         raise ChipfitError(
-            "data.calibration: no calibration data are given",
+            f"data.calibration: no calibration data are given{_unsettled(graph, unsettled)}",
             place=project.place("data"),
             hint="Name an .npz file with typical inputs; int8 ranges are chosen from them.",
         )
     return _load(project, "data.calibration", source, graph, ("calib", "x"))
+
+
+def _unsettled(graph: Graph, names: Sequence[str]) -> str:
+    """Which tensor a file that is quantized in part has no scale for; nothing for a float file."""
+    if all(t.quant is None for t in graph.tensors.values() if t.data is None):
+        return ""
+    maker = {o: n for n in graph.nodes for o in n.outputs}
+    # One that a layer makes, if any: what an input feeds is named by its layer too.
+    for name in sorted(names, key=lambda n: n not in maker):
+        node = maker.get(name)
+        of = "an input" if node is None else f"of layer {node.name!r} ({type(node).__name__})"
+        return f", and the model file has no scale for {name!r}, {of}"
+    return ""
 
 
 def evaluation(project: Project, graph: Graph) -> Samples:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from conftest import ROOT
+from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.files import MAX_DATA, MAX_MODEL
 from pipeline.importers.onnx_external import MAX_EXTERNAL
@@ -113,6 +114,31 @@ def test_labels_that_count_from_one_and_data_in_other_units_are_failed_checks_an
 def test_no_calibration_data(repo: Path) -> None:
     change(repo, "  calibration: touch.npz", "  # calibration: touch.npz")
     fails(repo, "data.calibration: no calibration data are given")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (None, "no calibration data are given, and the model file has no scale for 'm', of layer 'm' (Dense). Hint: "),
+        (np.int16, "touch.yaml:3: layer 'm' (Dense): goes from int8 to int16. Hint: Give the activations around"),
+    ],
+)
+def test_what_a_file_quantized_in_part_lacks_is_named_with_its_layer(
+    repo: Path, kind: type | None, sentence: str
+) -> None:
+    change(repo, "  calibration: touch.npz", "  # calibration: touch.npz")
+    constants = {"s": np.float32(0.01), "z": np.int8(0), "w": np.full((30, 4), 0.1, np.float32)}
+    pairs = [("QuantizeLinear", "x s z", "q"), ("DequantizeLinear", "q s z", "r"), ("MatMul", "r w", "m")]
+    if kind is not None:
+        constants["o"] = kind(0)
+        pairs += [("QuantizeLinear", "m s o", "p"), ("DequantizeLinear", "p s o", "y")]
+    nodes = [helper.make_node(op, given.split(), [made], name=made) for op, given, made in pairs]
+    ends = [("x", [1, 30]), (pairs[-1][2], [1, 4])]
+    infos = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, shape)] for n, shape in ends]
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "net", *infos, tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), repo / "touch.onnx")
+    fails(repo, sentence)
 
 
 def test_pickled_data_are_refused(repo: Path) -> None:

@@ -154,6 +154,32 @@ def test_parameters_that_are_no_numbers_are_refused_by_name(made: NodeProto, con
     assert said in refused(model_of([made], [1, 6], [1, 6], constants))
 
 
+def prescribed(kind: type, out: type, weights: Array) -> Built:
+    """A layer between activations of the types `kind` and `out`, with integer weights as they are."""
+    constants = {"s": np.float32(0.01), "z": kind(0), "o": out(0), "i": weights}
+    pairs = [("QuantizeLinear", "x s z", "q"), ("DequantizeLinear", "q s z", "r"), ("DequantizeLinear", "i s", "w")]
+    pairs += [("MatMul", "r w", "m"), ("QuantizeLinear", "m s o", "p"), ("DequantizeLinear", "p s o", "y")]
+    nodes = [node(op, given.split(), [made], name=made) for op, given, made in pairs]
+    x = RNG.uniform(-1, 1, (8, 1, 6)).astype(np.float32)
+    return build(model_of(nodes, [1, 6], [1, 4], constants, opset=21), (x,), (x,), "multiplier", Policy("min-max"))
+
+
+def test_int16_weights_are_refused_with_a_remedy_that_works() -> None:
+    wide = RNG.integers(-32768, 32768, (6, 4)).astype(np.int16)
+    said = rf"'m' \(Dense\): its weights .* are {wide.min()} to {wide.max()}; int16 activations take int8 weights"
+    with pytest.raises(ChipfitError, match=said) as error:
+        prescribed(np.int16, np.int16, wide)
+    assert "weight_type=QuantType.QInt8" in error.value.hint
+    assert prescribed(np.int16, np.int16, RNG.integers(-127, 128, (6, 4)).astype(np.int8)).expected
+
+
+def test_a_layer_between_two_types_is_refused_with_a_hint() -> None:
+    weights = RNG.integers(-127, 128, (6, 4)).astype(np.int8)
+    with pytest.raises(ChipfitError, match=r"'m' \(Dense\): goes from int16 to int8") as error:
+        prescribed(np.int16, np.int8, weights)
+    assert "activation_type" in error.value.hint
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_scale_that_leaves_float32_is_refused_without_a_warning() -> None:
     constants = {"i": np.full((4, 6), 100, np.int8), "s": np.float32(3e38)}
