@@ -90,11 +90,27 @@ def _fitted(
     given, wanted = array.shape[1:], port.onnx_shape
     same = [d for d in given if d != 1] == [d for d in wanted if d != 1]
     if not same and not (len(given) == 1 and given[0] == prod(wanted)):
+        single = len(wanted) > 1 and wanted[0] == 1
+        several = len(wanted) > 1 < wanted[0] and prod(given) == prod(wanted[1:])
         raise ChipfitError(
-            f"{where} has samples of shape {given}, the model's input {port.onnx_name!r} wants {wanted[1:]}",
+            f"{where} has samples of shape {given}, the model's input {port.onnx_name!r} wants "
+            f"{wanted[1:] if single else wanted}",
             place=place,
-            hint="The first axis counts samples.",
+            hint=f"If {wanted[0]} is the batch, export the model with a batch of 1."
+            if several
+            else "The first axis counts samples.",
         )
+    real = _scaled(array, port, tensor, scale, zero_point)
+    if not np.isfinite(real).all():
+        bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
+        what = "values beyond the range of float32" if np.isfinite(array[bad]).all() else "NaN or infinity"
+        raise ChipfitError(f"{where} holds {what}, first in sample {bad}", place=place)
+    return real.reshape(len(real), *wanted)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _scaled(array: Array, port: Port, tensor: Tensor | None, scale: float | None, zero_point: float | None) -> Array:
+    """The real values that the array stands for, as float32: infinite where that is too narrow."""
     real = array.astype(np.float32)
     if scale is not None or zero_point is not None:
         real = ((real - np.float32(zero_point or 0)) * np.float32(1 if scale is None else scale)).astype(np.float32)
@@ -103,10 +119,7 @@ def _fitted(
         lower = 128 if port.unsigned and tensor.dtype == "float32" else 0
         if array.dtype == ("uint8" if port.unsigned else tensor.dtype):
             real = tensor.quant.dequantize(array.astype(np.int64) - lower).astype(np.float32)
-    if not np.isfinite(real).all():
-        bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
-        raise ChipfitError(f"{where} holds NaN or infinity, first in sample {bad}", place=place)
-    return real.reshape(len(real), *wanted)
+    return real
 
 
 def _labels(
@@ -129,6 +142,8 @@ def _labels(
             f"{path.name}: labels {key!r} of shape {labels.shape} and type {labels.dtype}, expected {count} integers",
             place=place,
         )
+    if labels.max() > np.iinfo(np.int64).max:
+        raise ChipfitError(f"{path.name}: labels {key!r} hold {labels.max()}, which is no class", place=place)
     return labels.astype(np.int64)
 
 
