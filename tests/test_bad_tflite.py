@@ -108,6 +108,12 @@ def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
     assert "the model was quantized dynamically. Hint: Convert it with a representative dataset" in said(model)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_float_bias_on_integers_is_refused_without_a_warning() -> None:
+    model = dense(b=T((3,), "float32", data=np.full(3, np.nan)))
+    assert "a bias of type float32 on quantized activations" in said(model)
+
+
 def test_int16_with_a_32_bit_bias_is_refused() -> None:
     model = dense(x=T((1, 4), "int16", 0.1), y=T((1, 3), "int16", 0.1))
     assert "a bias of type int32 on int16 activations" in said(model)

@@ -154,6 +154,13 @@ def test_parameters_that_are_no_numbers_are_refused_by_name(made: NodeProto, con
     assert said in refused(model_of([made], [1, 6], [1, 6], constants))
 
 
+def test_a_resize_beyond_every_chip_is_refused_as_too_large() -> None:
+    made = node("Resize", ["x", "", "s"], ["y"], name="r", mode="nearest")
+    scales = {"s": np.array([1, 1, 4096, 4096], np.float32)}
+    said = refused(model_of([made], [1, 1, 4, 4], [1, 1, 16384, 16384], scales))
+    assert "Resize node 'r': scales [1.0, 1.0, 4096.0, 4096.0]: the result is too large" in said
+
+
 def prescribed(kind: type, out: type, weights: Array) -> Built:
     """A layer between activations of the types `kind` and `out`, with integer weights as they are."""
     constants = {"s": np.float32(0.01), "z": kind(0), "o": out(0), "i": weights}
