@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end chipfit at once: its compilers with it, its scratch folders removed, no traceback."""
 
+import atexit
 import os
 import signal
 import sys
@@ -18,14 +19,20 @@ def install() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
+        atexit.register(_ignore)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)
+    _ignore()
     tools = sys.modules.get("pipeline.toolchain.process")
     if tools is None or not hasattr(tools, "postponed") or not tools.postponed(lambda: _finish(number)):
         _finish(number)
+
+
+def _ignore() -> None:
+    """At the end, too: all is done, and Python would let a signal kill it without a word from here on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _finish(number: int) -> None:

@@ -126,3 +126,20 @@ def test_what_a_process_made_is_removed_when_it_ends(temporary: Path) -> None:
     remove_own()
     assert not folder.exists()
     remove_scratch(folder)
+
+
+LAST = """
+import os, signal
+from stages import signals
+signals.install()
+class Last:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.{name}):
+        kill(own, number)
+last = Last()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_after_all_is_done_changes_nothing(name: str) -> None:
+    run = subprocess.run([sys.executable, "-c", LAST.format(name=name)], cwd=ROOT, capture_output=True, check=False)
+    assert (run.returncode, run.stderr) == (0, b"")
