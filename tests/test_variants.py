@@ -102,8 +102,13 @@ def test_routines_equal_the_specification_and_cost_what_they_say(
 ) -> None:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    done = every_variant(built_for(SAMPLES[name], requantizer, bits=bits), tmp_path, toolchain)
-    assert (done == 0) == name.startswith(LEFT_TO_C)
+    net = built_for(SAMPLES[name], requantizer, bits=bits)
+    done = every_variant(net, tmp_path, toolchain)
+    exponents = [c.tables["requantize.exponent"] for c in net.program.calls if "requantize.exponent" in c.tables]
+    # A sum that is multiplied up passes over outputs, which no staircase of one step at a time can say.
+    steep = any((e > 0).any() for e in exponents)
+    assert done or steep or name.startswith(LEFT_TO_C)
+    assert not (done and name.startswith(LEFT_TO_C))
 
 
 CHIPS = (("cortex-m0", 1), ("cortex-m0", 32), ("cortex-m0plus", 1))
