@@ -10,18 +10,18 @@ import numpy as np
 import onnx
 from models import ROOT, require
 
-from pipeline.calibrate import Policy, observe
-from pipeline.data import Samples
-from pipeline.errors import ChipfitError
-from pipeline.evaluate import batch_of_one
-from pipeline.importers.onnx_graph import import_onnx
-from pipeline.ir import Array
-from pipeline.moments import moments
-from pipeline.ops.linear import Linear
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
-from pipeline.quantize import quantize
-from pipeline.widths import Widths
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.weight_bits import Widths
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import import_onnx
+from pipeline.importing.passes import canonical
+from pipeline.ops.shared.linear import Linear
+from pipeline.quantizing.calibrate import Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.evaluate import batch_of_one
+from pipeline.quantizing.input_moments import moments
+from pipeline.quantizing.integer_graph import quantize
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 
 @dataclass(frozen=True, eq=False)

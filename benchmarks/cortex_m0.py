@@ -12,7 +12,7 @@ import peer_figures
 from measure import CHIPS, GOLDEN, PRODUCTS, Measured, Product, golden, grown, here, measure, record, worst_layer
 from peer_figures import Peer, best
 
-from pipeline.artifact import to_json
+from pipeline.facts.artifact import to_json
 
 Results = dict[str, dict[str, Measured]]
 Table = list[tuple[str, ...]]

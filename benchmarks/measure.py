@@ -10,7 +10,7 @@ from typing import Any
 
 from models import ROOT, SHARED
 
-from pipeline.config import load_project
+from pipeline.facts.config import load_project
 from stages import STAGES
 from stages.base import Job, applicable, execute
 

@@ -32,7 +32,11 @@ def main() -> None:
             (Path(scratch) / f"{product}.yaml").write_text(yaml)
             started = time.monotonic()
             done = subprocess.run(
-                [sys.executable, "-m", "stages.cli", "build"], cwd=scratch, capture_output=True, text=True, check=False
+                [sys.executable, "-m", "stages.app.cli", "build"],
+                cwd=scratch,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             seconds = time.monotonic() - started
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

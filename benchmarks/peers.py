@@ -17,8 +17,8 @@ from measure import OWN
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from pipeline.simulator import Target, simulate
-from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.simulator import Target, simulate
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
 
 FLASH, RAM = (0, 1 << 20), (0x20000000, 1 << 18)
 VECTORS = 8

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from pipeline.artifact import digests, file_sha256, intact, sha256, sweep, to_json, write_folder
-from pipeline.config import Project
-from pipeline.errors import ChipfitError
+from pipeline.facts.artifact import digests, file_sha256, intact, sha256, sweep, to_json, write_folder
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError
 
 Progress = Callable[[str, int, int], None]
 _CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pipeline")
@@ -106,7 +106,7 @@ def execute(stage: Stage, job: Job) -> None:
 
     Raises ChipfitError; whatever was there before is then still there.
     """
-    from pipeline.toolchain.scratch import sweep_scratch
+    from pipeline.measuring.toolchain.scratch import sweep_scratch
 
     try:
         job.folder.mkdir(parents=True, exist_ok=True)

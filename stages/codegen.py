@@ -6,13 +6,13 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import Project
+from pipeline.facts.config import Project
 from stages.base import Job
 from stages.samples import data_files, evaluation
 
 if TYPE_CHECKING:
-    from pipeline.choose import Choice, Limits
-    from pipeline.search import Option, Point
+    from pipeline.planning.choose_kernels import Choice, Limits
+    from pipeline.planning.integer_program import Option, Point
 
 NAME = "codegen"
 AFTER = ("quantize",)
@@ -39,7 +39,7 @@ def _affordable(project: Project) -> int | None:
 
 
 def _limits(project: Project, arena: int) -> "Limits":
-    from pipeline.choose import Limits
+    from pipeline.planning.choose_kernels import Limits
 
     budget, chip = project.config.budget, project.chip
     spare = max(0, (budget.ram or 0) - arena - _ALIGNED)
@@ -59,15 +59,16 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.artifact import to_json
-    from pipeline.choose import choose
-    from pipeline.codegen import Vectors, generate
-    from pipeline.graphfile import load
-    from pipeline.passes.channels import channels_left_out, without_dead_channels
-    from pipeline.plan import plan
+    from pipeline.facts.artifact import to_json
+    from pipeline.generating.codegen import Vectors, generate
+    from pipeline.graph.graph_file import load
+    from pipeline.ops import NODES
+    from pipeline.planning.choose_kernels import choose
+    from pipeline.planning.dead_channels import channels_left_out, without_dead_channels
+    from pipeline.planning.plan import plan
 
     project = job.project
-    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
+    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}, NODES)
     memory = project.config.memory
     own = {"own_inputs": memory.inputs == "arena", "own_outputs": memory.outputs == "arena"}
     lean = without_dead_channels(graph)
@@ -140,7 +141,7 @@ def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:
 
 def _alternatives(choice: "Choice", begin: int) -> "list[Option]":
     """What else would do what the call that begins there does; for a chain, also its layers one by one."""
-    from pipeline.search import together
+    from pipeline.planning.integer_program import together
 
     chosen = choice.options[begin][choice.point.chosen[begin]]
     alike = [o for o in choice.options[begin] if o.span == chosen.span]

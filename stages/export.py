@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Project
-from pipeline.errors import ChipfitError
-from pipeline.files import absent, is_file
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import absent, is_file
 from stages.base import Job
 
 NAME = "export"
@@ -31,9 +31,9 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.toolchain.process import ToolError
-    from pipeline.toolchain.process import run as run_tool
-    from pipeline.toolchain.scratch import scratch
+    from pipeline.measuring.toolchain.process import ToolError
+    from pipeline.measuring.toolchain.process import run as run_tool
+    from pipeline.measuring.toolchain.scratch import scratch
 
     written = job.project.config.model.source
     place, path = job.project.place("model.source"), job.project.file("model.source", written)
@@ -47,7 +47,7 @@ def run(job: Job) -> dict[str, bytes]:
         )
     with scratch() as folder:
         target = folder / "model.onnx"
-        command = [sys.executable, "-m", "pipeline.importers.torch_program", str(path.resolve()), str(target)]
+        command = [sys.executable, "-m", "pipeline.model_files.torch_program", str(path.resolve()), str(target)]
         try:
             run_tool(command, Path(__file__).parent.parent, f"exporting {path.name}", _SECONDS)
         except ToolError as error:

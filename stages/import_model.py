@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import Project
-from pipeline.errors import ChipfitError, ManyErrors
-from pipeline.files import absent, is_file
-from pipeline.ir import Graph
-from pipeline.units import show_size
-from pipeline.widths import BITS
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError, ManyErrors
+from pipeline.facts.files import absent, is_file
+from pipeline.facts.units import show_size
+from pipeline.facts.weight_bits import BITS
+from pipeline.graph.ir import Graph
 from stages.base import Job
 from stages.samples import model_files
 
 if TYPE_CHECKING:
-    from pipeline.floor import Floor
+    from pipeline.importing.lower_bounds import Floor
 
 NAME = "import"
 AFTER = ("export",)
@@ -51,8 +51,8 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.floor import float_weights, floor_of
-    from pipeline.graphfile import save
+    from pipeline.graph.graph_file import save
+    from pipeline.importing.lower_bounds import float_weights, floor_of
 
     project = job.project
     written = project.config.model.source
@@ -78,9 +78,9 @@ def _refuse_giants(project: Project, path: Path, written: str) -> None:
     """What the dimensions say before any weight is looked at: what is far too large is refused in a second."""
     if path.suffix != ".onnx":
         return
-    from pipeline.floor import SPARSEST
-    from pipeline.importers.onnx_file import parse_onnx
-    from pipeline.importers.onnx_floor import onnx_floor
+    from pipeline.importing.lower_bounds import SPARSEST
+    from pipeline.importing.onnx_lower_bounds import onnx_floor
+    from pipeline.model_files.onnx_file import parse_onnx
 
     floor = onnx_floor(parse_onnx(path, written))
     if floor is not None and floor.weights > _GIANT:
@@ -127,7 +127,7 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, g
 
 def _hopeless_ram(project: Project, graph: Graph) -> list[ChipfitError]:
     """What is proven not to fit; and what rests on an assumption only where it is far from fitting."""
-    from pipeline.floor_ram import SURVIVING, ram_floor
+    from pipeline.planning.least_ram import SURVIVING, ram_floor
 
     free = project.config.budget.ram or project.chip.ram.size
     memory, dtype = project.config.memory, project.config.quantization.activations
@@ -160,16 +160,16 @@ def _smaller(width: str, excess: float) -> str:
 
 def read_model(path: Path, written: str, product: str) -> Graph:
     """The canonical graph of a model file: float, or integer when it is a quantized .tflite. Raises ChipfitError."""
-    from pipeline.ops.linear import Linear
-    from pipeline.passes import canonical
+    from pipeline.importing.passes import canonical
+    from pipeline.ops.shared.linear import Linear
 
     if path.suffix == ".tflite":
-        from pipeline.importers.tflite_graph import import_tflite
+        from pipeline.importing.tflite_graph import import_tflite
 
         graph = import_tflite(path, written, product)
         graph = graph if graph.integer else canonical(graph, written)
     else:
-        from pipeline.importers.onnx_graph import import_onnx
+        from pipeline.importing.onnx_graph import import_onnx
 
         imported = import_onnx(path, written, product)
         # The passes merge others into these, and never these.

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import Project
-from pipeline.errors import ChipfitError, ManyErrors, did_you_mean
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.base import Job
 from stages.samples import calibration, data_files, evaluation, model_files
 
 if TYPE_CHECKING:
-    from pipeline.calibrate import Observed, Policy
-    from pipeline.data import Samples
-    from pipeline.ir import Graph
-    from pipeline.moments import Moments
-    from pipeline.quantize import Quantized
+    from pipeline.graph.ir import Graph
+    from pipeline.quantizing.calibrate import Observed, Policy
+    from pipeline.quantizing.data import Samples
+    from pipeline.quantizing.input_moments import Moments
+    from pipeline.quantizing.integer_graph import Quantized
 
 NAME = "quantize"
 AFTER = ("import",)
@@ -49,16 +49,17 @@ def _requantizer(project: Project) -> str:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.artifact import to_json
-    from pipeline.calibrate import Policy, observe
-    from pipeline.evaluate import evaluate, evaluate_integer
-    from pipeline.graphfile import load, save
-    from pipeline.importers.onnx_file import load_onnx
-    from pipeline.onnx_export import named_model, qdq_model
-    from pipeline.quantize import prepared, quantize, unsettled
+    from pipeline.facts.artifact import to_json
+    from pipeline.graph.graph_file import load, save
+    from pipeline.graph.onnx_export import named_model, qdq_model
+    from pipeline.model_files.onnx_file import load_onnx
+    from pipeline.ops import NODES
+    from pipeline.quantizing.calibrate import Policy, observe
+    from pipeline.quantizing.evaluate import evaluate, evaluate_integer
+    from pipeline.quantizing.integer_graph import prepared, quantize, unsettled
 
     project, asked = job.project, job.project.config.quantization
-    graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")})
+    graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")}, NODES)
     held_out = evaluation(project, graph)
     _check_labels(project, held_out)
     _check_widths(project, graph)
@@ -104,8 +105,8 @@ def run(job: Job) -> dict[str, bytes]:
 
 def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
     """What the layers with narrow weights read on the calibration data, where a product has any."""
-    from pipeline.moments import moments
-    from pipeline.ops.linear import Linear
+    from pipeline.ops.shared.linear import Linear
+    from pipeline.quantizing.input_moments import moments
 
     widths = job.project.config.quantization.widths
     narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
@@ -123,10 +124,10 @@ def _tried(
     held_out: "Samples",
 ) -> list[dict[str, Any]]:
     """How the part with the least signal fares otherwise quantized, when it has too little."""
-    from pipeline.calibrate import observe
-    from pipeline.evaluate import PROBES
-    from pipeline.quantize import prepared, quantize, unsettled
-    from pipeline.signal import elements, parts, tried, worst
+    from pipeline.quantizing.calibrate import observe
+    from pipeline.quantizing.evaluate import PROBES
+    from pipeline.quantizing.integer_graph import prepared, quantize, unsettled
+    from pipeline.quantizing.signal_to_noise import elements, parts, tried, worst
 
     project, asked = job.project, job.project.config.quantization
     least = worst(rows, project.config.accuracy.signal)
@@ -176,7 +177,7 @@ def _check_varied(project: Project, typical: "Samples") -> None:
 
 def _check_widths(project: Project, graph: "Graph") -> None:
     """Every layer named has weights, and none that is to be narrow comes with integers of its own."""
-    from pipeline.ops.linear import Linear
+    from pipeline.ops.shared.linear import Linear
 
     asked = project.config.quantization
     kinds = {n.name: type(n).__name__ for n in graph.nodes}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Project
+from pipeline.facts.config import Project
 from stages.base import Job
 from stages.samples import data_files, model_files
 
@@ -25,9 +25,9 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.artifact import digests, file_sha256, to_json
-    from pipeline.report import render_html, render_markdown
-    from pipeline.rules import Evidence, judge, verdict_of
+    from pipeline.facts.artifact import digests, file_sha256, to_json
+    from pipeline.judging.report import render_html, render_markdown
+    from pipeline.judging.rules import Evidence, judge, verdict_of
 
     project = job.project
     quantize = job.read_json("quantize", "quantize.json")
@@ -100,7 +100,7 @@ def _microseconds(project: Project) -> float | None:
 
 def failures(job: Job) -> list[str]:
     """The missed rules of the last report, as `file:line: key: sentence`, for the build's exit."""
-    from pipeline.errors import ChipfitError
+    from pipeline.facts.errors import ChipfitError
 
     missed = [f for f in job.read_json(NAME, "verdict.json")["findings"] if not f["passed"]]
     return [

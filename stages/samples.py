@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import DataSource, Project
-from pipeline.data import Samples, load_samples
-from pipeline.errors import ChipfitError
-from pipeline.files import MAX_DATA, MAX_MODEL, size_of
-from pipeline.importers.onnx_external import MAX_EXTERNAL, external_files
-from pipeline.ir import Array, Graph, Port
+from pipeline.facts.config import DataSource, Project
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import MAX_DATA, MAX_MODEL, size_of
+from pipeline.graph.ir import Array, Graph, Port
+from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files
+from pipeline.quantizing.data import Samples, load_samples
 
 _NOISE = 64
 

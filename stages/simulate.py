@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Project
-from pipeline.ir import Array
+from pipeline.facts.config import Project
+from pipeline.graph.ir import Array
 from stages.base import Job
 from stages.samples import data_files, evaluation
 
@@ -26,14 +26,15 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.artifact import to_json
-    from pipeline.evaluate import top1
-    from pipeline.graphfile import load
-    from pipeline.simulator import Target, simulate
+    from pipeline.facts.artifact import to_json
+    from pipeline.graph.graph_file import load
+    from pipeline.measuring.simulator import Target, simulate
+    from pipeline.ops import NODES
+    from pipeline.quantizing.evaluate import top1
 
     project, chip = job.project, job.project.chip
     product = project.config.product
-    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")})
+    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}, NODES)
     samples = evaluation(project, graph).take(project.config.simulate.vectors)
     integers = graph.integers(samples.inputs)
     # Extremes and noise beside the real inputs: they must be bit-exact too, and must take as long.
@@ -107,10 +108,10 @@ def _extremes(array: Array, rng: np.random.Generator) -> Array:
 
 def _host(job: Job, product: str, integers: list[Array], expected: list[Array], places: list[int | None]) -> int:
     """How many vectors the same C computes differently on this machine."""
-    from pipeline.artifact import digests
-    from pipeline.toolchain import host_library
-    from pipeline.toolchain.host import HostLibrary
-    from pipeline.toolchain.scratch import scratch
+    from pipeline.facts.artifact import digests
+    from pipeline.measuring.toolchain import host_library
+    from pipeline.measuring.toolchain.host import HostLibrary
+    from pipeline.measuring.toolchain.scratch import scratch
 
     with scratch() as folder:
         source = job.folder / "codegen"

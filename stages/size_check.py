@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Project
+from pipeline.facts.config import Project
 from stages.base import Job
 
 NAME = "size-check"
@@ -14,7 +14,7 @@ TARGETS = ("size.json", "library.elf")
 
 
 def keys(project: Project) -> Any:
-    from pipeline.toolchain import TOOLCHAINS
+    from pipeline.measuring.toolchain import TOOLCHAINS
 
     config, chip = project.config, project.chip
     limits = [config.budget.flash, config.budget.ram, config.budget.stack]
@@ -31,11 +31,11 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.artifact import digests, to_json
-    from pipeline.footprint import measure
-    from pipeline.simulator import native
-    from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
-    from pipeline.toolchain.scratch import scratch
+    from pipeline.facts.artifact import digests, to_json
+    from pipeline.measuring.footprint import measure
+    from pipeline.measuring.simulator import native
+    from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+    from pipeline.measuring.toolchain.scratch import scratch
 
     config, chip = job.project.config, job.project.chip
     toolchain, entry = TOOLCHAINS[config.toolchain], f"{config.product}_run"

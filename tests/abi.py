@@ -10,10 +10,10 @@ from pathlib import Path
 import unicorn
 from unicorn import arm_const
 
-from pipeline.cores import CORES
-from pipeline.errors import ChipfitError
-from pipeline.simulator.emulator import Machine
-from pipeline.simulator.image import Image
+from pipeline.facts.cores import CORES
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.simulator.emulator import Machine
+from pipeline.measuring.simulator.image import Image
 
 Region = tuple[int, int]
 _DEPTHS = (64, 256, 96, 160)  # bytes that one handler overwrites; they alternate

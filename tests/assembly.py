@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.simulator import FlashReads, Run, Target, simulate
-from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.simulator import FlashReads, Run, Target, simulate
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
 
 FLASH, RAM = (0x08000000, 1 << 16), (0x20000000, 1 << 14)
 

@@ -24,7 +24,7 @@ class Answer:
 
 def bounded(work: Callable[[], object], seconds: int = SECONDS, memory: int = MEMORY) -> Answer:
     """What `work` answers with `memory` bytes more than this process has; it is ended after `seconds`."""
-    from pipeline.errors import ChipfitError
+    from pipeline.facts.errors import ChipfitError
 
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0]) if sys.platform == "linux" else 0
     read, write = os.pipe()

@@ -7,22 +7,22 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pipeline.calibrate import Policy, observe
-from pipeline.choose import Limits, choose
-from pipeline.codegen import Vectors, generate
-from pipeline.data import Samples
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Array, Graph
-from pipeline.moments import moments
-from pipeline.onnx_export import qdq_model
-from pipeline.ops.linear import Linear
-from pipeline.passes import canonical
-from pipeline.plan import Program, plan
-from pipeline.quantize import Quantized, prepared, quantize
-from pipeline.simulator import FlashReads, Run, Target, simulate
-from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
-from pipeline.toolchain.host import HostLibrary
-from pipeline.widths import Widths
+from pipeline.facts.weight_bits import Widths
+from pipeline.generating.codegen import Vectors, generate
+from pipeline.graph.ir import Array, Graph
+from pipeline.graph.onnx_export import qdq_model
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.measuring.simulator import FlashReads, Run, Target, simulate
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
+from pipeline.measuring.toolchain.host import HostLibrary
+from pipeline.ops.shared.linear import Linear
+from pipeline.planning.choose_kernels import Limits, choose
+from pipeline.planning.plan import Program, plan
+from pipeline.quantizing.calibrate import Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.input_moments import moments
+from pipeline.quantizing.integer_graph import Quantized, prepared, quantize
 
 
 @dataclass(frozen=True, eq=False)

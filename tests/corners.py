@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bounds import bounds
-from pipeline.builder import GraphBuilder
-from pipeline.errors import ChipfitError
-from pipeline.fixedpoint import Rescale
-from pipeline.ir import Array, Graph, Node, Port, QuantParams, Tensor
+from pipeline.arithmetic.fixedpoint import Rescale
+from pipeline.arithmetic.kernel_bounds import bounds
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.builder import GraphBuilder
+from pipeline.graph.ir import Array, Graph, Node, Port, QuantParams, Tensor
 from pipeline.ops.add import Add, AddRescaled
 from pipeline.ops.affine import Affine
 from pipeline.ops.argmax import ArgMax
@@ -32,8 +32,8 @@ from pipeline.ops.mul import Mul, MulRescaled, MulWide
 from pipeline.ops.prelu import PRelu, PReluRescaled
 from pipeline.ops.reduce import Extreme
 from pipeline.ops.select import NONE, Select
+from pipeline.ops.shared.window import Window
 from pipeline.ops.softmax import Softmax, SoftmaxExact, SoftmaxScaled, SoftmaxWide
-from pipeline.ops.window import Window
 
 SIDE = 7
 IMAGE = (1, SIDE, SIDE, 2)

@@ -113,13 +113,13 @@ def reshuffled(data: bytes, rng: np.random.Generator) -> bytes:
 
 def attempt(kind: str, data: bytes) -> str:
     """ "built" or "refused"; anything else raises."""
-    from pipeline.calibrate import Policy, observe
-    from pipeline.codegen import Vectors, generate
-    from pipeline.data import Samples
-    from pipeline.errors import ChipfitError
-    from pipeline.passes import canonical
-    from pipeline.plan import plan
-    from pipeline.quantize import quantize, unsettled
+    from pipeline.facts.errors import ChipfitError
+    from pipeline.generating.codegen import Vectors, generate
+    from pipeline.importing.passes import canonical
+    from pipeline.planning.plan import plan
+    from pipeline.quantizing.calibrate import Policy, observe
+    from pipeline.quantizing.data import Samples
+    from pipeline.quantizing.integer_graph import quantize, unsettled
 
     try:
         graph = imported(kind, data)
@@ -151,9 +151,9 @@ def attempt(kind: str, data: bytes) -> str:
 def imported(kind: str, data: bytes):  # type: ignore[no-untyped-def]
     import tempfile
 
-    from pipeline.importers.onnx_graph import import_onnx
-    from pipeline.importers.tflite_file import parse_tflite
-    from pipeline.importers.tflite_graph import tflite_graph_of
+    from pipeline.importing.onnx_graph import import_onnx
+    from pipeline.importing.tflite_graph import tflite_graph_of
+    from pipeline.model_files.tflite_file import parse_tflite
 
     if kind == "tflite":
         return tflite_graph_of(parse_tflite(data, "model"), "model", "net")

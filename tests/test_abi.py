@@ -9,9 +9,9 @@ from abi import in_a_storm
 from assembly import FLASH, RAM, link
 from building import build, on_chip, write_library
 
-from pipeline.errors import ChipfitError
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.simulator import Target, simulate
 from pipeline.ops import samples
-from pipeline.simulator import Target, simulate
 
 INPUT = bytes(range(7, 23))
 # Writes input[0] + 1 to output[0], by way of the stack and of registers that it must save.

@@ -7,45 +7,10 @@ from pathlib import Path
 
 from conftest import ROOT, some
 
-from stages.tables import filled
+from stages.app.tables import filled
 
-LAYERS = (
-    ("text", "files", "errors", "units", "widths", "cores", "waits", "config"),
-    ("ir", "disjoint", "fixedpoint", "gemmlowp", "builder", "calls", "bounds", "npz", "data"),
-    ("ops", "importers", "graphfile", "artifact", "onnx_export", "oracle", "litert", "floor"),
-    (
-        "passes",
-        "calibrate",
-        "moments",
-        "scales",
-        "narrow",
-        "solve",
-        "quantizer",
-        "quantize",
-        "rounding",
-        "faithful",
-        "signal",
-        "evaluate",
-    ),
-    (
-        "arena",
-        "floor_ram",
-        "order",
-        "views",
-        "plan",
-        "library",
-        "estimate",
-        "staircase",
-        "variants",
-        "places",
-        "search",
-        "choose",
-    ),
-    ("codegen", "kernels"),
-    ("toolchain", "simulator", "footprint"),
-    ("rules", "report"),
-)
-LEVEL = {name: i for i, names in enumerate(LAYERS) for name in names}
+ROOMS = "facts graph arithmetic model_files ops importing quantizing planning generating measuring judging".split()
+"""The folders of pipeline/, in the order in which data flow: each imports only those before it."""
 
 
 def files(*folders: str) -> list[Path]:
@@ -62,11 +27,44 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-def test_inside_pipeline_imports_point_from_later_layers_to_earlier_ones() -> None:
-    modules = [(p, p.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")) for p in files("pipeline")]
-    pairs = [(p, own, m) for p, own in modules if own != "__init__" for m in imported(p) if m.startswith("pipeline.")]
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_pipeline_has_these_rooms_and_no_module_beside_them() -> None:
+    here = {p.name for p in (ROOT / "pipeline").iterdir() if p.name != "__pycache__"}
+    assert here == {*ROOMS, "__init__.py"}
+
+
+def test_rooms_import_only_rooms_before_them() -> None:
+    modules = [(p, p.relative_to(ROOT / "pipeline").parts[0]) for p in files("pipeline") if p.parent.name != "pipeline"]
+    pairs = [(p, own, m) for p, own in modules for m in imported(p) if m.startswith("pipeline.")]
+    arrows = {(own, room(m)) for _, own, m in pairs if room(m) != own}
+    for own in ROOMS:
+        print(f"{own:12} <- {' '.join(r for r in ROOMS if (own, r) in arrows)}")
     for path, own, module in some(pairs):
-        assert LEVEL[module.split(".")[1]] <= LEVEL[own], f"{path.name} imports {module}"
+        assert ROOMS.index(room(module)) <= ROOMS.index(own), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_folders_inside_a_room_do_not_import_each_other_in_circles() -> None:
+    """A folder's own modules and those of a folder below it are two folders."""
+    arrows: dict[str, set[str]] = {}
+    for path in files("pipeline"):
+        own = folder_of(path)
+        for target in (ROOT / Path(*m.split(".")) for m in imported(path) if m.startswith("pipeline.")):
+            arrows.setdefault(own, set()).add(folder_of(target / "__init__.py" if target.is_dir() else target))
+    for own in some(sorted(arrows)):
+        reached, waiting = set(), sorted(arrows[own] - {own})
+        while waiting:
+            folder = waiting.pop()
+            if folder not in reached:
+                reached.add(folder)
+                waiting += arrows.get(folder, ())
+        assert own not in reached, f"{own} is imported by what it imports: {sorted(reached)}"
+
+
+def folder_of(path: Path) -> str:
+    return path.parent.relative_to(ROOT).as_posix()
 
 
 def test_pipeline_never_imports_stages_and_nothing_imports_dodo() -> None:
@@ -77,13 +75,13 @@ def test_pipeline_never_imports_stages_and_nothing_imports_dodo() -> None:
 
 def test_the_readme_repeats_the_tables_of_the_code() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert filled(readme) == readme, "run: python -m stages.tables"
+    assert filled(readme) == readme, "run: python -m stages.app.tables"
 
 
 def test_files_do_one_thing() -> None:
     for path in some(files("pipeline", "stages")):
         assert len(path.read_text("utf-8").splitlines()) <= 350, path
-    for template in some((ROOT / "pipeline" / "templates").iterdir()):
+    for template in some((ROOT / "pipeline" / "generating" / "templates").iterdir()):
         assert len(template.read_text("utf-8").splitlines()) <= 60, template
 
 

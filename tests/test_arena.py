@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.arena import Buffer, _first_fit, lower_bound, place
+from pipeline.planning.arena import Buffer, _first_fit, lower_bound, place
 
 
 @st.composite
@@ -87,7 +87,7 @@ def test_what_cannot_reach_the_lower_bound_is_proven_too() -> None:
 
 
 def test_a_search_cut_short_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.arena.WORK", 0)
+    monkeypatch.setattr("pipeline.planning.arena.WORK", 0)
     placed = place(KNOT)
     assert placed.size > placed.lower_bound
     assert not placed.optimal

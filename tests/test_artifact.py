@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact import STAMP, digests, file_sha256, intact, sha256, sweep, to_json, write_folder
-from pipeline.errors import ChipfitError
+from pipeline.facts.artifact import STAMP, digests, file_sha256, intact, sha256, sweep, to_json, write_folder
+from pipeline.facts.errors import ChipfitError
 
 FILES = {"b.json": b"{}\n", "src/deep/a.c": b"int a;\n"}
 

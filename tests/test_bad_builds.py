@@ -15,11 +15,11 @@ import pytest
 from conftest import ROOT
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.files import MAX_DATA, MAX_MODEL
-from pipeline.importers.onnx_external import MAX_EXTERNAL
+from pipeline.facts.files import MAX_DATA, MAX_MODEL
+from pipeline.model_files.onnx_external import MAX_EXTERNAL
 from stages import STAGES
 
-BUILD = [sys.executable, "-m", "stages.cli", "build"]
+BUILD = [sys.executable, "-m", "stages.app.cli", "build"]
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import stages.base as base
-from pipeline.config import load_project
+from pipeline.facts.config import load_project
 from stages import STAGES
 stage = next(s for s in STAGES if s.NAME == sys.argv[1])
 job = base.Job(load_project(Path("touch.yaml")), Path("build"))

@@ -9,11 +9,11 @@ import pytest
 from conftest import ROOT
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_file import MAX_BYTES, load_onnx
-from pipeline.importers.onnx_graph import import_onnx
-from pipeline.ir import Graph
-from pipeline.passes import canonical
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Graph
+from pipeline.importing.onnx_graph import import_onnx
+from pipeline.importing.passes import canonical
+from pipeline.model_files.onnx_file import MAX_BYTES, load_onnx
 
 DIGITS = ROOT / "configs" / "models" / "digits.onnx"
 

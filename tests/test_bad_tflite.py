@@ -12,12 +12,12 @@ pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
 import flatbuffers
 from tflite_models import Op, T, schema, tflite_model
 
-from pipeline.errors import ChipfitError
-from pipeline.importers.tflite_file import MAX_BYTES, MAX_ITEMS, load_tflite, parse_tflite
-from pipeline.importers.tflite_graph import tflite_graph_of
-from pipeline.onnx_export import float_model
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.onnx_export import float_model
+from pipeline.importing.passes import canonical
+from pipeline.importing.tflite_graph import tflite_graph_of
+from pipeline.model_files.tflite_file import MAX_BYTES, MAX_ITEMS, load_tflite, parse_tflite
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 
 def said(model: bytes) -> str:
@@ -153,7 +153,7 @@ def packed(model: "schema.ModelT") -> bytes:
 def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
     from building import from_integers
 
-    from pipeline.codegen import Vectors, generate
+    from pipeline.generating.codegen import Vectors, generate
 
     hostile = '*/ #include "x" \\ ../../y'
     made = {"x": T((1, 4), scale=0.1), hostile: T((1, 4), scale=0.1)}

@@ -12,10 +12,10 @@ from bounded import bounded
 from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node as node
 
-import pipeline.importers.onnx_graph
-import pipeline.passes  # noqa: F401
-from pipeline.importers.onnx_file import parse_onnx
-from pipeline.importers.onnx_floor import onnx_floor
+import pipeline.importing.onnx_graph
+import pipeline.importing.passes  # noqa: F401
+from pipeline.importing.onnx_lower_bounds import onnx_floor
+from pipeline.model_files.onnx_file import parse_onnx
 from stages.import_model import read_model
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")

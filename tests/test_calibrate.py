@@ -8,11 +8,11 @@ import pytest
 from building import Built, build
 from onnx import helper, numpy_helper
 
-from pipeline.calibrate import Observed, Policy, choose, merged
-from pipeline.codegen import exact_ratio
-from pipeline.errors import ChipfitError
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.widths import Widths
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.weight_bits import Widths
+from pipeline.generating.codegen import exact_ratio
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.quantizing.calibrate import Observed, Policy, choose, merged
 
 SCALED = {
     "Conv": one_node("Conv", {"x": (1, 3, 5, 5)}, {"w": weights(4, 3, 3, 3)}),

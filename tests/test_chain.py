@@ -14,13 +14,13 @@ from building import Built, assert_chip_equals, build, on_chip, on_host, write_l
 from conftest import need, some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Policy
-from pipeline.calls import Place
-from pipeline.choose import ENTRY_STACK, Choice, Limits, choose
-from pipeline.cores import CORES
-from pipeline.plan import Program
-from pipeline.variants import chained
-from pipeline.widths import Widths
+from pipeline.facts.cores import CORES
+from pipeline.facts.weight_bits import Widths
+from pipeline.graph.kernel_call import Place
+from pipeline.planning.choose_kernels import ENTRY_STACK, Choice, Limits, choose
+from pipeline.planning.plan import Program
+from pipeline.planning.variants import chained
+from pipeline.quantizing.calibrate import Policy
 
 
 def mlp(sizes: Sequence[int], rows: int = 1, read_between: int | None = None, seed: int = 0) -> onnx.ModelProto:

@@ -10,9 +10,9 @@ from building import Built, build, from_integers
 from conftest import chipfit
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ChipfitError
-from pipeline.ir import Array, Graph
-from pipeline.passes.channels import channel_ranges, channels_left_out, without_dead_channels
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array, Graph
+from pipeline.planning.dead_channels import channel_ranges, channels_left_out, without_dead_channels
 from stages.import_model import read_model
 
 SIZE = 9

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import chipfit, some
 
-from pipeline.choose import ENTRY_STACK, Limits, choose
-from pipeline.graphfile import load
-from pipeline.plan import Program, plan
-from pipeline.search import Option, Point, Problem
-from pipeline.variants import portable
-from pipeline.waits import FlashReads
+from pipeline.facts.flash_waits import FlashReads
+from pipeline.graph.graph_file import load
+from pipeline.ops import NODES
+from pipeline.planning.choose_kernels import ENTRY_STACK, Limits, choose
+from pipeline.planning.integer_program import Option, Point, Problem
+from pipeline.planning.plan import Program, plan
+from pipeline.planning.variants import portable
 
 SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift", "gather", "gather in RAM")
 
@@ -87,7 +88,7 @@ def test_plans_from_small_to_fast_never_get_slower() -> None:
 
 def digits(workshop: Path) -> Program:
     folder = workshop / "build" / "digits" / "quantize"
-    return plan("digits", load({n: (folder / n).read_bytes() for n in ("graph.json", "weights.bin")}))
+    return plan("digits", load({n: (folder / n).read_bytes() for n in ("graph.json", "weights.bin")}, NODES))
 
 
 def test_where_nothing_fits_the_plan_comes_as_near_as_it_can(workshop: Path) -> None:

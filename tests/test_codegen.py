@@ -11,11 +11,11 @@ from building import build, chosen, write_library
 from elftools.elf.elffile import ELFFile
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.config.models import ProjectConfig
-from pipeline.library import KERNELS, kernel_files
-from pipeline.toolchain import TOOLCHAINS, compile_library
-from pipeline.toolchain.cross import Toolchain
-from pipeline.toolchain.process import run
+from pipeline.facts.config.models import ProjectConfig
+from pipeline.generating.kernel_files import KERNELS, kernel_files
+from pipeline.measuring.toolchain import TOOLCHAINS, compile_library
+from pipeline.measuring.toolchain.cross import Toolchain
+from pipeline.measuring.toolchain.process import run
 
 KERNEL_NAMES = sorted(p.stem for p in (KERNELS / "portable").glob("*.c"))
 PRODUCTS = ("touch", "touch_2", "a", "a_gather", "touch_kernel", "a_layer_0", "touch_2_input", "touch_selftest")

@@ -8,10 +8,10 @@ import pytest
 from bounded import bounded
 from conftest import some
 
-from pipeline import units
-from pipeline.config import json_schema, known_chips, load_project
-from pipeline.config.yaml_file import MAX_BYTES
-from pipeline.errors import ChipfitError
+from pipeline.facts import units
+from pipeline.facts.config import json_schema, known_chips, load_project
+from pipeline.facts.config.yaml_file import MAX_BYTES
+from pipeline.facts.errors import ChipfitError
 
 INVALID = Path(__file__).parent / "invalid"
 MINIMAL = "product: p\nmodel: {source: m.onnx}\nchip: truetouch-m0\n"

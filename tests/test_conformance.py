@@ -1,9 +1,8 @@
 """ONNX's own node tests: none wrong, none crashed."""
 
 import pytest
+from conformance import CRASHED, PASSED, REFUSED, WRONG, cases, judge_case, run_all
 from conftest import some
-
-from stages.conformance import CRASHED, PASSED, REFUSED, WRONG, cases, judge_case, run_all
 
 FEW = (
     "test_relu",

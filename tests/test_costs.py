@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import test_chain
 from test_variants import SAMPLES, built_for
 
-from pipeline.calibrate import Policy
-from pipeline.calls import Routine
-from pipeline.cores import CORES
-from pipeline.variants import chained, routines
+from pipeline.facts.cores import CORES
+from pipeline.graph.kernel_call import Routine
+from pipeline.planning.variants import chained, routines
+from pipeline.quantizing.calibrate import Policy
 
 GOLDEN = Path(__file__).parent / "golden" / "costs.json"
 KINDS = (

@@ -13,11 +13,11 @@ from assembly import FLASH, RAM, link, run
 from conftest import need
 from unicorn import arm_const
 
-from pipeline.cores import CORES
-from pipeline.errors import ChipfitError
-from pipeline.simulator import FlashReads
-from pipeline.simulator.image import Image
-from pipeline.simulator.pricing import decoder, price, price_block
+from pipeline.facts.cores import CORES
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.simulator import FlashReads
+from pipeline.measuring.simulator.image import Image
+from pipeline.measuring.simulator.pricing import decoder, price, price_block
 
 # (body, cycles on M0, cycles on M0+), without the final bx lr.
 STRAIGHT = {

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data import Samples, load_samples
-from pipeline.errors import ChipfitError, Place
-from pipeline.ir import Port, Shape
+from pipeline.facts.errors import ChipfitError, Place
+from pipeline.graph.ir import Port, Shape
+from pipeline.quantizing.data import Samples, load_samples
 
 
 def load(folder: Path, shape: Shape = (1, 8), **arrays: np.ndarray) -> Samples:

@@ -10,12 +10,12 @@ import pytest
 from building import Built, assert_chip_equals, build, chosen, on_chip, write_library
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Policy
-from pipeline.errors import ChipfitError
-from pipeline.ir import Array
-from pipeline.onnx_export import qdq_model
-from pipeline.oracle import FloatOracle
-from pipeline.plan import Program, plan
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.graph.onnx_export import qdq_model
+from pipeline.planning.plan import Program, plan
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 F = TensorProto.FLOAT
 WIDE, NARROW = ("x", F, [1, 6]), ("y", F, [1, 4])

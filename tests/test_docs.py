@@ -35,7 +35,7 @@ def test_the_page_leads_to_a_library(page: str, tmp_path: Path) -> None:
     assert commands
     for command in commands:
         words = command.split()
-        tool = [sys.executable] if words[0] == "python" else [sys.executable, "-m", "stages.cli"]
+        tool = [sys.executable] if words[0] == "python" else [sys.executable, "-m", "stages.app.cli"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [*tool, *words[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.fixedpoint import multiply_once, quantize_multiplier
-from pipeline.ops.double_rounding import nearest_multiplier
+from pipeline.arithmetic.double_rounding import nearest_multiplier
+from pipeline.arithmetic.fixedpoint import multiply_once, quantize_multiplier
 
 
 def doubles(sums: np.ndarray, ratio: float) -> np.ndarray:

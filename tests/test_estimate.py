@@ -12,16 +12,16 @@ import pytest
 from building import build
 from conftest import ROOT
 
-from pipeline import floor
-from pipeline.config import chip_folder, find_chip
-from pipeline.config.models import Flash, Ram
-from pipeline.errors import Place
-from pipeline.estimate import CYCLES_PER_MAC, Need, activations, needs
-from pipeline.importers.onnx_graph import graph_of
+from pipeline.facts.config import chip_folder, find_chip
+from pipeline.facts.config.models import Flash, Ram
+from pipeline.facts.errors import Place
+from pipeline.importing import lower_bounds as floor
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
 from pipeline.ops import samples
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.passes import canonical
-from stages.cli import main
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.planning.estimate import CYCLES_PER_MAC, Need, activations, needs
+from stages.app.cli import main
 
 DIGITS = ROOT / "configs" / "models" / "digits.onnx"
 PRODUCT = """product: big
@@ -31,7 +31,7 @@ budget: {{flash: 100 KiB, latency: 100 us}}
 """
 LIMITED = """
 import resource, sys
-from stages.cli import main
+from stages.app.cli import main
 code = main(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "KiB at most")
 sys.exit(code)

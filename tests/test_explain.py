@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report.plan import brief, plan_rows
-from stages.cli import main
+from pipeline.judging.report.plan import brief, plan_rows
+from stages.app.cli import main
 
 
 def test_it_tells_every_layer_and_what_else_there_was(
@@ -64,7 +64,7 @@ def test_products_that_are_not_there_are_one_sentence(
 def test_who_reads_it_may_stop_reading(workshop: Path, arguments: list[str], code: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", f"import sys; from stages.cli import main; sys.exit(main({arguments}))"]
+    command = [sys.executable, "-c", f"import sys; from stages.app.cli import main; sys.exit(main({arguments}))"]
     ended = subprocess.run(command, cwd=workshop, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (code, b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.importers.torch_program import unsafe
+from pipeline.model_files.torch_program import unsafe
 
 PRODUCT = "product: net\nmodel: {{source: {source}}}\nchip: truetouch-m0\n"
 
@@ -17,7 +17,8 @@ PRODUCT = "product: net\nmodel: {{source: {source}}}\nchip: truetouch-m0\n"
 def build(folder: Path, source: str) -> tuple[int, str]:
     (folder / "net.yaml").write_text(PRODUCT.format(source=source))
     done = subprocess.run(
-        [sys.executable, "-m", "stages.cli", "build"], cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
+        [sys.executable, "-m", "stages.app.cli", "build"],
+        cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stderr

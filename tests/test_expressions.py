@@ -10,14 +10,14 @@ from building import build
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Graph
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Graph
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.importing.passes.expressions import join_functions
 from pipeline.ops.expression import Expression
 from pipeline.ops.lookup import Lookup
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
-from pipeline.passes.expressions import join_functions
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 SHAPE = (1, 3, 4)
 

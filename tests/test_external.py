@@ -9,10 +9,10 @@ import pytest
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.config import load_project
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_external import MAX_FIELDS, external_files
-from pipeline.importers.onnx_file import load_onnx, tensors_of
+from pipeline.facts.config import load_project
+from pipeline.facts.errors import ChipfitError
+from pipeline.model_files.onnx_external import MAX_FIELDS, external_files
+from pipeline.model_files.onnx_file import load_onnx, tensors_of
 from stages import STAGES
 from stages.base import Job, key_of
 

@@ -12,17 +12,17 @@ from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 from test_quantized_onnx import QLINEAR, F, built
 
-from pipeline import rounding
-from pipeline.errors import ChipfitError
-from pipeline.faithful import compare, compare_export
-from pipeline.ir import Array, Graph, Node, Tensor
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array, Graph, Node, Tensor
 from pipeline.ops import samples
 from pipeline.ops.affine import Affine
 from pipeline.ops.average_pool import AveragePoolExact
 from pipeline.ops.lookup import Interpolate
 from pipeline.ops.prelu import PRelu
-from pipeline.ops.samples import Sample
+from pipeline.ops.shared.samples import Sample
 from pipeline.ops.softmax import SoftmaxWide
+from pipeline.quantizing import rounding_bounds as rounding
+from pipeline.quantizing.fidelity import compare, compare_export
 
 RNG = np.random.default_rng(11)
 
@@ -174,9 +174,9 @@ def test_a_quantized_tflite_is_compared_with_litert() -> None:
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
     from tflite_cases import cases
 
-    from pipeline import litert
-    from pipeline.importers.tflite_file import parse_tflite
-    from pipeline.importers.tflite_graph import tflite_graph_of
+    from pipeline.importing.tflite_graph import tflite_graph_of
+    from pipeline.model_files.tflite_file import parse_tflite
+    from pipeline.quantizing import litert
 
     for name in ("FULLY_CONNECTED", "CONV_2D", "ADD"):
         case = next(c for c in cases() if c.name.startswith(name))
@@ -194,7 +194,7 @@ def test_a_quantized_tflite_is_compared_with_litert() -> None:
 
 
 def test_without_litert_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline import litert
+    from pipeline.quantizing import litert
 
     monkeypatch.setattr(litert, "available", lambda: False)
     graph = built(network(), inputs()).quantized.graph

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fixedpoint import (
+from pipeline.arithmetic.fixedpoint import (
     Rescale,
     accumulator_bound,
     accumulator_reach,

@@ -9,17 +9,17 @@ from building import build
 from conftest import ROOT
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ChipfitError
-from pipeline.floor import CYCLES_PER_MAC, Floor, floor_of, taps_inside
-from pipeline.importers.onnx_file import parse_onnx
-from pipeline.importers.onnx_floor import onnx_floor
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Graph
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.weight_bits import Widths, bits_of
+from pipeline.graph.ir import Graph
+from pipeline.importing.lower_bounds import CYCLES_PER_MAC, Floor, floor_of, taps_inside
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.onnx_lower_bounds import onnx_floor
+from pipeline.importing.passes import canonical
+from pipeline.model_files.onnx_file import parse_onnx
 from pipeline.ops import samples
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.ops.window import Window
-from pipeline.passes import canonical
-from pipeline.widths import Widths, bits_of
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.ops.shared.window import Window
 
 MODELS = ROOT / "configs" / "models"
 SAMPLES = {s.name: s for s in samples()}

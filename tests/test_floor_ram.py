@@ -10,18 +10,18 @@ from building import build
 from conftest import ROOT, chipfit, some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Policy, observe
-from pipeline.config import load_project
-from pipeline.data import Samples
-from pipeline.errors import ChipfitError
-from pipeline.floor_ram import ram_floor
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Array, Graph
+from pipeline.facts.config import load_project
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array, Graph
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
 from pipeline.ops import samples
-from pipeline.passes import canonical
-from pipeline.passes.channels import without_dead_channels
-from pipeline.plan import plan
-from pipeline.quantize import prepared, quantize
+from pipeline.planning.dead_channels import without_dead_channels
+from pipeline.planning.least_ram import ram_floor
+from pipeline.planning.plan import plan
+from pipeline.quantizing.calibrate import Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.integer_graph import prepared, quantize
 from stages import import_model
 from stages.base import Job
 from stages.import_model import read_model

@@ -6,8 +6,8 @@ import pytest
 from assembly import link, run
 from conftest import need
 
-from pipeline.errors import ChipfitError
-from pipeline.footprint import Footprint, measure
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.footprint import Footprint, measure
 
 HEAD = "#include <stdint.h>\nvoid f_run(const int8_t *x, int8_t *y);\n"
 

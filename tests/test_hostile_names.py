@@ -15,10 +15,10 @@ import yaml
 from conftest import ROOT, chipfit, some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.errors import ChipfitError, Place
-from pipeline.importers.onnx_graph import graph_of, import_onnx
-from pipeline.text import in_comment, in_markdown, is_code, visible
-from stages.cli import main
+from pipeline.facts.errors import ChipfitError, Place
+from pipeline.facts.text import in_comment, in_markdown, is_code, visible
+from pipeline.importing.onnx_graph import graph_of, import_onnx
+from stages.app.cli import main
 
 MARK = "EVIL"
 NAMES = (
@@ -64,7 +64,8 @@ def test_what_is_no_code_is_caught_before_it_is_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a*/b", "a//b", "a\nb"])
 def test_no_template_writes_what_is_no_code_whatever_python_is_asked_to_leave_out(name: str) -> None:
-    program = f"from pipeline.codegen import _environment; _environment().from_string('{{{{ x }}}}').render(x={name!r})"
+    template = "from pipeline.generating.codegen import _environment"
+    program = f"{template}; _environment().from_string('{{{{ x }}}}').render(x={name!r})"
     run = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode == 1 and "ValueError: not code" in run.stderr
 

@@ -14,19 +14,19 @@ from conftest import ROOT, need
 from corners import Corners, drawn
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.bounds import FAMILIES, bounds
-from pipeline.builder import GraphBuilder
-from pipeline.calibrate import Policy
-from pipeline.calls import KernelCall
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Graph, Port, QuantParams, Tensor
-from pipeline.library import KERNELS
+from pipeline.arithmetic.kernel_bounds import FAMILIES, bounds
+from pipeline.facts.errors import ChipfitError
+from pipeline.generating.kernel_files import KERNELS
+from pipeline.graph.builder import GraphBuilder
+from pipeline.graph.ir import Graph, Port, QuantParams, Tensor
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
 from pipeline.ops.mul import Mul, MulRescaled, MulWide
 from pipeline.ops.softmax import SoftmaxExact
-from pipeline.passes import canonical
-from pipeline.plan import plan
-from pipeline.quantize import quantize
+from pipeline.planning.plan import plan
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.integer_graph import quantize
 
 UBSAN = {
     "gcc": ("-fsanitize=undefined", "-fno-sanitize-recover"),

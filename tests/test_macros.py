@@ -1,8 +1,8 @@
 """What a path through the assembler's macros runs, on short ones that can be counted by hand."""
 
-from pipeline.cores import CORES, Executed
-from pipeline.variants.gather import spread, widen
-from pipeline.variants.macros import closing, looped, path, straight
+from pipeline.facts.cores import CORES, Executed
+from pipeline.planning.variants.gather import spread, widen
+from pipeline.planning.variants.macros import closing, looped, path, straight
 
 M0, M0_PLUS = CORES["cortex-m0"], CORES["cortex-m0plus"]
 

@@ -8,12 +8,12 @@ import pytest
 from building import assert_chip_equals, build, on_chip, write_library
 from conftest import ROOT
 
-from pipeline.calibrate import Policy
-from pipeline.importers.onnx_graph import import_onnx
-from pipeline.ir import Array
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import import_onnx
+from pipeline.importing.passes import canonical
 from pipeline.ops.conv import Conv
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 MODELS = ROOT / "configs" / "models"
 

@@ -9,23 +9,23 @@ from building import Built, assert_chip_equals, build, on_chip, on_host, write_l
 from conftest import ROOT
 from onnx import helper, numpy_helper
 
-from pipeline.config import load_project
-from pipeline.data import Samples
-from pipeline.errors import ChipfitError
-from pipeline.graphfile import load
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import QuantParams
-from pipeline.moments import Moments, moments
-from pipeline.narrow import Narrow
-from pipeline.onnx_export import float_model, qdq_model
-from pipeline.ops import samples
-from pipeline.ops.linear import Linear
-from pipeline.ops.samples import Sample, one_node
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
-from pipeline.scales import Rounding
-from pipeline.solve import solve
-from pipeline.widths import BITS, Widths, peak_of
+from pipeline.facts.config import load_project
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.weight_bits import BITS, Widths, peak_of
+from pipeline.graph.graph_file import load
+from pipeline.graph.ir import QuantParams
+from pipeline.graph.onnx_export import float_model, qdq_model
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.ops import NODES, samples
+from pipeline.ops.shared.linear import Linear
+from pipeline.ops.shared.samples import Sample, one_node
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.input_moments import Moments, moments
+from pipeline.quantizing.narrow_weights import Narrow
+from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.scales import Rounding
+from pipeline.quantizing.solve_scales import solve
 from stages import STAGES
 from stages.base import Job, execute
 
@@ -204,7 +204,7 @@ def test_one_layer_may_differ_from_the_others(tmp_path: Path) -> None:
     folder = quantized(
         tmp_path, "  weights: int5\n  layers:\n    /4/Conv: {weights: ternary}\n    /9/Gemm: {weights: int8}"
     )
-    graph = load({n: (folder / n).read_bytes() for n in ("graph.json", "weights.bin")})
+    graph = load({n: (folder / n).read_bytes() for n in ("graph.json", "weights.bin")}, NODES)
     peaks = {
         n.name: int(np.abs(graph.constant(n.weights).astype(int)).max()) for n in graph.nodes if isinstance(n, Linear)
     }

@@ -13,7 +13,7 @@ from networks.campaign import STYLES, Tally, attempt, described, drawn, nothing,
 from networks.case import CASES, load
 from networks.outcome import Outcome
 
-from pipeline.importers.onnx_qoperator import OPERATORS
+from pipeline.importing.onnx_qoperator import OPERATORS
 from pipeline.ops import IMPORTS, TFLITE
 
 NOT_DRAWN = {

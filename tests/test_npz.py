@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from bounded import bounded
 
-from pipeline.data import load_samples
-from pipeline.errors import ChipfitError, Place
-from pipeline.ir import Port
-from pipeline.npz import Npz
+from pipeline.facts.errors import ChipfitError, Place
+from pipeline.graph.ir import Port
+from pipeline.model_files.npz import Npz
+from pipeline.quantizing.data import load_samples
 
 GOOD = np.arange(8, dtype=np.float32).reshape(2, 4)
 

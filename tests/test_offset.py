@@ -11,15 +11,15 @@ from building import Built, on_host, ran, write_library
 from onnx import TensorProto, helper, numpy_helper
 from test_variants import every_variant
 
-from pipeline.calibrate import Policy
-from pipeline.calls import KernelCall
-from pipeline.faithful import compare
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Array
-from pipeline.ops.linear import with_offset
-from pipeline.passes import canonical
-from pipeline.quantize import quantize
-from pipeline.variants.offset import plain
+from pipeline.graph.ir import Array
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.ops.shared.linear import with_offset
+from pipeline.planning.variants.offset import plain
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.fidelity import compare
+from pipeline.quantizing.integer_graph import quantize
 
 RNG = np.random.default_rng(17)
 

@@ -9,8 +9,8 @@ import pytest
 from building import Built, build, said_again
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.ir import Array
-from pipeline.oracle import FloatOracle
+from pipeline.graph.ir import Array
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(0, 1, (16, 1, 6)).astype(np.float32)

@@ -8,12 +8,12 @@ import pytest
 from building import Built, build
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Policy
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.importers.onnx_qoperator import MICROSOFT
-from pipeline.ir import Array
-from pipeline.oracle import FloatOracle
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.onnx_qoperator import MICROSOFT
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 F, I4, U4 = TensorProto.FLOAT, TensorProto.INT4, TensorProto.UINT4
 RNG = np.random.default_rng(3)

@@ -12,14 +12,14 @@ from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.calibrate import Policy
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.importers.onnx_integers import VALUES
-from pipeline.ir import Array
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
-from pipeline.quantize import quantize, unsettled
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.onnx_integers import VALUES
+from pipeline.importing.passes import canonical
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.integer_graph import quantize, unsettled
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 F = TensorProto.FLOAT
 TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "int16": TensorProto.INT16}

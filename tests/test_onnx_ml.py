@@ -9,12 +9,12 @@ import pytest
 from building import Built, build
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Policy
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.importers.onnx_ml import DOMAIN, without_ml
-from pipeline.ir import Array
-from pipeline.oracle import FloatOracle
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.onnx_ml import DOMAIN, without_ml
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 F, I64, I32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
 RNG = np.random.default_rng(5)

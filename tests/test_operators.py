@@ -9,17 +9,17 @@ import pytest
 from building import assert_chip_equals, build, on_chip, on_host, said_again, write_library
 from conftest import need
 
-from pipeline.errors import ChipfitError
-from pipeline.faithful import compare_export
-from pipeline.graphfile import load, save
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.onnx_export import float_model
-from pipeline.ops import IMPORTS, samples
-from pipeline.ops.linear import Linear
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.graph_file import load, save
+from pipeline.graph.onnx_export import float_model
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.ops import IMPORTS, NODES, samples
 from pipeline.ops.lookup import Interpolate
-from pipeline.ops.samples import Sample
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
+from pipeline.ops.shared.linear import Linear
+from pipeline.ops.shared.samples import Sample
+from pipeline.quantizing.fidelity import compare_export
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 SAMPLES = {s.name: s for s in samples()}
 LINEAR = {n: s for n, s in SAMPLES.items() if n.startswith(("Conv", "Gemm", "MatMul"))}
@@ -105,7 +105,7 @@ def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_p
 def test_graph_survives_its_file(sample: Sample) -> None:
     inputs = tuple(sample.inputs(3).values())
     built = build(sample.model, inputs, inputs)
-    again = load(save(built.quantized.graph))
+    again = load(save(built.quantized.graph), NODES)
     again.verify(integer=True)
     assert save(again) == save(built.quantized.graph)
     for got, expected in zip(again.run(built.inputs), built.expected, strict=True):

@@ -6,8 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-from pipeline.errors import ChipfitError
-from pipeline.oracle import FloatOracle
+from pipeline.facts.errors import ChipfitError
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 
 def model_of(nodes: list[onnx.NodeProto], opset: int, zero: type = np.int8) -> onnx.ModelProto:

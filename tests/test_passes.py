@@ -14,14 +14,14 @@ from building import Built, assert_chip_equals, build, on_chip, write_library
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Array, Graph, Shape
-from pipeline.onnx_export import float_model
+from pipeline.graph.ir import Array, Graph, Shape
+from pipeline.graph.onnx_export import float_model
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import PASSES, canonical
+from pipeline.importing.passes.editing import Editing
 from pipeline.ops.affine import Affine
-from pipeline.ops.linear import Linear
-from pipeline.oracle import FloatOracle
-from pipeline.passes import PASSES, canonical
-from pipeline.passes.editing import Editing
+from pipeline.ops.shared.linear import Linear
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 
 @dataclass

@@ -10,7 +10,7 @@ from building import Built, assert_chip_equals, build, on_chip, on_host, write_l
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.order import _Memory, least_memory
+from pipeline.planning.execution_order import _Memory, least_memory
 
 RNG = np.random.default_rng(11)
 

@@ -7,11 +7,11 @@ from building import build, on_chip, write_library
 from conftest import need
 from elftools.elf.elffile import ELFFile
 
-from pipeline.footprint import measure
-from pipeline.library import KERNELS, kernel_files
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
-from pipeline.variants import portable
+from pipeline.generating.kernel_files import KERNELS, kernel_files
+from pipeline.measuring.footprint import measure
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.planning.variants import portable
 
 PREFIX = "#define KERNEL(name) net__kernel_##name\n"
 

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from conftest import chipfit, need
 
-from stages.cli import main
+from stages.app.cli import main
 
 
 def read(folder: Path, path: str) -> dict[str, object]:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import litert
-from pipeline.calibrate import Policy, observe
-from pipeline.config import load_project
-from pipeline.data import Samples
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.passes import canonical
-from pipeline.quantize import quantize, unsettled
+from pipeline.facts.config import load_project
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.quantizing import litert
+from pipeline.quantizing.calibrate import Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.integer_graph import quantize, unsettled
 from stages.quantize import keys
 
 

@@ -17,15 +17,15 @@ from conftest import ROOT, some
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.calibrate import Policy, observe
-from pipeline.data import Samples
-from pipeline.errors import ChipfitError
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.importers.onnx_qoperator import MICROSOFT, OPERATORS
-from pipeline.ir import Array
-from pipeline.oracle import FloatOracle
-from pipeline.passes import canonical
-from pipeline.quantize import quantize, unsettled
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.onnx_qoperator import MICROSOFT, OPERATORS
+from pipeline.importing.passes import canonical
+from pipeline.quantizing.calibrate import Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.integer_graph import quantize, unsettled
+from pipeline.quantizing.onnx_runtime import FloatOracle
 
 MODELS = ROOT / "configs" / "models"
 FORMATS = [
@@ -271,7 +271,7 @@ def chipfit(folder: Path, yaml: str) -> subprocess.CompletedProcess[str]:
     (folder / "q.yaml").write_text(
         "product: q\nmodel: {source: q.onnx}\nchip: stm32f030r8\nsimulate: {vectors: 2}\n" + yaml
     )
-    command = [sys.executable, "-m", "stages.cli", "build"]
+    command = [sys.executable, "-m", "stages.app.cli", "build"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import load_project
-from pipeline.evaluate import top1
-from pipeline.ir import Graph, Port, QuantParams, Tensor
-from pipeline.rules import RULES, Evidence, Finding, judge, verdict_of
+from pipeline.facts.config import load_project
+from pipeline.graph.ir import Graph, Port, QuantParams, Tensor
+from pipeline.judging.rules import RULES, Evidence, Finding, judge, verdict_of
+from pipeline.quantizing.evaluate import top1
 from stages.report import accuracy_shown
 
 GOOD: dict[str, Any] = {

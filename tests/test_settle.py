@@ -7,9 +7,9 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 from test_onnx_integers import SCALE, SHAPE, integers_of, model_of, theirs
 
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.passes import canonical
-from pipeline.quantize import unsettled
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.quantizing.integer_graph import unsettled
 
 F = TensorProto.FLOAT
 CONSTANTS = {

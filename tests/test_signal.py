@@ -9,15 +9,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Observed, Policy, observe
-from pipeline.data import Samples
-from pipeline.evaluate import evaluate
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Graph
-from pipeline.onnx_export import qdq_model
-from pipeline.passes import canonical
-from pipeline.quantize import Quantized, prepared, quantize, unsettled
-from pipeline.signal import Meter, Part, elements, parts, tried, worst
+from pipeline.graph.ir import Graph
+from pipeline.graph.onnx_export import qdq_model
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.quantizing.calibrate import Observed, Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.evaluate import evaluate
+from pipeline.quantizing.integer_graph import Quantized, prepared, quantize, unsettled
+from pipeline.quantizing.signal_to_noise import Meter, Part, elements, parts, tried, worst
 
 RNG = np.random.default_rng(9)
 

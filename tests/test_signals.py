@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.toolchain.scratch import make_scratch, remove_own, remove_scratch, scratch, sweep_scratch
+from pipeline.measuring.toolchain.scratch import make_scratch, remove_own, remove_scratch, scratch, sweep_scratch
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's"
 STARTED = """
 import os, signal, sys, time
 from pathlib import Path
-from stages import signals
+from stages.app import signals
 signals.install()
-from pipeline.toolchain import process
+from pipeline.measuring.toolchain import process
 real = os.read
 def read(descriptor, size):
     data = real(descriptor, size)
@@ -42,7 +42,7 @@ def started(folder: Path) -> tuple[subprocess.Popen[str], Path]:
     (folder / "touch.yaml").write_text(text, "utf-8")
     scratch = folder / "scratch"
     scratch.mkdir()
-    command = [sys.executable, "-m", "stages.cli", "build"]
+    command = [sys.executable, "-m", "stages.app.cli", "build"]
     environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -97,7 +97,7 @@ def test_only_scratch_folders_of_killed_processes_are_swept(temporary: Path) -> 
     program = """
 import os, sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from pipeline.toolchain.scratch import make_scratch
+from pipeline.measuring.toolchain.scratch import make_scratch
 (make_scratch() / "file").touch()
 os._exit(0)
 """
@@ -130,7 +130,7 @@ def test_what_a_process_made_is_removed_when_it_ends(temporary: Path) -> None:
 
 LAST = """
 import os, signal
-from stages import signals
+from stages.app import signals
 signals.install()
 class Last:
     def __del__(self, kill=os.kill, own=os.getpid(), number=signal.{name}):

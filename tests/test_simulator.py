@@ -9,9 +9,9 @@ import pytest
 from assembly import FLASH, RAM, link, run
 from bounded import bounded
 
-from pipeline.errors import ChipfitError
-from pipeline.footprint import measure
-from pipeline.simulator import FlashReads, Target, simulate
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.footprint import measure
+from pipeline.measuring.simulator import FlashReads, Target, simulate
 
 M0 = Target("cortex-m0", FLASH, RAM)
 
@@ -171,7 +171,7 @@ def test_an_entry_that_is_missing_or_has_no_size_is_one_sentence(tmp_path: Path)
 
 
 def _load_counter(cache: Path) -> "subprocess.Popen[str]":
-    code = "from pipeline.simulator.native import library; print(library()._name)"
+    code = "from pipeline.measuring.simulator.native import library; print(library()._name)"
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE)
 

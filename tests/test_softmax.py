@@ -7,12 +7,12 @@ import pytest
 from building import Built, assert_chip_equals, on_chip, on_host, ran, write_library
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.calibrate import Policy
-from pipeline.importers.onnx_graph import graph_of
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
 from pipeline.ops.softmax import SoftmaxScaled
-from pipeline.passes import canonical
-from pipeline.quantize import quantize
-from pipeline.rounding import bound
+from pipeline.quantizing.calibrate import Policy
+from pipeline.quantizing.integer_graph import quantize
+from pipeline.quantizing.rounding_bounds import bound
 
 
 def built(count: int, input_scale: float, scale: float, zero: int) -> Built:

@@ -1,4 +1,4 @@
-"""Every channel of a linear layer is solved alone, and stays within the bound that `pipeline.solve` derives."""
+"""Every channel of a linear layer is solved alone, and stays within the bound that its module derives."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_calibrate import clipped
 from test_variants import every_variant
 
-from pipeline.fixedpoint import (
+from pipeline.arithmetic.fixedpoint import (
     INT32_MAX,
     INT48_MAX,
     Rescale,
@@ -21,11 +21,11 @@ from pipeline.fixedpoint import (
     folded_bias,
     rounding_constant,
 )
-from pipeline.ir import Array, QuantParams
-from pipeline.narrow import Narrow
-from pipeline.ops.samples import Sample, one_node
-from pipeline.scales import Prescribed, Rounding
-from pipeline.solve import Solved, solve, solve_wide
+from pipeline.graph.ir import Array, QuantParams
+from pipeline.ops.shared.samples import Sample, one_node
+from pipeline.quantizing.narrow_weights import Narrow
+from pipeline.quantizing.scales import Prescribed, Rounding
+from pipeline.quantizing.solve_scales import Solved, solve, solve_wide
 
 REQUANTIZERS = ("auto", "shift", "multiplier")
 MONSTERS = {

@@ -10,8 +10,8 @@ import pytest
 from assembly import link, run
 from conftest import need
 
-from pipeline.footprint import StackUse, measure
-from pipeline.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.footprint import StackUse, measure
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
 
 V7 = ("cortex-m3", "cortex-m4")
 

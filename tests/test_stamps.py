@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact import STAMP, digests, intact, write_folder
-from pipeline.errors import ChipfitError
-from pipeline.simulator import native
-from pipeline.toolchain import TOOLCHAINS, compile_library, host_library, process
+from pipeline.facts.artifact import STAMP, digests, intact, write_folder
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.simulator import native
+from pipeline.measuring.toolchain import TOOLCHAINS, compile_library, host_library, process
 from stages.base import Job
 
 FILES = {"plan.json": b"{}\n", "src/net.c": b"int x;\n", "include/net.h": b"\n"}
@@ -79,7 +79,7 @@ def test_where_the_new_folder_cannot_take_its_place_the_old_one_is_put_back(
 def test_what_an_earlier_stage_wrote_is_read_only_as_it_wrote_it(tmp_path: Path) -> None:
     from conftest import ROOT
 
-    from pipeline.config import load_project
+    from pipeline.facts.config import load_project
 
     job = Job(load_project(ROOT / "configs" / "products" / "touch.yaml"), tmp_path)
     write_folder(job.folder / "codegen", FILES, "key")

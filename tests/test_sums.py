@@ -7,14 +7,14 @@ import pytest
 from building import build
 from conftest import some
 
-from pipeline.calibrate import Observed, observe
-from pipeline.data import Samples
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.ir import Array
-from pipeline.ops.samples import one_node, weights
-from pipeline.ops.sums import CHUNK, correlation, exact_type, pieces, products
-from pipeline.ops.window import Window
-from pipeline.passes import canonical
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical
+from pipeline.ops.shared.samples import one_node, weights
+from pipeline.ops.shared.sums import CHUNK, correlation, exact_type, pieces, products
+from pipeline.ops.shared.window import Window
+from pipeline.quantizing.calibrate import Observed, observe
+from pipeline.quantizing.data import Samples
 
 RNG = np.random.default_rng(4)
 

@@ -15,12 +15,12 @@ from tflite_cases import Case, cases
 from tflite_models import Op, T, litert, tflite_model
 from tflite_ties import KINDS, models
 
-from pipeline.graphfile import load, save
-from pipeline.importers.tflite_file import OPTIONS, WITHOUT_OPTIONS, parse_tflite
-from pipeline.importers.tflite_graph import tflite_graph_of
-from pipeline.ir import Array
-from pipeline.litert import compare
-from pipeline.ops import TFLITE
+from pipeline.graph.graph_file import load, save
+from pipeline.graph.ir import Array
+from pipeline.importing.tflite_graph import tflite_graph_of
+from pipeline.model_files.tflite_file import OPTIONS, WITHOUT_OPTIONS, parse_tflite
+from pipeline.ops import NODES, TFLITE
+from pipeline.quantizing.litert import compare
 
 CASES = {c.name: c for c in cases()}
 MLPERF = ("kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "ad01_int8")
@@ -78,7 +78,7 @@ def test_scales_are_multiplied_in_the_types_that_litert_takes(kind: str, dtype: 
 
 def test_machine_code_on_cortex_m0_equals_the_specification(case: Case, tmp_path: Path) -> None:
     net = built(case.model, every_value(case, 8))
-    again = load(save(net.quantized.graph))
+    again = load(save(net.quantized.graph), NODES)
     assert save(again) == save(net.quantized.graph)
     runs = on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0")
     assert_chip_equals(net, runs)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from conftest import need
 
-from pipeline.errors import ChipfitError
-from pipeline.footprint import Footprint, measure
-from pipeline.toolchain import (
+from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.footprint import Footprint, measure
+from pipeline.measuring.toolchain import (
     CORES,
     TOOLCHAINS,
     Memory,
@@ -22,8 +22,8 @@ from pipeline.toolchain import (
     host_library,
     link_image,
 )
-from pipeline.toolchain.host import HostLibrary
-from pipeline.toolchain.process import cache_folder, run
+from pipeline.measuring.toolchain.host import HostLibrary
+from pipeline.measuring.toolchain.process import cache_folder, run
 
 BOTH = ("ziglang", "gcc")
 FLASH, RAM = Memory(0, 1 << 18), Memory(0x20000000, 1 << 15)
@@ -173,7 +173,7 @@ def test_a_compiler_that_hangs_is_ended_with_everything_it_started(tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
 def test_what_leaves_the_process_group_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.toolchain.process._END_S", 0.2)
+    monkeypatch.setattr("pipeline.measuring.toolchain.process._END_S", 0.2)
     child = "import time; time.sleep(8)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
     begin = time.monotonic()
@@ -183,7 +183,7 @@ def test_what_leaves_the_process_group_is_not_waited_for(tmp_path: Path, monkeyp
 
 
 def test_without_a_writable_cache_a_temporary_one_is_used_and_removed(tmp_path: Path) -> None:
-    program = "from pipeline.toolchain.process import cache_folder; print(cache_folder(), cache_folder().is_dir())"
+    program = "from pipeline.measuring.toolchain.process import cache_folder; f = cache_folder(); print(f, f.is_dir())"
     (tmp_path / "file").write_text("", "utf-8")
     environment = {"HOME": str(tmp_path / "file"), "XDG_CACHE_HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
     printed = subprocess.run(
@@ -252,7 +252,7 @@ def test_ports_of_every_kind_come_through_the_process_that_runs_the_library(tmp_
 def test_a_library_that_misbehaves_is_said_and_does_no_harm(
     statement: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.toolchain.host._SECONDS", 1)
+    monkeypatch.setattr("pipeline.measuring.toolchain.host._SECONDS", 1)
     text = f'#include "f.h"\nvoid exit(int);\nvoid f_run(const int8_t *x, int8_t *y)\n{{\n    {statement}\n}}\n'
     made = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
     with pytest.raises(ChipfitError, match=rf"^toolchain: running f on this machine {says}") as error:

@@ -11,23 +11,23 @@ from building import Built, assert_chip_equals, build, chosen, emulated, on_chip
 from conftest import need, some
 from elftools.elf.elffile import ELFFile
 
-from pipeline.calibrate import Policy
-from pipeline.calls import KernelCall, Place
-from pipeline.choose import ENTRY_STACK
-from pipeline.cores import CORES
-from pipeline.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
-from pipeline.ir import Array
+from pipeline.arithmetic.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
+from pipeline.arithmetic.thresholds import climb, climbed
+from pipeline.facts.cores import CORES
+from pipeline.facts.flash_waits import FlashReads
+from pipeline.facts.weight_bits import Widths
+from pipeline.graph.ir import Array
+from pipeline.graph.kernel_call import KernelCall, Place
 from pipeline.ops import samples
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.places import waits
-from pipeline.plan import Program
-from pipeline.staircase import climb, climbed
-from pipeline.variants import VARIANTS, portable
-from pipeline.variants.offset import plain
-from pipeline.variants.packed import schedule
-from pipeline.variants.shared import SHARED
-from pipeline.waits import FlashReads
-from pipeline.widths import Widths
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.planning.choose_kernels import ENTRY_STACK
+from pipeline.planning.placement import waits
+from pipeline.planning.plan import Program
+from pipeline.planning.variants import VARIANTS, portable
+from pipeline.planning.variants.offset import plain
+from pipeline.planning.variants.packed import schedule
+from pipeline.planning.variants.shared import SHARED
+from pipeline.quantizing.calibrate import Policy
 
 KINDS = ("Conv_", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Sub", "Sum")
 LINEAR = {s.name: s for s in samples() if s.name.startswith(KINDS)}

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.builder import GraphBuilder
-from pipeline.errors import ChipfitError
-from pipeline.ir import Array, Graph, Port, Tensor
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.builder import GraphBuilder
+from pipeline.graph.ir import Array, Graph, Port, Tensor
 from pipeline.ops.concat import Concat
 from pipeline.ops.lookup import Lookup
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.slice import Slice
-from pipeline.plan import Program, plan
+from pipeline.planning.plan import Program, plan
 
 _COPY = tuple(f"{side}_strides" for side in ("source", "target"))
 
@@ -134,7 +134,7 @@ def test_every_call_and_caller_reads_what_was_written(network: Network, own_inpu
         inside = [own_inputs] * len(network.graph.inputs) + [own_outputs] * len(network.graph.outputs)
         assert [p is not None for p in program.places] == inside
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pipeline.plan.least_memory", lambda graph: graph)
+            patch.setattr("pipeline.planning.plan.least_memory", lambda graph: graph)
             as_given = plan("net", network.graph, own_inputs=own_inputs, own_outputs=own_outputs)
         assert program.arena.size <= as_given.arena.size
 

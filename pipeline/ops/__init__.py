@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Node
+from pipeline.graph.ir import Node
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops import (
     activation,
     add,
@@ -35,7 +35,7 @@ from pipeline.ops import (
     softmax,
     transpose,
 )
-from pipeline.ops.samples import Sample
+from pipeline.ops.shared.samples import Sample
 
 OPERATORS: tuple[ModuleType, ...] = (
     conv,

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Graph, Node, Shape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "a 256-byte table"
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph
+from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.graph.ir import Array, Graph
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.affine import append_affine
-from pipeline.ops.broadcast import Binary, check_broadcast, folded, per_channel
-from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded, per_channel
+from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting"
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall
-from pipeline.fixedpoint import LARGEST_GAIN, common_ratio
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, ClampedNode, Graph, QuantParams, Shape
-from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.arithmetic.fixedpoint import LARGEST_GAIN, common_ratio
+from pipeline.graph.ir import Array, ClampedNode, Graph, QuantParams, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "folded into the layers before or behind it; else one multiply per element"
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "as an output of the network, int32"
 

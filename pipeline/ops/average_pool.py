@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import common_ratio
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, QuantParams, ScaledNode, Shape
+from pipeline.arithmetic.fixedpoint import common_ratio
+from pipeline.graph.ir import Array, Graph, QuantParams, ScaledNode, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.max_pool import pool_params
 from pipeline.ops.pad import Pad
-from pipeline.ops.samples import Sample, one_node
-from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.window import Window, import_window, tflite_window
+from pipeline.ops.shared.samples import Sample, one_node
+from pipeline.ops.shared.window import Window, import_window, tflite_window
+from pipeline.ops.transpose import channels_first, channels_last
 
 SUMMARY = "1-D and 2-D; any stride and padding, counted or not; ceil mode"
 

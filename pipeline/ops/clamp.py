@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import ClampedNode, Graph, Shape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.graph.ir import ClampedNode, Graph, Shape
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "folded into the requantization before it; standing alone, a 256-byte table"
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Shape
-from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
-from pipeline.ops.linear_tflite import tflite_linear
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.sums import correlation, pieces, work
-from pipeline.ops.window import Window, import_window, tflite_window
+from pipeline.graph.ir import Array, Graph, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
+from pipeline.ops.shared.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
+from pipeline.ops.shared.linear_tflite import tflite_linear
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.ops.shared.sums import correlation, pieces, work
+from pipeline.ops.shared.window import Window, import_window, tflite_window
+from pipeline.ops.transpose import channels_first, channels_last
 
 SUMMARY = "1-D and 2-D; any stride, padding, dilation and group count"
 

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.node import ImportNode
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.node import ImportNode
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.conv import Conv
-from pipeline.ops.copying import copy_call, strides_of
-from pipeline.ops.linear import prescribed
-from pipeline.ops.linear_tflite import tflite_linear
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.window import Window
+from pipeline.ops.shared.copying import copy_call, strides_of
+from pipeline.ops.shared.linear import prescribed
+from pipeline.ops.shared.linear_tflite import tflite_linear
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.ops.shared.window import Window
+from pipeline.ops.transpose import channels_first, channels_last
 
 SUMMARY = "1-D and 2-D; any stride, padding and group count"
 

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, QuantParams, Shape
+from pipeline.graph.ir import Array, Graph, QuantParams, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.add import Add
-from pipeline.ops.broadcast import check_broadcast
-from pipeline.ops.copying import MAX_RANK
-from pipeline.ops.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
-from pipeline.ops.linear_tflite import tflite_linear
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample, one_node, weights
-from pipeline.ops.sums import products
+from pipeline.ops.shared.broadcast import check_broadcast
+from pipeline.ops.shared.copying import MAX_RANK
+from pipeline.ops.shared.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
+from pipeline.ops.shared.linear_tflite import tflite_linear
+from pipeline.ops.shared.samples import Sample, one_node, weights
+from pipeline.ops.shared.sums import products
 from pipeline.ops.transpose import Transpose
 
 SUMMARY = "by a constant matrix; any number of rows"

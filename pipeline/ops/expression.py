@@ -1,6 +1,6 @@
 """A function of one value that a file spells in several elementwise operators: one table, and comparisons in it.
 
-Exporters write Softplus, Hardshrink or LogSigmoid so. `pipeline.passes.expressions` joins what reads one tensor.
+Exporters write Softplus, Hardshrink or LogSigmoid so. The pass `expressions` joins what reads one tensor.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import FUNCTIONS, OTHERS, emit_function
-from pipeline.ops.samples import Sample
+from pipeline.ops.shared.samples import Sample
 
 SUMMARY = "of one varying tensor and constants, together with the elementwise operators around: a 256-byte table"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import LIMITS, TfliteNode
-from pipeline.ir import Array, Graph
-from pipeline.ops.broadcast import Binary, check_broadcast, folded
+from pipeline.graph.ir import Array, Graph
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.clamp import Clamp
-from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded
+from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "of any number of tensors, with broadcasting"
 

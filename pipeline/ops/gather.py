@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall
-from pipeline.importers.node import ImportNode
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.node import ImportNode
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.interpolation import before_resize_11, coordinates, interpolated
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "by constant indices; resizing in any mode but tf_crop_and_resize"
 _LARGEST_SCALE = 4096

@@ -6,8 +6,8 @@ import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, QuantParams
+from pipeline.graph.ir import Array, QuantParams
+from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.dense import Dense
 from pipeline.ops.transpose import Transpose
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.calls import KernelCall
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.clamp import Clamp
-from pipeline.ops.samples import Sample
+from pipeline.ops.shared.samples import Sample
 
 SUMMARY = "not from ONNX: what every other activation becomes"
 

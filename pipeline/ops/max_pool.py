@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.lookup import clamp_table
-from pipeline.ops.samples import Sample, one_node
-from pipeline.ops.spatial import channels_first, channels_last
-from pipeline.ops.window import Window, import_window, tflite_window
+from pipeline.ops.shared.samples import Sample, one_node
+from pipeline.ops.shared.window import Window, import_window, tflite_window
+from pipeline.ops.transpose import channels_first, channels_last
 
 SUMMARY = "1-D and 2-D; any stride, padding, dilation; ceil mode"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import LIMITS, TfliteNode
-from pipeline.ir import Array, Graph, Node, ScaledNode, Shape
+from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.graph.ir import Array, Graph, Node, ScaledNode, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.ops.transpose import Transpose
 
 SUMMARY = "over axes that lie side by side in memory"

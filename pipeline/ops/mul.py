@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import (
+from pipeline.arithmetic.fixedpoint import (
     INT32_MAX,
     common_ratio,
     multiply_by_quantized_multiplier,
     multiply_once,
     quantize_multiplier,
 )
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph
+from pipeline.graph.ir import Array, Graph
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import append_affine
-from pipeline.ops.broadcast import Binary, check_broadcast, folded, per_channel
-from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded, per_channel
+from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting; Div by an activation is a table of reciprocals and a product"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
-from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
-from pipeline.ops.samples import Sample, one_node
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.select import LARGEST, NONE, append_select
+from pipeline.ops.shared.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "any mode; other modes than constant by a table of indices"
 

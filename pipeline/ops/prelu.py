@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.fixedpoint import LARGEST_GAIN, common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.arithmetic.fixedpoint import (
+    LARGEST_GAIN,
+    common_ratio,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+)
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
-from pipeline.ops.broadcast import per_channel
-from pipeline.ops.samples import Sample, one_node, weights
+from pipeline.ops.shared.broadcast import per_channel
+from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "one slope, or one per channel"
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.mean import Mean, block_of, reduced
-from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "over axes that lie side by side in memory"
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline import gemmlowp
-from pipeline.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Node
+from pipeline.arithmetic import gemmlowp
+from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.graph.ir import Array, Node
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.lookup import append_table
-from pipeline.ops.samples import Sample
+from pipeline.ops.shared.samples import Sample
 
 SUMMARY = "TensorFlow Lite's integer activations: a 256-byte table each"
 

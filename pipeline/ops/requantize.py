@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.affine import Affine
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample
+from pipeline.ops.shared.samples import Sample
 
 SUMMARY = "prescribes a scale; between two scales, a 256-byte table"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "a view: no code, no copy"
 

@@ -12,10 +12,10 @@ import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.calls import KernelCall, suffix
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.ir import Array, Graph, Node, Shape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "a table of indices"
 NONE = 65535

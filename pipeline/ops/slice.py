@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.calls import KernelCall
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
-from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.shared.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "constant bounds and steps, backwards too"
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline import gemmlowp
-from pipeline.calls import KernelCall
-from pipeline.fixedpoint import quantize_multiplier
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.arithmetic import gemmlowp
+from pipeline.arithmetic.fixedpoint import quantize_multiplier
+from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.reshape import Reshape
-from pipeline.ops.samples import Sample, one_node
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "along any axis"
 _ONE = 1 << 15  # exp(0) in the table; sums of up to 2**15 entries stay below 2**31

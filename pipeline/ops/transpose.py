@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.calls import KernelCall
-from pipeline.importers.onnx_node import OnnxNode
-from pipeline.importers.tflite_node import TfliteNode
-from pipeline.ir import Array, Graph, Node, Shape
-from pipeline.ops.copying import MAX_RANK, copy_call, strides_of
-from pipeline.ops.samples import Sample, one_node
+from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.model_files.tflite_node import TfliteNode
+from pipeline.ops.reshape import Reshape
+from pipeline.ops.shared.copying import MAX_RANK, copy_call, strides_of
+from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "absorbed by the layout of weights, inputs and outputs; else a strided copy"
 
@@ -70,6 +71,32 @@ def import_tflite_transpose(node: TfliteNode) -> None:
     if sorted(perm) != list(range(node.rank())) or node.rank() > MAX_RANK:
         node.refuse(f"perm {list(perm)} is not a permutation of {node.rank()} axes")
     node.emit(Transpose(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, perm=perm))
+
+
+def channels_last(node: OnnxNode) -> str:
+    """The node's first input as (n, h, w, c), through explicit views that the layout pass takes away again."""
+    graph, x = node.graph, node.inputs[0]
+    rank = node.rank()
+    perm = (0, *range(2, rank), 1)
+    x = graph.append(Transpose(name=f"{node.name}.last", inputs=(x,), outputs=(graph.fresh(f"{x}.last"),), perm=perm))
+    if rank == 3:
+        n, w, c = graph.tensors[x].shape
+        x = graph.append(
+            Reshape(name=f"{node.name}.2d", inputs=(x,), outputs=(graph.fresh(f"{x}.2d"),), shape=(n, 1, w, c))
+        )
+    return x
+
+
+def channels_first(node: OnnxNode, y: str) -> None:
+    """The inverse of `channels_last`, into the node's first output."""
+    graph, rank = node.graph, node.rank()
+    if rank == 3:
+        n, _, w, c = graph.tensors[y].shape
+        y = graph.append(
+            Reshape(name=f"{node.name}.1d", inputs=(y,), outputs=(graph.fresh(f"{y}.1d"),), shape=(n, w, c))
+        )
+    perm = (0, rank - 1, *range(1, rank - 1))
+    graph.append(Transpose(name=f"{node.name}.first", inputs=(y,), outputs=node.outputs[:1], perm=perm))
 
 
 ONNX = {"Transpose": import_transpose}

@@ -18,17 +18,17 @@ from networks.network import Network
 from networks.outcome import Discarded, Outcome, Wrong
 from networks.qdq import Writer, habits, in_range
 from networks.qoperator import OperatorWriter, plain
-from pipeline.calibrate import Policy, observe
-from pipeline.data import Samples
-from pipeline.errors import ChipfitError
-from pipeline.faithful import compare
-from pipeline.importers.onnx_graph import graph_of
-from pipeline.importers.tflite_file import parse_tflite
-from pipeline.importers.tflite_graph import tflite_graph_of
-from pipeline.ir import Array, Graph, Port
-from pipeline.passes import canonical, stored_as
-from pipeline.quantize import prepared, quantize, unsettled
-from pipeline.rounding import constants
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array, Graph, Port
+from pipeline.importing.onnx_graph import graph_of
+from pipeline.importing.passes import canonical, stored_as
+from pipeline.importing.tflite_graph import tflite_graph_of
+from pipeline.model_files.tflite_file import parse_tflite
+from pipeline.quantizing.calibrate import Policy, observe
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.fidelity import compare
+from pipeline.quantizing.integer_graph import prepared, quantize, unsettled
+from pipeline.quantizing.rounding_bounds import constants
 
 _SHOWN = "net.onnx"
 

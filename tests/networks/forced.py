@@ -9,11 +9,11 @@ from networks.layers import explained
 from networks.network import Layer, Network
 from networks.outcome import Discarded, Wrong
 from networks.runtime import answers
-from pipeline.ir import Array, Graph, Node
-from pipeline.ops.linear import Linear
+from pipeline.graph.ir import Array, Graph, Node
+from pipeline.importing.passes.layout import Stored
 from pipeline.ops.mul import Mul
-from pipeline.passes.layout import Stored
-from pipeline.quantize import Quantized
+from pipeline.ops.shared.linear import Linear
+from pipeline.quantizing.integer_graph import Quantized
 
 _TIE = 2e-3
 """How near half a step a float32 sum must be for either neighbour to be right."""

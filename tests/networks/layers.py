@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 
 from networks.outcome import Wrong
 from networks.runtime import answers
-from pipeline.ir import Array, Graph, Node
-from pipeline.onnx_export import IR_VERSION, OPSET, Emitter
+from pipeline.graph.ir import Array, Graph, Node
+from pipeline.graph.onnx_export import IR_VERSION, OPSET, Emitter
 from pipeline.ops.activation import Activation
 from pipeline.ops.average_pool import AveragePool
 from pipeline.ops.conv import Conv
@@ -19,7 +19,7 @@ from pipeline.ops.mean import Mean
 from pipeline.ops.mul import Mul
 from pipeline.ops.prelu import PRelu
 from pipeline.ops.softmax import Softmax
-from pipeline.quantize import Quantized
+from pipeline.quantizing.integer_graph import Quantized
 
 
 def islands(graph: Graph, result: Quantized) -> tuple[onnx.ModelProto, dict[str, str]]:

@@ -10,11 +10,11 @@ import numpy as np
 from building import Built, chosen, on_chip, on_host, write_library
 
 from networks.outcome import Outcome, Wrong
-from pipeline.errors import ChipfitError
-from pipeline.ir import Array, Graph
-from pipeline.plan import Program
-from pipeline.quantize import Quantized
-from pipeline.variants import VARIANTS
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array, Graph
+from pipeline.planning.plan import Program
+from pipeline.planning.variants import VARIANTS
+from pipeline.quantizing.integer_graph import Quantized
 
 _SANITIZED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.importers.onnx_qoperator import MICROSOFT
-from pipeline.ir import Array, Shape
+from pipeline.graph.ir import Array, Shape
+from pipeline.importing.onnx_qoperator import MICROSOFT
 
 _KINDS = {
     "float32": TensorProto.FLOAT,

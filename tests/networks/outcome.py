@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.ir import Array, Graph
+from pipeline.graph.ir import Array, Graph
 
 
 @dataclass(frozen=True, eq=False)

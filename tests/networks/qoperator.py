@@ -7,7 +7,7 @@ import numpy as np
 
 from networks.network import Layer, Network
 from networks.qdq import WEIGHTED, Writer
-from pipeline.importers.onnx_qoperator import MICROSOFT
+from pipeline.importing.onnx_qoperator import MICROSOFT
 
 BINARY = {"Add": "QLinearAdd", "Mul": "QLinearMul"}
 UNARY = {

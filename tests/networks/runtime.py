@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pipeline.ir import Array
+from pipeline.graph.ir import Array
 
 
 def answers(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,0 +1,1 @@
+"""Integer arithmetic to the bit, and the proofs about it."""

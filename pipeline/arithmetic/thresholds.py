@@ -1,0 +1,140 @@
+"""A requantizer as a staircase: the accumulators at which its output steps, and one multiplication that climbs it.
+
+Every requantizer is a monotone function of its accumulator with at most 255 steps. So any cheaper formula that steps at
+the same accumulators is the same function, whatever it rounds on the way: the thresholds are the proof.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.arithmetic.fixedpoint import Rescale, apply_rescale
+from pipeline.graph.ir import Array
+
+_WORD = 32
+_OUT = 9  # bits of an output's byte and its offset together: at most 255 + 255
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """output = (n * high + (n * low >> split) + offset) >> shift with n = clamp(accumulator, bottom, top) - bottom.
+
+    Unsigned 32-bit arithmetic; int64 arrays of one entry per channel, `split` and `shift` for all. The low byte of the
+    result is the output as int8. Where `dips` is true, `dip` is subtracted before the shift when n is below `pivot`:
+    what is rounded twice, the second time away from zero, steps later below zero than above.
+    """
+
+    bottom: Array
+    top: Array
+    high: Array
+    low: Array
+    offset: Array
+    pivot: Array
+    dip: Array
+    split: int
+    shift: int
+
+    @property
+    def dips(self) -> bool:
+        return bool(self.dip.any())
+
+
+def climb(rescale: Rescale, shift: Array, multiplier: Array, reach: tuple[Array, Array]) -> Climb | None:
+    """The one multiplication with the same steps, for every channel; None where 32 bits cannot say it.
+
+    `reach` holds the least and the largest value that each channel's accumulator can take.
+    """
+    slope = multiplier * 2.0 ** (shift.astype(np.float64) - 31)
+    return climb_like(lambda acc: apply_rescale(acc, rescale, shift, multiplier), slope, reach, -shift)
+
+
+def climb_like(
+    function: Callable[[Array], Array], slope: Array, reach: tuple[Array, Array], second: Array
+) -> Climb | None:
+    """For any monotone function of accumulators (..., channels) to int8 values, of about this slope (channels,).
+
+    `second`: by how many bits the second rounding of two shifts; 0 where there is none.
+    """
+    least, steps, where = thresholds(function, reach)
+    last = np.maximum(steps - 1, 0)[:, None]
+    top = np.where(steps > 0, np.take_along_axis(where, last, 1)[:, 0], 0)
+    bottom = np.where(steps > 0, where[:, 0] - 1, 0)
+    split = min(31, _WORD - int((top - bottom).max(initial=0)).bit_length())
+    if split < 1:
+        return None
+    total = split + _WORD - _OUT
+    at = np.where(np.arange(where.shape[1]) < steps[:, None], where - bottom[:, None], -1)
+    ideal = np.floor(np.minimum(slope * 2.0**total, 2.0**62)).astype(np.int64)
+    right = np.clip(second.astype(np.int64), 0, total)
+    later = (np.int64(1) << (total - right)) * (right > 0)
+    for dip in (np.zeros_like(later), later >> split << split):
+        best, low, high = _widest(at, steps, top - bottom, ideal, total, -bottom, dip)
+        # Between the two any offset climbs alike; what the code adds is a multiple of 2**split.
+        offset = -((-low) >> split)
+        if ((offset << split) <= high).all():
+            mask = (np.int64(1) << split) - 1
+            added = offset + ((least & 255) << (total - split))
+            return Climb(bottom, top, best >> split, best & mask, added, -bottom, dip >> split, split, total - split)
+    return None
+
+
+def thresholds(function: Callable[[Array], Array], reach: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    """(least output, steps, where): `where[c, j]` is the least accumulator with output least[c] + j + 1.
+
+    Accumulators outside `reach` are not counted, and entries from steps[c] on mean nothing.
+    """
+    least = function(reach[0])
+    steps = function(reach[1]) - least
+    wanted = least[None, :] + 1 + np.arange(max(1, int(steps.max(initial=0))))[:, None]
+    low, high = (np.broadcast_to(r, wanted.shape).copy() for r in reach)
+    # The output is below `wanted` at `low` and reaches it at `high`, if at all.
+    while (high - low).max(initial=0) > 1:
+        middle = (low + high) >> 1
+        reached = function(middle) >= wanted
+        high, low = np.where(reached, middle, high), np.where(reached, low, middle)
+    return least, steps, high.T
+
+
+def _widest(
+    at: Array, steps: Array, span: Array, ideal: Array, total: int, pivot: Array, dip: Array
+) -> tuple[Array, Array, Array]:
+    """The slope (channels,) with the widest range [low, high] of offsets that keep every step, and that range.
+
+    Step j (from 1) at `at` needs at * slope + offset >= j * 2**total and (at - 1) * slope + offset below it, each less
+    the dip where it applies; `ideal` is about the slope. The width of the range is a concave function of the
+    slope: ternary search.
+    """
+    known = at >= 0
+    rise = (np.arange(1, at.shape[1] + 1, dtype=np.int64) << total)[None, :]
+    reach = rise + np.where(at < pivot[:, None], dip[:, None], 0)
+    below = rise + np.where(at <= pivot[:, None], dip[:, None], 0)
+    ceiling, least = (steps + 1) << total, np.where(pivot > 0, dip, 0)
+
+    def offsets(slope: Array) -> tuple[Array, Array]:
+        low = np.where(known, reach - at * slope[:, None], 0).max(axis=1, initial=0)
+        high = np.where(known, below - (at - 1) * slope[:, None], ceiling[:, None]).min(axis=1) - 1
+        return np.maximum(low, least), np.minimum(high, ceiling - span * slope - 1)
+
+    most = np.where(span > 0, (ceiling - 1) // np.maximum(span, 1), 0)
+    right = np.minimum(ideal + ideal // 64, most)
+    left = np.minimum(ideal - ideal // 64, right)
+    while (right - left).max(initial=0) > 2:
+        third = np.maximum((right - left) // 3, 1)
+        a, b = np.minimum(left + third, right), np.maximum(right - third, left)
+        (low_a, high_a), (low_b, high_b) = offsets(a), offsets(b)
+        better, done = high_a - low_a < high_b - low_b, right - left <= 2
+        left, right = np.where(better & ~done, a, left), np.where(~better & ~done, b, right)
+    best, (low, high) = left, offsets(left)
+    for candidate in (np.minimum(left + 1, right), right):
+        other_low, other_high = offsets(candidate)
+        better = other_high - other_low > high - low
+        best, low, high = (np.where(better, n, o) for n, o in ((candidate, best), (other_low, low), (other_high, high)))
+    return best, low, high
+
+
+def climbed(accumulator: Array, climb: Climb) -> Array:
+    """The formula on int64 accumulators (..., channels), as int8 values."""
+    n = np.clip(accumulator, climb.bottom, climb.top) - climb.bottom
+    sum_ = n * climb.high + ((n * climb.low) >> climb.split) + climb.offset - np.where(n < climb.pivot, climb.dip, 0)
+    return (sum_ >> climb.shift).astype(np.uint8).view(np.int8)

@@ -1,0 +1,127 @@
+"""Folders of results on disk: written whole or not at all, and trusted only while every byte is what was written."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import is_file
+
+STAMP = ".stamp.json"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The digest of a file's bytes, "missing" when it cannot be read, or is a device or a pipe."""
+    if not is_file(path):
+        return "missing"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "missing"
+
+
+def to_json(value: Any) -> bytes:
+    """JSON for people and for diffs: sorted by insertion, indented, one final newline."""
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+
+
+def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
+    """Replace `target` by exactly `files` and a stamp of `key` and their digests.
+
+    Everything is written beside it first; a kill at any moment leaves the old folder, the new one, or none.
+    Raises ChipfitError when the disk is full or read-only; the old folder is then still there.
+    """
+    recorded = {name: sha256(data) for name, data in sorted(files.items())}
+    stamp = {"key": key, "files": recorded, "seal": _seal(key, recorded)}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            for name, data in (*files.items(), (STAMP, to_json(stamp))):
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).write_bytes(data)
+            fresh.chmod(0o755)
+            if target.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+                target.replace(old / "old")
+                try:
+                    fresh.replace(target)
+                except OSError:
+                    (old / "old").replace(target)
+                    raise
+                finally:
+                    if target.exists():  # else what was there is only in `old`
+                        shutil.rmtree(old, ignore_errors=True)
+            else:
+                fresh.replace(target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise ChipfitError(
+            f"cannot write {target}: {error.strerror or error}",
+            hint="Check that the build folder is writable and the disk is not full.",
+        ) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed builds left behind in a product's build folder."""
+    for leftover in folder.glob(".*.*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def intact(target: Path, key: str) -> bool:
+    """Whether `target` was written for `key` and no file of it, nor its stamp, was changed, cut, added or deleted.
+
+    A link or a folder that nobody wrote counts as added.
+    """
+    stamp = _stamp(target)
+    if stamp is None or stamp[0] != key:
+        return False
+    recorded = stamp[1]
+    if _listed(target) != {STAMP, *recorded}:
+        return False
+    files = {name: target / name for name in recorded}
+    return all(not p.is_symlink() and file_sha256(p) == recorded[n] for n, p in files.items())
+
+
+def digests(target: Path) -> dict[str, str]:
+    """File name -> sha256, as the stamp recorded them; empty when there is none, or it was changed."""
+    stamp = _stamp(target)
+    return {} if stamp is None else stamp[1]
+
+
+def _stamp(target: Path) -> tuple[str, dict[str, str]] | None:
+    """Key and digests, when the stamp is what was written."""
+    try:
+        stamp = json.loads((target / STAMP).read_bytes())
+        key, recorded = stamp["key"], stamp["files"]
+        return (key, recorded) if stamp["seal"] == _seal(key, recorded) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _seal(key: str, recorded: Mapping[str, str]) -> str:
+    return sha256(to_json([key, dict(recorded)]))
+
+
+def _listed(target: Path) -> set[str]:
+    """Every file below `target`; of links, and of folders without files, the name itself."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(target):
+        here = Path(folder).relative_to(target)
+        links = [n for n in folders if (target / here / n).is_symlink()]
+        found |= {(here / n).as_posix() for n in (*files, *links)}
+        if not files and not folders:
+            found.add(here.as_posix())
+    return found

@@ -1,0 +1,137 @@
+"""YAML with line numbers: plain values and where each key was written, within bounds, every mistake at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.facts.errors import ChipfitError, ManyErrors, Place
+from pipeline.facts.files import absent, is_file, size_of
+
+MAX_BYTES = 1 << 20
+MAX_NODES = 10_000
+MAX_DEPTH = 50
+MAX_TEXT = 10_000
+MAX_DIGITS = 64
+MAX_EXTENDS = 8
+_PATHS = (
+    "model.source",
+    "data.calibration",
+    "data.evaluation",
+    "data.calibration.file",
+    "data.evaluation.file",
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Plain values, and the place of every dotted key; `origins` maps path-valued keys to their file's folder."""
+
+    values: Mapping[str, Any]
+    places: Mapping[str, Place]
+    origins: Mapping[str, Path]
+
+
+def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> Written:
+    """One file and everything it `extends`, deep-merged, the child winning.
+
+    Raises ManyErrors for an unreadable, oversized or malformed file, duplicate keys, and circular extends.
+    """
+    if path.resolve() in seen or len(seen) >= MAX_EXTENDS:
+        raise ChipfitError("extends goes round in a circle, or deeper than 8 files", place=Place(shown))
+    root = _compose(path, shown)
+    if not isinstance(root, yaml.MappingNode):
+        raise ChipfitError("is not a mapping of keys", place=Place(shown, 1), hint="chipfit init writes a starter.")
+    errors: list[ChipfitError] = []
+    places: dict[str, Place] = {}
+    values = _plain(root, "", shown, places, errors, [0])
+    if errors:
+        raise ManyErrors(errors)
+    origins = {k: path.parent for k in _PATHS if k in places}
+    base = values.pop("extends", None)
+    if base is None:
+        return Written(values, places, origins)
+    where = places.pop("extends")
+    if not isinstance(base, str):
+        raise ChipfitError("extends: expected the path of a YAML file", place=where)
+    target = path.parent / base
+    if not is_file(target):
+        raise ChipfitError(f"extends: {base} {absent(target)}", place=where)
+    below = read_yaml(target, str(Path(shown).parent / base), (*seen, path.resolve()))
+    return Written(_merged(below.values, values), {**below.places, **places}, {**below.origins, **origins})
+
+
+def _compose(path: Path, shown: str) -> yaml.Node | None:
+    if not is_file(path):
+        raise ChipfitError(absent(path), place=Place(shown))
+    if size_of(path) > MAX_BYTES:
+        raise ChipfitError(f"has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ChipfitError(f"cannot be read: {error.strerror}", place=Place(shown)) from error
+    try:
+        return yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ChipfitError("is not UTF-8 text", place=Place(shown)) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        hint = "Indent with spaces, not tabs." if "\\t" in str(error.problem) else ""
+        raise ChipfitError(f"is not valid YAML: {error.problem}", place=Place(shown, line), hint=hint) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ChipfitError("is not valid YAML", place=Place(shown)) from error
+
+
+def _plain(
+    node: yaml.Node,
+    key: str,
+    shown: str,
+    places: dict[str, Place],
+    errors: list[ChipfitError],
+    count: list[int],
+    depth: int = 0,
+) -> Any:
+    """The node's value; aliases are counted as often as they are used, so that none can explode or go in a circle."""
+    count[0] += 1
+    if count[0] > MAX_NODES:
+        raise ChipfitError(f"expands to more than {MAX_NODES} values", place=Place(shown))
+    if depth > MAX_DEPTH:
+        where = Place(shown, node.start_mark.line + 1)
+        raise ChipfitError(f"is nested deeper than {MAX_DEPTH} levels, or holds itself", place=where)
+    if isinstance(node, yaml.MappingNode):
+        made: dict[str, Any] = {}
+        for name, value in node.value:
+            at = Place(shown, name.start_mark.line + 1)
+            if not isinstance(name, yaml.ScalarNode) or len(name.value) > MAX_TEXT:
+                errors.append(ChipfitError(f"{key or 'a key'}: a key is plain text of one line", place=at))
+                continue
+            dotted = f"{key}.{name.value}" if key else str(name.value)
+            if name.value in made:
+                errors.append(ChipfitError(f"{dotted}: is given twice", place=at, hint="Delete one of the two."))
+            places[dotted] = at
+            made[str(name.value)] = _plain(value, dotted, shown, places, errors, count, depth + 1)
+        return made
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(n, key, shown, places, errors, count, depth + 1) for n in node.value]
+    number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    longest = MAX_DIGITS if number else MAX_TEXT
+    if len(node.value) > longest:
+        said = f"{key}: has {len(node.value)} characters, the limit is {longest}"
+        errors.append(ChipfitError(said, place=Place(shown, node.start_mark.line + 1)))
+        return None
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except Exception as error:  # PyYAML raises whatever a tag makes of a value that is not its own
+        said = (str(error).splitlines() or ["cannot be read"])[0]
+        errors.append(ChipfitError(f"{key}: {said}", place=Place(shown, node.start_mark.line + 1)))
+        return None
+
+
+def _merged(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    made = dict(base)
+    for key, value in child.items():
+        both = isinstance(value, dict) and isinstance(made.get(key), dict)
+        made[key] = _merged(made[key], value) if both else value
+    return made

@@ -1,0 +1,77 @@
+"""What flash wait states add to a run: a lower and an upper bound. docs/cycles.md derives both."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.facts.cores import Core
+
+Cache = Literal["none", "instructions", "all"]
+WORD = 4
+"""Bytes that a core fetches at a time."""
+AHEAD = 3
+"""Lines that may be read ahead: a core's prefetch unit holds three words, a chip's buffer up to three lines."""
+
+
+@dataclass(frozen=True)
+class FlashReads:
+    """How the flash is read: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read lines
+    ahead (`prefetch`), and may keep lines that were read before (`cache`; of instructions: apart from data)."""
+
+    wait_states: int = 0
+    line: int = WORD
+    prefetch: bool = False
+    cache: Cache = "none"
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Counted in one stretch of code, of flash only.
+
+    Of each block that ran: `lines` and `words` that its instructions lie in; `ends`, as often as code read ahead may
+    have been discarded at its end; `data`, accesses that are no fetch. Those for which no buffer can help: `jumps` to
+    a line not lately read, `new_lines` (run, and not lately read), `new_data` (read by a load, and not lately read).
+    """
+
+    lines: int
+    words: int
+    ends: int
+    data: int
+    jumps: int
+    new_lines: int
+    new_data: int
+
+
+def touched(address: int, size: int, unit: int) -> int:
+    """How many aligned units of `unit` bytes hold the bytes [address, address + size)."""
+    return (address + size - 1) // unit - address // unit + 1
+
+
+def most(flash: FlashReads, reads: Reads, core: Core) -> int:
+    """Wait states that no run can exceed. Whenever the core stands still the flash makes some read, and no read holds
+    it up for longer than the wait states: so the reads are counted, as many as there can be.
+
+    Every line of every block is read anew. A data read is one more, and may displace the line that is run, which is
+    then read again, though never more often than the core asks for words; a cache of instructions keeps it. What was
+    read ahead when a block is left is lost: one line, or three where the chip reads ahead as well or where the core
+    has a prefetch unit.
+    """
+    again = 0 if flash.cache == "instructions" else reads.data
+    lost = reads.ends * (AHEAD if flash.prefetch or core.armv7m else 1)
+    return flash.wait_states * (min(reads.lines + again, reads.words) + reads.data + lost)
+
+
+def stalls(flash: FlashReads, reads: Reads, core: Core) -> int:
+    """Wait states that no run can avoid: the core stands still while a data word is read, and, on Cortex-M0 and M0+,
+    while the target of a jump is. Cortex-M3 and M4 may have asked for it while they executed something else.
+
+    Straight code proves nothing, with or without prefetch: the core itself reads ahead while it executes. What a cache
+    may hold does not count.
+    """
+    jumps = 0 if flash.cache != "none" or core.armv7m else reads.jumps
+    return flash.wait_states * (jumps + (0 if flash.cache == "all" else reads.new_data))
+
+
+def busy(flash: FlashReads, reads: Reads) -> int:
+    """Cycles that the flash alone needs, for it makes one read at a time: no run is shorter."""
+    lines = reads.new_lines if flash.cache == "none" else 0
+    return (flash.wait_states + 1) * (lines + (0 if flash.cache == "all" else reads.new_data))

@@ -1,0 +1,45 @@
+"""Which source files a kernel is made of: real files, one folder per instruction set, the nearest one wins."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline.graph.kernel_call import Routine
+
+KERNELS = Path(__file__).parent / "kernels"
+
+CHAINS: Mapping[str, tuple[str, ...]] = {
+    "cortex-m0": ("armv6m", "portable"),
+    "cortex-m0plus": ("armv6m", "portable"),
+    "cortex-m3": ("portable",),
+    "cortex-m4": ("portable",),
+}
+"""For each core, the folders of `kernels/` that are searched, in order; contracts lie in `kernels/` itself."""
+
+GENERATED = "kernel_prefix.h"
+
+
+def kernel_files(kernels: Iterable[str], core: str) -> dict[str, Path]:
+    """File name -> source file, for the named kernels and everything that they include."""
+    found: dict[str, Path] = {}
+    waiting = [f"{k}.c" for k in sorted(set(kernels))]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name == GENERATED:
+            continue
+        found[name] = _find(name, core)
+        waiting += re.findall(r'^#include "([a-z0-9_]+\.h)"', found[name].read_text("utf-8"), re.MULTILINE)
+    return dict(sorted(found.items()))
+
+
+def routine_files(routines: Iterable[Routine], core: str) -> dict[str, Path]:
+    """File name -> source file, for the macros and shared routines of layers in assembly."""
+    names = {n for r in routines for n in (*r.includes, *(f"{s}.inc" for s in r.shared))}
+    return {n: _find(n, core) for n in sorted(names)}
+
+
+def _find(name: str, core: str) -> Path:
+    for folder in (*(KERNELS / isa for isa in CHAINS[core]), KERNELS):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"kernel file {name} for {core}")

@@ -1,0 +1,336 @@
+"""The one intermediate representation: tensors and nodes that refer to each other by name, in a frozen graph.
+
+The same types hold a network before and after quantization. A float graph has `float32` activations; an
+integer graph has none (`Graph.verify` refuses one) and keeps every scale as metadata in `Tensor.quant`.
+Spatial tensors are channels-last: `(batch, height, width, channels)`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, prod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64")
+DTYPES = ("float32", *INTEGER_DTYPES)
+_AT_ONCE = 1 << 22
+"""Elements of the largest activation that `Graph.run` holds at a time, over samples."""
+
+
+@dataclass(frozen=True)
+class QuantParams:
+    """real = scale * (integer - zero_point); one scale, or one for each index of `axis` (then zero_point is 0)."""
+
+    scale: tuple[float, ...]
+    zero_point: int = 0
+    axis: int | None = None
+    dtype: str = "int8"
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the largest integer."""
+        info = np.iinfo(self.dtype)
+        return int(info.min), int(info.max)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the largest real value, at one scale."""
+        low, high = ((limit - self.zero_point) * self.scale[0] for limit in self.limits)
+        return low, high
+
+    def quantize(self, real: Array) -> Array:
+        """Array of `real`'s shape and this type: rounded half to even, saturated.
+
+        float32 values are divided as ONNX QuantizeLinear does it, in float32; others in float64.
+        """
+        kind = np.float32 if real.dtype == np.float32 else np.float64
+        with np.errstate(over="ignore"):
+            steps = np.rint(real.astype(kind) / self.spread(real.ndim).astype(kind)).astype(np.float64)
+        return np.clip(steps + self.zero_point, *self.limits).astype(self.dtype)
+
+    def dequantize(self, integer: Array) -> Array:
+        """float64 array of `integer`'s shape."""
+        return (integer.astype(np.float64) - self.zero_point) * self.spread(integer.ndim)
+
+    def spread(self, rank: int) -> Array:
+        """The scales, to be broadcast over an array of this rank."""
+        if self.axis is None:
+            return np.float64(self.scale[0]) * np.ones((), np.float64)
+        return np.asarray(self.scale, np.float64).reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A named value: an activation (`data` is None) or a constant."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    data: Array | None = None
+    quant: QuantParams | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * np.dtype(self.dtype).itemsize
+
+    def stored(self, real: Array) -> Array:
+        """`real` values as this quantized tensor's integers, saturated to its type."""
+        assert self.quant is not None
+        return np.ascontiguousarray(self.quant.quantize(real))
+
+    @classmethod
+    def constant(cls, name: str, data: Array, quant: QuantParams | None = None) -> "Tensor":
+        frozen = np.array(data, order="C")
+        frozen.flags.writeable = False
+        return cls(name, frozen.shape, frozen.dtype.name, frozen, quant)
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of the network as its owner knows it.
+
+    `perm` says how the stored (channels-last) tensor is made from the ONNX one: stored = onnx.transpose(perm).
+    """
+
+    tensor: str
+    onnx_name: str
+    onnx_shape: Shape
+    perm: tuple[int, ...]
+    unsigned: bool = False
+    """The model file keeps it as uint8; an integer graph keeps that at its edges."""
+
+    def to_stored(self, samples: Array) -> Array:
+        """(n, *onnx_shape) -> (n, *stored shape)."""
+        return samples.transpose(0, *(1 + p for p in self.perm))
+
+    def to_onnx(self, samples: Array) -> Array:
+        """(n, *stored shape) -> (n, *onnx_shape)."""
+        return samples.transpose(0, *(1 + int(p) for p in np.argsort(self.perm)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One operation. Each operator is a subclass in `pipeline/ops/` that fills in the facets below.
+
+    `inputs` and `outputs` are tensor names; constants come after activations in `inputs`.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    summary: ClassVar[str]
+    """One line for the README's table of operators."""
+    elementwise: ClassVar[bool] = False
+    """Whether each output element depends on the input elements at its own position alone."""
+
+    @property
+    def output(self) -> str:
+        return self.outputs[0]
+
+    def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+        """Output shapes from input shapes (constants included)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def permuted(self, perm: tuple[int, ...], graph: "Graph") -> "Node | None":
+        """The same operation on tensors stored transposed by `perm`, or None when it cannot be said.
+
+        Axis `a` of the original tensor is axis `perm[a]` of the stored one; a stored tensor of more axes has size 1
+        along the others, which are the last of `perm`.
+        """
+        return self if self.elementwise else None
+
+    def fused_clamp(self, low: float, high: float) -> "Node | None":
+        """This node with the clamp [low, high] on its output taken in, or None when it has no clamp."""
+        return None
+
+    def problem(self, graph: "Graph") -> str | None:
+        """Why no kernel can compute this instance once the layout is final; None when one can."""
+        return None
+
+    def to_onnx(self, graph: "Graph", emit: Any) -> None:
+        """Say the float meaning in standard ONNX through `emit` (see `pipeline.graph.onnx_export`)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of tensors that must share one scale and zero point."""
+        return ()
+
+    def fixed_output(self, dtype: str) -> QuantParams | None:
+        """The output's quantization when the operator prescribes it (softmax: 1/256, -128 for int8)."""
+        return None
+
+    def quantize(self, quantizer: Any) -> None:
+        """Append integer nodes that compute this one to the graph of `pipeline.quantizing.quantizer`."""
+        raise NotImplementedError(type(self).__name__)
+
+    def meaning(self, inputs: Sequence[Array], graph: "Graph") -> tuple[Array, ...]:
+        """Integer NumPy: the specification. Activations carry a leading sample axis, constants do not."""
+        raise NotImplementedError(type(self).__name__)
+
+    def macs(self, graph: "Graph") -> int:
+        """Multiply-accumulates of one inference."""
+        return 0
+
+    def calls(self, graph: "Graph") -> Any:
+        """The kernel calls (`pipeline.graph.kernel_call`) that compute it, in order; none for a pure view."""
+        raise NotImplementedError(type(self).__name__)
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """The same node on other tensors."""
+        return replace(
+            self,
+            inputs=tuple(names.get(n, n) for n in self.inputs),
+            outputs=tuple(names.get(n, n) for n in self.outputs),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClampedNode(Node):
+    """A node whose output is clamped to [low, high] (real values) at no cost, by its requantization."""
+
+    low: float = -inf
+    high: float = inf
+
+    def fused_clamp(self, low: float, high: float) -> Self:
+        return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledNode(ClampedNode):
+    """A clamped node whose integer meaning ends in y = (accumulator + offset) >> shift, clamped to [bottom, top].
+
+    The rounding constant and the zero points are in the offset. The fields mean nothing in a float graph.
+    """
+
+    offset: int = 0
+    shift: int = 0
+    bottom: int = -128
+    top: int = 127
+
+    def settle(self, accumulator: Array) -> Array:
+        """The last step, on int64."""
+        return np.clip((accumulator + self.offset) >> self.shift, self.bottom, self.top)
+
+    def epilogue(self) -> dict[str, int | tuple[int, ...]]:
+        """The last step's fields as every kernel names them."""
+        return {"offset": self.offset, "shift": self.shift, "low": self.bottom, "high": self.top}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: tensors by name, nodes in execution order, ports in the order of the model file."""
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    opset: int = field(default=0, compare=False)
+
+    @property
+    def macs(self) -> int:
+        return sum(n.macs(self) for n in self.nodes)
+
+    @property
+    def quantized_inputs(self) -> bool:
+        """Whether every input is an integer with a scale."""
+        return all(self.tensors[p.tensor].quant is not None for p in self.inputs)
+
+    @property
+    def integer(self) -> bool:
+        """Whether no tensor is float: the model file was quantized already."""
+        return all(t.dtype != "float32" for t in self.tensors.values())
+
+    def shapes_of(self, names: Sequence[str]) -> list[Shape]:
+        return [self.tensors[n].shape for n in names]
+
+    def constant(self, name: str) -> Array:
+        """The data of a constant tensor; a bug if it is not one."""
+        data = self.tensors[name].data
+        assert data is not None, f"{name} is not a constant"
+        return data
+
+    def is_constant(self, name: str) -> bool:
+        return self.tensors[name].data is not None
+
+    def activations(self, node: Node) -> tuple[str, ...]:
+        """The node's inputs that are not constants."""
+        return tuple(n for n in node.inputs if not self.is_constant(n))
+
+    def consumers(self) -> dict[str, list[Node]]:
+        """Every tensor's readers, in execution order."""
+        readers: dict[str, list[Node]] = {n: [] for n in self.tensors}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name].append(node)
+        return readers
+
+    def verify(self, *, integer: bool) -> None:
+        """Raise AssertionError unless the graph is legal: an executable specification of what passes may make.
+
+        Legal: every name defined once and before its use, shapes as the operators say, only known dtypes,
+        and, with `integer`, no float tensor anywhere and every activation quantized or a plain index.
+        """
+        defined = {n for n, t in self.tensors.items() if t.data is not None}
+        defined |= {p.tensor for p in self.inputs}
+        for node in self.nodes:
+            for name in node.inputs:
+                assert name in defined, f"{node.name}: input {name!r} is used before it is made"
+            expected = node.shapes(self.shapes_of(node.inputs))
+            for name, shape in zip(node.outputs, expected, strict=True):
+                assert name not in defined, f"{node.name}: {name!r} is made twice"
+                assert self.tensors[name].shape == shape, f"{name}: {self.tensors[name].shape} != {shape}"
+                defined.add(name)
+        for port in self.outputs:
+            assert port.tensor in defined, f"output {port.tensor!r} is never made"
+        for name, tensor in self.tensors.items():
+            assert name == tensor.name
+            assert tensor.dtype in (INTEGER_DTYPES if integer else DTYPES), f"{name} is {tensor.dtype}"
+            assert tensor.data is None or tensor.data.shape == tensor.shape
+
+    def integers(self, samples: Sequence[Array]) -> list[Array]:
+        """Real samples (n, *onnx_shape), one array per input port, as the integers that `run` takes."""
+        return [self.tensors[p.tensor].stored(p.to_stored(a)) for p, a in zip(self.inputs, samples, strict=True)]
+
+    def run(self, inputs: Sequence[Array], keep: Callable[[str, Array], None] | None = None) -> list[Array]:
+        """Run the integer meaning on samples.
+
+        `inputs`: one integer array per input port, (samples, *stored shape). Returns one array per output
+        port, (samples, *stored shape). `keep` sees every activation as it is made.
+        """
+        count = len(inputs[0]) if inputs else 0
+        step = max(1, _AT_ONCE // max((t.size for t in self.tensors.values() if t.data is None), default=1))
+        if keep is not None or count <= step:
+            return self._run(inputs, keep)
+        parts = [self._run([a[at : at + step] for a in inputs], None) for at in range(0, count, step)]
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _run(self, inputs: Sequence[Array], keep: Callable[[str, Array], None] | None) -> list[Array]:
+        values: dict[str, Array] = {n: t.data for n, t in self.tensors.items() if t.data is not None}
+        last = {name: node for node in self.nodes for name in self.activations(node)}
+        ends = {p.tensor for p in self.outputs}
+        for port, array in zip(self.inputs, inputs, strict=True):
+            values[port.tensor] = array
+            if keep:
+                keep(port.tensor, array)
+        for node in self.nodes:
+            results = node.meaning([values[n] for n in node.inputs], self)
+            for name, array in zip(node.outputs, results, strict=True):
+                values[name] = array.astype(self.tensors[name].dtype)
+                if keep:
+                    keep(name, values[name])
+            for name in self.activations(node):
+                if last[name] is node and name not in ends:
+                    values.pop(name, None)
+        return [values[p.tensor] for p in self.outputs]

@@ -1,0 +1,78 @@
+"""A kernel call: one C function on one layer's constants and buffers, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.facts.cores import Executed
+from pipeline.graph.ir import Array
+
+C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "uint16": "uint16_t",
+    "int64": "int64_t",
+}
+
+
+Place = Literal["flash", "code", "all"]
+"""What of a routine startup copies to RAM, where nothing waits: nothing, its code, or its code and its tables."""
+
+
+def suffix(dtype: str) -> str:
+    """What a kernel's name ends in for activations of this type."""
+    return {"int8": "", "int16": "_s16"}[dtype]
+
+
+@dataclass(frozen=True, eq=False)
+class Routine:
+    """One layer in assembly, `routine(x, y)`: what replaces a kernel call where GNU assembly is understood.
+
+    `lines` are invocations of the macros in `includes`, with {layer} for the layer's own name and {table} for the name
+    of each of `tables`; `shared` are the routines that it calls. `executed` (the call itself not
+    counted), `code` and `stack` in bytes: what the emulator confirms. `reads`: loads from its tables, about.
+    """
+
+    variant: str
+    includes: tuple[str, ...]
+    shared: tuple[str, ...]
+    lines: tuple[str, ...]
+    tables: Mapping[str, Array]
+    executed: Executed
+    code: int
+    stack: int
+    roof: int
+    """The scheme's own floor in cycles: its multiplications and additions alone."""
+    reads: int
+    place: Place = "flash"
+
+
+@dataclass(frozen=True, eq=False)
+class KernelCall:
+    """`kernel(&params, inputs..., outputs...)`.
+
+    `kernel` names the C function and its source file, `family` its parameter struct and contract header.
+    `params` are the struct's integer fields, `tables` its array fields (constants that go to flash).
+    `inputs` and `outputs` are activation tensors. `macs` is what the call multiplies.
+    """
+
+    kernel: str
+    family: str
+    node: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    params: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
+    tables: Mapping[str, Array] = field(default_factory=dict)
+    macs: int = 0
+    routine: Routine | None = None
+    in_place: bool = False
+    """Whether the output may be the first input's own memory."""
+    parts: tuple["KernelCall", ...] = ()
+    """The calls that `routine` computes in one; C computes them one by one."""
+
+    @property
+    def each(self) -> tuple["KernelCall", ...]:
+        """Its parts, or itself."""
+        return self.parts or (self,)

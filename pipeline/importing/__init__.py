@@ -1,0 +1,1 @@
+"""From a model file's contents to the canonical graph."""

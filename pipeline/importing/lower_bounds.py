@@ -1,0 +1,128 @@
+"""What no setting and no kernel of chipfit can go below: the reason to refuse a network before anything is made of it.
+
+The counts hold whatever quantization and planning do, so that a refusal is a verdict and not an estimate
+(`pipeline.planning.estimate` estimates). A weight that is zero once it is an integer counts
+nothing: kernels may leave it out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from pipeline.facts.weight_bits import Widths, bits_of, peak_of
+from pipeline.graph.ir import Array, Graph
+from pipeline.ops.conv import Conv
+from pipeline.ops.conv_transpose import Spread
+from pipeline.ops.shared.linear import Linear
+
+CYCLES_PER_MAC: Mapping[str, float] = {"cortex-m0": 0.5, "cortex-m0plus": 0.5, "cortex-m3": 0.25, "cortex-m4": 0.25}
+"""One instruction for two products on Armv6-M, for four on Armv7E-M; that a product is made before counts nothing.
+
+A product has to be added: one ADDS for two of them, packed in a word (Cortex-M0 TRM DDI 0432C, table 3-1: one cycle; a
+32-bit word has no room for a third of 16 bits), and one USADA8 for four (Cortex-M4 TRM DDI 0439B, table 3-1). Cortex-M3
+has no USADA8; it is counted like M4, which is lower still.
+"""
+
+TERNARY = 0.5
+"""Of CYCLES_PER_MAC where weights are -1, 0 and 1: outputs that add the same two inputs may share their sum."""
+
+SPARSEST = 16
+"""One in so many weights that are not zero in the file stays so, at the least: assumed where rounding cannot tell.
+
+Two bits keep 46 % of a normal distribution and a third of a Laplacian one.
+"""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """`weights`: bytes of weights and biases, zeros left out, at least one byte a bias; a shared one counted once.
+
+    `macs`: multiply-accumulates as networks are usually counted; `executed`: those of them that have to be done,
+    without products with padding and zeros; `ternary`: how many of those are by -1 or 1.
+    """
+
+    weights: int
+    macs: int
+    executed: int
+    ternary: int = 0
+
+    def cycles(self, core: str) -> int:
+        """Fewest cycles of one inference on `core`."""
+        return ceil((self.executed - (1 - TERNARY) * self.ternary) * CYCLES_PER_MAC[core])
+
+    def sparsest(self, bits: int) -> "Floor":
+        """What is left of a floor of dimensions alone, at one byte a weight, when the weights have `bits` and no more
+        than one in SPARSEST is not zero."""
+        executed = self.executed // SPARSEST
+        return replace(
+            self, weights=self.weights * bits // (8 * SPARSEST), executed=executed, ternary=executed * (bits <= 2)
+        )
+
+
+def floor_of(graph: Graph, widths: Widths = Widths()) -> Floor:  # noqa: B008
+    """The floor of a canonical graph, float or integer: its convolutions and dense layers; the rest counts nothing."""
+    layers = [n for n in graph.nodes if isinstance(n, Linear)]
+    spread = {n.output for n in graph.nodes if isinstance(n, Spread)}
+    stored: list[tuple[Array, int]] = []
+    executed = ternary = 0
+    for layer in layers:
+        bits, kept, share = _kept(layer, graph, widths)
+        _store(stored, graph.constant(layer.weights), int(kept.sum()) // share * bits)
+        _store(stored, graph.constant(layer.bias), graph.tensors[layer.bias].size * 8)
+        # Most of what a transposed convolution multiplies is the zeros between the input's entries.
+        if layer.inputs[0] not in spread:
+            done = _executed(layer, graph, kept) // share
+            executed, ternary = executed + done, ternary + done * (bits <= 2)
+    return Floor(-(-sum(b for _, b in stored) // 8), sum(layer.macs(graph) for layer in layers), executed, ternary)
+
+
+def float_weights(graph: Graph) -> bool:
+    """Whether every layer's weights are still to be quantized."""
+    tensors = [graph.tensors[n.weights] for n in graph.nodes if isinstance(n, Linear)]
+    return all(t.dtype == "float32" and t.quant is None for t in tensors)
+
+
+def _kept(layer: Linear, graph: Graph, widths: Widths) -> tuple[int, Array, int]:
+    """Bits of a layer's weights, which of them may be other than zero, and one in how many of those surely is."""
+    weights, quant = graph.constant(layer.weights), graph.tensors[layer.weights].quant
+    if weights.dtype.kind != "f":
+        return bits_of(weights), weights != 0, 1
+    if quant is not None:
+        return bits_of(np.rint(weights / quant.spread(weights.ndim))), weights != 0, 1
+    bits = widths.of(layer.name)
+    magnitude = np.abs(weights)
+    # At least half of a scale's steps are used by the layer's largest weight, unless its bias dwarfs it. Eight bits are
+    # rounded to the nearest step, fewer to one of the two neighbours: above half a step, or a whole one, none is lost.
+    step = 2.0 * float(magnitude.max(initial=0)) / peak_of(bits)
+    sure = magnitude > (step / 2 if bits == 8 else step)
+    some = magnitude > 0
+    return (bits, sure, 1) if bits == 8 or sure.sum() * SPARSEST > some.sum() else (bits, some, SPARSEST)
+
+
+def _store(stored: list[tuple[Array, int]], array: Array, bits: int) -> None:
+    """Add an array and the bits that it takes, unless it is there: layers that share their weights need them once."""
+    for index, (other, least) in enumerate(stored):
+        if other.size == array.size and np.array_equal(other.reshape(-1), array.reshape(-1)):
+            stored[index] = (other, min(least, bits))
+            return
+    stored.append((array, bits))
+
+
+def taps_inside(size: int, out: int, kernel: int, stride: int, before: int, dilation: int) -> Array:
+    """How often each tap meets the input along one axis of `size` elements, over `out` positions, `before` padding."""
+    start = np.arange(out, dtype=np.int64) * stride - before
+    taps = (start + k * dilation for k in range(kernel))
+    return np.array([int(((at >= 0) & (at < size)).sum()) for at in taps], np.int64)
+
+
+def _executed(layer: Linear, graph: Graph, kept: Array) -> int:
+    """The layer's products of weights that are `kept` with inputs that are no padding."""
+    if not isinstance(layer, Conv):
+        rows = layer.macs(graph) // kept.size if kept.size else 0
+        return rows * int(kept.sum())
+    (batch, *outs, _), sizes = graph.tensors[layer.output].shape, graph.tensors[layer.inputs[0]].shape[1:3]
+    w = layer.window
+    y, x = (taps_inside(sizes[i], outs[i], w.kernel[i], w.strides[i], w.pads[i], w.dilations[i]) for i in range(2))
+    return batch * int(y @ kept.sum(axis=(0, 3)) @ x)

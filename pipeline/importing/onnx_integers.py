@@ -1,0 +1,133 @@
+"""Operators that a file applies to the integers of quantized tensors, said on the real values behind them.
+
+An operator's own module knows real values only. Whatever the file gives beside a quantized tensor (bounds, fill
+values, other tensors) becomes the real value that stands for the same integer at that tensor's scale.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+from pipeline.graph.builder import GraphBuilder
+from pipeline.graph.ir import Array, QuantParams, Tensor
+from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.ops.requantize import lowered, plain_integers, reinterpreted
+
+_ALL = (*range(64),)
+VALUES: Mapping[str, Sequence[int]] = {
+    **dict.fromkeys(
+        "Reshape Flatten Squeeze Unsqueeze Identity Transpose Slice Split Gather GatherElements GatherND Resize "
+        "Upsample MaxPool ArgMax ArgMin DepthToSpace SpaceToDepth Expand Tile".split(),
+        (0,),
+    ),
+    "Clip": (0, 1, 2),
+    "Pad": (0, 2),
+    "Concat": _ALL,
+    "Max": _ALL,
+    "Min": _ALL,
+}
+"""Operators that mean the same on integers and on real values, and which of their inputs are values."""
+_VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose")
+_SCALED = ("DequantizeLinear", "Cast", "CastLike")
+"""Operators that read integers and say themselves what they mean by them."""
+INDEX = "int64"
+"""The kind of a class: an index without a scale."""
+
+
+def on_real_values(node: OnnxNode) -> OnnxNode:
+    """`node` with real values for every integer that the file means; itself when there is none.
+
+    Raises ChipfitError for an operator that computes something else on integers than on real values.
+    """
+    if not any(node.kinds) or node.op in _SCALED:
+        return node
+    positions = [i for i in VALUES.get(node.op, ()) if node.has(i)]
+    raw = [i for i, kind in enumerate(node.kinds) if kind]
+    if INDEX in node.kinds:
+        if node.op not in _VIEWS:
+            node.refuse(f"computes on the indices {node.inputs[raw[0]]!r}", "A class is an output of the network.")
+        return node
+    if not set(raw) <= set(positions) or node.attr("mode", b"") in (b"linear", b"cubic", "linear", "cubic"):
+        node.refuse(
+            f"computes on the integers of {node.inputs[raw[0]]!r}",
+            "Put a DequantizeLinear before it and a QuantizeLinear behind.",
+        )
+    kind, quant = node.kinds[raw[0]], quant_of(node, raw[0])
+    inputs = list(node.inputs)
+    if node.op == "Pad" and not node.has(2):  # what is not given is the integer 0, whatever that means
+        inputs += [""] * (3 - len(inputs))
+        inputs[2] = _real_constant(node, "fill", np.zeros((), kind), kind, quant)
+    for i in positions:
+        if node.kind(i):
+            if node.kinds[i] != kind:
+                node.refuse(f"inputs of types {kind} and {node.kinds[i]}")
+            inputs[i] = reinterpreted(node, i, quant_of(node, i), quant)
+        else:
+            inputs[i] = _real_constant(node, node.inputs[i], node.constant(i, "operand"), kind, quant)
+    return replace(node, inputs=tuple(inputs))
+
+
+def mark(graph: GraphBuilder, node: OnnxNode, first: int) -> None:
+    """Give what `node` made on integers (nodes from `first` on) the type and parameters of what it read."""
+    if not any(node.kinds) or node.op in _SCALED:
+        return
+    raw = next(i for i, kind in enumerate(node.kinds) if kind)
+    source = graph.tensors[node.inputs[raw]]
+    if node.op in ("ArgMax", "ArgMin"):
+        return
+    for made in graph.nodes[first:]:
+        for name in made.outputs:
+            graph.tensors[name] = replace(graph.tensors[name], dtype=source.dtype, quant=source.quant)
+    node.results.update(dict.fromkeys((o for o in node.outputs if o), node.kinds[raw]))
+
+
+def quant_of(node: OnnxNode, index: int) -> QuantParams:
+    """The parameters of the quantized tensor at input `index`."""
+    quant = node.graph.tensors[node.inputs[index]].quant
+    assert quant is not None, node.inputs[index]
+    return quant
+
+
+def _real_constant(node: OnnxNode, name: str, data: Array, kind: str, quant: QuantParams) -> str:
+    """The real values of the file's integers `data` at the scale `quant`, as a new constant."""
+    if data.dtype.name != kind:
+        node.refuse(f"a constant of type {data.dtype} beside integers of type {kind}")
+    real = (data.astype(np.float64) - quant.zero_point - lowered(kind)) * quant.scale[0]
+    return node.graph.add(Tensor.constant(node.graph.fresh(f"{name}.real"), real.astype(np.float32), quant))
+
+
+def input_params(
+    nodes: Sequence[onnx.NodeProto], name: str, kind: str, value: Callable[[str], Array | None]
+) -> QuantParams:
+    """The parameters of a network input that the file keeps as integers of ONNX type `kind`.
+
+    Those of the first DequantizeLinear that reads it, at once or behind operators that only move it; scale 1 and zero
+    point 0 when nothing says others: whatever else reads the input takes its integers as it means them. `value` gives
+    the constant of a name, None where it is none. Raises LookupError with the name of a scale or zero point that is
+    not constant.
+    """
+    reached = {name}
+    for node in nodes:
+        if not reached & set(node.input):
+            continue
+        if node.op_type == "DequantizeLinear" and node.input[0] in reached:
+            scale, zero = _given(node, 1, value), _given(node, 2, value)
+            if scale is not None and scale.size == 1 and np.isfinite(scale).all() and (scale > 0).all():
+                lowest = int(zero[0]) if zero is not None and zero.size and zero.dtype.kind in "iu" else 0
+                return replace(plain_integers(kind), scale=(float(scale[0]),), zero_point=lowest - lowered(kind))
+        elif node.op_type in VALUES:
+            reached |= set(node.output)
+    return plain_integers(kind)
+
+
+def _given(node: onnx.NodeProto, index: int, value: Callable[[str], Array | None]) -> Array | None:
+    """The values of input `index`, None when the node has no such input."""
+    name = node.input[index] if len(node.input) > index else ""
+    if not name:
+        return None
+    data = value(name)
+    if data is None:
+        raise LookupError(name)
+    return data.reshape(-1)

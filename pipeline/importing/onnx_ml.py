@@ -1,0 +1,119 @@
+"""Operators of ONNX's classical domain (ai.onnx.ml), as scikit-learn's networks have them, said in standard ONNX."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.facts.errors import ChipfitError, Place
+from pipeline.importing.onnx_constants import constants_of
+from pipeline.model_files.node import MALFORMED
+
+DOMAIN = "ai.onnx.ml"
+
+
+def without_ml(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
+    """The model without those operators that have a standard spelling; the very same object when it has none.
+
+    A map of probabilities by label becomes the tensor of probabilities. Raises ChipfitError.
+    """
+    if not any((n.domain, n.op_type) in OPERATORS for n in model.graph.node):
+        return model
+    writer = _Writer(model, shown)
+    for node in model.graph.node:
+        write = OPERATORS.get((node.domain, node.op_type))
+        if write is None:
+            writer.nodes.append(node)
+            continue
+        try:
+            write(writer, node)
+        except MALFORMED as error:
+            raise writer.refuse(node, f"is malformed ({type(error).__name__}: {str(error)[:100]})", "") from error
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    del made.graph.node[:], made.graph.value_info[:]
+    made.graph.node.extend(writer.nodes)
+    made.graph.initializer.extend(writer.constants)
+    for output in made.graph.output:
+        if output.name in writer.maps:
+            output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, None))
+    return made
+
+
+class _Writer:
+    def __init__(self, model: onnx.ModelProto, shown: str) -> None:
+        self.shown = shown
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.maps: set[str] = set()
+        self.known = constants_of(model.graph)
+
+    def refuse(self, node: onnx.NodeProto, why: str, hint: str) -> ChipfitError:
+        return ChipfitError(f"{node.op_type} node {node.name!r}: {why}", place=Place(self.shown), hint=hint)
+
+    def constant(self, node: onnx.NodeProto, what: str, value: Any) -> str:
+        name = f"{node.output[0]}.chipfit.{what}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def emit(self, op: str, node: onnx.NodeProto, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{node.name or output}.{op}", **attributes))
+        return output
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
+def _scaler(w: _Writer, node: onnx.NodeProto) -> None:
+    """(x - offset) * scale, of each feature or of all. Source: ONNX ai.onnx.ml Scaler."""
+    given = _attributes(node)
+    offset, scale = (np.asarray(given.get(k, [v]), np.float32) for k, v in (("offset", 0.0), ("scale", 1.0)))
+    real = w.emit("Cast", node, [node.input[0]], f"{node.output[0]}.chipfit.real", to=TensorProto.FLOAT)
+    moved = w.emit("Sub", node, [real, w.constant(node, "offset", offset)], f"{node.output[0]}.chipfit.moved")
+    w.emit("Mul", node, [moved, w.constant(node, "scale", scale)], node.output[0])
+
+
+def _map(w: _Writer, node: onnx.NodeProto) -> None:
+    """The tensor itself: which label an entry belongs to is known outside."""
+    w.maps.add(node.output[0])
+    w.emit("Identity", node, [node.input[0]], node.output[0])
+
+
+def _extractor(w: _Writer, node: onnx.NodeProto) -> None:
+    """Entries along the last axis: constant ones of an activation, or the label of a class, which is the class.
+
+    Source: ONNX ai.onnx.ml ArrayFeatureExtractor; indices of whatever shape are one list, as ONNX Runtime takes them.
+    """
+    labels = w.known.get(node.input[0])
+    if labels is None:
+        flat = w.constant(node, "flat", np.array([-1], np.int64))
+        at = w.emit("Reshape", node, [node.input[1], flat], f"{node.output[0]}.chipfit.at")
+        w.emit("Gather", node, [node.input[0], at], node.output[0], axis=-1)
+        return
+    strings = labels.data_type == TensorProto.STRING
+    count = int(np.prod(labels.dims))
+    values = [] if strings else numpy_helper.to_array(labels).reshape(-1).tolist()
+    if values != list(range(count)):
+        raise w.refuse(
+            node,
+            f"labels {'of strings' if strings else values} instead of 0 to {count - 1}",
+            f"Before exporting write: model.classes_ = numpy.arange({count}); the output is then the label's place.",
+        )
+    w.emit("Identity", node, [node.input[1]], node.output[0])
+
+
+def _normalizer(w: _Writer, node: onnx.NodeProto) -> None:
+    raise w.refuse(
+        node, "a norm over the features of every sample", "Normalize outside, and export the network behind it alone."
+    )
+
+
+OPERATORS: Mapping[tuple[str, str], Callable[[_Writer, onnx.NodeProto], None]] = {
+    (DOMAIN, "Scaler"): _scaler,
+    (DOMAIN, "ZipMap"): _map,
+    (DOMAIN, "ArrayFeatureExtractor"): _extractor,
+    (DOMAIN, "Normalizer"): _normalizer,
+}

@@ -1,0 +1,199 @@
+"""Quantized operators (QLinearConv and its like) said as float operators between DequantizeLinear and QuantizeLinear.
+
+That is how ONNX defines them; what comes out is the one form that the importer reads.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from pipeline.facts.errors import ChipfitError, Place
+from pipeline.importing.onnx_constants import constants_of
+from pipeline.importing.onnx_ml import without_ml
+from pipeline.model_files.node import MALFORMED
+
+MICROSOFT = "com.microsoft"
+_DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat")
+
+
+def expanded(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
+    """The model without quantized and classical operators; the very same object when it has none.
+
+    Raises ChipfitError.
+    """
+    model = without_ml(model, shown)
+    dynamic = [n for n in model.graph.node if n.op_type in _DYNAMIC]
+    if dynamic:
+        raise ChipfitError(
+            f"{dynamic[0].op_type} (node {dynamic[0].name!r}) chooses scales at run time: dynamic quantization",
+            place=Place(shown),
+            hint="Quantize statically (onnxruntime.quantization.quantize_static), or give chipfit the float model.",
+        )
+    if not any((n.domain, n.op_type) in OPERATORS for n in model.graph.node):
+        return model
+    expander = _Expander(model, shown)
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    del made.graph.node[:]
+    for node in model.graph.node:
+        handle = OPERATORS.get((node.domain, node.op_type))
+        if handle is None:
+            expander.nodes.append(node)
+            continue
+        try:
+            handle(expander, node)
+        except IndexError as error:
+            raise expander.refuse(node, "it lacks inputs") from error
+        except MALFORMED as error:
+            raise expander.refuse(node, f"is malformed ({type(error).__name__}: {str(error)[:100]})") from error
+    made.graph.node.extend(expander.nodes)
+    made.graph.initializer.extend(expander.constants)
+    return made
+
+
+class _Expander:
+    def __init__(self, model: onnx.ModelProto, shown: str) -> None:
+        self.shown = shown
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.known = constants_of(model.graph)
+        self.makers = {o: n for n in model.graph.node for o in n.output}
+        self.count = 0
+
+    def refuse(self, node: onnx.NodeProto, why: str) -> ChipfitError:
+        return ChipfitError(f"{node.op_type} node {node.name!r}: {why}", place=Place(self.shown))
+
+    def value(self, node: onnx.NodeProto, name: str, what: str) -> Any:
+        if name not in self.known:
+            raise self.refuse(node, f"its {what} must be a constant")
+        array = numpy_helper.to_array(self.known[name])
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            real = array.astype(np.float64)
+        if not np.isfinite(real).all():
+            raise self.refuse(node, f"its {what} holds NaN or infinity")
+        return real
+
+    def constant(self, value: Any) -> str:
+        self.count += 1
+        name = f"chipfit.constant.{self.count}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def emit(self, node: onnx.NodeProto, op: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
+        self.count += 1
+        label = node.name or node.output[0]
+        output = output or f"{label}.chipfit.{self.count}"
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{label}.{op}", **attributes))
+        return output
+
+    def real(self, node: onnx.NodeProto, at: int, axis: int = 0) -> str:
+        """Inputs (value, scale, zero point) from `at` on, dequantized."""
+        return self.emit(node, "DequantizeLinear", [n for n in node.input[at : at + 3] if n], axis=axis)
+
+    def back(self, node: onnx.NodeProto, real: str, at: int) -> None:
+        """`real` quantized with inputs (scale, zero point) from `at` on, as the node's output."""
+        self.emit(node, "QuantizeLinear", [real, *(n for n in node.input[at : at + 2] if n)], node.output[0])
+
+
+def _attributes(node: onnx.NodeProto, *without: str) -> dict[str, Any]:
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in without}
+
+
+def _bias(e: _Expander, node: onnx.NodeProto, at: int, scales: tuple[int, int], factor: float = 1.0) -> list[str]:
+    """An int32 bias at input `at`, whose scale is the product of those at `scales`."""
+    if len(node.input) <= at or not node.input[at]:
+        return []
+    scale = factor * e.value(node, node.input[scales[0]], "scale") * e.value(node, node.input[scales[1]], "scale")
+    bias = e.value(node, node.input[at], "bias")
+    with np.errstate(over="ignore"):
+        real = (bias.reshape(-1) * scale.reshape(-1)).astype(np.float32)
+    if not np.isfinite(real).all():
+        raise e.refuse(node, "its bias at the product of its scales leaves float32")
+    return [e.constant(real)]
+
+
+def _conv(e: _Expander, node: onnx.NodeProto) -> None:
+    inputs = [e.real(node, 0), e.real(node, 3), *_bias(e, node, 8, (1, 4))]
+    e.back(node, e.emit(node, "Conv", inputs, **_attributes(node)), 6)
+
+
+def _matmul(e: _Expander, node: onnx.NodeProto) -> None:
+    e.back(node, e.emit(node, "MatMul", [e.real(node, 0), e.real(node, 3, 1)]), 6)
+
+
+def _gemm(e: _Expander, node: onnx.NodeProto) -> None:
+    attributes = _attributes(node)
+    axis = 0 if attributes.get("transB", 0) else 1
+    inputs = [e.real(node, 0), e.real(node, 3, axis), *_bias(e, node, 6, (1, 4), attributes.get("alpha", 1.0))]
+    y = e.emit(node, "Gemm", inputs, **attributes)
+    if len(node.input) > 7 and node.input[7]:
+        e.back(node, y, 7)
+    else:
+        e.emit(node, "Identity", [y], node.output[0])
+
+
+def _binary(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
+    return lambda e, node: e.back(node, e.emit(node, op, [e.real(node, 0), e.real(node, 3)]), 6)
+
+
+def _unary(op: str, *without: str) -> Callable[[_Expander, onnx.NodeProto], None]:
+    def handle(e: _Expander, node: onnx.NodeProto) -> None:
+        if _attributes(node).get("channels_last", 0):
+            raise e.refuse(node, "channels_last")
+        e.back(node, e.emit(node, op, [e.real(node, 0)], **_attributes(node, "channels_last", *without)), 3)
+
+    return handle
+
+
+def _concat(e: _Expander, node: onnx.NodeProto) -> None:
+    parts = [e.real(node, at) for at in range(2, len(node.input), 3)]
+    e.back(node, e.emit(node, "Concat", parts, **_attributes(node)), 0)
+
+
+def _integer(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
+    """ConvInteger and MatMulInteger: sums of products of integers less their zero points.
+
+    With real x = scale * integer, that is `op` on real x and weights of scale 1 / scale.
+    """
+
+    def handle(e: _Expander, node: onnx.NodeProto) -> None:
+        zeros = [node.input[i] if len(node.input) > i else "" for i in (2, 3)]
+        maker = e.makers.get(node.input[0])
+        scale = 1.0
+        if maker is not None and maker.op_type == "QuantizeLinear":
+            scale = float(e.value(node, maker.input[1], "input's scale").reshape(-1)[0])
+        x = [node.input[0], e.constant(np.float32(scale)), *([zeros[0]] if zeros[0] else [])]
+        weights = e.known.get(node.input[1])
+        if weights is None:
+            raise e.refuse(node, "its weights must be constant")
+        integers = numpy_helper.to_array(weights).astype(np.float64)
+        if zeros[1]:
+            zero = e.value(node, zeros[1], "zero point")
+            integers = integers - (zero.reshape(-1, *(1,) * (integers.ndim - 1)) if op == "Conv" else zero)
+        w = e.constant(integers.astype(np.int16))
+        real = e.emit(node, "DequantizeLinear", [w, e.constant(np.float32(1.0 / scale))])
+        attributes = _attributes(node)
+        e.emit(node, op, [e.emit(node, "DequantizeLinear", x), real], node.output[0], **attributes)
+
+    return handle
+
+
+OPERATORS: Mapping[tuple[str, str], Callable[[_Expander, onnx.NodeProto], None]] = {
+    ("", "QLinearConv"): _conv,
+    ("", "QLinearMatMul"): _matmul,
+    ("", "ConvInteger"): _integer("Conv"),
+    ("", "MatMulInteger"): _integer("MatMul"),
+    (MICROSOFT, "QGemm"): _gemm,
+    (MICROSOFT, "QLinearAdd"): _binary("Add"),
+    (MICROSOFT, "QLinearMul"): _binary("Mul"),
+    (MICROSOFT, "QLinearAveragePool"): _unary("AveragePool"),
+    (MICROSOFT, "QLinearGlobalAveragePool"): _unary("GlobalAveragePool"),
+    (MICROSOFT, "QLinearConcat"): _concat,
+    (MICROSOFT, "QLinearLeakyRelu"): _unary("LeakyRelu"),
+    (MICROSOFT, "QLinearSigmoid"): _unary("Sigmoid"),
+    (MICROSOFT, "QLinearSoftmax"): _unary("Softmax", "opset"),
+}
+"""Domain and name of each quantized operator, and how it is said without it."""

@@ -1,0 +1,349 @@
+"""The verdict: each rule is a function whose docstring is the rule; it returns a finding, or None if not asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import exp, fsum, inf, lgamma, log, log1p
+from typing import Any
+
+from pipeline.facts.config.models import ChipSpec, ProjectConfig
+from pipeline.facts.text import shortened
+from pipeline.facts.units import show_size, show_time
+from pipeline.quantizing.signal_to_noise import worst
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything the rules look at: what was asked, and the measuring stages' JSON."""
+
+    config: ProjectConfig
+    chip: ChipSpec
+    quantize: Mapping[str, Any]
+    size: Mapping[str, Any]
+    simulate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule applied. `measured` and `limit` are comparable numbers; `said` is the sentence without its place."""
+
+    key: str
+    passed: bool
+    measured: float
+    limit: float
+    said: str
+    hint: str = ""
+    budget: bool = False
+    """Whether it is a budget of the YAML, that a product does not fit; else it is about what is right."""
+
+
+Rule = Callable[[Evidence], Finding | None]
+
+
+def _most(key: str, measured: float, limit: float, show: Callable[[Any], str], hint: str) -> Finding:
+    passed = measured <= limit
+    factor = "" if passed or not limit else f" ({measured / limit:.1f}x)"
+    verb = "uses" if passed else "needs"
+    said = f"{verb} {show(measured)}, limit {show(limit)}{factor}"
+    return Finding(key, passed, measured, limit, said, hint, budget=True)
+
+
+def flash(e: Evidence) -> Finding:
+    """Code and constants fit the free flash (all of the chip's flash when the YAML names none)."""
+    used, limit = e.size["flash"]["used"], e.size["flash"]["limit"]
+    heaviest = e.size["flash"]["constants"] > e.size["flash"]["code"]
+    hint = "Weights are most of it: a smaller network." if heaviest else "Code is most of it: fewer kinds of layers."
+    return _most("budget.flash", used, limit, show_size, hint)
+
+
+def ram(e: Evidence) -> Finding:
+    """The static arena fits the free RAM (all of the chip's RAM when the YAML names none)."""
+    used, limit = e.size["ram"]["used"], e.size["ram"]["limit"]
+    return _most("budget.ram", used, limit, show_size, "Smaller feature maps in the first layers need less.")
+
+
+def stack(e: Evidence) -> Finding | None:
+    """The worst-case stack, from the call graph, fits the free stack."""
+    if e.config.budget.stack is None:
+        return None
+    deepest, limit = e.size["stack"]["worst_case"], e.config.budget.stack
+    if deepest is None:
+        return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size['stack']['unknown']}", budget=True)
+    return _most(
+        "budget.stack",
+        deepest,
+        limit,
+        show_size,
+        f"The deepest chain is {' > '.join(e.size['stack']['chain'])}.",
+    )
+
+
+def latency(e: Evidence) -> Finding | None:
+    """The slowest inference with every wait state counted takes no longer than the budget."""
+    if e.config.budget.latency is None:
+        return None
+    cycles = e.simulate["cycles"]["max"]
+    seconds = Fraction(cycles, e.chip.clock)
+    layers = [x for x in e.simulate["layers"] if x["cycles"]]
+    slowest = max(layers, key=lambda x: x["cycles"], default=None)
+    where = f" Most of it is layer {shortened(slowest['name'])} ({slowest['cycles']} cycles)." if slowest else ""
+    asked = e.config.budget.latency
+    affordable = int(asked * e.chip.clock)
+    hint = f"{affordable} cycles are affordable, {cycles} are needed.{where}"
+    return _most("budget.latency", float(seconds), float(asked), show_time, hint)
+
+
+def exact(e: Evidence) -> Finding:
+    """Every output of the emulated chip and of the host build equals the integer reference, bit for bit."""
+    found = e.simulate["vectors"]
+    run, chip, host = found["run"], found["mismatches"], found["host_mismatches"]
+    said = f"{run} vectors are bit-exact"
+    if chip or host:
+        said = f"of {run} vectors {chip} differ from the integer reference on the emulated chip, {host} on the host"
+    passed = chip == host == 0
+    return Finding("simulate.vectors", passed, max(chip, host), 0, said, "" if passed else _BUG)
+
+
+def faithful(e: Evidence) -> Finding | None:
+    """A network that came quantized answers as its framework: ONNX Runtime within what rounding explains, tensor by
+    tensor; LiteRT's reference kernels exactly."""
+    return _compared("model.source", e.quantize["faithful"], e.quantize["layers"])
+
+
+def export(e: Evidence) -> Finding | None:
+    """model.qdq.onnx in ONNX Runtime answers as the integer network, within what rounding explains."""
+    return _compared("model.qdq.onnx", e.quantize["export"], e.quantize["layers"])
+
+
+_BUG = "This is a bug in chipfit or in the compiler."
+
+
+def _compared(key: str, found: Mapping[str, Any] | None, layers: Sequence[Mapping[str, Any]]) -> Finding | None:
+    if found is None:
+        return None
+    if found["against"] is None:
+        return Finding(key, True, 0, 0, found["why"])
+    values, tensors, first = found["values"], found["tensors"], found["first"]
+    if first is not None:
+        said = (
+            f"tensor {shortened(first['tensor'])!r} (layer {shortened(first['layer'])!r}): {first['unexplained']} of "
+            f"{first['values']} values differ from {found['against']}'s, "
+            f"by up to {_steps(first['steps'])}, more than rounding explains"
+        )
+        return Finding(key, False, found["unexplained"], 0, said, _why(layers))
+    if not values:
+        said = f"not compared: no tensor has a proven bound against {found['against']}"
+        return Finding(key, False, 0, 0, said, "Scales in the model file would say what is right.")
+    said = f"{values} values in {tensors} tensors are those of {found['against']}"
+    if found["differing"]:
+        said += f", but for {found['differing']} that rounding explains (at most {_steps(found['largest_difference'])})"
+    if found["left_out"]:
+        said += f"; not compared, without a proven bound: {', '.join(map(repr, found['left_out'][:3]))}"
+        said += f" and {len(found['left_out']) - 3} more" if len(found["left_out"]) > 3 else ""
+    return Finding(key, True, 0, 0, said)
+
+
+def _why(layers: Sequence[Mapping[str, Any]]) -> str:
+    """What can be behind a difference that rounding does not explain."""
+    changed = [x for x in layers if x.get("channels") and x["channels"]["largest_error"] > 0.5]
+    if not changed:
+        return "This is a bug in chipfit: please report it."
+    worst_layer = max(changed, key=lambda x: x["channels"]["largest_error"])
+    error = worst_layer["channels"]["largest_error"]
+    name = shortened(worst_layer["name"])
+    return f"Layer {name!r} has channels that 32 bits cannot say, off by up to {error:.0f} steps."
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+def signal(e: Evidence) -> Finding | None:
+    """No output, and no part of a tensor that is joined from several or taken apart again, has less signal over
+    quantization noise than the YAML asks (10 dB unless it does): what is less was lost to a scale that does not suit
+    it. No element of an output (beyond 64: no channel) has less signal than noise, 0 dB, except of probabilities."""
+    rows, limit = e.quantize["signal"], e.config.accuracy.signal
+    least = worst(rows, limit)
+    if least is None or limit is None:
+        known = [r["signal_db"] for r in rows if r["signal_db"] is not None]
+        if not known or limit is None:
+            return None
+        return Finding(
+            "accuracy.signal", True, min(known), limit, f"is {min(known):.1f} dB or more, limit {limit:g} dB"
+        )
+    limit, had = min(limit, least.get("limit_db", limit)), _decibels(least["signal_db"])
+    said = f"{least['part']} has only {had} of signal over quantization noise, limit {limit:g} dB"
+    best = sorted(e.quantize.get("signal_tried", []), key=lambda t: inf if t["signal_db"] is None else t["signal_db"])
+    reached = [f"{t['what']}: {_decibels(t['signal_db'])}" for t in reversed(best)]
+    hint = f"Tried: {'; '.join(reached)}." if reached else "Nothing else could be tried."
+    if not reached and e.quantize["faithful"] is not None:
+        hint = "The model file says the scales: quantize it again, with a scale for each part."
+    more = f"{hint} If it is meant: accuracy: {{signal: none}}, or another limit."
+    return Finding("accuracy.signal", False, least["signal_db"], limit, said, more)
+
+
+def _decibels(value: float | None) -> str:
+    return "no noise" if value is None else f"{round(value, 1) + 0.0:.1f} dB"
+
+
+def chance(e: Evidence) -> Finding | None:
+    """On labelled data the framework's answers and the integer network's are better than guessing: guesses would be
+    right as often in less than 5 % of all cases (at least 20 samples)."""
+    classes, samples = e.quantize["answers"]["classes"], e.quantize["samples"]
+    if classes is None or samples < _FEW:
+        return None
+    for who, key in (("model file", "float"), ("integer network", "integer")):
+        share = e.quantize["accuracy"][key]
+        if share is not None and (odds := _guessed(round(share * samples), samples, classes)) > _ODDS:
+            said = (
+                f"the {who} is right on {round(share * samples)} of {samples} samples, which guessing among {classes} "
+                f"classes reaches in {100 * odds:.0f} % of all cases"
+            )
+            hint = _UNITS if key == "float" else _better(e)
+            return _check(e, "chance", False, share, 1 / classes, said, hint)
+    return None
+
+
+def labels(e: Evidence) -> Finding | None:
+    """Every label is a class of the network, counted from 0."""
+    found, classes = e.quantize["answers"]["labels"], e.quantize["answers"]["classes"]
+    if found is None or classes is None or (found[0] >= 0 and found[1] < classes):
+        return None
+    said = f"labels run from {found[0]} to {found[1]}, the network's classes from 0 to {classes - 1}"
+    return _check(e, "labels", False, found[1], classes - 1, said, "Write labels that count classes from 0.")
+
+
+def constant(e: Evidence) -> Finding | None:
+    """The integer network does not give one class to everything where the labels, or the framework, have several."""
+    found, samples = e.quantize["answers"], e.quantize["samples"]
+    others = max(found["truth"] or 0, found["float"] or 0)
+    if found["classes"] is None or samples < _FEW or found["integer"] > 1 or others < 2:
+        return None
+    whose = "the labels have" if (found["truth"] or 0) > 1 else "the model file gives"
+    said = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
+    return _check(e, "constant", False, 1, others, said, _better(e))
+
+
+def span(e: Evidence) -> Finding | None:
+    """Of the evaluation data no more than a tenth lies outside the range that an input has as integers."""
+    farthest = max(e.quantize["inputs"], key=lambda i: i["outside"], default=None)
+    if farthest is None or farthest["outside"] <= _OUTSIDE:
+        return None
+    (low, high), (least, most) = farthest["range"], farthest["data"]
+    said = (
+        f"{_percent(farthest['outside'])} of the values of input {shortened(farthest['name'])!r} lie outside its range "
+        f"of {low:g} to {high:g}: the data run from {least:g} to {most:g}"
+    )
+    return _check(e, "span", False, farthest["outside"], _OUTSIDE, said, _UNITS)
+
+
+_FEW, _ODDS, _OUTSIDE = 20, 0.05, 0.1
+_UNITS = "Are the data in the units of the training data? data.evaluation takes scale and zero_point."
+
+
+def _check(e: Evidence, name: str, passed: bool, measured: float, limit: float, said: str, hint: str) -> Finding:
+    """A finding that the YAML may allow."""
+    allowed = name in e.config.accuracy.allow
+    told = f"{said} (allowed by accuracy.allow)" if allowed else said
+    more = f"{hint} If it is meant: accuracy: {{allow: [{name}]}}."
+    return Finding(f"accuracy.{name}", passed or allowed, measured, limit, told, "" if allowed else more)
+
+
+def _guessed(right: int, samples: int, classes: int) -> float:
+    """The chance that guessing gives at least so many right answers: the tail of a binomial distribution."""
+    p = 1 / classes
+    logs = [
+        lgamma(samples + 1) - lgamma(k + 1) - lgamma(samples - k + 1) + k * log(p) + (samples - k) * log1p(-p)
+        for k in range(right, samples + 1)
+    ]
+    return fsum(exp(v) for v in logs)
+
+
+def no_float(e: Evidence) -> Finding:
+    """The library links no soft-float and no heap."""
+    found = [*e.size["float_symbols"], *e.size["heap_symbols"]]
+    said = f"links {', '.join(found)}" if found else "links no soft-float and no heap"
+    return Finding("toolchain", not found, len(found), 0, said)
+
+
+def accuracy(e: Evidence) -> Finding | None:
+    """The integer accuracy on the evaluation data is at least what the YAML asks."""
+    return _least(e, "accuracy.at_least", e.quantize["accuracy"]["integer"], e.config.accuracy.at_least)
+
+
+def drop(e: Evidence) -> Finding | None:
+    """Quantization costs no more accuracy than the YAML allows."""
+    got, limit = e.quantize["accuracy"], e.config.accuracy.max_drop
+    if limit is None:
+        return None
+    if got["float"] is None and e.quantize["qdq"] is None:
+        why = "the model came quantized: there is no float network to compare with"
+        return Finding("accuracy.max_drop", False, 0, limit, why, "Leave max_drop out.")
+    lost = max(0.0, got["float"] - got["integer"])
+    return _most("accuracy.max_drop", round(lost, 9), limit, _percent, _better(e))
+
+
+def agreement(e: Evidence) -> Finding | None:
+    """The integer and the float network agree on as many samples as the YAML asks."""
+    limit, why = e.config.accuracy.agreement, (e.quantize["faithful"] or {}).get("why", "")
+    if limit is not None and e.quantize["accuracy"]["agreement"] is None:
+        return Finding("accuracy.agreement", False, 0, limit, why or "there is no framework to agree with")
+    return _least(e, "accuracy.agreement", e.quantize["accuracy"]["agreement"], limit)
+
+
+_BETTER = "Try quantization.calibration: percentile or min-max, or more calibration data."
+
+
+def _better(e: Evidence) -> str:
+    """What may help, but nothing that was tried in vain for the least signal."""
+    options, limit = e.quantize.get("signal_tried", []), e.config.accuracy.signal
+    if not options or limit is None:
+        return _BETTER
+    best = max(options, key=lambda t: inf if t["signal_db"] is None else float(t["signal_db"]))
+    if best["signal_db"] is None or best["signal_db"] >= limit:
+        return f"Try {best['what']} ({_decibels(best['signal_db'])})."
+    return "Other ranges were tried, see accuracy.signal: it takes a network whose values have like ranges."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _least(e: Evidence, key: str, got: float | None, limit: float | None) -> Finding | None:
+    if limit is None or got is None:
+        return None
+    said = f"{'is' if got >= limit else 'is only'} {_percent(got)}, limit {_percent(limit)}"
+    return Finding(key, got >= limit, got, limit, said, _better(e), budget=True)
+
+
+RULES: tuple[Rule, ...] = (
+    flash,
+    ram,
+    stack,
+    latency,
+    accuracy,
+    drop,
+    agreement,
+    exact,
+    faithful,
+    export,
+    signal,
+    labels,
+    span,
+    chance,
+    constant,
+    no_float,
+)
+
+
+def judge(evidence: Evidence) -> tuple[Finding, ...]:
+    """Every rule that the product asks for, in the table's order."""
+    return tuple(f for f in (rule(evidence) for rule in RULES) if f is not None)
+
+
+def verdict_of(findings: Sequence[Finding]) -> str:
+    """In two or three words: a missed budget does not fit; anything else that is wrong is a failed check."""
+    missed = [f for f in findings if not f.passed]
+    if not missed:
+        return "fits"
+    return "does not fit" if any(f.budget for f in missed) else "check failed"

@@ -1,0 +1,1 @@
+"""What compilers, the linked image and the emulated chip say of the generated code."""

@@ -1,0 +1,154 @@
+"""The linked machine code run on an emulated chip: outputs, exact cycles, layers, stack."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.facts.cores import CORES, Core, Cost
+from pipeline.facts.flash_waits import WORD, FlashReads, Reads, busy, most, stalls, touched
+from pipeline.measuring.simulator.emulator import Machine
+from pipeline.measuring.simulator.image import Image
+from pipeline.measuring.simulator.pricing import BlockPrice, price_block
+
+_LONGEST = 1024  # half-words: Unicorn's blocks have 512 instructions at most
+
+
+@dataclass(frozen=True)
+class Target:
+    """The chip's facts that time depends on; flash and ram are (origin, size)."""
+
+    core: str
+    flash: tuple[int, int]
+    ram: tuple[int, int]
+    multiplier_cycles: int = 1
+    reads: FlashReads = field(default=FlashReads())
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
+
+    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.facts.flash_waits).
+    """
+
+    zero_wait: Cost
+    low: int
+    high: int
+    instructions: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One inference: output buffers, the whole, what the entry itself took, one entry per layer that began, in
+    order, and the deepest byte of stack."""
+
+    outputs: tuple[bytes, ...]
+    total: Cycles
+    overhead: Cycles
+    layers: tuple[Cycles, ...]
+    stack: int
+
+
+def simulate(
+    elf: Path,
+    target: Target,
+    entry: str,
+    layers: int,
+    vectors: Sequence[Sequence[bytes]],
+    output_sizes: Sequence[int],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    time_limit: float = 600.0,
+    places: Sequence[int | None] = (),
+) -> list[Run]:
+    """Run `entry` once per vector (one bytes object per input buffer) in one emulated chip.
+
+    `places` says for every input and output where in the library's arena it lives, None for memory of the caller's.
+    `layers` is the most kernel calls that the entry may make. Raises ChipfitError on a fault, a broken calling
+    standard, code that cannot be priced, or a vector that runs for more than `time_limit` seconds.
+    """
+    image = Image.read(elf, entry)
+    core = CORES[target.core]
+    machine = counting = Machine(image, core, target.flash, target.ram, layers)
+    if target.reads.wait_states:
+        # Unicorn becomes ten times slower when it tells of every read: only the first run of each path is counted.
+        counting = Machine(image, core, target.flash, target.ram, layers, target.reads)
+    prices: dict[int, BlockPrice] = {}
+    paths: dict[tuple[int, bytes], tuple[Cycles, tuple[Cycles, ...]]] = {}
+    runs = []
+    for done, inputs in enumerate(vectors, start=1):
+        outputs, stack = machine.call(inputs, output_sizes, time_limit, places)
+        if machine.path not in paths:
+            if counting is not machine:
+                counting.call(inputs, output_sizes, time_limit, places)
+            paths[machine.path] = _priced(counting, core, target, prices)
+        total, rows = paths[machine.path]
+        runs.append(Run(tuple(outputs), total, rows[0], rows[1:], stack))
+        progress(done, len(vectors))
+    return runs
+
+
+def _priced(
+    machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice]
+) -> tuple[Cycles, tuple[Cycles, ...]]:
+    """The last run: the whole, and each row."""
+    rows = [_row(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
+    total = replace(_sum(rows), low=max(_sum(rows).low, busy(target.reads, _reads(machine))))
+    return total, tuple(rows)
+
+
+def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], row: int) -> Cycles:
+    low = high = lines = words = ends = instructions = 0
+    begin, end = target.flash[0], target.flash[0] + target.flash[1]
+    executed, left = machine.executed[row], machine.left[row]
+    for slot in np.flatnonzero(executed).tolist():
+        if slot not in prices:
+            prices[slot] = _price(machine, core, target, prices, slot)
+        price, times, taken = prices[slot], int(executed[slot]), int(left[slot])
+        low += times * price.stay[0] + taken * price.taken[0]
+        high += times * price.stay[1] + taken * price.taken[1]
+        instructions += times * price.instructions
+        address, size = machine.image.address_of(slot), int(machine.sizes[slot])
+        if begin <= address < end:
+            lines += times * touched(address, size, target.reads.line)
+            words += times * touched(address, size, WORD)
+            # Armv7-M fetches the target of a branch before it knows whether the branch is taken.
+            ends += times if core.armv7m else taken
+    split = int(machine.unaligned[row])
+    reads = _reads(machine, row)
+    reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
+    waits = stalls(target.reads, reads, core), most(target.reads, reads, core)
+    return Cycles((low, high + split), low + waits[0], high + split + waits[1], instructions)
+
+
+def _reads(machine: Machine, row: int | slice = slice(None)) -> Reads:
+    """What the callbacks counted in one row, or in all."""
+    tables = (machine.reads, machine.jumps, machine.new_lines, machine.new_data)
+    data, jumps, new_lines, new_data = (int(t[row].sum()) for t in tables)
+    return Reads(0, 0, 0, data, jumps, new_lines, new_data)
+
+
+def _price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
+    """Unicorn cuts long code, so a block may begin inside an IT block: what the block before it left open counts."""
+    address, size = machine.image.address_of(slot), int(machine.sizes[slot])
+    conditional = 0
+    if core.armv7m:
+        begin = max(0, slot - _LONGEST)
+        window = machine.sizes[begin:slot]
+        ends = np.flatnonzero((window > 0) & (np.arange(len(window)) + window // 2 == len(window)))
+        conditional = max((prices[begin + e].conditional for e in ends.tolist() if begin + e in prices), default=0)
+    code = bytes(machine.engine.mem_read(address, size))
+    return price_block(code, address, core, target.multiplier_cycles, conditional)
+
+
+def _sum(rows: Sequence[Cycles]) -> Cycles:
+    return Cycles(
+        (sum(r.zero_wait[0] for r in rows), sum(r.zero_wait[1] for r in rows)),
+        sum(r.low for r in rows),
+        sum(r.high for r in rows),
+        sum(r.instructions for r in rows),
+    )
+
+
+__all__ = ["CORES", "Core", "Cycles", "FlashReads", "Run", "Target", "simulate"]

@@ -1,0 +1,290 @@
+"""Machine code executed by Unicorn on the right core model, with memory as the chip has it."""
+
+import ctypes
+import mmap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import unicorn
+from unicorn import arm_const
+
+from pipeline.facts.cores import Core
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.flash_waits import FlashReads
+from pipeline.measuring.simulator.fault import fault, instruction_at
+from pipeline.measuring.simulator.image import Image
+from pipeline.measuring.simulator.native import RECENT, SPANS, Counter, library
+from pipeline.measuring.simulator.pricing import SINGLES, base_name
+
+_PAGE = 0x1000
+_PAINT = 0xA5
+_CPU = {
+    "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m0plus": arm_const.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
+    "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
+}
+_RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
+_KEPT = [getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4, 12)]
+_STACK = 64 * 1024
+_TRANSLATIONS = 1 << 30  # bytes of address space that Unicorn reserves, hardly any of which it uses
+_NO_SLOT = 2**64 - 1
+_FNV = 14695981039346656037
+
+
+def _check_memory() -> None:
+    """Raise ChipfitError where Unicorn would end this process: it prints a line and exits without its translations."""
+    try:
+        mmap.mmap(-1, _TRANSLATIONS).close()
+    except (OSError, ValueError) as error:
+        raise _too_little() from error
+
+
+def _too_little() -> ChipfitError:
+    return ChipfitError(
+        "simulate: this process may not have the 1 GiB of address space that the emulator reserves",
+        hint="Raise the limit (ulimit -v), or run fewer builds at once.",
+    )
+
+
+class Machine:
+    """One emulated chip with one image in it. `call` runs the entry once from a cold state."""
+
+    def __init__(
+        self,
+        image: Image,
+        core: Core,
+        flash: tuple[int, int],
+        ram: tuple[int, int],
+        layers: int,
+        reads: FlashReads = FlashReads(),  # noqa: B008
+    ) -> None:
+        self.image, self.core = image, core
+        # Not UC_MODE_MCLASS: with it Unicorn 2.1 takes a Cortex-M33 whatever model is asked for.
+        _check_memory()
+        self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, _CPU[core.name])
+        assert self.engine.ctl_get_cpu_model() == _CPU[core.name]
+        top = max(
+            [
+                flash[0] + flash[1],
+                *(a + len(d) for a, d in image.segments if a < ram[0] or a >= ram[0] + ram[1]),
+            ]
+        )
+        self._map(flash[0], top, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        used = max(
+            [
+                ram[0],
+                *(a + n for a, n in image.zeroed),
+                *(a + len(d) for a, d in image.segments if a >= ram[0]),
+            ]
+        )
+        self.buffers = -(-used // 64) * 64 + 64
+        self.ram, self.used = ram[0], used
+        self.ram_end = self._round(max(ram[0] + ram[1], self.buffers + (1 << 20)) + _STACK)
+        runs_code = any(ram[0] <= a < self.ram_end for a, _ in image.code)
+        rights = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE | (unicorn.UC_PROT_EXEC if runs_code else 0)
+        self._map(ram[0], self.ram_end, rights)
+        self._map(_RETURN, _RETURN + _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self.engine.mem_write(_RETURN, b"\xfe\xe7")  # b .
+        self.stack_top = self.ram_end - 256
+        for address, data in image.segments:
+            self.engine.mem_write(address, data)
+        self._count(layers, flash, reads)
+
+    @staticmethod
+    def _round(address: int) -> int:
+        return -(-address // _PAGE) * _PAGE
+
+    def _map(self, begin: int, end: int, rights: int) -> None:
+        begin = begin // _PAGE * _PAGE
+        try:
+            self.engine.mem_map(begin, self._round(end) - begin, rights)
+        except unicorn.UcError as error:
+            if error.errno == unicorn.UC_ERR_NOMEM:
+                raise _too_little() from error
+            raise
+
+    def _count(self, layers: int, flash: tuple[int, int], reads: FlashReads) -> None:
+        words, code = self.image.half_words(), self.image.code
+        assert len(code) <= SPANS
+        self.executed = np.zeros((layers + 1, words), np.uint64)
+        self.left = np.zeros((layers + 1, words), np.uint64)
+        self.sizes = np.zeros(words, np.uint16)
+        self.reads = np.zeros(layers + 1, np.uint64)
+        self.jumps = np.zeros(layers + 1, np.uint64)
+        self.new_lines = np.zeros(layers + 1, np.uint64)
+        self.new_data = np.zeros(layers + 1, np.uint64)
+        self.unaligned = np.zeros(layers + 1, np.uint64)
+        self.crooked = np.zeros(words, np.uint8)
+        self.counter = Counter(
+            code_begin=(ctypes.c_uint64 * SPANS)(*(begin for begin, _ in code)),
+            code_end=(ctypes.c_uint64 * SPANS)(*(begin + (end - begin + 1) // 2 * 2 for begin, end in code)),
+            entry_begin=self.image.entry,
+            entry_end=self.image.entry_end,
+            layers=layers + 1,
+            executed=self.executed.ctypes.data,
+            left=self.left.ctypes.data,
+            sizes=self.sizes.ctypes.data,
+            reads=self.reads.ctypes.data,
+            jumps=self.jumps.ctypes.data,
+            new_lines=self.new_lines.ctypes.data,
+            new_data=self.new_data.ctypes.data,
+            flash_begin=flash[0],
+            flash_end=flash[0] + flash[1],
+            line=reads.line if reads.wait_states else 0,
+            unaligned=self.unaligned.ctypes.data,
+            crooked=self.crooked.ctypes.data,
+            register_read=ctypes.cast(unicorn.unicorn_py3.unicorn.uclib.uc_reg_read, ctypes.c_void_p).value,
+            pc=arm_const.UC_ARM_REG_PC,
+        )
+        self._hook(unicorn.UC_HOOK_BLOCK, library().chipfit_block, 1, 0)
+        if reads.wait_states:
+            self._hook(unicorn.UC_HOOK_MEM_READ, library().chipfit_read, flash[0], flash[0] + flash[1] - 1)
+        # Armv6-M faults on an unaligned access, and so does its emulation; Armv7-M takes longer.
+        if self.core.armv7m:
+            both = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+            self._hook(both, library().chipfit_unaligned, 1, 0)
+
+    def _hook(self, kind: int, function: Any, first: int, last: int) -> None:
+        """Give Unicorn a machine-code callback on [first, last]; everywhere when first > last."""
+        handle = ctypes.c_size_t()
+        status = unicorn.unicorn_py3.unicorn.uclib.uc_hook_add(
+            self.engine._uch,
+            ctypes.byref(handle),
+            ctypes.c_int(kind),
+            ctypes.cast(function, ctypes.c_void_p),
+            ctypes.byref(self.counter),
+            ctypes.c_uint64(first),
+            ctypes.c_uint64(last),
+        )
+        assert status == unicorn.UC_ERR_OK, status
+
+    def call(
+        self,
+        inputs: Sequence[bytes],
+        outputs: Sequence[int],
+        time_limit: float = 600.0,
+        places: Sequence[int | None] = (),
+    ) -> tuple[list[bytes], int]:
+        """Run once; returns the output buffers and the deepest byte of stack used.
+
+        `places` are the inputs' and outputs' offsets in the library's arena, None (or nothing) for the caller's memory.
+
+        RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, on a
+        register or byte changed that the calling standard (AAPCS) keeps, and after `time_limit` seconds.
+        """
+        engine = self.engine
+        painted = bytes([_PAINT]) * (self.ram_end - self.ram)
+        engine.mem_write(self.ram, painted)
+        for address, size in self.image.zeroed:
+            engine.mem_write(address, bytes(size))
+        for address, data in self.image.segments:
+            if address >= self.ram:
+                engine.mem_write(address, data)
+        own = [None if p is None else self.image.objects["arena"] + p for p in places] or [None] * 99
+        arguments, at, where = [], self.buffers, []
+        for index, data in enumerate((*inputs, *(bytes([_PAINT]) * n for n in outputs))):
+            inside = own[index]
+            if inside is not None:
+                where.append(inside)
+                if index < len(inputs):
+                    engine.mem_write(inside, data)
+                continue
+            engine.mem_write(at, data)
+            arguments.append(at)
+            where.append(at)
+            at = -(-(at + len(data)) // 16) * 16 + 16
+        stack = (self.stack_top - 4 * max(0, len(arguments) - 4)) & ~7  # AAPCS 6.2.1.2: a multiple of 8 at a call
+        for i, value in enumerate(arguments[4:]):
+            engine.mem_write(stack + 4 * i, value.to_bytes(4, "little"))
+        for register, value in zip((arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2,
+                                    arm_const.UC_ARM_REG_R3), arguments[:4], strict=False):  # fmt: skip
+            engine.reg_write(register, value)
+        for i, register in enumerate(_KEPT):
+            engine.reg_write(register, 0x1111_1111 * (i + 1))
+        engine.reg_write(arm_const.UC_ARM_REG_SP, stack)
+        engine.reg_write(arm_const.UC_ARM_REG_LR, _RETURN | 1)
+        self._begin()
+        self._run(time_limit)
+        self._check(stack)
+        return self._results(where, arguments, inputs, outputs, stack, at)
+
+    @property
+    def path(self) -> tuple[int, bytes]:
+        """What the cycles of the last run depend on: its blocks in order, and how often it was not aligned."""
+        return self.counter.path, self.unaligned.tobytes()
+
+    def _begin(self) -> None:
+        reads = (self.reads, self.jumps, self.new_lines, self.new_data)
+        for table in (self.executed, self.left, *reads, self.unaligned, self.crooked):
+            table[...] = 0
+        for i in range(RECENT):
+            self.counter.fetched[i] = self.counter.loaded[i] = _NO_SLOT
+        self.counter.layer = self.counter.row = self.counter.outside = 0
+        self.counter.last_slot, self.counter.last_end, self.counter.path = _NO_SLOT, 0, _FNV
+
+    def _run(self, time_limit: float) -> None:
+        try:
+            self.engine.emu_start(self.image.entry | 1, _RETURN, timeout=int(time_limit * 1_000_000))
+        except unicorn.UcError as error:
+            raise fault(self.engine, self.core, self.image, str(error)) from error
+        pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
+        if pc != _RETURN:
+            where = f"{pc:#x} in {self.image.symbol_at(pc)}"
+            raise ChipfitError(f"simulate: the emulated chip did not return within {time_limit:g} s: it is at {where}")
+        # No block follows the last one to show that it was left by a jump.
+        if self.counter.last_slot != _NO_SLOT:
+            self.left.reshape(-1)[self.counter.last_slot] += 1
+
+    def _check(self, stack: int) -> None:
+        if self.engine.reg_read(arm_const.UC_ARM_REG_SP) != stack:
+            raise ChipfitError("simulate: the stack pointer was not restored")
+        for i, register in enumerate(_KEPT):
+            if self.engine.reg_read(register) != 0x1111_1111 * (i + 1):
+                raise ChipfitError(f"simulate: register r{i + 4} was not preserved")
+        for slot in np.flatnonzero(self.crooked).tolist():
+            instruction = instruction_at(self.engine, self.image.address_of(slot))
+            if instruction is not None and base_name(instruction) not in SINGLES:
+                raise ChipfitError(
+                    f"simulate: {instruction.mnemonic} {instruction.op_str} at {instruction.address:#x} in "
+                    f"{self.image.symbol_at(instruction.address)} makes an unaligned access: {self.core.name} "
+                    "allows it to loads and stores of one register only"
+                )
+        if self.counter.outside:
+            raise ChipfitError("simulate: code ran that the block counter could not attribute")
+
+    def _results(
+        self,
+        where: Sequence[int],
+        callers: Sequence[int],
+        inputs: Sequence[bytes],
+        outputs: Sequence[int],
+        stack: int,
+        end: int,
+    ) -> tuple[list[bytes], int]:
+        """`where` all buffers are, of which `callers` lie outside the library's memory."""
+        base = self.ram
+        memory = bytes(self.engine.mem_read(base, self.ram_end - base))
+        edges = [(self.used, self.buffers), (end, self.ram_end - _STACK), (self.stack_top, self.ram_end)]
+        results = []
+        for address, size in zip(where, (*map(len, inputs), *outputs), strict=True):
+            if address in callers:
+                edges.append((address + size, -(-(address + size) // 16) * 16 + 16))
+        for begin, stop in edges:
+            found = np.flatnonzero(np.frombuffer(memory[begin - base : stop - base], np.uint8) != _PAINT)
+            if len(found):
+                raise ChipfitError(
+                    f"simulate: a byte beside a buffer was overwritten, at {begin + int(found[0]):#x}: neither stack "
+                    "nor memory of the library"
+                )
+        for address, size in zip(where[len(inputs) :], outputs, strict=True):
+            results.append(memory[address - base : address - base + size])
+        for address, data in zip(where, inputs, strict=False):
+            if address in callers and memory[address - base : address - base + len(data)] != data:
+                raise ChipfitError("simulate: an input buffer was overwritten")
+        lowest = self.ram_end - _STACK
+        below = np.frombuffer(memory[lowest - base : stack - base], np.uint8)
+        changed = np.flatnonzero(below != _PAINT)
+        # A word whose low bytes happen to be paint is in use as a whole.
+        return results, 0 if not len(changed) else stack - ((lowest + int(changed[0])) & ~3)

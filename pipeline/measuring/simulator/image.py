@@ -1,0 +1,77 @@
+"""A linked ELF as the emulator loads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from pipeline.facts.errors import ChipfitError
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the emulator needs of a linked ELF: bytes by address, the entry's range, zeroed RAM."""
+
+    segments: tuple[tuple[int, bytes], ...]
+    zeroed: tuple[tuple[int, int], ...]
+    entry: int
+    entry_end: int
+    symbols: tuple[tuple[int, int, str], ...]
+    code: tuple[tuple[int, int], ...]
+    """[begin, end) of every section with instructions, by address; one in RAM is copied there before the entry runs."""
+    objects: Mapping[str, int]
+    """Address of each variable by its name."""
+
+    @classmethod
+    def read(cls, path: Path, entry: str) -> "Image":
+        """Raises ChipfitError for a file that is no ELF image, and when `entry` is no function of it with a size."""
+        try:
+            return cls._read(path, entry)
+        except (ELFError, OSError) as error:
+            raise ChipfitError(f"simulate: {path.name} is not a linked image: {error}") from error
+
+    @classmethod
+    def _read(cls, path: Path, entry: str) -> "Image":
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            segments, zeroed, code = [], [], []
+            for section in elf.iter_sections():
+                if not section["sh_flags"] & 2 or not section["sh_size"]:
+                    continue
+                if section["sh_type"] == "SHT_NOBITS":
+                    zeroed.append((section["sh_addr"], section["sh_size"]))
+                else:
+                    segments.append((section["sh_addr"], section.data()))
+                    if section["sh_flags"] & 4:
+                        code.append((section["sh_addr"], section["sh_addr"] + section["sh_size"]))
+            table = elf.get_section_by_name(".symtab")
+            named = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
+            known = [] if table is None else list(table.iter_symbols())
+            objects = {s.name: s["st_value"] for s in known if s["st_info"]["type"] == "STT_OBJECT"}
+            symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in named))
+        for address, size, name in symbols:
+            if name == entry and size:
+                spans = tuple(sorted(code))
+                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, spans, objects)
+        raise ChipfitError(f"simulate: {entry} is not a function in the linked image")
+
+    def symbol_at(self, address: int) -> str:
+        """The function that holds an address."""
+        for begin, size, name in self.symbols:
+            if begin <= address < begin + size:
+                return name
+        return "no function"
+
+    def half_words(self) -> int:
+        """How many half-words of code there are, those of all sections one after the other."""
+        return sum((end - begin + 1) // 2 for begin, end in self.code)
+
+    def address_of(self, half_word: int) -> int:
+        """The address of one of them."""
+        for begin, end in self.code:
+            if half_word < (end - begin + 1) // 2:
+                return begin + 2 * half_word
+            half_word -= (end - begin + 1) // 2
+        raise IndexError(half_word)

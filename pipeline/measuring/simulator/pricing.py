@@ -1,0 +1,207 @@
+"""The price of one basic block: its instructions decoded with Capstone, each looked up in the core's table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import capstone
+from capstone import arm
+
+from pipeline.facts.cores import Core, Cost
+from pipeline.facts.errors import ChipfitError
+
+_ALU = frozenset(
+    """
+    adc adcs add adds addw adr and ands asr asrs bic bics cmn cmp eor eors lsl lsls lsr lsrs mov movs movt movw mvn
+    mvns neg nop orn orns orr orrs rev rev16 revsh ror rors rsb rsbs sbc sbcs sub subs subw sxtb sxth tst uxtb uxth
+    bfc bfi clz rbit rrx rrxs sbfx ssat ubfx usat teq pld
+    """.split()
+)
+_MULTIPLY = frozenset({"mul", "muls"})
+_MULTIPLY_ADD = frozenset({"mla", "mls"})
+_LONG = frozenset({"smull", "umull"})
+_LONG_ADD = frozenset({"smlal", "umlal"})
+_DIVIDE = frozenset({"sdiv", "udiv"})
+# Armv7E-M only, one cycle each.
+_DSP = frozenset(
+    """
+    sel uxtab uxtah sxtab sxtah sxtb16 uxtb16 sxtab16 uxtab16 pkhbt pkhtb sadd8 sadd16 ssub8 ssub16 sasx ssax uadd8
+    uadd16 usub8 usub16 uasx usax qadd qsub qdadd qdsub qadd8 qadd16 qsub8 qsub16 qasx qsax uqadd8 uqadd16 uqsub8
+    uqsub16 uqasx uqsax shadd8 shadd16 shsub8 shsub16 shasx shsax uhadd8 uhadd16 uhsub8 uhsub16 uhasx uhsax ssat16
+    usat16 usad8 usada8 smlabb smlabt smlatb smlatt smlad smladx smlsd smlsdx smuad smuadx smusd smusdx smulbb smulbt
+    smultb smultt smlawb smlawt smulwb smulwt smmul smmulr smmla smmlar smmls smmlsr smlalbb smlalbt smlaltb smlaltt
+    smlald smlaldx smlsld smlsldx umaal
+    """.split()
+)
+_LOADS = frozenset({"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh"})
+_STORES = frozenset({"str", "strb", "strh"})
+SINGLES = _LOADS | _STORES
+"""Loads and stores of one value: on Armv7-M the only ones that may be unaligned."""
+_BLOCKS = frozenset("ldm ldmia ldmdb stm stmia stmdb push pop ldrd strd".split())
+_STATE = frozenset({"cpsid", "cpsie"})
+_SYSTEM = frozenset({"mrs", "msr", "dmb", "dsb", "isb"})
+_BRANCHES = frozenset({"bl", "blx", "bx"})
+_KNOWN = frozenset().union(
+    _ALU, _MULTIPLY, _MULTIPLY_ADD, _LONG, _LONG_ADD, _DIVIDE, _DSP, SINGLES, _BLOCKS, _STATE, _SYSTEM, _BRANCHES
+)
+# All that Armv6-M has of 32 bits (DDI 0419, A5.3). Unicorn faults on the others, but runs IT, CBZ and CBNZ.
+_WIDE_ARMV6M = _SYSTEM | {"bl"}
+_NOTHING: Cost = (0, 0)
+
+
+@dataclass(frozen=True)
+class BlockPrice:
+    """Cycles of one pass with no taken exit, what a taken exit adds, and instructions.
+
+    `conditional` is how many instructions of an IT block are still to come after the last one.
+    """
+
+    stay: Cost
+    taken: Cost
+    instructions: int
+    conditional: int = 0
+
+
+@cache
+def decoder() -> capstone.Cs:
+    """Thumb for M-profile, with operand details."""
+    made = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    made.detail = True
+    return made
+
+
+def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int, conditional: int = 0) -> BlockPrice:
+    """Price the bytes of one block at `address`, the first `conditional` instructions of which an IT governs.
+
+    Every instruction but the last runs straight through; `taken` is what the last adds when it leaves for anywhere
+    but the next instruction. A conditional branch to its own next instruction cannot be told taken from untaken: it
+    costs from untaken to taken. Instructions inside an IT block may be skipped for 1 cycle: their low bound. What
+    runs before the block is not known, so a load or store that begins it may wait for its address.
+
+    Raises ChipfitError for an instruction that the core does not have or the table does not know.
+    """
+    decoded = list(decoder().disasm(code, address))
+    if sum(i.size for i in decoded) != len(code):
+        at = address + sum(i.size for i in decoded)
+        raise ChipfitError(f"simulate: undecodable instruction at {at:#x}")
+    low = high = 0
+    extra = _NOTHING
+    before: capstone.CsInsn | None = None
+    for instruction in decoded:
+        skippable = conditional > 0
+        conditional -= skippable
+        stay, extra = price(instruction, core, multiplier_cycles, skippable)
+        low += min(1, stay[0]) if skippable else stay[0]
+        high += stay[1]
+        if _address_may_stall(before, instruction):
+            high += core.address_stall[1]
+        if instruction.id == arm.ARM_INS_IT:
+            conditional = len(instruction.mnemonic) - 1
+        else:
+            before = instruction
+    return BlockPrice((low, high), extra, len(decoded), conditional)
+
+
+def price(
+    instruction: capstone.CsInsn, core: Core, multiplier_cycles: int, skippable: bool = False
+) -> tuple[Cost, Cost]:
+    """(cost when control falls through, what a taken exit adds) of one instruction; `skippable`: in an IT block."""
+    base = base_name(instruction)
+    if not core.armv7m and _not_armv6m(instruction, base):
+        raise _refused(instruction, f"is no Armv6-M instruction: {core.name} faults on it")
+    if base in ("cbz", "cbnz") or (instruction.id == arm.ARM_INS_B and instruction.cc != arm.ARM_CC_AL):
+        if instruction.operands[-1].imm == instruction.address + instruction.size:
+            return (core.untaken[0], core.branch[1]), _NOTHING
+        return core.untaken, _less(core.branch, core.untaken)
+    cost, leaves = _cost(instruction, base, core, multiplier_cycles)
+    if leaves and skippable:
+        return core.untaken, _less(cost, core.untaken)
+    return cost, _NOTHING
+
+
+def base_name(instruction: capstone.CsInsn) -> str:
+    """The mnemonic without a width, and without the condition that Capstone appends inside IT blocks."""
+    name: str = instruction.mnemonic.removesuffix(".w").removesuffix(".n")
+    return name[:-2] if name not in _KNOWN and name[:-2] in _KNOWN else name
+
+
+def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles: int) -> tuple[Cost, bool]:
+    """Cycles of an instruction that is executed, and whether it leaves for elsewhere."""
+    if instruction.id == arm.ARM_INS_B:
+        return core.branch, True
+    if base in _BRANCHES:
+        return (core.branch_link if base == "bl" else core.branch_exchange), True
+    if base in ("tbb", "tbh"):
+        return core.table_branch, True
+    writes_pc = _writes_pc(instruction, base)
+    if base in _BLOCKS:
+        count, fixed = _registers(instruction, base), core.pop_pc if writes_pc else core.block
+        return (fixed[0] + count, fixed[1] + count), writes_pc
+    if writes_pc:
+        return (core.load_pc if base in _LOADS else core.branch), True
+    if base in _MULTIPLY:
+        return (core.multiply if core.armv7m else (multiplier_cycles, multiplier_cycles)), False
+    if instruction.id == arm.ARM_INS_IT:
+        return core.if_then, False
+    if base in _DSP and not core.dsp:
+        raise _refused(instruction, f"is an instruction of Armv7E-M: {core.name} faults on it")
+    simple: Mapping[frozenset[str], Cost] = {
+        _ALU: core.alu,
+        _DSP: core.alu,
+        _MULTIPLY_ADD: core.multiply_add,
+        _LONG: core.long_multiply,
+        _LONG_ADD: core.long_multiply_add,
+        _DIVIDE: core.divide,
+        _LOADS: core.load,
+        _STORES: core.store,
+        _STATE: core.state_change,
+        _SYSTEM: core.system,
+    }
+    for names, cost in simple.items():
+        if base in names and cost != _NOTHING:
+            return cost, False
+    raise _refused(instruction, f"has no known cost on {core.name}")
+
+
+def _refused(instruction: capstone.CsInsn, why: str) -> ChipfitError:
+    text = f"{instruction.mnemonic} {instruction.op_str}".strip()
+    return ChipfitError(f"simulate: {text} at {instruction.address:#x} {why}")
+
+
+def _not_armv6m(instruction: capstone.CsInsn, base: str) -> bool:
+    if instruction.size == 4:
+        return base not in _WIDE_ARMV6M
+    return base in ("cbz", "cbnz") or instruction.id == arm.ARM_INS_IT
+
+
+def _address_may_stall(before: capstone.CsInsn | None, instruction: capstone.CsInsn) -> bool:
+    """Whether a load or store may wait for its address, or for the fetch unit when it reads a literal."""
+    base = base_name(instruction)
+    if base in ("push", "pop"):
+        needed = {arm.ARM_REG_SP}
+    elif base in SINGLES | _BLOCKS:
+        memory = [o.mem for o in instruction.operands if o.type == arm.ARM_OP_MEM]
+        needed = {r for m in memory for r in (m.base, m.index) if r} or {instruction.operands[0].reg}
+    else:
+        return False
+    if before is None or arm.ARM_REG_PC in needed:
+        return True
+    return not needed.isdisjoint(before.regs_access()[1])
+
+
+def _less(a: Cost, b: Cost) -> Cost:
+    return (a[0] - b[0], a[1] - b[1])
+
+
+def _registers(instruction: capstone.CsInsn, base: str) -> int:
+    registers = sum(o.type == arm.ARM_OP_REG for o in instruction.operands)
+    if base in ("push", "pop"):
+        return registers
+    return 2 if base in ("ldrd", "strd") else registers - 1
+
+
+def _writes_pc(instruction: capstone.CsInsn, base: str) -> bool:
+    if base.startswith(("push", "st", "cmp", "cmn", "tst", "teq", "pld")):
+        return False
+    registers = [o.reg for o in instruction.operands if o.type == arm.ARM_OP_REG]
+    return arm.ARM_REG_PC in (registers if base.startswith(("pop", "ldm")) else registers[:1])

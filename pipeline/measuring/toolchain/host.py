@@ -1,0 +1,104 @@
+"""The same library on this machine: the pinned compiler by default, GCC or Clang when asked for by name."""
+
+import json
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.measuring.toolchain.build import sources_of
+from pipeline.measuring.toolchain.cross import WARNINGS
+from pipeline.measuring.toolchain.process import find, run, zig
+from pipeline.measuring.toolchain.scratch import scratch
+
+_CHILD = Path(__file__).with_name("host_child.py")
+_SECONDS = 60
+"""Processor time that the vectors may take together, and one second more for each; four times that by the clock."""
+
+
+def host_compilers() -> list[str]:
+    """The host compilers that are here: ziglang always, gcc and clang when on PATH."""
+    return ["ziglang", *(c for c in ("gcc", "clang") if shutil.which(c))]
+
+
+def host_library(
+    library: Path,
+    out: Path,
+    compiler: str = "ziglang",
+    flags: Sequence[str] = ("-O2",),
+    listed: Collection[str] | None = None,
+) -> Path:
+    """Build `library`/src/*.c into the shared library `out`, with every warning an error; `listed` as elsewhere.
+
+    `flags` come last, so that -O0, -O3 or -fsanitize=undefined win. Raises ChipfitError when the compiler is missing
+    or refuses; then nothing is left behind.
+    """
+    driver = [*zig(), "-fno-sanitize=all"] if compiler == "ziglang" else [find(compiler)]
+    sources = [str(p.relative_to(library)) for p in sources_of(library, (".c",), listed)]
+    arguments = [
+        *driver, "-std=c99", *WARNINGS, "-shared", "-g0", *([] if sys.platform == "win32" else ["-fPIC"]), *flags,
+        "-Iinclude", "-Isrc", *sources, "-o", str(out.resolve()),
+    ]  # fmt: skip
+    try:
+        run(arguments, library, f"compiling the library for this machine with {compiler}")
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+    return out
+
+
+class HostLibrary:
+    """A library for this machine, run in a process of its own: what it does, it does not do to chipfit."""
+
+    def __init__(self, path: Path, product: str, places: Sequence[int | None] = ()) -> None:
+        """`places`: for every input and output, its offset in the arena, or None for the caller's memory."""
+        self._path, self._product, self._places = path, product, places
+
+    def __call__(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
+        """Inference of every vector: the first axis counts them, in `inputs` and in what comes back.
+
+        `outputs` give shapes and types. Raises ChipfitError when the library crashes, does not come to an end, or
+        takes more than 1 GiB.
+        """
+        count = len(inputs[0])
+        names = [*_names("input", len(inputs)), *_names("output", len(outputs))]
+        owned = [p is not None for p in self._places] or [False] * len(names)
+        sizes = [a.nbytes // max(len(a), 1) for a in (*inputs, *outputs)]
+        ports = list(zip(names, sizes, owned, strict=True))
+        seconds = _SECONDS + count
+        request = {"product": self._product, "count": count, "seconds": seconds}
+        request |= {"inputs": ports[: len(inputs)], "outputs": ports[len(inputs) :]}
+        with scratch() as folder:
+            (folder / "request.json").write_text(json.dumps(request), "utf-8")
+            (folder / "inputs").write_bytes(_interleaved(inputs))
+            command = [sys.executable, "-I", "-S", str(_CHILD), str(self._path.resolve())]
+            run(command, folder, f"running {self._product} on this machine", 4 * seconds)
+            made = _written(folder / "outputs", self._product, count * sum(sizes[len(inputs) :])).reshape(count, -1)
+        ends = np.cumsum(sizes[len(inputs) :])
+        parts = np.split(made, ends[:-1], axis=1)
+        return [
+            np.ascontiguousarray(p).view(o.dtype).reshape(count, *o.shape[1:])
+            for p, o in zip(parts, outputs, strict=True)
+        ]
+
+
+def _written(path: Path, product: str, length: int) -> Array:
+    """The `length` bytes of all outputs; a library may end its process before it has made them, without an error."""
+    data = path.read_bytes() if path.is_file() else b""
+    if len(data) != length:
+        raise ChipfitError(f"toolchain: running {product} on this machine gave {len(data)} of {length} output bytes")
+    return np.frombuffer(data, np.uint8)
+
+
+def _interleaved(inputs: Sequence[Array]) -> bytes:
+    """The bytes of every input of the first vector, then of the second, and so on."""
+    rows = [np.ascontiguousarray(a).reshape(len(a), -1).view(np.uint8) for a in inputs]
+    return np.concatenate(rows, axis=1).tobytes()
+
+
+def _names(direction: str, count: int) -> list[str]:
+    return [direction] if count == 1 else [f"{direction}_{i}" for i in range(count)]

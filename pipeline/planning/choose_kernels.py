@@ -1,0 +1,172 @@
+"""One variant for every layer, chosen together so that the product fits: an integer program, solved exactly.
+
+Latency: fewest cycles within the free flash and RAM. Flash: least flash within the latency. Code that several layers
+share is paid once. The stack is no sum: what needs more than the free stack is no option.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from pipeline.facts.cores import CORES
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.flash_waits import FlashReads
+from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.planning.integer_program import IN_RAM, Option, Point, Problem
+from pipeline.planning.placement import placed, waits
+from pipeline.planning.plan import Program
+from pipeline.planning.variants import chained, portable, routines
+
+ENTRY_STACK = 64
+Offers = tuple[Option, ...]
+Refusals = tuple[tuple[str, str], ...]
+"""Variants that could compute a call but are no option, and why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the chip leaves free, None where nothing is asked. `cycles`: with wait states; `multiplier`: cycles of one
+    MULS; `ram`: bytes that code and tables may take, `spare_ram`: that they could, if their owner wanted it."""
+
+    flash: int | None
+    stack: int | None
+    cycles: int | None
+    multiplier: int = 1
+    ram: int = 0
+    spare_ram: int = 0
+    reads: FlashReads = field(default=FlashReads())
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """`program` with its routines, `options` of every call, what was chosen, and plans for other amounts of flash.
+
+    A chain is one call of `program`: `begins` says for each where it begins among the calls that there were, whose
+    `options` and `refused` these are.
+    """
+
+    program: Program
+    begins: tuple[int, ...]
+    options: tuple[Offers, ...]
+    refused: tuple[Refusals, ...]
+    point: Point
+    next_kib: Point
+    frontier: tuple[Point, ...]
+    from_ram: Point | None
+    """The plan with code in the spare RAM, where it is the better one."""
+
+
+def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice:
+    """`optimize` is latency or flash. Where nothing fits, the plan that comes nearest: the verdict then says so.
+
+    Raises ChipfitError for a network without a call.
+    """
+    if not program.calls:
+        raise ChipfitError("the network computes nothing: its outputs are its inputs", hint="Leave it out.")
+    offered, refused = _offered(program, core, replace(limits, ram=max(limits.ram, limits.spare_ram)))
+    options = offered if limits.ram else tuple(tuple(o for o in of if not o.ram) for of in offered)
+    problem = Problem(options, limits.ram)
+    point = problem.settled(_best(problem, limits, optimize))
+    taken = {i: o for i, o in enumerate(problem.taken(point)) if o is not None}
+    calls = tuple(_as_chosen(program.calls[i : i + o.span], o) for i, o in taken.items())
+    more = problem.solve(flash=point.flash + 1024) or point
+    asked = optimize == "latency" and limits.spare_ram
+    from_ram = Problem(offered, limits.spare_ram).solve(flash=limits.flash) if asked else None
+    better = from_ram if from_ram is not None and from_ram.total < point.total else None
+    return Choice(
+        replace(program, calls=calls), tuple(taken), options, refused, point, more, problem.frontier(), better
+    )
+
+
+def _best(problem: Problem, limits: Limits, optimize: str) -> Point:
+    if optimize == "latency":
+        point = problem.solve(flash=limits.flash) or problem.least_flash()
+    else:
+        point = problem.least_flash(limits.cycles) or problem.solve(flash=None)
+    assert point is not None, "without limits there is always a plan"
+    return point
+
+
+def _as_chosen(calls: Sequence[KernelCall], option: Option) -> KernelCall:
+    first, last = calls[0], calls[-1]
+    if option.span == 1:
+        return replace(first, routine=option.routine)
+    return replace(
+        first,
+        node=" + ".join(c.node for c in calls),
+        outputs=last.outputs,
+        macs=sum(c.macs for c in calls),
+        routine=option.routine,
+        parts=tuple(calls),
+    )
+
+
+def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers, ...], tuple[Refusals, ...]]:
+    """What may be chosen for every call, chains of calls with their first, and what may not."""
+    calls = program.calls
+    offered = [_options(c, core, limits) for c in calls]
+    linked = _linked(program)
+    longest = min(_LONGEST, max(2, _CHAINS // max(1, len(calls))))
+    for begin in range(len(calls)):
+        for end in range(begin + 1, min(begin + longest, len(calls))):
+            chain = calls[begin : end + 1]
+            found = chained(chain, core) if linked[end - 1] else ()
+            if not found:
+                break  # what cannot be chained is no part of a longer chain
+            whole = replace(calls[begin], macs=sum(c.macs for c in chain))
+            made, refused = _within_stack(whole, found, core, limits)
+            offered[begin][0].extend(replace(o, span=len(chain)) for o in made)
+            offered[begin][1].extend(refused)
+    return tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
+
+
+def _linked(program: Program) -> list[bool]:
+    """For each call but the last, whether the next reads what it makes and nothing else, and nobody else does."""
+    readers = program.graph.consumers()
+    outputs = {p.tensor for p in program.graph.outputs}
+    return [
+        a.outputs == b.inputs
+        and a.outputs[0] not in outputs
+        and [n.name for n in readers.get(a.outputs[0], ())] == [b.node]
+        for a, b in pairwise(program.calls)
+    ]
+
+
+def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
+    c = Option("c", portable.cycles(call), portable.flash(call), portable.stack(), (call.kernel,), None)
+    if limits.multiplier > 1:
+        c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
+    c = replace(c, waits=waits(call, None, c.cycles, limits.reads, core))
+    made, refused = _within_stack(call, routines(call, core), core, limits)
+    return [c, *made], refused
+
+
+def _within_stack(
+    call: KernelCall, offered: Sequence[Routine], core: str, limits: Limits
+) -> tuple[list[Option], list[tuple[str, str]]]:
+    """Routines that the free stack can hold, in every place, and why the others are none."""
+    made: list[Option] = []
+    refused = []
+    for r in offered:
+        if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
+            made += _in_each_place(call, r, core, limits)
+        else:
+            refused.append((r.variant, f"needs {r.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
+    return made, refused
+
+
+def _in_each_place(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
+    """The routine in flash and, where flash makes it wait and there is room, in RAM."""
+    cycles = routine.executed.cycles(CORES[core], limits.multiplier)
+    flash = routine.code + sum(t.nbytes for t in routine.tables.values())
+    made: list[Option] = []
+    for r, ram in placed(routine):
+        waiting = waits(call, r, cycles, limits.reads, core)
+        if not made or (waiting < made[-1].waits and ram <= limits.ram):
+            shared = r.shared if r.place == "flash" else tuple(s + IN_RAM for s in r.shared)
+            made.append(Option(r.variant, cycles, flash, r.stack, shared, r, waiting, ram))
+    return made
+
+
+_LONGEST, _CHAINS = 16, 1600
+"""Layers of one chain: how many chains there are to be costed grows with it, what a longer one saves does not."""

@@ -1,0 +1,55 @@
+"""Where a layer's code and tables lie, and about what the flash's wait states then add to its cycles.
+
+The verdict's wait states are counted in the emulator. The plan needs them before there is any code, so it takes them
+from the instructions that a routine runs, as if they lay anywhere, and from the tables that it reads.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import get_args
+
+from pipeline.facts.cores import CORES
+from pipeline.facts.flash_waits import WORD, FlashReads, Reads, most
+from pipeline.graph.kernel_call import KernelCall, Place, Routine
+
+PLACES: Mapping[Place, str] = {"flash": "", "code": "code in RAM", "all": "code and tables in RAM"}
+"""What is said of a variant's place."""
+
+
+def named(variant: str, place: Place) -> str:
+    """A variant and where it lies, for people."""
+    return f"{variant}, {PLACES[place]}" if PLACES[place] else variant
+
+
+_THUMB = 2  # bytes of an instruction; BL is two of them
+
+# Of the C kernels, in one cycle at zero wait states: instructions, blocks that run, and those that a branch ends.
+# Measured on the benchmark's networks.
+_INSTRUCTIONS, _BLOCKS, _ENDS = 0.77, 0.033, 0.026
+
+
+def placed(routine: Routine) -> Iterator[tuple[Routine, int]]:
+    """The routine in every place, and the bytes of RAM that it takes there; shared routines not counted."""
+    tables = sum(t.nbytes for t in routine.tables.values())
+    sizes = {"flash": 0, "code": routine.code, "all": routine.code + tables}
+    for place in get_args(Place):
+        if place != "all" or tables:
+            yield replace(routine, place=place), sizes[place]
+
+
+def waits(call: KernelCall, routine: Routine | None, cycles: int, flash: FlashReads, core: str) -> int:
+    """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
+    if not flash.wait_states or (routine is not None and routine.place == "all"):
+        return 0
+    if routine is None:
+        # The C kernels read every weight anew.
+        code, blocks, ends = _THUMB * _INSTRUCTIONS * cycles, _BLOCKS * cycles, round(_ENDS * cycles)
+        reads = call.macs if "weights" in call.tables else 0
+    elif routine.place == "code":
+        return most(flash, Reads(0, 0, 0, routine.reads, 0, 0, 0), CORES[core])
+    else:
+        run = routine.executed
+        code, blocks, ends = _THUMB * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
+        reads = routine.reads + run.literals
+    lines, words = (round(code / unit + blocks * (1 - _THUMB / unit)) for unit in (flash.line, WORD))
+    return most(flash, Reads(lines, words, ends, reads, 0, 0, 0), CORES[core])

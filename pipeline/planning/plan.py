@@ -1,0 +1,176 @@
+"""From an integer graph to a program: kernel calls in order, and a place for every buffer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.arithmetic.kernel_bounds import check
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Graph
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.ops.reshape import Reshape
+from pipeline.ops.shared.copying import copy_call
+from pipeline.planning.arena import Buffer, Placement, place
+from pipeline.planning.execution_order import least_memory
+from pipeline.planning.memory_views import Views, root, views_of
+
+Home = tuple[str, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What code generation writes down.
+
+    `homes` says where each activation lives: ("input" or "output", its number, byte offset), ("arena", byte offset, 0).
+    """
+
+    product: str
+    graph: Graph
+    calls: tuple[KernelCall, ...]
+    homes: Mapping[str, Home]
+    arena: Placement
+
+    @property
+    def unread(self) -> list[int]:
+        """The numbers of the inputs in the caller's memory that no call reads."""
+        read = {self.homes[n][:2] for c in self.calls for n in c.inputs if n in self.homes}
+        homes = [self.homes[p.tensor] for p in self.graph.inputs]
+        return [i for i, (kind, *_) in enumerate(homes) if kind == "input" and ("input", i) not in read]
+
+    @property
+    def needs_arena(self) -> bool:
+        """Whether a call, chains taken as one, reads or writes the arena."""
+        named = [n for c in self.calls for n in (*c.inputs, *c.outputs) if n in self.homes]
+        return any(self.homes[n][0] == "arena" for n in named)
+
+    @property
+    def places(self) -> list[int | None]:
+        """Where in the arena every input and then every output lives; None where its memory is the caller's."""
+        names = [p.tensor for p in self.graph.outputs]
+        homes = [self.homes[p.tensor] for p in self.graph.inputs]
+        homes += [self.homes.get(f"{n}#copy", self.homes[n]) for n in names]
+        return [where if kind == "arena" else None for kind, where, _ in homes]
+
+
+def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: bool = False) -> Program:
+    """The branches in the given order, or in that of least memory where the arena becomes smaller by it.
+
+    The order is chosen before views and sharing in place are known, so only the arena itself can tell.
+    `own_inputs`, `own_outputs`: they live in the arena, inputs until they are read last, outputs until the end.
+    Raises ChipfitError for an output in the arena that is a view of an input in the caller's memory, and for a call
+    whose kernel could overflow.
+    """
+    given = _in_order(product, graph, own_inputs, own_outputs)
+    check(given.calls, graph)
+    ordered = least_memory(graph)
+    if ordered is graph:
+        return given
+    return min(given, _in_order(product, ordered, own_inputs, own_outputs), key=lambda p: p.arena.size)
+
+
+def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -> Program:
+    """Resolve views to the buffers behind them, share memory in place, and place the rest."""
+    callers = {p.tensor for p in (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))}
+    views = views_of(graph, callers)
+    calls = _calls(graph, views)
+    given = {p.tensor for p in graph.inputs}
+    homes: dict[str, Home] = {}
+    if not own_inputs:
+        homes |= {p.tensor: ("input", i, 0) for i, p in enumerate(graph.inputs)}
+    for index, port in enumerate(graph.outputs):
+        held, _ = root(views, port.tensor)
+        if own_outputs:
+            if held in homes:
+                raise ChipfitError(
+                    f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged",
+                    hint="Write memory.inputs: arena too.",
+                )
+            continue
+        if held in homes or held in given:
+            # The output is a view of an input, or of another output: it needs bytes of its own.
+            calls.append(_whole_copy(graph, port.tensor, held))
+            homes[f"{port.tensor}#copy"] = ("output", index, 0)
+            continue
+        homes[held] = ("output", index, 0)
+    ends = [p.tensor for p in graph.outputs] if own_outputs else []
+    starts = [p.tensor for p in graph.inputs] if own_inputs else []
+    _share_in_place(graph, calls, views, homes, ends)
+    placement = place(_buffers(graph, calls, views, homes, starts, ends))
+    homes |= {n: ("arena", offset, 0) for n, offset in placement.offsets.items()}
+    for name, tensor in graph.tensors.items():
+        held, offset = root(views, name)
+        if tensor.data is None and held in homes:
+            kind, where, _ = homes[held]
+            homes[name] = (kind, where + offset, 0) if kind == "arena" else (kind, where, offset)
+    return Program(product, graph, tuple(calls), homes, placement)
+
+
+def _calls(graph: Graph, views: Views) -> list[KernelCall]:
+    """Every node's kernel calls, without the copies that views make needless."""
+    nodes = (n for n in graph.nodes if not isinstance(n, Reshape))
+    return [c for n in nodes for c in n.calls(graph) if not _copies_onto_itself(c, views)]
+
+
+def _copies_onto_itself(call: KernelCall, views: Views) -> bool:
+    """Whether a copy's bytes are where they belong already: the same place, not just the same buffer.
+
+    A Concat may take one part twice, or a part and a slice of it: then one of both is in place and the other is not.
+    """
+    if call.kernel != "copy":
+        return False
+    (source, begin), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
+    begins, goes = call.params["source_offset"], call.params["target_offset"]
+    assert isinstance(begins, int) and isinstance(goes, int)
+    return source == target and begin + begins == to + goes
+
+
+def _whole_copy(graph: Graph, target: str, source: str) -> KernelCall:
+    shape = (graph.tensors[target].size,)
+    call = copy_call(f"copy of {source}", graph, source, target, shape, (1,), (1,))
+    return replace(call, outputs=(f"{target}#copy",))
+
+
+def _last_reads(calls: list[KernelCall], views: Views, ends: Sequence[str]) -> dict[str, int]:
+    """The last call that reads each buffer; one more than the last for `ends`, which outlive the run."""
+    last = {root(views, n)[0]: i for i, call in enumerate(calls) for n in (*call.inputs, *call.outputs)}
+    return last | {root(views, n)[0]: len(calls) for n in ends}
+
+
+def _share_in_place(
+    graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, Home], ends: Sequence[str]
+) -> None:
+    """Let an element-wise call write over its first input when nobody reads that again."""
+    last = _last_reads(calls, views, ends)
+    inside = {target for target, _ in views.values()}
+    for index, call in enumerate(calls):
+        if not call.in_place:
+            continue
+        (source, at), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
+        free = source not in homes and target not in homes and not graph.is_constant(source)
+        # Only whole buffers: what lies beside a part of a Concat or around a slice is still needed.
+        whole = at == to == 0 and target not in {root(views, v)[0] for v in inside if _parted(graph, views, v)}
+        same = graph.tensors[source].bytes == graph.tensors[target].bytes
+        others = {root(views, n)[0] for n in call.inputs[1:]}
+        if free and whole and same and source != target and last[source] == index and source not in others:
+            views[target] = (source, 0)
+            last[source] = last.pop(target)
+
+
+def _parted(graph: Graph, views: Views, name: str) -> bool:
+    """Whether some view is a proper part of the tensor."""
+    return any(t == name and graph.tensors[v].bytes != graph.tensors[name].bytes for v, (t, _) in views.items())
+
+
+def _buffers(
+    graph: Graph,
+    calls: list[KernelCall],
+    views: Views,
+    homes: Mapping[str, Home],
+    starts: Sequence[str],
+    ends: Sequence[str],
+) -> list[Buffer]:
+    first = {root(views, n)[0]: 0 for n in starts}
+    for index, call in enumerate(calls):
+        for name in call.outputs:
+            first.setdefault(root(views, name)[0], index)
+    last = _last_reads(calls, views, ends)
+    return [Buffer(n, graph.tensors[n].bytes, i, last.get(n, 0)) for n, i in first.items() if n not in homes]

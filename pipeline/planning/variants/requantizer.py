@@ -1,0 +1,84 @@
+"""What ends every linear layer in assembly: constants per output in the stream, and the macro that reads them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from pipeline.arithmetic.fixedpoint import INT32_MAX, Rescale, accumulator_reach, apply_rescale
+from pipeline.arithmetic.thresholds import climb
+from pipeline.graph.ir import Array
+from pipeline.graph.kernel_call import KernelCall
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """`start`: what an accumulator has to begin with, from which the weighted inputs are subtracted.
+
+    `constants` (channels, words): the stream of one output. `macro` and its last arguments, and bytes of its `code`.
+    """
+
+    start: Array
+    constants: Array
+    macro: str
+    arguments: str
+    code: int
+    low: bool
+    """Whether `macro` adds a lower bound that is not a multiple of 256."""
+    results: Array
+    """The output of an accumulator that stays as it began."""
+
+    def constant(self, channel: int) -> int:
+        """What an output is that no input reaches."""
+        return int(self.results[channel])
+
+
+@lru_cache(maxsize=128)
+def ending_of(call: KernelCall) -> Ending | None:
+    """For a conv2d, dense or depthwise call; None where 32 bits cannot say it."""
+    weights = call.tables["weights"]
+    weights = (
+        weights.reshape(-1, weights.shape[-1]).T if call.family == "depthwise" else weights.reshape(len(weights), -1)
+    )
+    kind = call.kernel.rsplit("_", 1)[-1]
+    bias = call.tables["bias"].astype(np.int64)
+    low, high = call.params["requantize.low"], call.params["requantize.high"]
+    assert isinstance(low, int) and isinstance(high, int)
+    made = _shift(call, bias, low, high) if kind == "shift" else _climb(call, kind, weights, bias, low, high)
+    if made is None:
+        return None
+    reach = accumulator_reach(weights, np.zeros_like(bias))
+    if max(np.abs(made.start - r).max(initial=0) for r in reach) > INT32_MAX or np.abs(made.start).max() > INT32_MAX:
+        return None
+    return made
+
+
+def _shift(call: KernelCall, bias: Array, low: int, high: int) -> Ending:
+    shift = call.tables["requantize.shift"].astype(np.int64)
+    start = (np.int64(high) << shift) + (np.int64(1) << shift) - 1 - bias
+    nonzero = bool(low & 255)
+    results = np.clip(bias >> shift, low, high)
+    bounds = f"{high - low}, {low}"
+    return Ending(start, shift[:, None], "requantize_shift", bounds, 20 + 2 * nonzero, nonzero, results)
+
+
+def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, high: int) -> Ending | None:
+    zero_point = call.params["requantize.zero_point"]
+    assert isinstance(zero_point, int)
+    rescale = Rescale("", "", zero_point, low, high, kind)
+    exponent, multiplier = call.tables["requantize.exponent"], call.tables["requantize.multiplier"]
+    made = climb(rescale, exponent, multiplier, accumulator_reach(weights, bias))
+    if made is None:
+        return None
+    results = apply_rescale(bias, rescale, exponent, multiplier)
+    start, span = made.top - bias, made.top - made.bottom
+    if made.dips:
+        words = [span, made.pivot, made.dip, made.offset, made.low, made.high]
+        return Ending(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 40, False, results)
+    words = [span, made.low, made.high, made.offset]
+    return Ending(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 30, False, results)
+
+
+def int32(values: Array) -> Array:
+    """Numbers modulo 2**32 as int32."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

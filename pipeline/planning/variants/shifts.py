@@ -1,0 +1,12 @@
+"""`shifts`: weights as instructions without multiplications, for chips whose MULS takes 32 cycles."""
+
+from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.planning.variants import sparse
+
+NAME = "shifts"
+SUMMARY = "weights as shifts and additions, for the 32-cycle multiplier"
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """The call as shifts and additions; None where `sparse` does not apply."""
+    return sparse.without_multiplications(call)

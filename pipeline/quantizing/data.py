@@ -1,0 +1,151 @@
+"""Samples from .npz files: chosen by key and rows, checked against the network's inputs, never pickled."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.facts.errors import ChipfitError, Place, did_you_mean
+from pipeline.graph.ir import Array, Port, Tensor
+from pipeline.model_files.npz import Npz
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """`inputs`: for each input port (n, *onnx_shape) float32; `labels`: (n,) int64 or None."""
+
+    inputs: tuple[Array, ...]
+    labels: Array | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.inputs[0])
+
+    def take(self, count: int) -> "Samples":
+        """`count` samples spread evenly over all of them, in order."""
+        if count >= self.count:
+            return self
+        rows = np.arange(count) * self.count // count
+        return Samples(tuple(a[rows] for a in self.inputs), None if self.labels is None else self.labels[rows])
+
+
+def load_samples(
+    path: Path,
+    place: Place,
+    ports: Sequence[Port],
+    *,
+    inputs: str | None,
+    labels: str | None,
+    defaults: Sequence[str],
+    labelled: bool = False,
+    rows: tuple[int, int] | None = None,
+    scale: float | None = None,
+    zero_point: float | None = None,
+    tensors: Sequence[Tensor | None] = (),
+) -> Samples:
+    """The samples that a product YAML points at.
+
+    `defaults` are the keys tried, in order, for a network of one input when `inputs` is None; a network of
+    several takes one array per input, by the input's name. `labelled` says whether labels are read
+    at all; `rows` is an inclusive range. Integer arrays become
+    scale * (x - zero_point); without either, integers of the very type of a quantized input (`tensors`, one for
+    each port) are that input's own. Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
+    """
+    arrays = Npz(path, place)
+    chosen = []
+    for port, tensor in zip_longest(ports, tensors):
+        wanted = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
+        key = next((k for k in wanted if k in arrays), None)
+        if key is None:
+            raise ChipfitError(
+                f"{path.name} has no array {' or '.join(repr(k) for k in wanted)}",
+                place=place,
+                hint=did_you_mean(wanted[0], sorted(arrays)) if arrays else "",
+            )
+        chosen.append(_fitted(arrays[key], key, path, place, port, tensor, rows, scale, zero_point))
+    if len({len(a) for a in chosen}) != 1:
+        raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
+    found = _labels(arrays, labels, path, place, rows, len(chosen[0])) if labelled else None
+    return Samples(tuple(chosen), found)
+
+
+def _fitted(
+    array: Array,
+    key: str,
+    path: Path,
+    place: Place,
+    port: Port,
+    tensor: Tensor | None,
+    rows: tuple[int, int] | None,
+    scale: float | None,
+    zero_point: float | None,
+) -> Array:
+    where = f"{path.name}: array {key!r}"
+    array = _rows(array, rows)
+    if array.ndim == 0 or len(array) == 0:
+        raise ChipfitError(f"{where} holds no samples", place=place)
+    given, wanted = array.shape[1:], port.onnx_shape
+    same = [d for d in given if d != 1] == [d for d in wanted if d != 1]
+    if not same and not (len(given) == 1 and given[0] == prod(wanted)):
+        single = len(wanted) > 1 and wanted[0] == 1
+        several = len(wanted) > 1 < wanted[0] and prod(given) == prod(wanted[1:])
+        raise ChipfitError(
+            f"{where} has samples of shape {given}, the model's input {port.onnx_name!r} wants "
+            f"{wanted[1:] if single else wanted}",
+            place=place,
+            hint=f"If {wanted[0]} is the batch, export the model with a batch of 1."
+            if several
+            else "The first axis counts samples.",
+        )
+    real = _scaled(array, port, tensor, scale, zero_point)
+    if not np.isfinite(real).all():
+        bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
+        what = "values beyond the range of float32" if np.isfinite(array[bad]).all() else "NaN or infinity"
+        raise ChipfitError(f"{where} holds {what}, first in sample {bad}", place=place)
+    return real.reshape(len(real), *wanted)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _scaled(array: Array, port: Port, tensor: Tensor | None, scale: float | None, zero_point: float | None) -> Array:
+    """The real values that the array stands for, as float32: infinite where that is too narrow."""
+    real = array.astype(np.float32)
+    if scale is not None or zero_point is not None:
+        real = ((real - np.float32(zero_point or 0)) * np.float32(1 if scale is None else scale)).astype(np.float32)
+    elif tensor is not None and tensor.quant is not None and array.dtype.kind in "iu":
+        # What the file's own input would be fed; a uint8 port of a float graph has its zero point 128 lower here.
+        lower = 128 if port.unsigned and tensor.dtype == "float32" else 0
+        if array.dtype == ("uint8" if port.unsigned else tensor.dtype):
+            real = tensor.quant.dequantize(array.astype(np.int64) - lower).astype(np.float32)
+    return real
+
+
+def _labels(
+    arrays: Mapping[str, Array],
+    key: str | None,
+    path: Path,
+    place: Place,
+    rows: tuple[int, int] | None,
+    count: int,
+) -> Array | None:
+    if key is None:
+        if "y" not in arrays:
+            return None
+        key = "y"
+    if key not in arrays:
+        raise ChipfitError(f"{path.name} has no array {key!r}", place=place, hint=did_you_mean(key, sorted(arrays)))
+    labels = _rows(arrays[key], rows)
+    if labels.dtype.kind not in "iub" or labels.shape != (count,):
+        raise ChipfitError(
+            f"{path.name}: labels {key!r} of shape {labels.shape} and type {labels.dtype}, expected {count} integers",
+            place=place,
+        )
+    if labels.max() > np.iinfo(np.int64).max:
+        raise ChipfitError(f"{path.name}: labels {key!r} hold {labels.max()}, which is no class", place=place)
+    return labels.astype(np.int64)
+
+
+def _rows(array: Array, rows: tuple[int, int] | None) -> Array:
+    return array if rows is None or array.ndim == 0 else array[rows[0] : rows[1] + 1]

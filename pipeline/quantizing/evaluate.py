@@ -1,0 +1,312 @@
+"""How far the integer network is from the float one: per tensor, per class, and on the worst inputs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import log10
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from pipeline.graph.ir import Array, Graph
+from pipeline.graph.onnx_export import float_model
+from pipeline.quantizing import litert
+from pipeline.quantizing.calibrate import Observed
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.fidelity import compare, compare_export, document
+from pipeline.quantizing.integer_graph import Quantized, proofs, unsettled
+from pipeline.quantizing.onnx_runtime import FloatOracle, batch_of_one
+from pipeline.quantizing.quantizer import Proof
+from pipeline.quantizing.rounding_bounds import constants
+from pipeline.quantizing.signal_to_noise import Meter, elements, parts
+
+PROBES = 64
+_COMPARED = 256
+_TOGETHER = 8
+_HARD = 8
+"""Samples that are compared tensor by tensor, beside extremes."""
+_WORST = 5
+
+
+def evaluate(
+    graph: Graph,
+    result: Quantized,
+    observed: Mapping[str, Observed],
+    original: onnx.ModelProto,
+    qdq: onnx.ModelProto,
+    samples: Samples,
+    progress: Callable[[int, int], None],
+    source: str | None = None,
+) -> dict[str, Any]:
+    """quantize.json: accuracy of both networks, agreement, every tensor's error, distance to the QDQ model.
+
+    The float side is the user's own file in ONNX Runtime, not our reading of it. Raises ChipfitError when that refuses
+    the file, which `source` names.
+    """
+    integers = result.graph.integers(samples.inputs)
+    outputs = result.graph.run(integers)
+    port = result.graph.outputs[0]
+    quant = result.graph.tensors[port.tensor].quant
+    real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
+    oracle = FloatOracle(batch_of_one(original), source)
+    feeds = _feeds(result, original, samples)
+    rows = []
+    for done, row in enumerate(oracle.run(feeds, [port.onnx_name]), start=1):
+        rows.append(row[port.onnx_name])
+        progress(done, samples.count)
+    reference = np.stack(rows).reshape(real.shape)
+    if reference.dtype.kind in "iu" and quant is not None:
+        reference = quant.dequantize(reference)
+    meter = Meter([p for p in parts(graph) if p.tensor in result.params], elements(graph))
+    prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
+    hard = hard_inputs(result.graph, samples)
+    return {
+        "samples": samples.count,
+        "accuracy": _accuracy(real, reference, samples.labels),
+        "confusion": _confusion(real, samples.labels),
+        "worst_inputs": _worst(real, reference),
+        "tensors": _tensors(graph, result, observed, samples.take(PROBES), meter),
+        "signal": meter.document(),
+        "layers": _layers(result.proofs),
+        "qdq": _distance(
+            result,
+            qdq if unsettled(graph) else original,
+            samples.take(_COMPARED),
+            Samples(tuple(outputs)).take(_COMPARED),
+        ),
+        "answers": _answers(real, reference, samples.labels),
+        "inputs": _inputs(result.graph, samples),
+        "faithful": document(compare(original, result.graph, hard, constants(graph, result))) if prescribed else None,
+        "export": None if prescribed else document(compare_export(qdq, result.graph, hard)),
+    }
+
+
+def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> dict[str, Any]:
+    """quantize.json of a quantized .tflite, `model`: LiteRT's reference kernels are what it is compared with."""
+    every = [np.concatenate([a, b]) for a, b in zip(samples.inputs, hard_inputs(graph, samples.take(0)), strict=True)]
+    integers = graph.integers(every)
+    outputs = graph.run(integers)
+    port = graph.outputs[0]
+    quant = graph.tensors[port.tensor].quant
+    faithful, theirs = litert.compare(model, graph, integers, outputs)
+    real, reference = (
+        port.to_onnx(v if quant is None else quant.dequantize(v))[: samples.count] if v is not None else None
+        for v in (outputs[0], theirs)
+    )
+    assert real is not None
+    return {
+        "samples": samples.count,
+        "accuracy": _accuracy(real, reference, samples.labels),
+        "confusion": _confusion(real, samples.labels),
+        "worst_inputs": [],
+        "tensors": [],
+        "layers": _layers(proofs(graph)),
+        "qdq": None,
+        "answers": _answers(real, reference, samples.labels),
+        "inputs": _inputs(graph, samples),
+        "signal": [],
+        "faithful": faithful,
+        "export": None,
+    }
+
+
+def top1(graph: Graph, outputs: Array, labels: Array | None) -> float | None:
+    """The share of right answers in the first output's integers, (n, ...) as stored; None without labels."""
+    port = graph.outputs[0]
+    stored = outputs.reshape(len(outputs), *graph.tensors[port.tensor].shape)
+    return None if labels is None else round(float(np.mean(_classes(port.to_onnx(stored)) == labels)), 6)
+
+
+def hard_inputs(graph: Graph, samples: Samples) -> list[Array]:
+    """Real inputs for a comparison of integers: a few samples, the least and the largest integers, and noise."""
+    rng, made = np.random.default_rng(0), []
+    for port, array in zip(graph.inputs, samples.take(_HARD).inputs, strict=True):
+        quant = graph.tensors[port.tensor].quant
+        assert quant is not None
+        low, high = quant.limits
+        noise = rng.integers(low, high, (3, *port.onnx_shape), endpoint=True)
+        noise[0], noise[1] = low, high
+        made.append(np.concatenate([array, quant.dequantize(noise).astype(np.float32)]))
+    return made
+
+
+def _answers(real: Array, reference: Array | None, labels: Array | None) -> dict[str, Any]:
+    """What rules about classes look at: how many there are, how many are ever answered, and the labels' range."""
+    flat = real.reshape(len(real), -1)
+    return {
+        "classes": flat.shape[1] if flat.shape[1] > 1 else None,
+        "integer": len(np.unique(_classes(real))),
+        "float": None if reference is None else len(np.unique(_classes(reference))),
+        "truth": None if labels is None else len(np.unique(labels)),
+        "labels": None if labels is None else [int(labels.min()), int(labels.max())],
+    }
+
+
+def _inputs(graph: Graph, samples: Samples) -> list[dict[str, Any]]:
+    """For each input its range as integers, that of the data, and the share of data more than a step outside."""
+    made = []
+    for port, array in zip(graph.inputs, samples.inputs, strict=True):
+        quant = graph.tensors[port.tensor].quant
+        assert quant is not None
+        low, high = (float(v) for v in quant.dequantize(np.array(quant.limits)))
+        outside = (array < low - quant.scale[0]) | (array > high + quant.scale[0])
+        made.append(
+            {
+                "name": port.onnx_name,
+                "range": [_short(low), _short(high)],
+                "data": [_short(array.min()), _short(array.max())],
+                "outside": round(float(np.mean(outside)), 6),
+            }
+        )
+    return made
+
+
+def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": p.node,
+            "requantizer": p.requantizer,
+            "accumulator_bound": p.bound,
+            "accumulator_headroom_bits": round(31 - log10(max(p.bound, 1)) / log10(2), 2),
+            "channels": None
+            if p.changed is None
+            else {
+                "constant": p.changed.constant,
+                "step": p.changed.step,
+                "coarser": p.changed.coarser,
+                "largest_error": _short(p.changed.largest_error),
+            },
+        }
+        for p in found
+    ]
+
+
+def _feeds(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[str, Array]:
+    """The samples as the inputs of `model`: integers where it takes those."""
+    kinds = {i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
+    made = {}
+    for port, real in zip(result.graph.inputs, samples.inputs, strict=True):
+        kind, tensor = kinds[port.onnx_name], result.graph.tensors[port.tensor]
+        made[port.onnx_name] = (
+            real.astype(kind) if kind.kind == "f" else port.to_onnx(tensor.stored(port.to_stored(real)))
+        )
+    return made
+
+
+def _classes(values: Array) -> Array:
+    """(n,) class of each sample: the largest entry, or the value itself when the network ends in ArgMax."""
+    flat = values.reshape(len(values), -1)
+    return flat.argmax(axis=1) if flat.shape[1] > 1 else np.rint(flat[:, 0]).astype(np.int64)
+
+
+def _accuracy(real: Array, reference: Array | None, labels: Array | None) -> dict[str, float | None]:
+    """`reference`: the framework's answers, None where nobody could be asked."""
+    ours = _classes(real)
+    theirs = None if reference is None else _classes(reference)
+    return {
+        "integer": None if labels is None else round(float(np.mean(ours == labels)), 6),
+        "float": None if labels is None or theirs is None else round(float(np.mean(theirs == labels)), 6),
+        "agreement": None if theirs is None else round(float(np.mean(ours == theirs)), 6),
+    }
+
+
+def _confusion(real: Array, labels: Array | None) -> list[list[int]] | None:
+    """Rows: truth; columns: the integer network's answer."""
+    if labels is None:
+        return None
+    ours = _classes(real)
+    size = int(max(ours.max(), labels.max())) + 1
+    if size > 64 or labels.min() < 0 or ours.min() < 0:
+        return None
+    counted: list[list[int]] = np.bincount(labels * size + ours, minlength=size * size).reshape(size, size).tolist()
+    return counted
+
+
+def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
+    error = np.abs(real - reference).reshape(len(real), -1).max(axis=1)
+    order = np.argsort(-error, kind="stable")[:_WORST]
+    ours, theirs = _classes(real), _classes(reference)
+    return [
+        {
+            "sample": int(i),
+            "error": _short(error[i]),
+            "float_class": int(theirs[i]),
+            "integer_class": int(ours[i]),
+        }
+        for i in order
+    ]
+
+
+def _tensors(
+    graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples, meter: Meter
+) -> list[dict[str, Any]]:
+    """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation.
+
+    `meter` sees those whose scale the file prescribes, too, beside a network that does not round them. The ends of
+    their ranges are the file's bounds on them and stay: exporters leave out a ReLU that a zero point says.
+    """
+    held = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
+    chosen = unsettled(graph)
+    spans = {n: result.params[n].span for n in held if n in result.params and n not in chosen}
+    names = [n for n in held if n in observed or (n in spans and n in meter.wanted)]
+    made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
+    feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
+    integers = result.graph.integers(probes.inputs)
+    sums = {n: np.zeros(4) for n in names}  # squares of the error and of the values, saturated values, all of them
+    for i, row in enumerate(FloatOracle(float_model(graph, made, spans)).run(feeds, made)):
+        if i % _TOGETHER == 0:
+            kept: dict[str, Array] = {}
+            result.graph.run([a[i : i + _TOGETHER] for a in integers], kept.__setitem__)
+        for name in names:
+            quant, ours = result.params[name], kept[name][i % _TOGETHER]
+            real = (row[name] if name in row else feeds[name][i]).astype(np.float64).reshape(ours.shape)
+            real = real.clip(*spans[name]) if name in spans else real
+            error = quant.dequantize(ours) - real
+            meter.add(name, real, error)
+            sums[name] += (error**2).sum(), (real**2).sum(), np.isin(ours, quant.limits).sum(), real.size
+    rows = []
+    for name in (n for n in names if n in observed):
+        quant = result.params[name]
+        noise, signal, saturated, count = (float(v) for v in sums[name])
+        rows.append(
+            {
+                "name": name,
+                "low": _short(observed[name].low),
+                "high": _short(observed[name].high),
+                "scale": quant.scale[0],
+                "zero_point": quant.zero_point,
+                "sqnr_db": None if not noise or not signal else round(10 * log10(signal / noise), 2),
+                "saturated": round(saturated / count, 6),
+            }
+        )
+    return rows
+
+
+def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours: Samples) -> dict[str, Any]:
+    """How far ONNX Runtime's answers on model.qdq.onnx are from `ours`, in output steps."""
+    model = batch_of_one(qdq)
+    theirs = FloatOracle(model).stacked(_feeds(result, model, probes))
+    worst, differing, total = 0, 0, 0
+    for port, mine in zip(result.graph.outputs, ours.inputs, strict=True):
+        quant = result.graph.tensors[port.tensor].quant
+        other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
+        steps = other
+        if quant is not None and other.dtype.kind == "f":
+            steps = np.rint(other / quant.scale[0]) + quant.zero_point
+        off = np.abs(steps.astype(np.float64) - port.to_onnx(mine)).astype(np.int64)
+        worst, differing, total = (
+            max(worst, int(off.max())),
+            differing + int((off > 0).sum()),
+            total + off.size,
+        )
+    return {
+        "samples": probes.count,
+        "outputs": total,
+        "differing": differing,
+        "largest_difference_lsb": worst,
+    }
+
+
+def _short(value: Any) -> float:
+    """Six significant digits: float reductions differ between machines in the last ones."""
+    return float(f"{float(value):.6g}")

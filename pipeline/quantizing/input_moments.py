@@ -1,0 +1,84 @@
+"""What the inputs of linear layers look like on calibration data: how much an error of each weight will be seen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import frexp, ldexp
+
+import numpy as np
+
+from pipeline.graph.ir import Array, Graph
+from pipeline.graph.onnx_export import float_model
+from pipeline.ops.conv import Conv
+from pipeline.ops.shared.linear import Linear
+from pipeline.quantizing.data import Samples
+from pipeline.quantizing.onnx_runtime import FloatOracle
+
+_SAMPLES = 256
+_ROWS = 1 << 15
+_TAPS = 1024
+"""Above so many taps only the variances are kept: their covariances would take more memory than the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Of what one output's taps read: `mean` (groups, taps), `covariance` (groups, taps, taps) or (groups, taps)."""
+
+    mean: Array
+    covariance: Array
+
+
+def moments(
+    graph: Graph, samples: Samples, layers: Sequence[Linear], progress: Callable[[int, int], None]
+) -> dict[str, Moments]:
+    """By the layer's name, over a few hundred samples of the float graph. `progress(done, total)`."""
+    samples = samples.take(_SAMPLES)
+    ports = {p.tensor for p in graph.inputs}
+    made = sorted({n.inputs[0] for n in layers} - ports)
+    feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, samples.inputs, strict=True)}
+    kept = -(-_ROWS // samples.count)
+    sums = {n.name: _Sums() for n in layers}
+    oracle = FloatOracle(float_model(graph, made))
+    for done, row in enumerate(oracle.run(feeds, made or None), start=1):
+        for node in layers:
+            name = node.inputs[0]
+            read = _reads(node, graph, feeds[name][done - 1] if name in ports else row[name])
+            sums[node.name].add(read[:, :: -(-read.shape[1] // kept)])
+        progress(done, samples.count)
+    return {n: s.moments() for n, s in sums.items()}
+
+
+def _reads(node: Linear, graph: Graph, x: Array) -> Array:
+    """(groups, positions, taps): what is multiplied with a row of the layer's weights, in their order."""
+    shape = graph.tensors[node.weights].shape
+    if not isinstance(node, Conv):
+        return x.reshape(1, -1, shape[1]).astype(np.float64)
+    patches = node.window.patches(x.astype(np.float64), fill=0.0)
+    split = patches.reshape(-1, shape[1] * shape[2], node.groups, shape[3])
+    return split.transpose(2, 0, 1, 3).reshape(node.groups, len(split), -1)
+
+
+class _Sums:
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: Array = np.zeros(())
+        self.second: Array = np.zeros(())
+
+    def add(self, rows: Array) -> None:
+        self.count += rows.shape[1]
+        self.first = self.first + rows.sum(axis=1)
+        full = rows.shape[2] <= _TAPS
+        self.second = self.second + (rows.transpose(0, 2, 1) @ rows if full else (rows**2).sum(axis=1))
+
+    def moments(self) -> Moments:
+        mean, second = self.first / self.count, self.second / self.count
+        square = mean[:, :, None] * mean[:, None, :] if second.ndim == 3 else mean**2
+        return Moments(_snapped(mean), _snapped(second - square))
+
+
+def _snapped(values: Array) -> Array:
+    """Rounded to 12 bits of each group's largest: float sums differ in the last bits between machines."""
+    axes = tuple(range(1, values.ndim))
+    largest = np.abs(values).max(axis=axes, keepdims=True, initial=0)
+    step = np.vectorize(lambda v: ldexp(1.0, frexp(v)[1] - 12))(largest)
+    snapped: Array = np.rint(values / step) * step
+    return snapped

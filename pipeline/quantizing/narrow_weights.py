@@ -1,0 +1,156 @@
+"""Weights of less than eight bits: the scale and the rounding that change a layer's output least.
+
+A layer's output moves by e . x where e is the weights' error; its mean goes into the bias, and what is left is
+e' C e, with C the covariance of x on calibration data (Nagel et al., "Up or Down? Adaptive Rounding for
+Post-Training Quantization", arXiv:2004.10568; "Data-Free Quantization Through Weight Equalization and Bias
+Correction", arXiv:1906.04721). Without calibration data C is the identity and e' C e the squared error of the weights.
+"""
+
+import numpy as np
+
+from pipeline.arithmetic.fixedpoint import largest_shift
+from pipeline.facts.weight_bits import peak_of
+from pipeline.graph.ir import Array
+from pipeline.quantizing.calibrate import snap
+from pipeline.quantizing.input_moments import Moments
+from pipeline.quantizing.scales import LEAST_SCALE, STEP, Rounding, unweighted
+
+_DAMPING = 0.01
+"""Of the mean variance, added to each: calibration data never show everything."""
+_SWEEPS, _TRIED = 8, 2
+"""How often all taps of a layer are gone through at most, and how often to compare scales."""
+_FACTORS = 0.1 ** (np.arange(24) / 23)
+"""Scales tried, as parts of the one that reaches the largest weight: a smaller one cuts some off."""
+_SHIFTS = 4
+"""Powers of two tried, from the one that reaches the largest weight."""
+_WORSE, _NEGLIGIBLE = 1.2, 0.005
+"""`auto` takes shifts for their speed if they err so many times as much as free scales, or so little of the output."""
+
+
+class Narrow(Rounding):
+    """Weights in [-peak, peak] of `bits`, each channel at the scale (or all at the one) that errs least.
+
+    One step of a sum is most of an output's step here: to round twice, as TensorFlow Lite does, would show.
+    """
+
+    kind = "once"
+
+    def __init__(self, kernel: Array, bias: Array, per_channel: bool, bits: int, seen: Moments | None) -> None:
+        super().__init__(kernel, bias, per_channel)
+        self.limit = peak_of(bits)
+        taps = kernel.shape[1]
+        self.mean = np.zeros((1, taps)) if seen is None else seen.mean
+        self.covariance = np.ones((1, taps)) if seen is None else seen.covariance
+        if self.covariance.ndim == 3:
+            average = np.trace(self.covariance, axis1=1, axis2=2) / taps
+            self.covariance = self.covariance + _damping(average)[:, None, None] * np.eye(taps)
+        else:
+            self.covariance = self.covariance + _damping(self.covariance.mean(axis=1, keepdims=True))
+        self.groups = len(self.covariance)
+
+    def shifts(self, ratio: float, demanded: bool) -> Array:
+        """As `Rounding.shifts`; unless `shift` is demanded, negative where a free scale would err much less."""
+        most = np.array([largest_shift(ratio, float(p) * 127.0 / self.limit) for p in self.peaks])
+        steps = most <= -STEP
+        tried = np.array([np.clip(most + i, 0, 24) for i in range(_SHIFTS)])
+        if (most + _SHIFTS <= 0)[~steps].any():
+            return np.full(len(most), -1)
+        errors = self._errors(ratio * 2.0**-tried)
+        best = (self._least(errors), np.arange(len(most)))
+        if not demanded:
+            free = self.scales(ratio)
+            least, all_of_it = (
+                self._error(w, free)[~steps].sum() for w in (self.weights(free), np.zeros_like(self.kernel))
+            )
+            if errors[best][~steps].sum() > max(_WORSE * least, _NEGLIGIBLE * all_of_it):
+                return np.full(len(most), -1)
+        return np.where(steps, most, tried[best]).astype(np.int64)
+
+    def scales(self, ratio: float) -> Array:
+        peaks = np.where(self.peaks > 0, np.maximum(self.peaks, LEAST_SCALE * 1024), 127 * unweighted(ratio))
+        tried = np.array([[snap(float(p * f / self.limit)) for p in peaks] for f in _FACTORS])
+        errors = self._errors(tried)
+        scales: Array = tried[self._least(errors), np.arange(len(peaks))]
+        if not self.per_channel:
+            return scales
+        refined = self._refined(self.weights(scales), scales)
+        both = np.array([scales, np.minimum(refined, tried[0])])
+        finer: Array = both[self._least(self._errors(both)), np.arange(len(peaks))]
+        return finer
+
+    def weights(self, scales: Array) -> Array:
+        """Coordinate descent on e' C e from the nearest integers: never worse than they are."""
+        return self._fitted(scales, _SWEEPS)
+
+    def _fitted(self, scales: Array, sweeps: int) -> Array:
+        parts = [
+            _descend(k, s, c, self.limit, sweeps)
+            for k, s, c in zip(self._split(self.kernel), self._split(scales), self.covariance, strict=True)
+        ]
+        return np.concatenate(parts).astype(np.int8)
+
+    def shifted_bias(self, weights: Array, scales: Array) -> Array:
+        error = self.kernel - weights * scales[:, None]
+        moved = [e @ m for e, m in zip(self._split(error), self.mean, strict=True)]
+        corrected: Array = self.bias + np.concatenate(moved)
+        return corrected
+
+    def _split(self, rows: Array) -> list[Array]:
+        return np.split(rows, self.groups)
+
+    def _error(self, weights: Array, scales: Array) -> Array:
+        """e' C e of each channel."""
+        error = self.kernel - weights * scales[:, None]
+        parts = [
+            ((e @ c if c.ndim == 2 else e * c) * e).sum(axis=1)
+            for e, c in zip(self._split(error), self.covariance, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    def _errors(self, tried: Array) -> Array:
+        """(candidates, channels) from scales of that shape."""
+        return np.array([self._error(self._fitted(s, _TRIED), s) for s in tried])
+
+    def _least(self, errors: Array) -> Array:
+        """The best candidate of each channel; of all together when they share a scale."""
+        if self.per_channel:
+            return errors.argmin(axis=0)
+        return np.full(errors.shape[1], errors.sum(axis=1).argmin())
+
+    def _refined(self, weights: Array, scales: Array) -> Array:
+        """The scale that fits these integers best: w' C q / q' C q."""
+        parts = []
+        for k, q, c in zip(
+            self._split(self.kernel), self._split(weights.astype(np.float64)), self.covariance, strict=True
+        ):
+            weighted = q @ c if c.ndim == 2 else q * c
+            parts.append(np.stack([(weighted * k).sum(axis=1), (weighted * q).sum(axis=1)]))
+        above, below = np.concatenate(parts, axis=1)
+        return np.array([snap(a / b) if a > 0 and b > 0 else s for a, b, s in zip(above, below, scales, strict=True)])
+
+
+def _damping(average: Array) -> Array:
+    """What is added to variances of this average; any will do where inputs never move."""
+    return _DAMPING * np.where(average > 0, average, 1.0)
+
+
+def _descend(kernel: Array, scales: Array, covariance: Array, limit: int, sweeps: int) -> Array:
+    """Integers (out, taps) for rows of weights: one tap after the other makes good what the others miss.
+
+    Each weight goes up or down to one of its two neighbours, so that calibration data have little to be fitted to.
+    """
+    nearest = np.clip(np.rint(kernel / scales[:, None]), -limit, limit)
+    if covariance.ndim == 1:
+        return nearest
+    target, integers = kernel.T / scales, np.ascontiguousarray(nearest.T)
+    low, high = np.clip(np.floor(target), -limit, limit), np.clip(np.ceil(target), -limit, limit)
+    error = target - integers
+    for _ in range(sweeps):
+        before = integers.copy()
+        for tap, row in enumerate(covariance):
+            wanted = target[tap] + (row @ error - row[tap] * error[tap]) / row[tap]
+            integers[tap] = np.clip(np.rint(wanted), low[tap], high[tap])
+            error[tap] = target[tap] - integers[tap]
+        if (before == integers).all():
+            break
+    return integers.T

@@ -1,0 +1,122 @@
+"""The float side, computed by ONNX Runtime: one thread, float kernels, so that the same file gives the same floats."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from pipeline.facts.errors import ChipfitError
+from pipeline.graph.ir import Array
+from pipeline.importing.onnx_qoperator import expanded
+
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
+_REFUSALS = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.InvalidProtobuf)
+
+
+class FloatOracle:
+    """An ONNX model in ONNX Runtime, fed one sample at a time (the model's batch is 1).
+
+    A quantized model is run with float kernels, each node by itself. ONNX Runtime's integer kernels, into which it
+    also fuses Q/DQ pairs, add products of uint8 and int8 in 16 bits on x86 processors without VNNI: their answers
+    depend on the machine.
+    """
+
+    def __init__(self, model: onnx.ModelProto, source: str | None = None) -> None:
+        """`source`: the user's file that `model` is. Raises ChipfitError when ONNX Runtime refuses that."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        model = in_floats(model)
+        if any(n.op_type in _QUANTIZING for n in model.graph.node):
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except _REFUSALS as error:
+            if source is None:
+                raise
+            raise ChipfitError(f"ONNX Runtime refuses it: {_reason(error)}", place=source, hint=_REFUSED) from error
+        self.outputs: list[str] = [o.name for o in self._session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> Iterator[dict[str, Array]]:
+        """For each sample of `feeds` (name -> (n, *shape) float32), the wanted outputs by name."""
+        names = list(wanted or self.outputs)
+        count = len(next(iter(feeds.values())))
+        for i in range(count):
+            feed = {k: np.asarray(v[i], order="C") for k, v in feeds.items()}
+            yield dict(zip(names, self._session.run(names, feed), strict=True))
+
+    def stacked(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> dict[str, Array]:
+        """All samples at once: name -> (n, *shape)."""
+        rows = list(self.run(feeds, wanted))
+        return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
+
+
+_REFUSED = (
+    f"Export the model for an opset that ONNX Runtime {onnxruntime.__version__} takes, with the types that its "
+    "operators have there (int16 in QuantizeLinear from opset 21 on)."
+)
+
+
+def _reason(error: Exception) -> str:
+    """One line without ONNX Runtime's error code and place in its own source."""
+    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+    return shorten(re.sub(r"^/\S+:\d+ .*?\) ", "", said), 300, placeholder=" ...").rstrip(". ")
+
+
+def batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a dynamic or larger batch set to 1, as the import did."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    constants = {t.name for t in made.graph.initializer}
+    for value in made.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in constants and len(dims) and not dims[0].dim_value:
+            dims[0].dim_value = 1
+    del made.graph.value_info[:]
+    return made
+
+
+def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with quantized operators as float ones between Q and DQ, and their weights dequantized.
+
+    Below opset 13 DequantizeLinear knows no axis, and below 21 no int16: constants need neither. Raises
+    ChipfitError for an operator that chooses scales at run time.
+    """
+    plain = expanded(model, model.graph.name)
+    if plain is model:
+        return model
+    constants = {t.name: t for t in plain.graph.initializer}
+    made = onnx.ModelProto()
+    made.CopyFrom(plain)
+    del made.graph.node[:]
+    for node in plain.graph.node:
+        given = [constants.get(i) for i in node.input]
+        if node.op_type == "DequantizeLinear" and all(given):
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            real = _dequantized([numpy_helper.to_array(t) for t in given if t is not None], axis)
+            made.graph.initializer.append(numpy_helper.from_array(real, node.output[0]))
+        else:
+            made.graph.node.add().CopyFrom(node)
+            made.graph.node[-1].name = ""  # ONNX Runtime refuses two nodes of one name, as the two inputs of an Add get
+            scale = given[1] if node.op_type == "DequantizeLinear" else None
+            if scale is not None and np.prod(scale.dims) == 1:
+                del made.graph.node[-1].attribute[:]
+    return made
+
+
+def _dequantized(given: Sequence[Array], axis: int) -> Array:
+    """DequantizeLinear of (integers, scale, zero point unless 0), one scale for each index of `axis` or for all."""
+    integers, scale, *zero = given
+    shape = [1] * integers.ndim
+    if scale.size > 1:
+        shape[axis] = scale.size
+    offset = zero[0].astype(np.int32).reshape(shape) if zero else 0
+    real: Array = (integers.astype(np.int32) - offset).astype(np.float32) * scale.astype(np.float32).reshape(shape)
+    return real

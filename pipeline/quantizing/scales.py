@@ -1,0 +1,72 @@
+"""How the float weights of one linear layer become integers: the scale of each channel, and how weights are rounded."""
+
+import numpy as np
+
+from pipeline.arithmetic.fixedpoint import largest_shift
+from pipeline.graph.ir import Array, QuantParams
+
+LEAST_SCALE = 2.0**-126
+"""The least normal float32."""
+STEP = 8
+"""2**STEP output steps are beyond any int8 range, whatever its zero point."""
+_UNWEIGHTED = 12
+"""A channel without weights has a multiplier of 2**-12: its constant is as good as rounded once."""
+
+
+class Rounding:
+    """How float weights (out, taps) and their bias become integers: eight bits, each to its nearest step.
+
+    `peaks`: the largest magnitude of each channel, or of all. `kind`: the requantizer where scales are free.
+    """
+
+    kind = "multiplier"
+    prescribed = False
+
+    def __init__(self, kernel: Array, bias: Array, per_channel: bool) -> None:
+        self.kernel, self.bias, self.per_channel = kernel, bias, per_channel
+        peaks = np.abs(kernel).max(axis=1, initial=0)
+        self.peaks: Array = peaks if per_channel else np.full_like(peaks, peaks.max(initial=0))
+
+    def shifts(self, ratio: float, demanded: bool) -> Array:
+        """For each channel the shift n whose weight scale is ratio * 2**-n; a negative one cannot be said."""
+        return np.array([largest_shift(ratio, float(p)) for p in self.peaks], np.int64)
+
+    def scales(self, ratio: float) -> Array:
+        """Each channel's weight scale when it is free; `ratio` is that of the output over that of the input."""
+        return np.where(self.peaks > 0, np.maximum(self.peaks / 127.0, LEAST_SCALE), unweighted(ratio))
+
+    def weights(self, scales: Array) -> Array:
+        """int8 (out, taps)."""
+        return np.clip(np.rint(self.kernel / scales[:, None]), -127, 127).astype(np.int8)
+
+    def shifted_bias(self, weights: Array, scales: Array) -> Array:
+        """The real bias that goes with these weights."""
+        return self.bias
+
+
+class Prescribed(Rounding):
+    """The scales, and with them the integers, that the model file prescribes.
+
+    y = round(sum * scale) once, half up: at most the ties differ from ONNX, which rounds them to even.
+    """
+
+    kind = "once"
+    prescribed = True
+
+    def __init__(self, kernel: Array, bias: Array, pinned: QuantParams) -> None:
+        super().__init__(kernel, bias, True)
+        self.pinned = np.broadcast_to(np.asarray(pinned.scale, np.float64), len(kernel))
+
+    def scales(self, ratio: float) -> Array:
+        return self.pinned
+
+    def weights(self, scales: Array) -> Array:
+        """int8, or int16 where the file's weights have a zero point of their own."""
+        weights = np.rint(self.kernel / scales[:, None])
+        narrow = weights.min(initial=0) >= -128 and weights.max(initial=0) <= 127
+        return weights.astype(np.int8 if narrow else np.int16)
+
+
+def unweighted(ratio: float) -> float:
+    """The weight scale of a channel without weights."""
+    return max(ratio * 2.0**-_UNWEIGHTED, LEAST_SCALE)

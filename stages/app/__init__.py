@@ -1,0 +1,1 @@
+"""What a person calls: the command line, the schedule of doit, the terminal."""

@@ -1,0 +1,54 @@
+"""`chipfit estimate MODEL`: what a network would need on every known chip, without quantizing or compiling anything."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.facts.errors import ChipfitError, Place
+from pipeline.facts.files import absent, is_file
+
+USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
+SUFFIXES = (".onnx", ".tflite")
+
+
+def estimate(arguments: Sequence[str]) -> int:
+    """Print a model's layers and what a chip, or each known one, would need; `--json` prints the same as JSON."""
+    from pipeline.facts.config import chip_folder, find_chip, known_chips
+    from pipeline.planning.estimate import activations, layers, needs, parameters
+    from stages.import_model import read_model
+
+    given, chip = _options(arguments)
+    path = Path(given)
+    if path.suffix not in SUFFIXES:
+        raise ChipfitError(f"is not one of {', '.join(SUFFIXES)}", place=Place(given), hint=USAGE)
+    if not is_file(path):
+        raise ChipfitError(absent(path), place=Place(given), hint=USAGE)
+    names = known_chips() if chip is None else [chip]
+    folder = chip_folder() if chip is None else Path()  # a chip of one's own lies here, or in chips/
+    chips = [find_chip(name, folder, Place("--chip")) for name in names]
+    graph = read_model(path, given, "model")
+    rows, wanted, memory = layers(graph), needs(graph, chips, application=chip is None), activations(graph)
+    totals = {"parameters": parameters(graph), "macs": graph.macs, **asdict(memory)}
+    if "--json" in arguments:
+        document = {**totals, "layers": [asdict(r) for r in rows], "chips": [asdict(w) for w in wanted]}
+        print(json.dumps(document, indent=1))
+        return 0
+    from stages.app.terminal import print_estimate
+
+    print_estimate(given, totals, rows, wanted)
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> tuple[str, str | None]:
+    """The model file, and the chip's name if one is given."""
+    rest, chip = [a for a in arguments if a != "--json"], None
+    if "--chip" in rest:
+        at = rest.index("--chip")
+        if at + 1 == len(rest):
+            raise ChipfitError("--chip needs the name of a chip", hint="chipfit chips lists them.")
+        chip = rest[at + 1]
+        del rest[at : at + 2]
+    if len(rest) != 1 or rest[0].startswith("--"):
+        raise ChipfitError("estimate takes one model file", hint=USAGE)
+    return rest[0], chip

@@ -1,0 +1,158 @@
+"""Stages crossed with products as doit tasks: what runs, what is skipped, and how a failure is said."""
+
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import TaskFailed
+
+from pipeline.facts.config import Project, load_project
+from pipeline.facts.config.yaml_file import MAX_BYTES
+from pipeline.facts.errors import ChipfitError, ManyErrors
+from pipeline.facts.files import is_file
+from stages import STAGES, export, report
+from stages.app import signals
+from stages.app.terminal import Reporter, progress
+from stages.base import Job, Stage, applicable, execute, up_to_date
+
+Task = dict[str, Any]
+
+
+def find_products(pattern: str | Path) -> list[Path]:
+    """Product YAMLs that a file, folder or pattern means, in order of name; relative paths stay relative.
+
+    A file named outright is taken as it is; of a folder or pattern, the files with a `product` key.
+    """
+    path = Path(pattern)
+    if path.is_dir():
+        return sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml") and _is_product(p))
+    if is_file(path) or not any(c in str(pattern) for c in "*?["):
+        return [path]
+    return sorted(p for p in Path().glob(str(pattern)) if _is_product(p))
+
+
+def _is_product(path: Path) -> bool:
+    """Whether some line begins with the key, so that a broken product is still found and complained about."""
+    try:
+        if not is_file(path):
+            return False
+        with path.open("rb") as file:
+            begin = file.read(MAX_BYTES)
+        return any(line.startswith("product:") for line in begin.decode("utf-8", "replace").splitlines())
+    except OSError:
+        return False
+
+
+def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
+    """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
+
+    A product whose YAML is wrong still has its tasks; they fail with what is wrong with it.
+    """
+    signals.install()
+    folder = Path(build)
+    loaded = [_load(p) for pattern in products for p in find_products(pattern)]
+    loaded = _refuse_twins(loaded)
+    made: dict[str, Any] = {f"task_{s.NAME}": _creator(s, loaded, folder) for s in STAGES}
+    made["DOIT_CONFIG"] = {
+        "default_tasks": [s.NAME for s in STAGES],
+        # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
+        # more file that a full disk, a kill or a second build can hurt.
+        "dep_file": ":memory:",
+        "backend": "sqlite3",
+        "continue": True,
+        "verbosity": 2,
+        "reporter": Reporter,
+    }
+    Reporter.build = folder
+    Reporter.products = [name for name, _ in loaded]
+    return made
+
+
+Loaded = tuple[str, Project | ChipfitError]
+
+
+def _load(path: Path) -> Loaded:
+    try:
+        project = load_project(path)
+    except ChipfitError as error:
+        return re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) or "product", error
+    return project.config.product, project
+
+
+def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
+    first: dict[str, Loaded] = {}
+    made: list[Loaded] = []
+    for name, project in loaded:
+        if name in first and isinstance(project, ChipfitError):
+            made.append((f"{name}_{len(made)}", project))
+            continue
+        if name in first and isinstance(project, Project):
+            other = first[name][1]
+            where = str(other.path) if isinstance(other, Project) else name
+            clash = ChipfitError(
+                f"product: {name!r} is also the product of {where}",
+                place=project.place("product"),
+                hint="Rename one.",
+            )
+            made.append((f"{name}_{project.path.stem}", clash))
+            continue
+        first.setdefault(name, (name, project))
+        made.append((name, project))
+    return made
+
+
+def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:
+    def create() -> Iterator[Task]:
+        yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}  # type: ignore[attr-defined]
+        for name, project in loaded:
+            if isinstance(project, ChipfitError) or applicable(stage, project):
+                yield _task(stage, name, project, build)
+
+    return create
+
+
+def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path) -> Task:
+    before = [f"{s}:{name}" for s in stage.AFTER[-1:] if s != export.NAME or _exported(project)]
+    if isinstance(project, ChipfitError):
+        failed = (lambda e=project: TaskFailed(str(e))) if not stage.AFTER else (lambda: None)
+        return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
+    job = Job(project, build, progress)
+    return {
+        "name": name,
+        "actions": [(_run, [stage, job])],
+        "targets": [str(job.folder / stage.NAME / t) for t in stage.TARGETS],
+        "task_dep": before,
+        "uptodate": [(_fresh, [stage, job])],
+        "clean": [(shutil.rmtree, [str(job.folder / stage.NAME)], {"ignore_errors": True})],
+        "doc": f"{name} on {project.chip.chip}",
+    }
+
+
+def _exported(project: Project | ChipfitError) -> bool:
+    return isinstance(project, ChipfitError) or export.applies(project)
+
+
+def _fresh(stage: Stage, job: Job) -> bool:
+    """Skipped only when the results are intact, and, for the report, when no rule was missed."""
+    try:
+        if not up_to_date(stage, job):
+            return False
+    except ChipfitError:  # running it says so
+        return False
+    return stage is not report or not report.failures(job)
+
+
+def _run(stage: Stage, job: Job) -> TaskFailed | None:
+    try:
+        execute(stage, job)
+        missed = report.failures(job) if stage is report else []
+    except ChipfitError as error:
+        if error.place is not None or isinstance(error, ManyErrors):
+            return TaskFailed(str(error))
+        key = error.message.partition(":")[0]
+        error.place = job.project.place(key if key in job.project.places else "product")
+        return TaskFailed(str(error))
+    return TaskFailed("\n".join(missed)) if missed else None

@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM end chipfit at once: its compilers with it, its scratch folders removed, no traceback."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+def install() -> None:
+    """From here on SIGINT ends this process with exit code 130 and SIGTERM with 143, as a shell says it of others.
+
+    Whatever is being written is then whole or not there, as after any kill. Processes that are started by forking
+    do the same, and say nothing.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+        atexit.register(_ignore)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    _ignore()
+    tools = sys.modules.get("pipeline.measuring.toolchain.process")
+    if tools is None or not hasattr(tools, "postponed") or not tools.postponed(lambda: _finish(number)):
+        _finish(number)
+
+
+def _ignore() -> None:
+    """At the end, too: all is done, and Python would let a signal kill it without a word from here on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _finish(number: int) -> None:
+    # What is not loaded has started nothing; loading it here could meet its own half-done import.
+    processes = sys.modules.get("multiprocessing.process")
+    children = processes.active_children() if processes is not None else []
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(1)
+        child.kill()
+    for module, function in (("process", "end_all"), ("scratch", "remove_own")):
+        loaded = sys.modules.get(f"pipeline.measuring.toolchain.{module}")
+        if hasattr(loaded, function):
+            getattr(loaded, function)()
+    if processes is None or processes.parent_process() is None:
+        cursor = _SHOW_CURSOR if os.isatty(2) else ""
+        os.write(2, f"{cursor}interrupted; what was finished is kept\n".encode())
+    os._exit(128 + number)

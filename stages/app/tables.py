@@ -1,0 +1,89 @@
+"""The README's tables, generated from the code's own; a test keeps the README's copy true."""
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipeline.facts.config import chip_folder, find_chip, known_chips
+from pipeline.facts.errors import Place
+from pipeline.facts.units import show_size
+from pipeline.judging.rules import RULES
+from pipeline.ops import OPERATORS
+from pipeline.planning.variants import CHAINS, VARIANTS
+from stages import STAGES
+
+
+def stages() -> str:
+    """One row per stage, from its module's first line."""
+    rows = []
+    for stage in STAGES:
+        first = (sys.modules[getattr(stage, "__name__", "")].__doc__ or "").splitlines()[0]
+        rows.append(f"| `{stage.NAME}` | {first.split(': ', 1)[1]} |")
+    return "\n".join(["| stage | does |", "|---|---|", *rows])
+
+
+def operators() -> str:
+    """One row per operator module."""
+    rows = [
+        f"| {', '.join(m.ONNX) or '-'} | {', '.join(getattr(m, 'TFLITE', ())) or '-'} | {m.SUMMARY} |"
+        for m in OPERATORS
+        if m.ONNX or getattr(m, "TFLITE", ())
+    ]
+    head = ["| ONNX | TensorFlow Lite | here |", "|---|---|---|"]
+    return "\n".join([*head, *rows, "| Constant, Shape, Size | | folded at import |"])
+
+
+def chips() -> str:
+    """One row per chip that comes with chipfit."""
+    rows = []
+    for name in known_chips():
+        c = find_chip(name, chip_folder(), Place(name))
+        rows.append(
+            f"| `{name}` | {c.core} | {c.clock // 10**6} MHz | {show_size(c.flash.size)} | {show_size(c.ram.size)} "
+            f"| {c.flash.wait_states} | {c.manual} |"
+        )
+    head = "| chip | core | clock | flash | RAM | wait states | source |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+
+def rules() -> str:
+    """One row per rule: its docstring."""
+    rows = [f"| {r.__name__} | {' '.join((r.__doc__ or '').split())} |" for r in RULES]
+    return "\n".join(["| rule | holds when |", "|---|---|", *rows])
+
+
+def variants() -> str:
+    """One row per kernel variant of any core."""
+    cores: dict[str, list[str]] = {}
+    said = {}
+    for core, modules in VARIANTS.items():
+        for module in (*modules, *CHAINS[core]):
+            cores.setdefault(module.NAME, []).append(core)
+            said[module.NAME] = module.SUMMARY
+    rows = [f"| `{name}` | {', '.join(cores[name])} | {said[name]} |" for name in said]
+    return "\n".join(["| variant | cores | what it is |", "|---|---|---|", *rows])
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "stages": stages,
+    "operators": operators,
+    "variants": variants,
+    "chips": chips,
+    "rules": rules,
+}
+
+
+def filled(readme: str) -> str:
+    """The README's text with every table replaced by the code's."""
+    for name, table in TABLES.items():
+        block = re.compile(rf"<!-- {name} -->\n(\n\|(?:.*\n)+?)?(?=\n)")
+        made = f"<!-- {name} -->\n\n{table()}\n"
+        readme, count = block.subn(lambda _, text=made: text, readme)  # type: ignore[misc]
+        assert count == 1, name
+    return readme
+
+
+if __name__ == "__main__":
+    path = Path(__file__).parent.parent.parent / "README.md"
+    path.write_text(filled(path.read_text("utf-8")), "utf-8")

@@ -1,0 +1,253 @@
+"""What a person sees: one line per stage, progress on long work, the table, and one line per error."""
+
+import io
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import doit.runner
+from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
+
+from pipeline.facts.text import in_sentence, shortened, visible
+from pipeline.facts.units import show_size, show_time
+
+if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
+    from pipeline.planning.estimate import Layer, Need
+
+
+class NotReached(TaskFailed):  # type: ignore[misc]
+    """A stage that did not run because an earlier one failed: said by the earlier one, and no error of its own.
+
+    doit's own exception for this makes the exit code 2, as if chipfit had crashed, where one product's failure is
+    meant to be exit code 1.
+    """
+
+
+doit.runner.UnmetDependency = NotReached
+
+
+def progress(what: str, done: int, total: int) -> None:
+    """A bar on a terminal while work of many steps goes on; nothing elsewhere, nor when stages run side by side."""
+    stream = sys.__stderr__
+    if stream is None or not stream.isatty() or total < 2 or multiprocessing.parent_process() is not None:
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    if what not in _bars:
+        bar = Progress(console=Console(file=stream), transient=True)
+        bar.start()
+        _bars[what] = bar, bar.add_task(what, total=total)
+    bar, task = _bars[what]
+    bar.update(task, completed=done)
+    if done == total:
+        bar.stop()
+        del _bars[what]
+
+
+_bars: dict[str, Any] = {}
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's reporter: says what ran and how long it took, then the table, then what is wrong."""
+
+    desc = "chipfit"
+    build: ClassVar[Path] = Path("build")
+    products: ClassVar[list[str]] = []
+
+    def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+        super().__init__(outstream, options)
+        self._started: dict[str, float] = {}
+        self._seen: set[str] = set()
+
+    def write(self, text: str) -> None:
+        try:
+            super().write(text)
+        except BrokenPipeError:  # whoever read it has enough; the build goes on
+            self.outstream = io.StringIO()
+
+    def execute_task(self, task: Any) -> None:
+        self._started[task.name] = time.monotonic()
+
+    def add_success(self, task: Any) -> None:
+        if task.actions and ":" in task.name and task.name in self._started:
+            stage, _, product = task.name.partition(":")
+            took = time.monotonic() - self._started[task.name]
+            self.write(f"{stage:<11} {product:<20} {took:6.2f} s\n")
+        self._seen.add(task.name)
+
+    def skip_uptodate(self, task: Any) -> None:
+        self._seen.add(task.name)
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        self._seen.add(task.name)
+        self.failures.append({"task": task, "exception": fail})
+
+    def cleanup_error(self, exception: Any) -> None:
+        sys.stderr.write(exception.get_msg())
+
+    def complete_run(self) -> None:
+        stopped = {f["task"].name.partition(":")[2] for f in self.failures if not f["task"].name.startswith("report:")}
+        asked = [p for p in self.products if f"report:{p}" in self._seen and p not in stopped]
+        if asked:
+            self.write(table(self.build, asked))
+        lines: list[str] = []
+        for failure in self.failures:
+            if not isinstance(failure["exception"], NotReached):
+                lines += [x for x in failure["exception"].get_msg().strip().splitlines() if x not in lines]
+        for line in lines:
+            sys.stderr.write(f"{line}\n")
+
+
+def table(build: Path, products: list[str]) -> str:
+    """One row per product that has a verdict."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    made = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("product", "chip"):
+        made.add_column(heading)
+    for heading in (
+        "flash used/free",
+        "RAM used/free",
+        "stack",
+        "cycles",
+        "latency/budget",
+        "accuracy float/int",
+    ):
+        made.add_column(heading, justify="right")
+    made.add_column("verdict")
+    rows = 0
+    for product in products:
+        try:
+            verdict = json.loads((build / product / "report" / "verdict.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        rows += 1
+        made.add_row(*_row(verdict), style=None if verdict["passed"] else "bold")
+    if not rows:
+        return ""
+    return _printed(made)
+
+
+def _printed(made: Any) -> str:
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else 150, force_terminal=terminal, highlight=False)
+    with console.capture() as captured:
+        console.print(made)
+    return captured.get()
+
+
+def _cell(text: str) -> str:
+    """A name from a model file as the cell of a table: neither control characters nor rich's own markup."""
+    from rich.markup import escape
+
+    return escape(visible(shortened(text)))
+
+
+def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"], wanted: Sequence["Need"]) -> None:
+    """The tables of `chipfit estimate`."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    layers = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("layer", "operator", "output"):
+        layers.add_column(heading)
+    for heading in ("parameters", "MACs", "activation bytes"):
+        layers.add_column(heading, justify="right")
+    for row in rows:
+        shape = "x".join(str(d) for d in row.shape)
+        layers.add_row(
+            _cell(row.name), _cell(row.operator), shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}"
+        )
+    print(_printed(layers), end="")
+    print(
+        f"{in_sentence(model)}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
+        f"{show_size(totals['arena'])} of activations alive at once, {show_size(totals['ports'])} of inputs and outputs"
+    )
+    chips = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("chip", "core"):
+        chips.add_column(heading)
+    for heading in ("flash", "RAM", "latency"):
+        chips.add_column(heading, justify="right")
+    chips.add_column("fits")
+    for need in wanted:
+        chips.add_row(
+            need.chip,
+            need.core,
+            " .. ".join(show_size(f) for f in need.flash),
+            show_size(need.ram),
+            " .. ".join(show_time(s) for s in need.seconds),
+            f"no: {', '.join(need.lacks)}" if need.lacks else "yes" if need.fits else _undecided(need),
+        )
+    print(_printed(chips), end="")
+    print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
+
+
+def print_plan(product: str, told: Mapping[str, Any]) -> None:
+    """One product of `chipfit explain`."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from pipeline.judging.report.plan import brief
+
+    made = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("layer", "variant"):
+        made.add_column(heading)
+    waiting = any(row["waits"] for row in told["layers"])
+    for heading in ("cycles", *(("waits",) if waiting else ()), "of floor", "flash", "stack"):
+        made.add_column(heading, justify="right")
+    made.add_column("instead")
+    for row in told["layers"]:
+        cycles = row["measured"] if row["cycles"] is None else row["cycles"]
+        made.add_row(
+            _cell(brief(row["layer"])),
+            row["variant"],
+            "?" if cycles is None else f"{cycles:,}",
+            *((f"~{row['waits']:,}",) if waiting else ()),
+            f"{row['ratio']:.2f}" if row["ratio"] else "-",
+            f"{row['flash']:,} B",
+            "-" if row["stack"] is None else f"{row['stack']} B",
+            "\n".join(_cell(f"{a['variant']}: {a['why']}") for a in row["alternatives"]) or "-",
+        )
+    print(in_sentence(f"{product}: {' '.join(told['said'])}"))
+    print(_printed(made), end="")
+    verdict = told["verdict"]
+    if verdict:
+        used = f"{show_size(verdict['flash']['used'])} of flash, {verdict['stack']['used']} B of stack"
+        print(f"Measured: {verdict['cycles']:,} cycles with every wait state counted, {used}.\n")
+
+
+def _undecided(need: "Need") -> str:
+    return "-" if need.core == "cortex-a8" else "perhaps"
+
+
+def _row(verdict: dict[str, Any]) -> list[str]:
+    def pair(used: str, limit: str | None) -> str:
+        return f"{used} / {limit}" if limit else used
+
+    limit_us = verdict["latency_limit_us"]
+    accuracy = verdict["accuracy"]
+    shares = "-"
+    if accuracy["integer"] is not None:
+        real = "-" if accuracy["float"] is None else f"{100 * accuracy['float']:.2f}"
+        shares = f"{real} / {100 * accuracy['integer']:.2f} %"
+    stack = verdict["stack"]["used"]
+    return [
+        _cell(verdict["product"]),
+        _cell(verdict["chip"]),
+        pair(show_size(verdict["flash"]["used"]), show_size(verdict["flash"]["limit"])),
+        pair(show_size(verdict["ram"]["used"]), show_size(verdict["ram"]["limit"])),
+        "?" if stack is None else f"{stack} B",
+        f"{verdict['cycles']:,}",
+        pair(show_time(verdict["latency_us"] / 1e6), None if limit_us is None else show_time(limit_us / 1e6)),
+        shares,
+        verdict["verdict"] if verdict["passed"] else verdict["verdict"].upper(),
+    ]
