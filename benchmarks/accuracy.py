@@ -12,7 +12,7 @@ from models import ROOT, require
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import import_onnx
 from pipeline.importing.passes import canonical
 from pipeline.ops.shared.linear import Linear

@@ -21,8 +21,9 @@ from onnx import numpy_helper
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.generating.codegen import Vectors, generate
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.measuring.toolchain import host_compilers, host_library

@@ -8,7 +8,8 @@ import numpy as np
 from pipeline.facts.config import DataSource, Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import MAX_DATA, MAX_MODEL, size_of
-from pipeline.graph.ir import Array, Graph, Port
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, Port
 from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files
 from pipeline.quantizing.data import Samples, load_samples
 

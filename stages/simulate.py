@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.facts.config import Project
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from stages.base import Job
 from stages.samples import data_files, evaluation
 

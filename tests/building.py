@@ -9,8 +9,9 @@ import onnxruntime
 
 from pipeline.facts.weight_bits import Widths
 from pipeline.generating.codegen import Vectors, generate
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.measuring.simulator import FlashReads, Run, Target, simulate

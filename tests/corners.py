@@ -14,7 +14,8 @@ from pipeline.arithmetic.fixedpoint import Rescale
 from pipeline.arithmetic.kernel_bounds import bounds
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Graph, Node, Port, QuantParams, Tensor
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.ops.add import Add, AddRescaled
 from pipeline.ops.affine import Affine
 from pipeline.ops.argmax import ArgMax

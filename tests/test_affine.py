@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.graph.ir import QuantParams
+from pipeline.graph.tensor import QuantParams
 from pipeline.ops.affine import solve_affine
 
 SLOPES = st.sampled_from([0.0, 1e-20, 0.3, -0.9, 2.0, -7.0, 130.0, 520.0, -900.0, 1e6, -1e9, 1e30])

@@ -11,7 +11,8 @@ from conftest import chipfit
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array
 from pipeline.planning.dead_channels import channel_ranges, channels_left_out, without_dead_channels
 from stages.import_model import read_model
 

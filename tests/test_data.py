@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.graph.ir import Port, Shape
+from pipeline.graph.tensor import Port, Shape
 from pipeline.quantizing.data import Samples, load_samples
 
 

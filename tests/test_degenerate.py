@@ -11,8 +11,8 @@ from building import Built, assert_chip_equals, build, chosen, on_chip, write_li
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array
 from pipeline.graph.onnx_export import qdq_model
+from pipeline.graph.tensor import Array
 from pipeline.planning.plan import Program, plan
 from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.onnx_runtime import FloatOracle

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from test_quantized_onnx import QLINEAR, F, built
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph, Node, Tensor
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, Tensor
 from pipeline.ops import samples
 from pipeline.ops.affine import Affine
 from pipeline.ops.average_pool import AveragePoolExact

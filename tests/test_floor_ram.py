@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.facts.config import load_project
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops import samples

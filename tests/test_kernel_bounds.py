@@ -18,8 +18,9 @@ from pipeline.arithmetic.kernel_bounds import FAMILIES, bounds
 from pipeline.facts.errors import ChipfitError
 from pipeline.generating.kernel_files import KERNELS
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Graph, Port, QuantParams, Tensor
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Port, QuantParams, Tensor
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops.mul import Mul, MulRescaled, MulWide

@@ -8,7 +8,7 @@ import pytest
 from building import assert_chip_equals, build, on_chip, write_library
 from conftest import ROOT
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import import_onnx
 from pipeline.importing.passes import canonical
 from pipeline.ops.conv import Conv

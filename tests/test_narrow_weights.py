@@ -13,8 +13,8 @@ from pipeline.facts.config import load_project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import BITS, Widths, peak_of
 from pipeline.graph.graph_file import load
-from pipeline.graph.ir import QuantParams
 from pipeline.graph.onnx_export import float_model, qdq_model
+from pipeline.graph.tensor import QuantParams
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops import NODES, samples

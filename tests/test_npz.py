@@ -13,7 +13,7 @@ import pytest
 from bounded import bounded
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.graph.ir import Port
+from pipeline.graph.tensor import Port
 from pipeline.model_files.npz import Npz
 from pipeline.quantizing.data import load_samples
 

@@ -11,8 +11,8 @@ from building import Built, on_host, ran, write_library
 from onnx import TensorProto, helper, numpy_helper
 from test_variants import every_variant
 
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops.shared.linear import with_offset

@@ -9,7 +9,7 @@ import pytest
 from building import Built, build, said_again
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.quantizing.onnx_runtime import FloatOracle
 
 RNG = np.random.default_rng(11)

@@ -9,7 +9,7 @@ from building import Built, build
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.onnx_qoperator import MICROSOFT
 from pipeline.quantizing.calibrate import Policy

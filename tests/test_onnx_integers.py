@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.onnx_integers import VALUES
 from pipeline.importing.passes import canonical

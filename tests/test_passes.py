@@ -14,8 +14,9 @@ from building import Built, assert_chip_equals, build, on_chip, write_library
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.graph.ir import Array, Graph, Shape
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array, Shape
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import PASSES, canonical
 from pipeline.importing.passes.editing import Editing

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.facts.config import load_project
-from pipeline.graph.ir import Graph, Port, QuantParams, Tensor
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Port, QuantParams, Tensor
 from pipeline.judging.rules import RULES, Evidence, Finding, judge, verdict_of
 from pipeline.quantizing.evaluate import top1
 from stages.report import accuracy_shown

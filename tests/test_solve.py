@@ -21,7 +21,7 @@ from pipeline.arithmetic.fixedpoint import (
     folded_bias,
     rounding_constant,
 )
-from pipeline.graph.ir import Array, QuantParams
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.quantizing.narrow_weights import Narrow
 from pipeline.quantizing.scales import Prescribed, Rounding

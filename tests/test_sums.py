@@ -7,7 +7,7 @@ import pytest
 from building import build
 from conftest import some
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops.shared.samples import one_node, weights

@@ -16,7 +16,7 @@ from tflite_models import Op, T, litert, tflite_model
 from tflite_ties import KINDS, models
 
 from pipeline.graph.graph_file import load, save
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.tflite_graph import tflite_graph_of
 from pipeline.model_files.tflite_file import OPTIONS, WITHOUT_OPTIONS, parse_tflite
 from pipeline.ops import NODES, TFLITE

@@ -16,8 +16,8 @@ from pipeline.arithmetic.thresholds import climb, climbed
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_waits import FlashReads
 from pipeline.facts.weight_bits import Widths
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Place
+from pipeline.graph.tensor import Array
 from pipeline.ops import samples
 from pipeline.ops.shared.samples import Sample, one_node, weights
 from pipeline.planning.choose_kernels import ENTRY_STACK

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Graph, Port, Tensor
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.ops.concat import Concat
 from pipeline.ops.lookup import Lookup
 from pipeline.ops.reshape import Reshape

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tflite_models import Op, T, schema, tflite_model
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 NONE, RELU, RELU_N1, RELU6 = 0, 1, 2, 3

@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 TYPES = {
     "float32": schema.TensorType.FLOAT32,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tflite_models import Op, T, tflite_model
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 Made = tuple[bytes, list[Array]]
 Maker = Callable[[np.random.Generator, str], Made]

@@ -9,7 +9,7 @@ a negative sum needs one that is a little larger.
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import quantize_multiplier
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 _TRIED = (0, 1, -1, 2, -2, 3, -3)
 

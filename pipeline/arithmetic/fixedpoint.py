@@ -18,7 +18,7 @@ from math import floor, frexp, log2
 
 import numpy as np
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 INT32_MAX = 2**31 - 1
 INT48_MAX = 2**47 - 1

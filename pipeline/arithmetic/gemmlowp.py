@@ -7,7 +7,7 @@ Source: gemmlowp, fixedpoint/fixedpoint.h.
 
 import numpy as np
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 INT32_MAX = 2**31 - 1
 ONE_Q0 = INT32_MAX

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import Rescale, apply_rescale
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 _WORD = 32
 _OUT = 9  # bits of an output's byte and its offset together: at most 255 + 255

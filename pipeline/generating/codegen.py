@@ -13,8 +13,8 @@ import numpy as np
 from pipeline.arithmetic.fixedpoint import INT32_MAX
 from pipeline.facts.text import in_comment, is_code
 from pipeline.generating.kernel_files import kernel_files, routine_files
-from pipeline.graph.ir import Array, Port, Tensor
 from pipeline.graph.kernel_call import C_TYPES, KernelCall, Place, Routine
+from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.planning.placement import named
 from pipeline.planning.plan import Program
 from pipeline.planning.variants.shared import SHARED

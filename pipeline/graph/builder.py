@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph, Node, Port, QuantParams, Tensor
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 
 MAX_ACTIVATION = 1 << 24
 """Values of one tensor between layers: ten times the RAM of the largest microcontrollers."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.facts.artifact import to_json
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Graph, Node, Port, QuantParams, Tensor
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Port, QuantParams, Tensor
 
 Kinds = Mapping[str, type]
 """Classes by the names that graph.json has for them."""

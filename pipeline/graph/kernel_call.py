@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 C_TYPES = {
     "int8": "int8_t",

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.graph.ir import Array, Graph, QuantParams, Shape, Tensor
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, QuantParams, Shape, Tensor
 
 OPSET, WIDE_OPSET = 20, 21
 """The later one where activations are int16, which Q and DQ take from 21 on.

@@ -12,7 +12,8 @@ from math import ceil
 import numpy as np
 
 from pipeline.facts.weight_bits import Widths, bits_of, peak_of
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array
 from pipeline.ops.conv import Conv
 from pipeline.ops.conv_transpose import Spread
 from pipeline.ops.shared.linear import Linear

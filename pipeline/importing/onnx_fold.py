@@ -12,7 +12,7 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 MAX_VALUES = 1 << 25
 """Values that one node of constants may make."""

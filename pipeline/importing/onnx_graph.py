@@ -9,7 +9,8 @@ from onnx import numpy_helper
 
 from pipeline.facts.errors import ChipfitError, Place, did_you_mean
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Graph, Port, QuantParams, Shape, Tensor
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, Port, QuantParams, Shape, Tensor
 from pipeline.importing.onnx_fold import Folding, TooMuch
 from pipeline.importing.onnx_functions import inlined
 from pipeline.importing.onnx_integers import input_params, mark, on_real_values

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, QuantParams, Tensor
+from pipeline.graph.tensor import Array, QuantParams, Tensor
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.requantize import lowered, plain_integers, reinterpreted
 

@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import Error as ProtobufError
 from onnx import TensorProto, ValueInfoProto, helper
 
-from pipeline.graph.ir import Shape
+from pipeline.graph.tensor import Shape
 from pipeline.importing.lower_bounds import Floor, taps_inside
 
 _SMALL = 256

@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Graph, Port, QuantParams, Tensor
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.model_files.node import MALFORMED
 from pipeline.model_files.tflite_file import TfliteModel, TfliteOperator, TfliteTensor, load_tflite
 from pipeline.model_files.tflite_node import TfliteNode

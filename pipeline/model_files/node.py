@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Shape
+from pipeline.graph.tensor import Array, Shape
 
 MALFORMED = (
     IndexError, KeyError, ValueError, TypeError, ArithmeticError, AttributeError, AssertionError, struct.error,

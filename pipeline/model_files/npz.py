@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import MAX_DATA, absent, is_file, size_of
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 MAX_BYTES = 1 << 29
 """Of one array once it is unpacked; it is held once more as float32."""

@@ -15,7 +15,7 @@ import tflite
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import MAX_MODEL, absent, is_file, size_of
-from pipeline.graph.ir import Array, Shape
+from pipeline.graph.tensor import Array, Shape
 
 MAX_BYTES = MAX_MODEL
 MAX_ELEMENTS = 1 << 26

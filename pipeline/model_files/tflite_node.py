@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.graph.ir import Array, Node, QuantParams, Tensor
+from pipeline.graph.ir import Node
+from pipeline.graph.tensor import Array, QuantParams, Tensor
 from pipeline.model_files.node import ImportNode
 
 _RANGES = {

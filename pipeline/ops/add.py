@@ -9,8 +9,9 @@ import numpy as np
 import tflite
 
 from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.affine import append_affine

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import LARGEST_GAIN, common_ratio
-from pipeline.graph.ir import Array, ClampedNode, Graph, QuantParams, Shape
+from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node, weights
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.reshape import Reshape

@@ -8,8 +8,9 @@ import numpy as np
 import tflite
 
 from pipeline.arithmetic.fixedpoint import common_ratio
-from pipeline.graph.ir import Array, Graph, QuantParams, ScaledNode, Shape
+from pipeline.graph.ir import Graph, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.max_pool import pool_params

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
 
-from pipeline.graph.ir import ClampedNode, Graph, Shape
+from pipeline.graph.ir import ClampedNode, Graph
+from pipeline.graph.tensor import Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.graph.ir import Array, Graph, Shape
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.shared.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset

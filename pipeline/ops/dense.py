@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.graph.ir import Array, Graph, QuantParams, Shape
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.add import Add

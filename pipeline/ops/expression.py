@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import FUNCTIONS, OTHERS, emit_function
 from pipeline.ops.shared.samples import Sample

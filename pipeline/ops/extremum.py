@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.clamp import Clamp

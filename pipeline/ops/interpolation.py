@@ -6,7 +6,7 @@ import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.graph.ir import Array, QuantParams
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.dense import Dense
 from pipeline.ops.transpose import Transpose

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.shared.samples import Sample

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.graph.ir import Array, Graph, Node, ScaledNode, Shape
+from pipeline.graph.ir import Graph, Node, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.reshape import Reshape

@@ -14,8 +14,9 @@ from pipeline.arithmetic.fixedpoint import (
     multiply_once,
     quantize_multiplier,
 )
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation

@@ -12,7 +12,8 @@ import tflite
 
 from pipeline.arithmetic import gemmlowp
 from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
-from pipeline.graph.ir import Array, Node
+from pipeline.graph.ir import Node
+from pipeline.graph.tensor import Array
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.clamp import Clamp

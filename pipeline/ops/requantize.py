@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx
 
-from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, QuantParams, Shape, Tensor
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.affine import Affine
 from pipeline.ops.reshape import Reshape

@@ -12,8 +12,9 @@ import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.graph.ir import Array, Graph, Node, Shape
+from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node
 

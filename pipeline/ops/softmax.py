@@ -10,8 +10,9 @@ import tflite
 
 from pipeline.arithmetic import gemmlowp
 from pipeline.arithmetic.fixedpoint import quantize_multiplier
-from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape
+from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.reshape import Reshape

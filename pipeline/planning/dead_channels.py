@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Graph, Node
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array
 from pipeline.ops.average_pool import AveragePool, AveragePoolExact
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import Place, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants import portable
 from pipeline.planning.variants.shared import SHARED
 

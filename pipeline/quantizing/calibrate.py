@@ -7,8 +7,9 @@ from math import ceil, frexp, ldexp
 import numpy as np
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph, QuantParams
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.onnx_runtime import FloatOracle
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.facts.errors import ChipfitError, Place, did_you_mean
-from pipeline.graph.ir import Array, Port, Tensor
+from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.model_files.npz import Npz
 
 

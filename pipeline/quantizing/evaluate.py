@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array
 from pipeline.quantizing import litert
 from pipeline.quantizing.calibrate import Observed
 from pipeline.quantizing.data import Samples

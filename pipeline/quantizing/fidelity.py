@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from pipeline.graph.ir import Array, Graph, Port, QuantParams
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, Port, QuantParams
 from pipeline.importing.onnx_constants import constants_of
 from pipeline.importing.onnx_functions import inlined
 from pipeline.importing.onnx_graph import graph_of

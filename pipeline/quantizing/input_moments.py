@@ -6,8 +6,9 @@ from math import frexp, ldexp
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array
 from pipeline.ops.conv import Conv
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.data import Samples

@@ -8,7 +8,8 @@ from pipeline.arithmetic.fixedpoint import accumulator_bound, folded_bias
 from pipeline.facts.disjoint_sets import Disjoint
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
-from pipeline.graph.ir import Graph, QuantParams, Tensor
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import QuantParams, Tensor
 from pipeline.importing.passes.expressions import join_functions
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array
 
 MISSING = "not compared with LiteRT (pip install chipfit[litert])"
 

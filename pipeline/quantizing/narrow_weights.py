@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.arithmetic.fixedpoint import largest_shift
 from pipeline.facts.weight_bits import peak_of
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.quantizing.calibrate import snap
 from pipeline.quantizing.input_moments import Moments
 from pipeline.quantizing.scales import LEAST_SCALE, STEP, Rounding, unweighted

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_qoperator import expanded
 
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")

@@ -10,7 +10,8 @@ from pipeline.arithmetic.fixedpoint import Rescale
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, ClampedNode, Graph, Node, Port, QuantParams, Tensor
+from pipeline.graph.ir import ClampedNode, Graph, Node
+from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.conv import Conv
 from pipeline.ops.dense import Dense

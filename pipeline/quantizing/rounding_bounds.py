@@ -7,7 +7,8 @@ from math import exp, inf, sqrt
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import accumulator_bound, folded_bias
-from pipeline.graph.ir import Array, Graph, Node, QuantParams
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.ops.add import Add, AddRescaled
 from pipeline.ops.affine import Affine
 from pipeline.ops.average_pool import AveragePool, AveragePoolExact

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import largest_shift
-from pipeline.graph.ir import Array, QuantParams
+from pipeline.graph.tensor import Array, QuantParams
 
 LEAST_SCALE = 2.0**-126
 """The least normal float32."""

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph, Port, Tensor
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.ops.activation import Activation
 from pipeline.ops.concat import Concat
 from pipeline.ops.reshape import Reshape

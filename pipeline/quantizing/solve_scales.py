@@ -42,7 +42,7 @@ from pipeline.arithmetic.fixedpoint import (
     quantize_multiplier,
     rounding_constant,
 )
-from pipeline.graph.ir import Array, QuantParams
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.quantizing.scales import STEP, Rounding
 
 _LARGEST_BIAS = 2**30 - 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from networks.network import Network, from_json, packed, unpacked
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 CASES = Path(__file__).parent / "cases"
 

@@ -19,7 +19,8 @@ from networks.outcome import Discarded, Outcome, Wrong
 from networks.qdq import Writer, habits, in_range
 from networks.qoperator import OperatorWriter, plain
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph, Port
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array, Port
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical, stored_as
 from pipeline.importing.tflite_graph import tflite_graph_of

@@ -9,7 +9,7 @@ from networks import lite_layers, lite_moves, moves, pointwise, spatial
 from networks.drawing import Drawing, Skip
 from networks.lite import LiteDrawing
 from networks.network import Network
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 LAYERS = {**spatial.LAYERS, **pointwise.LAYERS, **moves.LAYERS}
 OPSETS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24)

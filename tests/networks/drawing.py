@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from networks.network import Layer, Network
-from pipeline.graph.ir import Array, Shape
+from pipeline.graph.tensor import Array, Shape
 
 LARGEST = 2500
 """Elements of an activation; small networks run fast, and shapes are what matters."""

@@ -9,8 +9,9 @@ from onnx import helper, numpy_helper
 from networks.network import Network
 from networks.outcome import Discarded, Wrong
 from networks.runtime import answers
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array
 
 _SURE = 2e-6
 """Of a value: what a few roundings to float32 explain."""

@@ -9,7 +9,8 @@ from networks.layers import explained
 from networks.network import Layer, Network
 from networks.outcome import Discarded, Wrong
 from networks.runtime import answers
-from pipeline.graph.ir import Array, Graph, Node
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array
 from pipeline.importing.passes.layout import Stored
 from pipeline.ops.mul import Mul
 from pipeline.ops.shared.linear import Linear

@@ -8,8 +8,9 @@ from onnx import TensorProto, helper
 
 from networks.outcome import Wrong
 from networks.runtime import answers
-from pipeline.graph.ir import Array, Graph, Node
+from pipeline.graph.ir import Graph, Node
 from pipeline.graph.onnx_export import IR_VERSION, OPSET, Emitter
+from pipeline.graph.tensor import Array
 from pipeline.ops.activation import Activation
 from pipeline.ops.average_pool import AveragePool
 from pipeline.ops.conv import Conv

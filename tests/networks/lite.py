@@ -9,7 +9,7 @@ from tflite_models import Op, T, tflite_model
 
 from networks.drawing import LARGEST, Drawing, Skip
 from networks.network import Layer, Network
-from pipeline.graph.ir import Array, Shape
+from pipeline.graph.tensor import Array, Shape
 
 VERSIONS = {
     "FULLY_CONNECTED": 5, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 3, "MAX_POOL_2D": 3,

@@ -6,7 +6,7 @@ import numpy as np
 
 from networks.drawing import Skip
 from networks.lite import LiteDrawing
-from pipeline.graph.ir import Shape
+from pipeline.graph.tensor import Shape
 
 SAME, VALID = 0, 1
 FUSED = (0, 0, 1, 2, 3)

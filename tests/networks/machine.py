@@ -11,7 +11,8 @@ from building import Built, chosen, on_chip, on_host, write_library
 
 from networks.outcome import Outcome, Wrong
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array
 from pipeline.planning.plan import Program
 from pipeline.planning.variants import VARIANTS
 from pipeline.quantizing.integer_graph import Quantized

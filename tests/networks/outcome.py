@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
+from pipeline.graph.tensor import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from networks.network import Layer, Network
 from networks.pointwise import COMPARE
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 MOVES = frozenset(
     "Reshape Flatten Squeeze Unsqueeze Identity Dropout Transpose Slice Split Gather MaxPool GlobalMaxPool Expand Tile "

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 
 def answers(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:

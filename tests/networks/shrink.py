@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from networks.network import Network
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 Feeds = Mapping[str, Array]
 TRIES = 400

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from networks.drawing import Drawing, Skip
-from pipeline.graph.ir import Shape
+from pipeline.graph.tensor import Shape
 
 
 def window(d: Drawing, size: int, largest: int, strided: bool = True) -> tuple[int, int, int, int, int]:

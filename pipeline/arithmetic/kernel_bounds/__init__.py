@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pipeline.arithmetic.kernel_bounds.proof import Bound, Interval, Proof, least, most
-from pipeline.graph.ir import Array, Graph
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array
 
 
 def bounds(call: KernelCall, graph: Graph) -> Mapping[str, Bound]:

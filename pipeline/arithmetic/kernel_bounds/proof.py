@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array
 
 TYPES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1)}
 

@@ -9,7 +9,8 @@ from math import isinf, prod
 
 import numpy as np
 
-from pipeline.graph.ir import Array, ClampedNode, Graph, Node, Shape
+from pipeline.graph.ir import ClampedNode, Graph, Node
+from pipeline.graph.tensor import Array, Shape
 from pipeline.importing.passes.editing import Editing
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp

@@ -4,7 +4,8 @@ from collections.abc import Set
 from hashlib import sha256
 
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, Graph, Node, QuantParams, Shape, Tensor
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, QuantParams, Shape, Tensor
 from pipeline.ops.shared.linear import Linear
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Array, ClampedNode, Graph, Node, QuantParams
+from pipeline.graph.ir import ClampedNode, Graph, Node
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.conv import Conv

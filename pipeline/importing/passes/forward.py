@@ -10,7 +10,8 @@ from math import isinf, prod
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph, Node, QuantParams
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.importing.passes.commute import LARGEST, along
 from pipeline.importing.passes.editing import Editing
 from pipeline.ops.affine import Affine

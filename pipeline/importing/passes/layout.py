@@ -15,7 +15,8 @@ from math import prod
 import numpy as np
 
 from pipeline.graph.builder import GraphBuilder
-from pipeline.graph.ir import Graph, Node, Port, Shape
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import Port, Shape
 from pipeline.importing.passes.stored import Perm, Stored
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import Affine

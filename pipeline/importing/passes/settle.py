@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.graph.ir import Graph, Node, QuantParams
+from pipeline.graph.ir import Graph, Node
+from pipeline.graph.tensor import QuantParams
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.concat import Concat
 from pipeline.ops.extremum import Extremum

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 
 Perm = tuple[int, ...]
 

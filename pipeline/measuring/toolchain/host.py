@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.measuring.toolchain.build import sources_of
 from pipeline.measuring.toolchain.cross import WARNINGS
 from pipeline.measuring.toolchain.process import find, run, zig

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.graph.ir import Array, Graph, ScaledNode, Shape
+from pipeline.graph.ir import Graph, ScaledNode
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.node import ImportNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.shared.copying import MAX_RANK, strides_of

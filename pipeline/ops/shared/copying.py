@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.graph.ir import Graph, Shape
+from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Shape
 
 MAX_RANK = 6
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import INT32_MAX, Rescale, apply_rescale, folded_bias, rounding_constant
-from pipeline.graph.ir import Array, ClampedNode, Graph, QuantParams
+from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.onnx_node import OnnxNode
 
 

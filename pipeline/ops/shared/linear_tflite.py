@@ -14,7 +14,7 @@ from pipeline.arithmetic.fixedpoint import (
     quantize_multiplier,
     wide_multiplier,
 )
-from pipeline.graph.ir import Array, QuantParams
+from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.graph.ir import Array, Shape
+from pipeline.graph.tensor import Array, Shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.ops.shared.window import Window
 
 CHUNK = 1 << 19

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline.graph.ir import Array
+from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 

@@ -10,8 +10,8 @@ from math import ceil
 import numpy as np
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import spread, widen
 from pipeline.planning.variants.macros import closing, path, straight
 from pipeline.planning.variants.requantizer import Ending, ending_of, int32

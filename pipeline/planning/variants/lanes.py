@@ -8,8 +8,8 @@ from math import ceil
 
 import numpy as np
 
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import shape_of
 from pipeline.planning.variants.packed import LANE, Block, Packed
 from pipeline.planning.variants.requantizer import ending_of, int32

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import Shape, gather, shape_of
 from pipeline.planning.variants.macros import closing, straight
 from pipeline.planning.variants.packed import FRAME, LANE, Block, Packed, blocks_of

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import shape_of
 from pipeline.planning.variants.macros import looped, straight
 from pipeline.planning.variants.packed import FRAME, Block, Packed, blocks_of

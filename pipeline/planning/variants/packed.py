@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import Shape, gather, shape_of, widen
 from pipeline.planning.variants.macros import closing, looped, straight
 from pipeline.planning.variants.requantizer import Ending, ending_of, int32

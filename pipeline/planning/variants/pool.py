@@ -6,8 +6,8 @@ See kernels/armv6m/pool.inc. Its macros say what an invocation costs, the formul
 import numpy as np
 
 from pipeline.arithmetic.thresholds import Climb, climb_like
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.macros import closing, looped, straight
 
 NAME = "windows"

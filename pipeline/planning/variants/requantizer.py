@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.arithmetic.fixedpoint import INT32_MAX, Rescale, accumulator_reach, apply_rescale
 from pipeline.arithmetic.thresholds import climb
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.tensor import Array
 
 
 @dataclass(frozen=True, eq=False)

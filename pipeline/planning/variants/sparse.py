@@ -6,8 +6,8 @@ See kernels/armv6m/sparse.inc. Its macros say what an invocation costs, the form
 import numpy as np
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import Shape, shape_of
 from pipeline.planning.variants.macros import looped, straight
 from pipeline.planning.variants.requantizer import Ending, ending_of, int32

@@ -9,8 +9,8 @@ See kernels/armv6m/tables.inc. Its macros say what an invocation costs, the form
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.macros import looped, straight
 from pipeline.planning.variants.requantizer import int32
 

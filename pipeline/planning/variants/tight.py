@@ -6,8 +6,8 @@ See kernels/armv6m/tight.inc. Its macros say what an invocation costs, the formu
 import numpy as np
 
 from pipeline.facts.cores import Executed
-from pipeline.graph.ir import Array
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
 from pipeline.planning.variants.gather import Shape, shape_of
 from pipeline.planning.variants.lanes import Lanes
 from pipeline.planning.variants.macros import looped, straight
