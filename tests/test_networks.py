@@ -21,7 +21,7 @@ NOT_DRAWN = {
     "DequantizeLinear": "likewise",
     "ConvInteger": "its scales are chosen behind it; tests/test_quantized_onnx.py has it",
     "MatMulInteger": "likewise",
-    "DEQUANTIZE": "at the edges of a network, where the ports become integers; tests/test_tflite.py has it",
+    "DEQUANTIZE": "at a network's edges, where ports become integers; importing/test_tflite_graph.py has it",
     "RELU_0_TO_1": "LiteRT's reference kernels lack it",
 }
 

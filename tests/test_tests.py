@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, some
 
-FILES = sorted((ROOT / "tests").glob("test_*.py"))
+FILES = sorted((ROOT / "tests").rglob("test_*.py"))
 _WRAPPERS = ("zip", "enumerate", "sorted", "reversed", "list", "tuple", "set", "dict", "batched", "pairwise", "product")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from building import assert_chip_equals, build, on_chip, on_host, write_library
 from conftest import need
+from every_variant import every_variant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_calibrate import clipped
-from test_variants import every_variant
 
 from pipeline.arithmetic.fixedpoint import (
     INT32_MAX,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need
+from conftest import ROOT, need
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.footprint import Footprint, measure
@@ -189,7 +189,7 @@ def test_without_a_writable_cache_a_temporary_one_is_used_and_removed(tmp_path: 
     printed = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

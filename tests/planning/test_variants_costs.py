@@ -1,6 +1,6 @@
 """What routines cost, as numbers that the emulator confirmed (test_variants, test_chain): a formula that moves is seen.
 
-`python tests/test_costs.py` writes them anew; the other tests then say whether they are right.
+`python tests/planning/test_variants_costs.py` writes them anew; the other tests then say whether they are right.
 """
 
 import json
@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import test_chain
-from test_variants import SAMPLES, built_for
+from conftest import ROOT
+from every_variant import built_for
+from variant_samples import SAMPLES
 
 from pipeline.facts.cores import CORES
 from pipeline.graph.kernel_call import Routine
 from pipeline.planning.variants import chained, routines
 from pipeline.quantizing.calibrate import Policy
 
-GOLDEN = Path(__file__).parent / "golden" / "costs.json"
+GOLDEN = ROOT / "tests" / "golden" / "costs.json"
 KINDS = (
     "dense_1_1_1", "dense_17_13_3", "dense_241_5_1", "dense_9_12_2", "two_chunks", "few_channels", "left_of_the_image",
     "one_channel_wide", "tall_dilated", "depthwise_seven", "depthwise_stride_3", "depthwise_far", "depthwise_dilated",

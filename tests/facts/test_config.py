@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from bounded import bounded
-from conftest import some
+from conftest import ROOT, some
 
 from pipeline.facts import units
 from pipeline.facts.config import json_schema, known_chips, load_project
 from pipeline.facts.config.yaml_file import MAX_BYTES
 from pipeline.facts.errors import ChipfitError
 
-INVALID = Path(__file__).parent / "invalid"
+INVALID = ROOT / "tests" / "invalid"
 MINIMAL = "product: p\nmodel: {source: m.onnx}\nchip: truetouch-m0\n"
 
 

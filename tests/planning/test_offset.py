@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from building import Built, on_host, ran, write_library
+from every_variant import every_variant
 from onnx import TensorProto, helper, numpy_helper
-from test_variants import every_variant
 
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array

@@ -1,69 +1,29 @@
 """Layers in assembly: bit for bit what the C kernels compute, in exactly the cycles that the plan counts on."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
-from building import Built, assert_chip_equals, build, chosen, emulated, on_chip, on_host, write_library
+from building import assert_chip_equals, chosen, on_chip, on_host, write_library
 from conftest import need, some
-from elftools.elf.elffile import ELFFile
+from every_variant import built_for, code_sizes, every_variant, with_variant
+from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
 from pipeline.arithmetic.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.arithmetic.thresholds import climb, climbed
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_waits import FlashReads
-from pipeline.facts.weight_bits import Widths
 from pipeline.graph.kernel_call import KernelCall, Place
 from pipeline.graph.tensor import Array
-from pipeline.ops import samples
-from pipeline.ops.shared.samples import Sample, one_node, weights
-from pipeline.planning.choose_kernels import ENTRY_STACK
+from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.planning.placement import waits
-from pipeline.planning.plan import Program
-from pipeline.planning.variants import VARIANTS, portable
-from pipeline.planning.variants.offset import plain
+from pipeline.planning.variants import VARIANTS
 from pipeline.planning.variants.packed import schedule
 from pipeline.planning.variants.shared import SHARED
 from pipeline.quantizing.calibrate import Policy
 
-KINDS = ("Conv_", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Sub", "Sum")
-LINEAR = {s.name: s for s in samples() if s.name.startswith(KINDS)}
-
-
-def dense(inputs: int, outputs: int, rows: int = 1) -> Sample:
-    return one_node(
-        "MatMul", {"x": (rows, inputs)}, {"w": weights(inputs, outputs)}, label=f"dense_{inputs}_{outputs}_{rows}"
-    )
-
-
-def conv(label: str, x: Sequence[int], kernel: Sequence[int], **attributes: object) -> Sample:
-    constants = {"w": weights(*kernel), "b": weights(kernel[0], seed=3)}
-    return one_node("Conv", {"x": tuple(x)}, constants, label=label, **attributes)
-
-
-EXTRA = [
-    *(dense(*s) for s in ((1, 1), (3, 7), (16, 6), (17, 13, 3), (240, 4), (241, 5), (600, 20), (9, 12, 2))),
-    conv("two_chunks", (1, 32, 5, 4), (7, 32, 3, 3), pads=[1, 1, 1, 1]),
-    conv("wide_row", (1, 24, 2, 9), (3, 24, 1, 9), pads=[0, 4, 0, 4]),
-    conv("tall_dilated", (1, 3, 12, 5), (8, 3, 4, 2), dilations=[3, 1], pads=[4, 0, 3, 1], strides=[2, 2]),
-    conv("left_of_the_image", (1, 2, 3, 3), (2, 2, 2, 2), pads=[3, 3, 3, 3]),
-    conv("few_channels", (1, 2, 9, 11), (10, 2, 3, 5), pads=[1, 2, 0, 1], strides=[2, 3]),
-    conv("one_channel_wide", (1, 1, 4, 30), (6, 1, 2, 31), pads=[0, 9, 1, 8]),
-    conv("depthwise_strips", (1, 3, 40, 24), (3, 1, 3, 3), group=3, pads=[1, 1, 1, 1]),
-    conv("depthwise_seven", (1, 4, 9, 7), (4, 1, 3, 5), group=4, pads=[1, 2, 1, 2]),
-    conv("depthwise_stride_3", (1, 5, 11, 13), (5, 1, 3, 2), group=5, strides=[2, 3], pads=[0, 1, 1, 1]),
-    conv("depthwise_dilated", (1, 2, 12, 31), (2, 1, 3, 3), group=2, dilations=[2, 3], pads=[2, 3, 2, 3]),
-    conv("depthwise_far", (1, 300, 3, 3), (300, 1, 3, 3), group=300, pads=[1, 1, 1, 1]),
-]
-WEIGHTED = {n for n in LINEAR if n.startswith(KINDS[:3])} | {s.name for s in EXTRA}
-SAMPLES = LINEAR | {s.name: s for s in EXTRA}
-
-
-# Narrow weights change what linear layers do, and nothing else: of depthwise layers they are not asked.
-NARROW = {n for n in WEIGHTED if not n.startswith("depthwise")}
 CASES = [(n, b, r) for n in SAMPLES for b in (8, 5, 4, 3, 2) for r in ("shift", "multiplier") if b == 8 or n in NARROW]
 LEFT_TO_C = (
     "Conv_dilation", "Conv_grouped", "Conv_depthwise_multiplier_2", "MaxPool_1x2x5x7_17", "AveragePool_1x2x5x5_17",
@@ -78,18 +38,6 @@ FAST = {(n, b, ("shift", "multiplier")[(i + b // 8) % 2]) for i, n in enumerate(
 def sample(request: pytest.FixtureRequest) -> Sample:
     made: Sample = request.param
     return made
-
-
-def with_variant(built: Built, name: str) -> Program:
-    """Every call that the variant can do, done by it."""
-    (variant,) = (v for v in VARIANTS["cortex-m0"] if name == v.NAME)
-    calls = tuple(replace(c, routine=variant.offer(plain(c))) for c in built.program.calls)
-    return replace(built.program, calls=calls)
-
-
-def built_for(sample: Sample, requantizer: str, policy: Policy = Policy("mse"), bits: int = 8) -> Built:  # noqa: B008
-    inputs = tuple(sample.inputs(4).values())
-    return build(sample.model, inputs, inputs, requantizer, policy, widths=Widths(bits, {}))
 
 
 @pytest.mark.parametrize(
@@ -109,40 +57,6 @@ def test_routines_equal_the_specification_and_cost_what_they_say(
     steep = any((e > 0).any() for e in exponents)
     assert done or steep or name.startswith(LEFT_TO_C)
     assert not (done and name.startswith(LEFT_TO_C))
-
-
-CHIPS = (("cortex-m0", 1), ("cortex-m0", 32), ("cortex-m0plus", 1))
-
-
-def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> int:
-    """Each variant that can do a call of the network: right outputs, and the cycles, stack and code that it said.
-
-    How many can.
-    """
-    done = 0
-    for variant in VARIANTS["cortex-m0"]:
-        program = with_variant(built, variant.NAME)
-        done += any(c.routine is not None for c in program.calls)
-        if not any(c.routine for c in program.calls):
-            continue
-        library = write_library(built, folder / variant.NAME, "cortex-m0", program)
-        runs = on_chip(built, library, "cortex-m0", toolchain)
-        assert_chip_equals(built, runs)
-        elf = library / f"{toolchain}-cortex-m0" / "net.elf"
-        sizes = _code(elf)
-        for core, multiplier in CHIPS:
-            (run,) = emulated(built, elf, core, multiplier=multiplier, count=1)
-            for call, layer in zip(program.calls, run.layers, strict=True):
-                if call.routine is not None:
-                    cycles = call.routine.executed.cycles(CORES[core], multiplier)
-                    assert (cycles, cycles) == layer.zero_wait, (variant.NAME, core, multiplier)
-        stacks = [portable.stack() if c.routine is None else c.routine.stack for c in program.calls]
-        assert runs[0].stack <= max(stacks) + ENTRY_STACK
-        for index, call in enumerate(program.calls):
-            if call.routine is not None:
-                code = sum(s for n, s in sizes.items() if n.startswith(f"net__layer_{index}"))
-                assert code <= call.routine.code <= 1.15 * code + 240, variant.NAME
-    return done
 
 
 @pytest.mark.exhaustive
@@ -300,7 +214,7 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
             need("arm-none-eabi-gcc")
         library = write_library(built, tmp_path / toolchain, "cortex-m0", chosen(built, "cortex-m0"))
         on_chip(built, library, "cortex-m0", toolchain, count=1)
-        sizes = _code(library / f"{toolchain}-cortex-m0" / "net.elf")
+        sizes = code_sizes(library / f"{toolchain}-cortex-m0" / "net.elf")
         for shared in SHARED.values():
             assert sum(sizes[f"net__shared_{n}"] for n in shared.functions) <= shared.code
 
@@ -308,9 +222,3 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
 def test_every_variant_has_a_macro_file_and_a_name() -> None:
     names = [v.NAME for v in VARIANTS["cortex-m0"]]
     assert len(set(names)) == len(names)
-
-
-def _code(elf: Path) -> dict[str, int]:
-    with elf.open("rb") as file:
-        table = ELFFile(file).get_section_by_name(".symtab")
-        return {s.name: s["st_size"] for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
