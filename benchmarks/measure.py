@@ -151,7 +151,7 @@ class Measured:
 
 
 # What has multiply-accumulates by the rules of the plan but no weights: everybody leaves them out of a network's MACs.
-_WITHOUT_WEIGHTS = ("average_pool", "windows", "mean", "mul_", "prelu", "affine", "broadcast")
+_WITHOUT_WEIGHTS = ("average_pool", "unpadded_pool", "mean", "mul_", "prelu", "affine", "broadcast")
 
 
 def _layer(call: dict[str, Any]) -> Layer:

@@ -11,8 +11,8 @@ from pipeline.facts.weight_bits import Widths
 from pipeline.ops.shared.samples import Sample
 from pipeline.planning.choose_kernels import ENTRY_STACK
 from pipeline.planning.plan import Program
-from pipeline.planning.variants import VARIANTS, portable
-from pipeline.planning.variants.offset import plain
+from pipeline.planning.variants import VARIANTS, c_costs
+from pipeline.planning.variants.without_offset import plain
 from pipeline.quantizing.calibrate import Policy
 
 
@@ -53,7 +53,7 @@ def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> int
                 if call.routine is not None:
                     cycles = call.routine.executed.cycles(CORES[core], multiplier)
                     assert (cycles, cycles) == layer.zero_wait, (variant.NAME, core, multiplier)
-        stacks = [portable.stack() if c.routine is None else c.routine.stack for c in program.calls]
+        stacks = [c_costs.stack() if c.routine is None else c.routine.stack for c in program.calls]
         assert runs[0].stack <= max(stacks) + ENTRY_STACK
         for index, call in enumerate(program.calls):
             if call.routine is not None:

@@ -17,7 +17,7 @@ from pipeline.graph.kernel_call import C_TYPES, KernelCall, Place, Routine
 from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.planning.placement import named
 from pipeline.planning.plan import Program
-from pipeline.planning.variants.shared import SHARED
+from pipeline.planning.variants.armv6m.shared_routines import SHARED
 
 _WIDTH = 110
 

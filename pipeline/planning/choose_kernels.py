@@ -15,7 +15,7 @@ from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.integer_program import IN_RAM, Option, Point, Problem
 from pipeline.planning.placement import placed, waits
 from pipeline.planning.plan import Program
-from pipeline.planning.variants import chained, portable, routines
+from pipeline.planning.variants import c_costs, chained, routines
 
 ENTRY_STACK = 64
 Offers = tuple[Option, ...]
@@ -133,7 +133,7 @@ def _linked(program: Program) -> list[bool]:
 
 
 def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
-    c = Option("c", portable.cycles(call), portable.flash(call), portable.stack(), (call.kernel,), None)
+    c = Option("c", c_costs.cycles(call), c_costs.flash(call), c_costs.stack(), (call.kernel,), None)
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
     c = replace(c, waits=waits(call, None, c.cycles, limits.reads, core))

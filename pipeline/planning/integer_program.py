@@ -8,8 +8,8 @@ import numpy as np
 
 from pipeline.graph.kernel_call import Place, Routine
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants import portable
-from pipeline.planning.variants.shared import SHARED
+from pipeline.planning.variants import c_costs
+from pipeline.planning.variants.armv6m.shared_routines import SHARED
 
 _ENTRY = 300  # bytes: the run function, its literals, and what aligns functions
 _CALL = 24
@@ -80,7 +80,7 @@ class Point:
 
 
 def _shared_size(name: str) -> int:
-    return portable.CODE.get(name) or SHARED[name.removesuffix(IN_RAM)].code
+    return c_costs.CODE.get(name) or SHARED[name.removesuffix(IN_RAM)].code
 
 
 def _shared_ram(name: str) -> int:

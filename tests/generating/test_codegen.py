@@ -105,7 +105,7 @@ def test_every_global_name_of_a_kernel_file_is_in_the_space_of_kernels() -> None
             r"^(?!static|extern|struct|typedef|#|/| |\}).*\[.*=", path.read_text("utf-8"), re.MULTILINE
         )
         assert not variables, f"{path.name}: {variables}"
-    for path in sorted((KERNELS.parent / "variants").glob("*.py")):
+    for path in sorted((KERNELS.parents[1] / "planning" / "variants").rglob("*.py")):
         assert "KERNEL(" not in path.read_text("utf-8"), f"{path.name}: assembly has the spaces LAYER and SHARED"
     assert set(KERNEL_NAMES) <= named | {"KERNEL_NAME"}
 

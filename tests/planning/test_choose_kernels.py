@@ -14,7 +14,7 @@ from pipeline.ops import NODES
 from pipeline.planning.choose_kernels import ENTRY_STACK, Limits, choose
 from pipeline.planning.integer_program import Option, Point, Problem
 from pipeline.planning.plan import Program, plan
-from pipeline.planning.variants import portable
+from pipeline.planning.variants import c_costs
 
 SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift", "gather", "gather in RAM")
 
@@ -64,7 +64,7 @@ def test_shared_code_is_paid_once() -> None:
     one = [Option("c", 5, 100, 0, ("dense_shift",), None)]
     single, double = Problem([one]).solve(None), Problem([one, one]).solve(None)
     assert single is not None and double is not None
-    assert double.flash - single.flash < 100 + portable.CODE["dense_shift"]
+    assert double.flash - single.flash < 100 + c_costs.CODE["dense_shift"]
 
 
 def test_layers_that_are_alike_take_their_choices_in_order() -> None:
@@ -175,5 +175,5 @@ def test_a_plan_takes_no_more_flash_and_exactly_the_cycles_that_it_says(workshop
     assert size["flash"]["used"] <= planned["flash"] <= 1.2 * size["flash"]["used"]
     simulated = json.loads((workshop / "build" / product / "simulate" / "simulate.json").read_text())
     kernels = [c["kernel"] for c in document["calls"]]
-    assert not set(kernels) & set(portable.CODE), "every layer is in assembly, whose cycles are exact"
+    assert not set(kernels) & set(c_costs.CODE), "every layer is in assembly, whose cycles are exact"
     assert planned["cycles"] == sum(x["zero_wait"] for x in simulated["layers"])

@@ -20,8 +20,8 @@ from pipeline.graph.tensor import Array
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.planning.placement import waits
 from pipeline.planning.variants import VARIANTS
-from pipeline.planning.variants.packed import schedule
-from pipeline.planning.variants.shared import SHARED
+from pipeline.planning.variants.armv6m.packed_split import schedule
+from pipeline.planning.variants.armv6m.shared_routines import SHARED
 from pipeline.quantizing.calibrate import Policy
 
 CASES = [(n, b, r) for n in SAMPLES for b in (8, 5, 4, 3, 2) for r in ("shift", "multiplier") if b == 8 or n in NARROW]
@@ -183,7 +183,7 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
 ) -> None:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    found = (built_for(s, "multiplier", bits=3 if name in ("tight", "lanes") else 8) for s in USUAL)
+    found = (built_for(s, "multiplier", bits=3 if name in ("packed_compressed", "packed_narrow") else 8) for s in USUAL)
     built = next(b for b in found if any(c.routine for c in with_variant(b, name).calls))
     program = with_variant(built, name)
     for place in some(get_args(Place)):

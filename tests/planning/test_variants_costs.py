@@ -1,4 +1,4 @@
-"""What routines cost, as numbers that the emulator confirmed (test_variants, test_chain): a formula that moves is seen.
+"""What routines cost, as numbers that the emulator confirmed: a formula that moves is seen.
 
 `python tests/planning/test_variants_costs.py` writes them anew; the other tests then say whether they are right.
 """
@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import test_chain
+import test_fused_dense
 from conftest import ROOT
 from every_variant import built_for
 from variant_samples import SAMPLES
@@ -49,7 +49,7 @@ def of_sample(name: str, bits: int, requantizer: str) -> dict[str, list[int]]:
 
 
 def of_chains(sizes: tuple[int, ...], bits: int) -> dict[str, list[int]]:
-    program = test_chain.built_for(test_chain.mlp(sizes), "multiplier", bits).program
+    program = test_fused_dense.built_for(test_fused_dense.mlp(sizes), "multiplier", bits).program
     return {core: numbers(r) for core in ("cortex-m0", "cortex-m0plus") for r in chained(program.calls, core)}
 
 
@@ -57,7 +57,7 @@ def measured() -> Iterator[tuple[str, dict[str, list[int]]]]:
     for case in CASES:
         yield "-".join(map(str, case)), of_sample(*case)
     for bits in (8, 3):
-        yield f"chain-{bits}", of_chains((30, 32, 16, 4), bits)
+        yield f"fused_dense-{bits}", of_chains((30, 32, 16, 4), bits)
 
 
 def golden() -> dict[str, dict[str, list[int]]]:
@@ -72,7 +72,7 @@ def test_a_routine_costs_what_it_did(case: tuple[str, int, str]) -> None:
 
 @pytest.mark.parametrize("bits", [8, 3])
 def test_a_chain_costs_what_it_did(bits: int) -> None:
-    assert of_chains((30, 32, 16, 4), bits) == golden()[f"chain-{bits}"]
+    assert of_chains((30, 32, 16, 4), bits) == golden()[f"fused_dense-{bits}"]
 
 
 if __name__ == "__main__":

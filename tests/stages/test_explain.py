@@ -19,11 +19,12 @@ def test_it_tells_every_layer_and_what_else_there_was(
     assert main(["explain", "touch"]) == 0
     said = capsys.readouterr().out
     assert "touch: Optimized for the fewest cycles in the free flash" in said
-    assert "node_linear_2" in said and "chain" in said and "lanes + lanes + lanes:" in said
+    assert "node_linear_2" in said and "fused_dense" in said
+    assert "packed_narrow + packed_narrow + packed_narrow:" in said
     assert "Measured: 3,964 cycles" in said
     assert main(["explain", "configs/products/touch.yaml", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["touch"]
-    assert [x["variant"] for x in told["layers"]] == ["chain"]
+    assert [x["variant"] for x in told["layers"]] == ["fused_dense"]
     (layer,) = told["layers"]
     assert layer["cycles"] == layer["measured"] and 0 < 3964 - layer["measured"] < 50 and 1 < layer["ratio"] < 3
 
@@ -31,7 +32,7 @@ def test_it_tells_every_layer_and_what_else_there_was(
 def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
     plan = json.loads((workshop / "build" / "digits" / "codegen" / "plan.json").read_text())
     assert [c["refused"] for c in plan["calls"]] == [[]] * 5
-    refused = {"variant": "packed", "why": "needs 712 B of stack, 200 B are free"}
+    refused = {"variant": "packed_split", "why": "needs 712 B of stack, 200 B are free"}
     plan["calls"][0]["refused"] = [refused]
     first, second, *_ = plan_rows(plan, None)
     assert first["alternatives"][-1] == refused

@@ -10,28 +10,15 @@ from types import ModuleType
 
 from pipeline.facts.cores import CORES
 from pipeline.graph.kernel_call import KernelCall, Routine
-from pipeline.planning.variants import (
-    carry,
-    chain,
-    depthwise,
-    lanes,
-    lines,
-    loops,
-    packed,
-    pool,
-    shifts,
-    sparse,
-    tables,
-    tight,
-)
-from pipeline.planning.variants.offset import plain
+from pipeline.planning.variants import armv6m
+from pipeline.planning.variants.without_offset import plain
 
-VARIANTS: Mapping[str, tuple[ModuleType, ...]] = {
-    "cortex-m0": (packed, carry, lanes, tight, lines, loops, depthwise, sparse, shifts, pool, tables),
-    "cortex-m0plus": (packed, carry, lanes, tight, lines, loops, depthwise, sparse, shifts, pool, tables),
-}
+VARIANTS: Mapping[str, Sequence[ModuleType]] = {"cortex-m0": armv6m.ONE_CALL, "cortex-m0plus": armv6m.ONE_CALL}
 """For each core, what may replace the C kernels; other cores run C."""
-CHAINS: Mapping[str, tuple[ModuleType, ...]] = {"cortex-m0": (chain,), "cortex-m0plus": (chain,)}
+CHAINS: Mapping[str, Sequence[ModuleType]] = {
+    "cortex-m0": armv6m.SEVERAL_CALLS,
+    "cortex-m0plus": armv6m.SEVERAL_CALLS,
+}
 """For each core, what may replace several calls, each of which is the only reader of the one before."""
 
 

@@ -1,0 +1,137 @@
+"""`unrolled_sparse`: weights as instructions, so that what is zero costs nothing.
+
+See kernels/armv6m/unrolled_sparse.inc. Its macros say what an invocation costs, the formulas here how often it runs.
+"""
+
+import numpy as np
+
+from pipeline.facts.cores import Executed
+from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.tensor import Array
+from pipeline.planning.variants.armv6m.im2col import Shape, shape_of
+from pipeline.planning.variants.armv6m.macro_costs import looped, straight
+from pipeline.planning.variants.armv6m.requantize import Ending, ending_of, int32
+
+NAME = "unrolled_sparse"
+SUMMARY = "weights as instructions: zeros are free, a position's weights are straight-line code"
+
+_REACH = 31  # bytes from the output's pointer that one instruction reaches
+_MOST_CODE = 1 << 18
+
+
+def offer(call: KernelCall) -> Routine | None:
+    """The call as instructions; None for more than 256 inputs, or windows of more than one position."""
+    return _offer(call, shifts=False)
+
+
+def without_multiplications(call: KernelCall) -> Routine | None:
+    """The same of shifts and additions."""
+    return _offer(call, shifts=True)
+
+
+def _offer(call: KernelCall, *, shifts: bool) -> Routine | None:
+    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+        return None
+    weights = call.tables["weights"]
+    weights = weights.reshape(len(weights), -1)
+    shape = shape_of(call)
+    if shape is None or not shape.contiguous or weights.shape[1] > 256 or np.count_nonzero(weights) * 10 > _MOST_CODE:
+        return None
+    ending = ending_of(call)
+    return None if ending is None else _Sparse(shape, weights.astype(np.int64), ending, shifts).routine()
+
+
+class _Sparse:
+    def __init__(self, shape: Shape, weights: Array, ending: Ending, shifts: bool) -> None:
+        self.shape, self.weights, self.ending, self.shifts = shape, weights, ending, shifts
+        self.alive: Array = np.count_nonzero(weights, axis=1) > 0
+
+    def routine(self) -> Routine:
+        outputs, inputs = self.weights.shape
+        alive, positions = int(self.alive.sum()), self.shape.positions
+        moves = (outputs - 1) // (_REACH + 1) + 1
+        code = sum(self._term_code(int(w)) for w in self.weights[self.weights != 0])
+        code += alive * (4 + self.ending.code - 2) + 4 * (outputs - alive) + 2 * moves + 2
+        return Routine(
+            variant="unrolled_shift" if self.shifts else NAME,
+            includes=("frame.inc", "requantize.inc", "unrolled_sparse.inc"),
+            shared=(),
+            lines=tuple(self._lines()),
+            tables={"constants": self._stream() if alive else np.zeros(1, np.int32)},  # C knows no empty array
+            executed=self._position() * positions + straight(self._enter()) + looped(positions, self._positions()),
+            code=code + 72,
+            stack=28,
+            roof=positions * 2 * ((outputs + 1) // 2) * inputs,
+            reads=positions * self._stream().size,
+        )
+
+    def _position(self) -> Executed:
+        """Of one position's weights. Which input a weight has makes no difference."""
+        weights, times = np.unique(self.weights[self.weights != 0], return_counts=True)
+        one = np.zeros(1, np.int64)
+        made = straight(*(line for line in self._weights_lines() if line.startswith(("adds", "bx"))))
+        for weight, count in zip(weights.tolist(), times.tolist(), strict=True):
+            made += straight(*self._terms(one + weight)) * count
+        alive = int(self.alive.sum())
+        made += (straight("unrolled_output") + straight(f"{self.ending.macro} r0, 0, {self.ending.arguments}")) * alive
+        return made + straight("unrolled_constant 0, 0") * (len(self.weights) - alive)
+
+    def _term_code(self, weight: int) -> int:
+        """Bytes of one weight, its input's load included."""
+        if self.shifts:
+            return 4 + 2 * sum(1 if e & 31 == 0 else 2 for e in digits(weight))
+        return 6 if abs(weight) == 1 else 10
+
+    def _stream(self) -> Array:
+        words = np.concatenate([self.ending.start[:, None], self.ending.constants], axis=1)
+        return int32(words[self.alive].reshape(-1))
+
+    def _enter(self) -> str:
+        return f"unrolled_enter {self.shape.positions}"
+
+    def _positions(self) -> str:
+        return f"unrolled_positions {{constants}}, LAYER({{layer}}_weights), {self.weights.shape[1]}"
+
+    def _lines(self) -> list[str]:
+        weights = ["function LAYER({layer}_weights)", *self._weights_lines(), "end_function LAYER({layer}_weights)"]
+        whole = ["function LAYER({layer})", self._enter(), self._positions(), "end_function LAYER({layer})"]
+        return [*weights, *whole]
+
+    def _weights_lines(self) -> list[str]:
+        lines = []
+        place = 0
+        for output, row in enumerate(self.weights):
+            if place > _REACH:
+                lines.append(f"adds r6, #{place}")
+                place = 0
+            if self.alive[output]:
+                lines += ["unrolled_output", *self._terms(row)]
+                lines.append(f"{self.ending.macro} r0, {place}, {self.ending.arguments}")
+            else:
+                lines.append(f"unrolled_constant {self.ending.constant(output) & 255}, {place}")
+            place += 1
+        return [*lines, f"adds r6, #{place}", "bx lr"]
+
+    def _terms(self, row: Array) -> list[str]:
+        used = np.flatnonzero(row).tolist()
+        if not self.shifts:
+            entries = ", ".join(str(i + 256 * (int(row[i]) + 128)) for i in used)
+            return [f".irp entry, {entries}", "unrolled_term \\entry", ".endr"]
+        lines = []
+        for i in used:
+            entries = ", ".join(str(e) for e in digits(int(row[i])))
+            lines += [f"unrolled_input {i}", f".irp entry, {entries}", "unrolled_digit \\entry", ".endr"]
+        return lines
+
+
+def digits(weight: int) -> list[int]:
+    """The signed digits of a weight, fewest possible: shift + 32 where it is negative. Source: non-adjacent form."""
+    made, shift = [], 0
+    while weight:
+        if weight & 1:
+            digit = 2 - (weight & 3)
+            made.append(shift + (32 if digit < 0 else 0))
+            weight -= digit
+        weight >>= 1
+        shift += 1
+    return made

@@ -1,0 +1,72 @@
+"""What the C kernels cost: sizes as compiled for Cortex-M0, and cycles as far as the plan needs them.
+
+C has no exact cost before it is compiled: the sizes are upper bounds over both toolchains (a test compares), the cycles
+are those measured on the larger layers of MLPerf Tiny's networks. What the verdict says is measured.
+"""
+
+from collections.abc import Mapping
+from math import prod
+
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.planning.variants.without_offset import plain
+
+CODE: Mapping[str, int] = {
+    "add": 264, "add_rescaled": 660, "add_rescaled_s16": 708, "affine": 152, "affine_wide": 332, "argmax": 200,
+    "argmax_s16": 196, "average_pool": 664, "average_pool_exact": 660, "average_pool_exact_s16": 852,
+    "conv2d_grouped_multiplier": 744, "conv2d_grouped_once": 752, "conv2d_grouped_shift": 688,
+    "conv2d_multiplier": 1400, "conv2d_offset_multiplier": 1644, "conv2d_offset_once": 1600, "conv2d_once": 1376,
+    "conv2d_shift": 1060, "conv_s16": 1064, "conv_s16_once": 984,
+    "conv_w16_multiplier": 776, "conv_w16_once": 756, "copy": 228, "dense_multiplier": 692,
+    "dense_offset_multiplier": 848, "dense_offset_once": 788, "dense_once": 640,
+    "dense_shift": 332, "depthwise_multiplier": 700, "depthwise_once": 648, "depthwise_shift": 516, "extreme": 168,
+    "extreme_s16": 184, "extremum": 264, "extremum_s16": 276, "fill": 24, "fill_s16": 28, "gather": 96,
+    "interpolate": 116, "lookup": 36, "max_pool": 604, "max_pool_s16": 664, "mean": 156, "mean_rescaled": 264,
+    "mean_rescaled_s16": 360, "mul": 268, "mul_rescaled": 376, "mul_rescaled_s16": 440,
+    "mul_wide_s16": 528, "prelu": 208,
+    "prelu_rescaled": 428, "prelu_s16": 256, "select": 56, "select_s16": 60, "softmax": 336, "softmax_exact": 716,
+    "softmax_s16": 444, "softmax_scaled": 308,
+}  # fmt: skip
+"""Bytes of code of each kernel."""
+
+_PER_MAC: Mapping[str, float] = {"dense": 8.5, "conv2d": 9.5, "depthwise": 58.0}
+_PER_ROW: Mapping[str, int] = {"conv2d": 40}  # of the window: each is one run of memory, and a loop of its own
+_PER_OUTPUT: Mapping[str, Mapping[str, int]] = {
+    "dense": {"shift": 49, "multiplier": 100, "once": 100},
+    "conv2d": {"shift": 50, "multiplier": 108, "once": 108},
+    "depthwise": {"shift": 90, "multiplier": 148, "once": 148},
+}
+_PER_OTHER: Mapping[str, float] = {"add_rescaled": 235.0, "add": 50.0, "max_pool": 34.0, "average_pool": 37.0}
+_STACK = 264
+
+
+def cycles(call: KernelCall) -> int:
+    """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
+    if plain(call).family not in _PER_MAC:
+        return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call)))
+    call, kind = plain(call), call.kernel.rsplit("_", 1)[-1]
+    weights = call.tables["weights"].size / max(1, call.tables["bias"].size)
+    outputs = call.macs / max(1.0, weights)
+    rows = call.params.get("kernel_height", 1)
+    assert isinstance(rows, int)
+    each = _PER_ROW.get(call.family, 0) * rows + _PER_OUTPUT[call.family][kind]
+    return round(call.macs * _PER_MAC[call.family] + outputs * each)
+
+
+def _elements(call: KernelCall) -> int:
+    """Outputs of an addition, taps of a pool."""
+    p = call.params
+    if "dims" in p:
+        return prod(p["dims"]) if isinstance(p["dims"], tuple) else 0
+    sizes = ("out_height", "out_width", "channels", "kernel_height", "kernel_width")
+    return prod(int(v) for s in sizes if isinstance(v := p.get(f"pool.{s}", 0), int))
+
+
+def flash(call: KernelCall) -> int:
+    """Bytes of the call's own constants."""
+    fields = sum(1 if isinstance(v, int) else len(v) for v in call.params.values()) + len(call.tables)
+    return sum(t.nbytes for t in call.tables.values()) + 4 * fields
+
+
+def stack() -> int:
+    """Bytes that no C kernel exceeds, its callees included."""
+    return _STACK
