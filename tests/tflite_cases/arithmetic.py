@@ -1,72 +1,44 @@
-"""Small quantized TFLite models, several for each operator: what the importer must mean exactly."""
+"""TFLite operators that compute."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tflite_models import Op, T, schema, tflite_model
+from tflite_models import Op, T, tflite_model
 
-from pipeline.graph.tensor import Array
-
-SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
-NONE, RELU, RELU_N1, RELU6 = 0, 1, 2, 3
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    name: str
-    model: bytes
-    shapes: tuple[tuple[int, ...], ...]
-    dtype: str = "int8"
-
-    def inputs(self, count: int, seed: int = 1) -> list[Array]:
-        """Random integers over the whole range; unary models of 256 values get each value once."""
-        rng = np.random.default_rng(seed)
-        limits = np.iinfo(self.dtype)
-        return [rng.integers(limits.min, limits.max + 1, (count, *s)).astype(self.dtype) for s in self.shapes]
-
-
-def _rng(name: str) -> np.random.Generator:
-    return np.random.default_rng(sum(name.encode()))
-
-
-def _unary(code: str, x: T, y: T, options: Any = None, **fields: Any) -> Case:
-    name = f"{code}_{x.scale:g}_{x.zero}_{y.scale:g}_{y.zero}_{x.dtype}_{'_'.join(str(v) for v in fields.values())}"
-    model = tflite_model({"x": x, "y": y}, [Op(code, ["x"], ["y"], options, fields)], ["x"], ["y"])
-    return Case(name, model, (x.shape,), x.dtype)
+from tflite_cases.case import NONE, RELU, RELU6, RELU_N1, SAME, VALID, Case, rng_of, unary
 
 
 def activations() -> Iterator[Case]:
     whole = (1, 256)
     for scale, zero in ((0.01, 3), (0.05, -7), (0.2, -128), (0.03, 127)):
         x = T(whole, scale=scale, zero=zero)
-        yield _unary("LOGISTIC", x, T(whole, scale=1 / 256, zero=-128))
-        yield _unary("TANH", x, T(whole, scale=1 / 128, zero=0))
+        yield unary("LOGISTIC", x, T(whole, scale=1 / 256, zero=-128))
+        yield unary("TANH", x, T(whole, scale=1 / 128, zero=0))
         for y in (T(whole, scale=0.02, zero=-100), x, T(whole, scale=0.11, zero=5)):
-            yield _unary("RELU", x, y)
-            yield _unary("RELU6", x, y)
-            yield _unary("RELU_N1_TO_1", x, y)
-            yield _unary("ELU", x, y)
-            yield _unary("LEAKY_RELU", x, y, "LeakyReluOptions", alpha=0.17)
-            yield _unary("QUANTIZE", x, y, "QuantizeOptions")
-        yield _unary("HARD_SWISH", x, T(whole, scale=scale * 0.7, zero=-100))
-        yield _unary("HARD_SWISH", x, T(whole, scale=scale * 1.4, zero=4))
+            yield unary("RELU", x, y)
+            yield unary("RELU6", x, y)
+            yield unary("RELU_N1_TO_1", x, y)
+            yield unary("ELU", x, y)
+            yield unary("LEAKY_RELU", x, y, "LeakyReluOptions", alpha=0.17)
+            yield unary("QUANTIZE", x, y, "QuantizeOptions")
+        yield unary("HARD_SWISH", x, T(whole, scale=scale * 0.7, zero=-100))
+        yield unary("HARD_SWISH", x, T(whole, scale=scale * 1.4, zero=4))
     u = T(whole, "uint8", scale=0.04, zero=120)
-    yield _unary("LOGISTIC", u, T(whole, "uint8", scale=1 / 256, zero=0))
-    yield _unary("RELU6", u, T(whole, "uint8", scale=0.03, zero=0))
-    yield _unary("HARD_SWISH", u, T(whole, "uint8", scale=0.05, zero=30))
+    yield unary("LOGISTIC", u, T(whole, "uint8", scale=1 / 256, zero=0))
+    yield unary("RELU6", u, T(whole, "uint8", scale=0.03, zero=0))
+    yield unary("HARD_SWISH", u, T(whole, "uint8", scale=0.05, zero=30))
 
 
 def softmaxes() -> Iterator[Case]:
     for scale, count, beta in ((0.01, 10, 1.0), (0.2, 3, 1.0), (0.05, 40, 0.5), (0.8, 12, 1.0), (0.1, 1, 2.0)):
         x = T((2, count), scale=scale, zero=5)
-        yield _unary("SOFTMAX", x, T((2, count), scale=1 / 256, zero=-128), "SoftmaxOptions", beta=beta)
+        yield unary("SOFTMAX", x, T((2, count), scale=1 / 256, zero=-128), "SoftmaxOptions", beta=beta)
 
 
 def linear() -> Iterator[Case]:
     def dense(name: str, x: tuple[int, ...], out: int, dtype: str = "int8", act: int = NONE, **extra: Any) -> Case:
-        rng, inputs = _rng(name), x[-1] if not extra.get("flat") else int(np.prod(x[1:]))
+        rng, inputs = rng_of(name), x[-1] if not extra.get("flat") else int(np.prod(x[1:]))
         sx, sw, sy = (np.float32(v) for v in rng.uniform((0.01, 0.002, 0.03), (0.1, 0.01, 0.1)))
         u, wide = dtype == "uint8", dtype == "int16"
         w = rng.integers(0, 256, (out, inputs)) if u else rng.integers(-127, 128, (out, inputs))
@@ -107,7 +79,7 @@ def linear() -> Iterator[Case]:
         groups: int = 1,
         per_channel: bool = True,
     ) -> Case:
-        rng, (kh, kw, out), u, wide = _rng(name), kernel, dtype == "uint8", dtype == "int16"
+        rng, (kh, kw, out), u, wide = rng_of(name), kernel, dtype == "uint8", dtype == "int16"
         shape = (1, kh, kw, out) if depthwise else (out, kh, kw, x[3] // groups)
         sx, sy = (np.float32(v) for v in rng.uniform((0.01, 0.03), (0.1, 0.1)))
         count = out if per_channel and not u else 1
@@ -199,7 +171,7 @@ def binaries() -> Iterator[Case]:
     def binary(
         code: str, a: tuple[int, ...], b: tuple[int, ...], act: int = NONE, dtype: str = "int8", **more: Any
     ) -> Case:
-        rng, u = _rng(f"{code}{a}{b}{act}{dtype}"), dtype == "uint8"
+        rng, u = rng_of(f"{code}{a}{b}{act}{dtype}"), dtype == "uint8"
         zero = (lambda: int(rng.integers(90, 160))) if u else (lambda: int(rng.integers(-60, 60)))
         if dtype == "int16":
             zero = lambda: 0  # noqa: E731
@@ -226,7 +198,7 @@ def binaries() -> Iterator[Case]:
 
 def prelus() -> Iterator[Case]:
     for alpha in ((1, 1, 4), (1,)):
-        slope = _rng(str(alpha)).integers(-128, 128, alpha)
+        slope = rng_of(str(alpha)).integers(-128, 128, alpha)
         tensors = {
             "x": T((1, 3, 3, 4), scale=0.05, zero=-9), "a": T(alpha, scale=0.004, zero=7, data=slope),
             "y": T((1, 3, 3, 4), scale=0.04, zero=11),
@@ -238,112 +210,11 @@ def prelus() -> Iterator[Case]:
         )
 
 
-def moves() -> Iterator[Case]:
-    def one(
-        name: str, code: str, x: tuple[int, ...], y: tuple[int, ...] | list[tuple[int, ...]],
-        constants: dict[str, Any] | None = None, options: Any = None, order: str = "", version: int = 2,
-        **fields: Any,
-    ) -> Case:  # fmt: skip
-        outputs = y if isinstance(y, list) else [y]
-        tensors = {"x": T(x, scale=0.05, zero=-9)}
-        for key, value in (constants or {}).items():
-            array = np.asarray(value)
-            typed = T(array.shape, "int8", 0.05, -9, data=array) if key == "v" else T(array.shape, "int32", data=array)
-            tensors[key] = typed
-        tensors |= {f"y{i}": T(s, scale=0.05, zero=-9) for i, s in enumerate(outputs)}
-        inputs = order.split() or ["x", *(constants or {})]
-        names = [f"y{i}" for i in range(len(outputs))]
-        return Case(
-            name, tflite_model(tensors, [Op(code, inputs, names, options, fields, version)], ["x"], names), (x,)
-        )
-
-    yield one(
-        "RESHAPE", "RESHAPE", (1, 2, 6), (1, 3, 4), {"s": [1, 3, 4]}, "ReshapeOptions", newShape=[1, 3, 4], version=1
-    )
-    yield one("SQUEEZE", "SQUEEZE", (1, 2, 1, 3), (1, 2, 3), None, "SqueezeOptions", squeezeDims=[2])
-    yield one("EXPAND_DIMS", "EXPAND_DIMS", (1, 3), (1, 1, 3), {"a": 1}, "ExpandDimsOptions", version=1)
-    yield one("TRANSPOSE", "TRANSPOSE", (1, 2, 3, 4), (1, 4, 2, 3), {"p": [0, 3, 1, 2]}, "TransposeOptions")
-    yield one("PAD", "PAD", (1, 2, 3, 2), (1, 4, 4, 2), {"p": [[0, 0], [1, 1], [0, 1], [0, 0]]}, "PadOptions")
-    yield one("PADV2", "PADV2", (1, 3), (1, 6), {"p": [[0, 0], [1, 2]], "v": [33]}, "PadV2Options")
-    yield one("SLICE", "SLICE", (1, 5, 4), (1, 2, 3), {"b": [0, 1, 1], "s": [1, 2, -1]}, "SliceOptions")
-    bounds = {"b": [0, 4, 0], "e": [1, 0, 4], "s": [1, -2, 2]}
-    yield one("STRIDED_SLICE", "STRIDED_SLICE", (1, 5, 4), (1, 2, 2), bounds, "StridedSliceOptions")
-    yield one(
-        "STRIDED_SLICE_masks", "STRIDED_SLICE", (1, 5, 4), (1, 4), {"b": [0, -2, 1], "e": [0, 0, 2], "s": [1, 1, 1]},
-        "StridedSliceOptions", beginMask=5, endMask=5, shrinkAxisMask=2,
-    )  # fmt: skip
-    yield one("SPLIT", "SPLIT", (1, 6, 2), [(1, 2, 2)] * 3, {"a": 1}, "SplitOptions", "a x", numSplits=3)
-    yield one("UNPACK", "UNPACK", (1, 3, 2), [(1, 2)] * 3, None, "UnpackOptions", num=3, axis=1)
-    yield one(
-        "RESIZE_2x",
-        "RESIZE_NEAREST_NEIGHBOR",
-        (1, 3, 2, 2),
-        (1, 6, 4, 2),
-        {"s": [6, 4]},
-        "ResizeNearestNeighborOptions",
-    )
-    for align, half in ((True, False), (False, True)):
-        yield one(
-            f"RESIZE_{align}_{half}", "RESIZE_NEAREST_NEIGHBOR", (1, 4, 5, 2), (1, 7, 3, 2), {"s": [7, 3]},
-            "ResizeNearestNeighborOptions", version=3, alignCorners=align, halfPixelCenters=half,
-        )  # fmt: skip
-
-
-def many() -> Iterator[Case]:
-    def concat(name: str, axis: int, scales: tuple[float, ...], dtype: str, act: int) -> Case:
-        shapes = [(1, 2, 3, 2 + i) if axis == 3 else (1, 1 + i, 3, 2) for i in range(2)]
-        out = (1, 2, 3, 5) if axis == 3 else (1, 3, 3, 2)
-        tensors = {f"x{i}": T(s, dtype, scales[i], 100) for i, s in enumerate(shapes)} | {
-            "y": T(out, dtype, scales[2], 100)
-        }
-        op = Op(
-            "CONCATENATION", ["x0", "x1"], ["y"], "ConcatenationOptions", {"axis": axis, "fusedActivationFunction": act}
-        )
-        return Case(name, tflite_model(tensors, [op], ["x0", "x1"], ["y"]), tuple(shapes), dtype)
-
-    yield concat("CONCATENATION", 3, (0.05,) * 3, "int8", NONE)
-    yield concat("CONCATENATION_1", 1, (0.05,) * 3, "int8", NONE)
-    yield concat("CONCATENATION_uint8", 3, (0.05, 0.07, 0.06), "uint8", NONE)
-    tensors = {"a": T((1, 3), scale=0.05), "b": T((1, 3), scale=0.05), "y": T((1, 2, 3), scale=0.05)}
-    pack = Op("PACK", ["a", "b"], ["y"], "PackOptions", {"valuesCount": 2, "axis": 1})
-    yield Case("PACK", tflite_model(tensors, [pack], ["a", "b"], ["y"]), ((1, 3), (1, 3)))
-    tensors = {"x": T((1, 9), scale=0.05), "a": T((), "int32", data=np.array(1)), "y": T((1,), "int64")}
-    arg = Op("ARG_MAX", ["x", "a"], ["y"], "ArgMaxOptions", {"outputType": 4})
-    yield Case("ARG_MAX", tflite_model(tensors, [arg], ["x"], ["y"]), ((1, 9),))
-    for padding, stride, size in ((SAME, 2, (8, 6)), (VALID, 2, (9, 7)), (SAME, 1, (4, 3))):
-        rng = _rng(str((padding, stride)))
-        scale = rng.uniform(0.002, 0.01, 4).astype(np.float32)
-        tensors = {
-            "s": T((4,), "int32", data=np.array([1, *size, 4])),
-            "w": T((4, 3, 3, 2), scale=scale, data=rng.integers(-127, 128, (4, 3, 3, 2))),
-            "x": T((1, 4, 3, 2), scale=0.05, zero=-9),
-            "b": T((4,), "int32", scale * np.float32(0.05), data=rng.integers(-2000, 2000, 4)),
-            "y": T((1, *size, 4), scale=0.06, zero=7),
-        }
-        fields = {"padding": padding, "strideH": stride, "strideW": stride}
-        op = Op("TRANSPOSE_CONV", ["s", "w", "x", "b"], ["y"], "TransposeConvOptions", fields, 3)
-        yield Case(f"TRANSPOSE_CONV_{padding}_{stride}", tflite_model(tensors, [op], ["x"], ["y"]), ((1, 4, 3, 2),))
-    # A shape chain as converters write it: SHAPE, STRIDED_SLICE, PACK, RESHAPE.
-    tensors = {
-        "x": T((1, 2, 6), scale=0.05), "n": T((3,), "int32"), "b": T((1,), "int32", data=np.array([0])),
-        "e": T((1,), "int32", data=np.array([1])), "o": T((1,), "int32", data=np.array([1])),
-        "f": T((), "int32"), "c": T((), "int32", data=np.array(12)), "t": T((2,), "int32"),
-        "y": T((1, 12), scale=0.05),
-    }  # fmt: skip
-    ops = [
-        Op("SHAPE", ["x"], ["n"], "ShapeOptions", {"outType": 2}, 1),
-        Op("STRIDED_SLICE", ["n", "b", "e", "o"], ["f"], "StridedSliceOptions", {"shrinkAxisMask": 1}),
-        Op("PACK", ["f", "c"], ["t"], "PackOptions", {"valuesCount": 2, "axis": 0}),
-        Op("RESHAPE", ["x", "t"], ["y"], "ReshapeOptions", {"newShape": [1, 12]}, 1),
-    ]
-    yield Case("SHAPE_chain", tflite_model(tensors, ops, ["x"], ["y"]), ((1, 2, 6),))
-
-
 def extrema() -> Iterator[Case]:
     def extremum(
         code: str, a: tuple[int, ...], b: tuple[int, ...], dtype: str = "int8", constant: str = "", zero: int = 0
     ) -> Case:
-        limits, rng = np.iinfo(dtype), _rng(f"{code}{a}{b}{dtype}")
+        limits, rng = np.iinfo(dtype), rng_of(f"{code}{a}{b}{dtype}")
         shapes = {"a": a, "b": b}
         data = rng.integers(limits.min, limits.max + 1, shapes.get(constant, ())).astype(dtype)
         tensors = {n: T(s, dtype, 0.03, zero, data=data if n == constant else None) for n, s in shapes.items()}
@@ -361,11 +232,3 @@ def extrema() -> Iterator[Case]:
         yield extremum(code, (1, 3, 1), (1, 1, 5), "uint8", zero=128)
         yield extremum(code, (1, 6), (6,), "int16", "b")
         yield extremum(code, (1, 2, 3), (1, 2, 1), "int16")
-
-
-GROUPS = (activations, softmaxes, linear, pools, means, binaries, prelus, moves, many, extrema)
-
-
-def cases() -> Iterator[Case]:
-    for group in GROUPS:
-        yield from group()
