@@ -20,7 +20,8 @@ import onnx
 from onnx import numpy_helper
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.generating.codegen import Vectors, generate
+from pipeline.generating.library import generate
+from pipeline.generating.selftest import Vectors
 from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
 from pipeline.graph.tensor import Array

@@ -60,7 +60,8 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.artifact import to_json
-    from pipeline.generating.codegen import Vectors, generate
+    from pipeline.generating.library import generate
+    from pipeline.generating.selftest import Vectors
     from pipeline.graph.graph_file import load
     from pipeline.ops import NODES
     from pipeline.planning.choose_kernels import choose

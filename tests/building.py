@@ -8,7 +8,8 @@ import onnx
 import onnxruntime
 
 from pipeline.facts.weight_bits import Widths
-from pipeline.generating.codegen import Vectors, generate
+from pipeline.generating.library import generate
+from pipeline.generating.selftest import Vectors
 from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
 from pipeline.graph.tensor import Array

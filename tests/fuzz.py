@@ -114,7 +114,8 @@ def reshuffled(data: bytes, rng: np.random.Generator) -> bytes:
 def attempt(kind: str, data: bytes) -> str:
     """ "built" or "refused"; anything else raises."""
     from pipeline.facts.errors import ChipfitError
-    from pipeline.generating.codegen import Vectors, generate
+    from pipeline.generating.library import generate
+    from pipeline.generating.selftest import Vectors
     from pipeline.importing.passes import canonical
     from pipeline.planning.plan import plan
     from pipeline.quantizing.calibrate import Policy, observe

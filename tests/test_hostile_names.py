@@ -64,8 +64,8 @@ def test_what_is_no_code_is_caught_before_it_is_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a*/b", "a//b", "a\nb"])
 def test_no_template_writes_what_is_no_code_whatever_python_is_asked_to_leave_out(name: str) -> None:
-    template = "from pipeline.generating.codegen import _environment"
-    program = f"{template}; _environment().from_string('{{{{ x }}}}').render(x={name!r})"
+    template = "from pipeline.generating.rendering import environment"
+    program = f"{template}; environment().from_string('{{{{ x }}}}').render(x={name!r})"
     run = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode == 1 and "ValueError: not code" in run.stderr
 

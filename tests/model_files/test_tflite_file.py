@@ -153,7 +153,8 @@ def packed(model: "schema.ModelT") -> bytes:
 def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
     from building import from_integers
 
-    from pipeline.generating.codegen import Vectors, generate
+    from pipeline.generating.library import generate
+    from pipeline.generating.selftest import Vectors
 
     hostile = '*/ #include "x" \\ ../../y'
     made = {"x": T((1, 4), scale=0.1), hostile: T((1, 4), scale=0.1)}

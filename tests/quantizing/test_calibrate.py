@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
-from pipeline.generating.codegen import exact_ratio
+from pipeline.generating.ports import exact_ratio
 from pipeline.ops.shared.samples import Sample, one_node, weights
 from pipeline.quantizing.calibrate import Observed, Policy, choose, merged
 

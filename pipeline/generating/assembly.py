@@ -1,0 +1,68 @@
+"""The assembly file: the macros it includes, and for each memory every layer's invocations of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from pipeline.generating.layers import Layer
+from pipeline.graph.kernel_call import Place
+from pipeline.planning.variants.armv6m.shared_routines import SHARED
+
+
+@dataclass(frozen=True)
+class Lines:
+    """One layer's routine, line by line."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The routines of one memory, behind those that they share."""
+
+    code_in_ram: int
+    constants_in_ram: int
+    shared: tuple[str, ...]
+    routines: tuple[Lines, ...]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What the template of the assembly file says."""
+
+    includes: tuple[str, ...]
+    parts: tuple[Section, ...]
+
+
+def assembly_of(layers: Sequence[Layer]) -> Assembly:
+    """The file of all layers that have a routine."""
+    routines = [x.invocation.routine for x in layers if x.invocation]
+    includes = [*(i for r in routines for i in r.includes), *(f"{s}.inc" for r in routines for s in r.shared)]
+    sections: list[Section] = []
+    for place in (p for p in get_args(Place) if any(r.place == p for r in routines)):
+        defined = {line for s in sections for line in s.shared}
+        sections.append(_section(place, layers, defined))
+    return Assembly(tuple(dict.fromkeys(includes)), tuple(sections))
+
+
+def _section(place: Place, layers: Sequence[Layer], defined: set[str]) -> Section:
+    """`defined`: the invocations of shared routines in the sections before."""
+    here = [(x.title, x.invocation) for x in layers if x.invocation and x.invocation.routine.place == place]
+    names = _shared_names(place)
+    shared = [
+        f"{s}_routines {', '.join(f'SHARED({names[f]})' for f in SHARED[s].functions)}"
+        for s in sorted({s for _, i in here for s in i.routine.shared})
+    ]
+    return Section(
+        code_in_ram=int(place != "flash"),
+        constants_in_ram=int(place == "all"),
+        shared=tuple(line for line in shared if line not in defined),
+        routines=tuple(Lines(title, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in here),
+    )
+
+
+def _shared_names(place: Place) -> dict[str, str]:
+    """What the shared routines are called in flash and in RAM: a call does not reach from one to the other."""
+    ending = "" if place == "flash" else "_ram"
+    return {f: f"{f}{ending}" for s in SHARED.values() for f in s.functions}

@@ -1,0 +1,135 @@
+"""Every layer as C: its kernel calls with their parameter structs, the routine in assembly that replaces them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.generating.ports import port_name
+from pipeline.generating.tables import Table, table
+from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.planning.placement import named
+from pipeline.planning.plan import Program
+
+
+@dataclass(frozen=True)
+class Call:
+    """One C kernel's call: `struct family` with `fields` (name and initializer), and what follows the struct's address.
+
+    `number` is that of the layer, and behind an underscore its place among the layer's calls where there are several.
+    """
+
+    number: str
+    family: str
+    kernel: str
+    fields: tuple[tuple[str, str], ...]
+    arguments: tuple[str, ...]
+    tables: tuple[Table, ...]
+    operands: tuple[Table, ...]
+    """Constants that stand where activations do: the routine reads them too."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A layer's routine in assembly: how C declares and calls it; `names` for the braces in the routine's lines."""
+
+    routine: Routine
+    declaration: str
+    variant: str
+    statement: str
+    names: Mapping[str, str]
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one routine, or without one a single C kernel, computes."""
+
+    title: str
+    calls: tuple[Call, ...]
+    invocation: Invocation | None
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The constants of both forms of the library."""
+        own = tuple(t for c in self.calls for t in (*c.tables, *c.operands))
+        return (*own, *(self.invocation.tables if self.invocation else ()))
+
+
+def layers_of(program: Program) -> tuple[Layer, ...]:
+    """Every layer in the order of execution."""
+    return tuple(_layer(program, call, index) for index, call in enumerate(program.calls))
+
+
+def _layer(program: Program, call: KernelCall, index: int) -> Layer:
+    calls = tuple(
+        _call(program, part, f"{index}_{number}" if call.parts else str(index), call.routine)
+        for number, part in enumerate(call.each)
+    )
+    first, last = calls[0].arguments[: len(call.inputs)], calls[-1].arguments[-len(call.outputs) :]
+    arguments = ", ".join([*first, *last])
+    invocation = _invocation(call, call.routine, index, arguments) if call.routine else None
+    return Layer(_title(call, program), calls, invocation)
+
+
+def _call(program: Program, call: KernelCall, number: str, routine: Routine | None) -> Call:
+    tables: list[Table] = []
+    operands: list[Table] = []
+    fields: list[tuple[str, str]] = []
+    for field, array in call.tables.items():
+        title = f"{call.node}: {field.rsplit('.', 1)[-1]}"
+        made = table(f"{number}_{field.replace('.', '_')}", title, array, "portable" if routine else "always")
+        tables.append(made)
+        fields.append((field, made.name))
+    for field, value in call.params.items():
+        text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
+        fields.append((field, text))
+    arguments: list[str] = []
+    for name in call.inputs:
+        data = program.graph.tensors[name].data
+        if data is None:
+            arguments.append(_memory(program, name, "const "))
+        else:
+            operands.append(table(f"{number}_operand_{len(arguments)}", f"{call.node}: {name}", data, "always"))
+            arguments.append(operands[-1].name)
+    arguments += [_memory(program, n, "") for n in call.outputs]
+    return Call(number, call.family, call.kernel, tuple(fields), tuple(arguments), tuple(tables), tuple(operands))
+
+
+def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) -> Invocation:
+    types = ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)])
+    tables = {
+        key: table(f"routine_{index}_{key}", f"{call.node}: {key}", array, "assembly", routine.place == "all")
+        for key, array in routine.tables.items()
+    }
+    name = f"LAYER({index})"
+    far = f"FAR_CALL(({types}), {name}, ({arguments}))"
+    return Invocation(
+        routine=routine,
+        declaration=f"void {name}({types});",
+        variant=named(routine.variant, routine.place),
+        statement=f"{name}({arguments})" if routine.place == "flash" else far,
+        names={key: t.name for key, t in tables.items()} | {"layer": str(index)},
+        tables=tuple(tables.values()),
+    )
+
+
+def _title(call: KernelCall, program: Program) -> str:
+    shapes = [
+        "x".join(str(d) for d in program.graph.tensors[n.removesuffix("#copy")].shape)
+        for n in (*call.inputs[:1], *call.outputs)
+    ]
+    macs = f", {call.macs} MACs" if call.macs else ""
+    return f"{call.node}: {' -> '.join(shapes)}{macs}"
+
+
+def _memory(program: Program, name: str, const: str) -> str:
+    """Where an activation lives, as a pointer."""
+    kind, where, offset = program.homes[name]
+    tensor = program.graph.tensors[name.removesuffix("#copy")]
+    if kind == "arena":
+        return f"ARENA({where})"
+    # Kernels see the bytes of uint8 ports as int8.
+    cast = f"({const}int8_t *)" if tensor.dtype == "uint8" else ""
+    inside = f" + {offset // np.dtype(tensor.dtype).itemsize}" if offset else ""
+    return f"{cast}{port_name(program, kind, where)}{inside}"

@@ -1,0 +1,91 @@
+"""Write a program down as C99: data, calls and the memory map through templates; kernels as verbatim files."""
+
+from dataclasses import dataclass, fields
+
+from pipeline.facts.text import in_comment
+from pipeline.generating.assembly import assembly_of
+from pipeline.generating.kernel_files import kernel_files, routine_files
+from pipeline.generating.layers import Layer, layers_of
+from pipeline.generating.ports import CPort, port_name, ports_of
+from pipeline.generating.rendering import environment
+from pipeline.generating.selftest import Vectors, selftest_of
+from pipeline.generating.tables import Table
+from pipeline.planning.plan import Program
+
+
+@dataclass(frozen=True)
+class Library:
+    """What every template may say; `arena`, `lower_bound` and `weights` in bytes."""
+
+    product: str
+    prefix: str
+    source: str
+    ports: tuple[CPort, ...]
+    parameters: str
+    unread: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    tables: tuple[Table, ...]
+    weights: int
+    arena: int
+    lower_bound: int
+    needs_arena: bool
+    macs: int
+    headers: tuple[str, ...]
+    sources: tuple[str, ...]
+    assembly: bool
+    vectors: int
+
+
+def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict[str, bytes]:
+    """Every file of the library, by its path relative to the library's folder.
+
+    `source` names the model file in comments. The same program gives the same bytes on every machine.
+    """
+    kernels = kernel_files({c.kernel for call in program.calls for c in call.each}, core)
+    library = _library(program, source, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0]))
+    product = library.product
+    files = {
+        f"include/{product}.h": _rendered("header.h.j2", library),
+        f"src/{product}.c": _rendered("model.c.j2", library),
+        f"src/{product}_weights.h": _rendered("weights.h.j2", library),
+        f"src/{product}_weights.c": _rendered("weights.c.j2", library),
+        "src/kernel_prefix.h": _rendered("kernel_prefix.h.j2", library),
+        "CMakeLists.txt": _rendered("CMakeLists.txt.j2", library),
+        f"test/{product}_selftest.c": _rendered("selftest.c.j2", library, selftest_of(library.ports, vectors)),
+    }
+    if library.assembly:
+        files[f"src/{product}_layers.S"] = _rendered("layers.S.j2", library, assembly_of(library.layers))
+        kernels |= routine_files([c.routine for c in program.calls if c.routine], core)
+    return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
+
+
+def _library(program: Program, source: str, kernels: tuple[str, ...], vectors: int) -> Library:
+    product, ports, layers = program.product, ports_of(program), layers_of(program)
+    tables = tuple(t for layer in layers for t in layer.tables)
+    assembly = any(layer.invocation for layer in layers)
+    sources = sorted([f"{product}.c", f"{product}_weights.c", *kernels])
+    return Library(
+        product=product,
+        prefix=product.upper(),
+        source=in_comment(source),
+        ports=ports,
+        parameters=", ".join(p.parameter for p in ports if p.place is None) or "void",
+        unread=tuple(port_name(program, "input", i) for i in program.unread),
+        layers=layers,
+        tables=tables,
+        weights=sum(t.bytes for t in tables if t.use != "portable"),
+        arena=program.arena.size,
+        lower_bound=program.arena.lower_bound,
+        needs_arena=program.needs_arena,
+        macs=program.graph.macs,
+        headers=tuple(sorted({c.family for layer in layers for c in layer.calls})),
+        sources=(*sources, *([f"{product}_layers.S"] if assembly else [])),
+        assembly=assembly,
+        vectors=vectors,
+    )
+
+
+def _rendered(template: str, *records: object) -> bytes:
+    """A template's text, in which the fields of `records` are variables."""
+    variables = {f.name: getattr(r, f.name) for r in records for f in fields(r)}  # type: ignore[arg-type]
+    return environment().get_template(template).render(variables).encode()

@@ -1,0 +1,57 @@
+"""The self-test: vectors that are part of the generated library, and what runs them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.generating.ports import CPort
+from pipeline.graph.tensor import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Embedded self-test vectors: one array (n, *stored shape) per input and per output port."""
+
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A port and its vectors, one line of numbers each, in `array`."""
+
+    port: CPort
+    array: str
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """What the template of the self-test says; `owned` are the inputs in the library's memory."""
+
+    arrays: tuple[Expected, ...]
+    outputs: tuple[Expected, ...]
+    owned: tuple[Expected, ...]
+    arguments: str
+
+
+def selftest_of(ports: Sequence[CPort], vectors: Vectors) -> SelfTest:
+    """The test of `ports`, in the order of the arrays of `vectors`."""
+    arrays = [*vectors.inputs, *vectors.outputs]
+    shown = tuple(
+        Expected(port, f"{port.name}_vectors", tuple(_row(a) for a in array))
+        for port, array in zip(ports, arrays, strict=True)
+    )
+    callers = [e for e in shown if e.port.place is None]
+    arguments = [f"{e.array}[v]" if e.port.direction == "input" else f"got_{e.array}" for e in callers]
+    return SelfTest(
+        arrays=shown,
+        outputs=tuple(e for e in shown if e.port.direction == "output"),
+        owned=tuple(e for e in shown if e.port.place is not None and e.port.direction == "input"),
+        arguments=", ".join(arguments),
+    )
+
+
+def _row(array: Array) -> str:
+    return ", ".join(str(v) for v in np.asarray(array).reshape(-1).tolist())

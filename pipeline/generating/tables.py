@@ -1,0 +1,44 @@
+"""Arrays of constants as C."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.graph.kernel_call import C_TYPES
+from pipeline.graph.tensor import Array
+
+WIDTH = 110
+"""Characters of a line of numbers, at most."""
+_INDENT = 4
+
+Use = Literal["always", "portable", "assembly"]
+"""Which form of the library a table is part of: both, that in C alone, that with layers in assembly."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One array of constants: its C name and type, how many numbers and bytes, and the lines of numbers."""
+
+    name: str
+    title: str
+    ctype: str
+    size: int
+    bytes: int
+    rows: tuple[str, ...]
+    use: Use
+    ram: bool
+    """Whether startup copies it to RAM."""
+
+
+def table(name: str, title: str, array: Array, use: Use, ram: bool = False) -> Table:
+    """`array` under the name TABLE(name)."""
+    shape = "x".join(str(d) for d in array.shape)
+    ctype = C_TYPES[array.dtype.name]
+    return Table(f"TABLE({name})", f"{title}, {shape}", ctype, array.size, array.nbytes, _rows(array), use, ram)
+
+
+def _rows(array: Array) -> tuple[str, ...]:
+    """Numbers in lines of at most WIDTH characters."""
+    words = [str(v) if v != -(2**31) else "(-2147483647 - 1)" for v in array.reshape(-1).tolist()]
+    widest = max(len(w) for w in words) + 2
+    per_row = max(1, (WIDTH - _INDENT) // widest)
+    return tuple(", ".join(words[i : i + per_row]) for i in range(0, len(words), per_row))
