@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
+from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.base import Job
 from stages.samples import calibration, data_files, evaluation, model_files
@@ -43,9 +44,9 @@ def _asked(project: Project) -> str | None:
 
 
 def _requantizer(project: Project) -> str:
-    """auto means shift where there is no long multiply, and TensorFlow Lite's multiplier elsewhere."""
+    """What the product asks for, or what its core does best."""
     asked = project.config.quantization.requantize
-    return asked if asked != "auto" or project.chip.core in ("cortex-m0", "cortex-m0plus") else "multiplier"
+    return asked if asked != "auto" else CORES[project.chip.core].requantizer
 
 
 def run(job: Job) -> dict[str, bytes]:

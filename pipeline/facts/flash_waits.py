@@ -56,18 +56,18 @@ def most(flash: FlashReads, reads: Reads, core: Core) -> int:
     has a prefetch unit.
     """
     again = 0 if flash.cache == "instructions" else reads.data
-    lost = reads.ends * (AHEAD if flash.prefetch or core.armv7m else 1)
+    lost = reads.ends * (AHEAD if flash.prefetch or core.prefetch_unit else 1)
     return flash.wait_states * (min(reads.lines + again, reads.words) + reads.data + lost)
 
 
 def stalls(flash: FlashReads, reads: Reads, core: Core) -> int:
-    """Wait states that no run can avoid: the core stands still while a data word is read, and, on Cortex-M0 and M0+,
-    while the target of a jump is. Cortex-M3 and M4 may have asked for it while they executed something else.
+    """Wait states that no run can avoid: the core stands still while a data word is read, and, without a prefetch
+    unit, while the target of a jump is. A prefetch unit may have asked for it while something else was executed.
 
     Straight code proves nothing, with or without prefetch: the core itself reads ahead while it executes. What a cache
     may hold does not count.
     """
-    jumps = 0 if flash.cache != "none" or core.armv7m else reads.jumps
+    jumps = 0 if flash.cache != "none" or core.prefetch_unit else reads.jumps
     return flash.wait_states * (jumps + (0 if flash.cache == "all" else reads.new_data))
 
 

@@ -1,20 +1,16 @@
-"""Which source files a kernel is made of: real files, one folder per instruction set, the nearest one wins."""
+"""Which source files a kernel is made of: real files, one folder per instruction set, the nearest one wins.
+
+Contracts lie in `kernels/` itself.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.facts.cores import CORES
 from pipeline.graph.kernel_call import Routine
 
 KERNELS = Path(__file__).parent / "kernels"
-
-CHAINS: Mapping[str, tuple[str, ...]] = {
-    "cortex-m0": ("armv6m", "portable"),
-    "cortex-m0plus": ("armv6m", "portable"),
-    "cortex-m3": ("portable",),
-    "cortex-m4": ("portable",),
-}
-"""For each core, the folders of `kernels/` that are searched, in order; contracts lie in `kernels/` itself."""
 
 GENERATED = "kernel_prefix.h"
 
@@ -39,7 +35,7 @@ def routine_files(routines: Iterable[Routine], core: str) -> dict[str, Path]:
 
 
 def _find(name: str, core: str) -> Path:
-    for folder in (*(KERNELS / isa for isa in CHAINS[core]), KERNELS):
+    for folder in (*(KERNELS / f for f in CORES[core].isa.kernels), KERNELS):
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(f"kernel file {name} for {core}")

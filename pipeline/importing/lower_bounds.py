@@ -5,12 +5,12 @@ The counts hold whatever quantization and planning do, so that a refusal is a ve
 nothing: kernels may leave it out.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
+from pipeline.facts.cores import CORES
 from pipeline.facts.weight_bits import Widths, bits_of, peak_of
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array
@@ -18,16 +18,8 @@ from pipeline.ops.conv import Conv
 from pipeline.ops.conv_transpose import Spread
 from pipeline.ops.shared.linear import Linear
 
-CYCLES_PER_MAC: Mapping[str, float] = {"cortex-m0": 0.5, "cortex-m0plus": 0.5, "cortex-m3": 0.25, "cortex-m4": 0.25}
-"""One instruction for two products on Armv6-M, for four on Armv7E-M; that a product is made before counts nothing.
-
-A product has to be added: one ADDS for two of them, packed in a word (Cortex-M0 TRM DDI 0432C, table 3-1: one cycle; a
-32-bit word has no room for a third of 16 bits), and one USADA8 for four (Cortex-M4 TRM DDI 0439B, table 3-1). Cortex-M3
-has no USADA8; it is counted like M4, which is lower still.
-"""
-
 TERNARY = 0.5
-"""Of CYCLES_PER_MAC where weights are -1, 0 and 1: outputs that add the same two inputs may share their sum."""
+"""Of a core's least cycles where weights are -1, 0 and 1: outputs that add the same two inputs may share their sum."""
 
 SPARSEST = 16
 """One in so many weights that are not zero in the file stays so, at the least: assumed where rounding cannot tell.
@@ -51,7 +43,7 @@ class Floor:
 
     def cycles(self, core: str) -> int:
         """Fewest cycles of one inference on `core`."""
-        return ceil((self.executed - (1 - TERNARY) * self.ternary) * CYCLES_PER_MAC[core])
+        return ceil((self.executed - (1 - TERNARY) * self.ternary) * CORES[core].least_per_mac)
 
     def sparsest(self, bits: int) -> "Floor":
         """What is left of a floor of dimensions alone, at one byte a weight, when the weights have `bits` and no more

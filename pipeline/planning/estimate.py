@@ -1,10 +1,11 @@
 """What a network will need, before anything is quantized: exact counts, and ranges where only a build can tell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pipeline.facts.config.models import ChipSpec
+from pipeline.facts.cores import APPLICATION, APPLICATION_RATE, CORES, Rate
 from pipeline.graph.ir import Graph, Node
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import Affine
@@ -16,38 +17,6 @@ from pipeline.ops.softmax import Softmax
 from pipeline.planning.arena import ALIGNMENT, Buffer, lower_bound
 from pipeline.planning.execution_order import least_memory
 from pipeline.planning.memory_views import root, views_of
-
-
-class Rate(NamedTuple):
-    """Cycles per multiply-accumulate of a whole network without wait states, and where both numbers come from."""
-
-    low: float
-    high: float
-    source: str
-
-
-CYCLES_PER_MAC: Mapping[str, Rate] = {
-    "cortex-m0": Rate(
-        1.7,
-        25.0,
-        "low: narrow weights in whole lanes; measured for whole networks: 2.4 (AD) to 4.1 (CNN); high: the portable "
-        "kernels took 10.2 (MLP), 17.4 (CNN), 20.9 (keyword spotting), and a fifth more",
-    ),
-    "cortex-m0plus": Rate(
-        1.7,
-        24.0,
-        "low: as cortex-m0, branches a cycle shorter; high: the portable kernels took 9.6 (MLP) to 17.4 (KWS)",
-    ),
-    "cortex-m3": Rate(2.3, 20.0, "low: Armv6-M code runs here too; high: the portable kernels took 10.9 to 16.2"),
-    "cortex-m4": Rate(
-        1.4,
-        19.0,
-        "low: MLPerf Tiny entries of silicon vendors (1.4 to 2; CMSIS-NN 2.7 to 3.9); high: the portable kernels took "
-        "9.7 to 15.1",
-    ),
-    "cortex-a8": Rate(0.15, 2.0, "assumed: NEON multiplies 8 int8 values in a cycle at best; scalar code needs two"),
-}
-"""Best known to plain kernels. Measured means the emulator's upper bound at zero wait states."""
 
 WAIT_STATE = 0.65
 """Each flash wait state adds up to so many parts of the cycles when no prefetch hides it: the worst measured is 0.62
@@ -168,7 +137,7 @@ def flash(graph: Graph) -> tuple[int, int]:
 
 
 def needs(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) -> list[Need]:
-    """One row for each chip, and with `application` one for a Cortex-A8 at 1 GHz."""
+    """One row for each chip, and with `application` one for a core of that class at 1 GHz."""
     (low, high), memory, macs = flash(graph), activations(graph), graph.macs
     ram = memory.arena + memory.ports
     made = []
@@ -176,15 +145,15 @@ def needs(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) 
         pairs = (("flash", low, chip.flash.size), ("ram", ram, chip.ram.size))
         lacks = tuple(what for what, needed, given in pairs if needed > given)
         fits = False if lacks else True if high <= chip.flash.size else None
-        seconds = _seconds(macs, chip.core, chip.clock, chip.flash.wait_states)
+        seconds = _seconds(macs, CORES[chip.core].rate, chip.clock, chip.flash.wait_states)
         made.append(Need(chip.chip, chip.core, (low, high), ram, seconds, fits, lacks))
     if application:
-        made.append(Need("1 GHz class", "cortex-a8", (low, high), ram, _seconds(macs, "cortex-a8", 10**9, 0), None))
+        seconds = _seconds(macs, APPLICATION_RATE, 10**9, 0)
+        made.append(Need("1 GHz class", APPLICATION, (low, high), ram, seconds, None))
     return made
 
 
-def _seconds(macs: int, core: str, clock: int, wait_states: int) -> tuple[float, float]:
-    rate = CYCLES_PER_MAC[core]
+def _seconds(macs: int, rate: Rate, clock: int, wait_states: int) -> tuple[float, float]:
     return macs * rate.low / clock, macs * rate.high * (1 + WAIT_STATE * wait_states) / clock
 
 

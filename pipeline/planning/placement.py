@@ -21,13 +21,6 @@ def named(variant: str, place: Place) -> str:
     return f"{variant}, {PLACES[place]}" if PLACES[place] else variant
 
 
-_THUMB = 2  # bytes of an instruction; BL is two of them
-
-# Of the C kernels, in one cycle at zero wait states: instructions, blocks that run, and those that a branch ends.
-# Measured on the benchmark's networks.
-_INSTRUCTIONS, _BLOCKS, _ENDS = 0.77, 0.033, 0.026
-
-
 def placed(routine: Routine) -> Iterator[tuple[Routine, int]]:
     """The routine in every place, and the bytes of RAM that it takes there; shared routines not counted."""
     tables = sum(t.nbytes for t in routine.tables.values())
@@ -39,17 +32,19 @@ def placed(routine: Routine) -> Iterator[tuple[Routine, int]]:
 
 def waits(call: KernelCall, routine: Routine | None, cycles: int, flash: FlashReads, core: str) -> int:
     """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
+    known = CORES[core]
+    size, mix = known.isa.code.instruction, known.mix
     if not flash.wait_states or (routine is not None and routine.place == "all"):
         return 0
     if routine is None:
         # The C kernels read every weight anew.
-        code, blocks, ends = _THUMB * _INSTRUCTIONS * cycles, _BLOCKS * cycles, round(_ENDS * cycles)
+        code, blocks, ends = size * mix.instructions * cycles, mix.blocks * cycles, round(mix.ends * cycles)
         reads = call.macs if "weights" in call.tables else 0
     elif routine.place == "code":
-        return most(flash, Reads(0, 0, 0, routine.reads, 0, 0, 0), CORES[core])
+        return most(flash, Reads(0, 0, 0, routine.reads, 0, 0, 0), known)
     else:
         run = routine.executed
-        code, blocks, ends = _THUMB * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
+        code, blocks, ends = size * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
         reads = routine.reads + run.literals
-    lines, words = (round(code / unit + blocks * (1 - _THUMB / unit)) for unit in (flash.line, WORD))
-    return most(flash, Reads(lines, words, ends, reads, 0, 0, 0), CORES[core])
+    lines, words = (round(code / unit + blocks * (1 - size / unit)) for unit in (flash.line, WORD))
+    return most(flash, Reads(lines, words, ends, reads, 0, 0, 0), known)

@@ -13,6 +13,7 @@ import doit.runner
 from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
+from pipeline.facts.cores import APPLICATION
 from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
 
@@ -226,7 +227,7 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
 
 
 def _undecided(need: "Need") -> str:
-    return "-" if need.core == "cortex-a8" else "perhaps"
+    return "-" if need.core == APPLICATION else "perhaps"
 
 
 def _row(verdict: dict[str, Any]) -> list[str]:

@@ -9,10 +9,11 @@ from building import build
 from conftest import ROOT
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths, bits_of
 from pipeline.graph.ir import Graph
-from pipeline.importing.lower_bounds import CYCLES_PER_MAC, Floor, floor_of, taps_inside
+from pipeline.importing.lower_bounds import Floor, floor_of, taps_inside
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.onnx_lower_bounds import onnx_floor
 from pipeline.importing.passes import canonical
@@ -98,7 +99,7 @@ def test_no_network_of_integers_goes_below_the_floor_of_its_floats(
         built = build(sample.model, inputs, inputs, requantizer, per_channel=per_channel, widths=Widths(bits))
         found = floor_of(built.quantized.graph)
         assert least.weights <= found.weights and least.macs == found.macs and least.executed <= found.executed
-        assert all(least.cycles(core) <= found.cycles(core) for core in CYCLES_PER_MAC)
+        assert all(least.cycles(core) <= found.cycles(core) for core in CORES)
 
 
 def test_zeros_cost_nothing_and_ternary_weights_half() -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, need
 
+from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.footprint import Footprint, measure
 from pipeline.measuring.toolchain import (
-    CORES,
     TOOLCHAINS,
     Memory,
     compile_library,

@@ -12,15 +12,15 @@ import pytest
 from building import build
 from conftest import ROOT
 
-from pipeline.facts.config import chip_folder, find_chip
+from pipeline.facts.config import ChipSpec, chip_folder, find_chip, known_chips
 from pipeline.facts.config.models import Flash, Ram
+from pipeline.facts.cores import APPLICATION, CORES
 from pipeline.facts.errors import Place
-from pipeline.importing import lower_bounds as floor
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops import samples
 from pipeline.ops.shared.samples import Sample, one_node, weights
-from pipeline.planning.estimate import CYCLES_PER_MAC, Need, activations, needs
+from pipeline.planning.estimate import Need, activations, needs
 from stages.app.cli import main
 
 DIGITS = ROOT / "configs" / "models" / "digits.onnx"
@@ -57,10 +57,14 @@ def test_the_readme_shows_what_is_printed(capsys: pytest.CaptureFixture[str], mo
 def test_estimate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", str(DIGITS), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
+
+    def chip(name: str) -> ChipSpec:
+        return find_chip(name, chip_folder(), Place(name))
+
     assert document["parameters"] == sum(x["parameters"] for x in document["layers"]) == 1898
     assert document["macs"] == 23680
     assert (document["arena"], document["ports"]) == (640, 64 + 12)
-    assert {c["core"] for c in document["chips"]} == set(CYCLES_PER_MAC)
+    assert {c["core"] for c in document["chips"]} == {chip(n).core for n in known_chips()} | {APPLICATION}
 
 
 def test_one_chip_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +96,7 @@ def test_activations_are_what_the_plan_finds_at_least(sample: Sample) -> None:
 
 
 def test_the_floor_is_below_every_range() -> None:
-    assert all(least < CYCLES_PER_MAC[core][0] for core, least in floor.CYCLES_PER_MAC.items())
+    assert all(core.least_per_mac < core.rate.low for core in CORES.values())
 
 
 @pytest.mark.parametrize(

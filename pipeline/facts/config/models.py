@@ -3,11 +3,12 @@
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pipeline.facts import units
+from pipeline.facts.cores import CORES, with_shift_requantizer, with_slow_multiplier
 from pipeline.facts.flash_waits import FlashReads
 from pipeline.facts.weight_bits import BITS, Widths
 
@@ -142,6 +143,12 @@ def _rows(value: Any) -> tuple[int, int]:
     return int(matched[1]), int(matched[2])
 
 
+# The table says which names there are, which a type checker cannot read.
+if TYPE_CHECKING:
+    CoreName = str
+else:
+    CoreName = Literal[tuple(CORES)]
+
 Identifier = Annotated[str, BeforeValidator(_identifier), _text("^[a-z](_?[a-z0-9]){0,39}$", "touch")]
 Rows = Annotated[tuple[int, int], BeforeValidator(_rows), _text("^[0-9]+-[0-9]+$", "0-399")]
 
@@ -174,10 +181,10 @@ class ChipSpec(Section):
     """One chip: the facts that size and time depend on."""
 
     chip: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$", description="The chip's name")
-    core: Literal["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4"] = Field(description="The processor core")
+    core: CoreName = Field(description="The processor core")
     clock: Frequency = Field(gt=0, description="The core's clock")
     fpu: bool = Field(False, description="Whether it has a floating-point unit; generated code never uses one")
-    multiplier: Cycles = Field(1, description="Cycles of MULS: a silicon option of Cortex-M0 and M0+")
+    multiplier: Cycles = Field(1, description=f"Cycles of MULS: a silicon option of {with_slow_multiplier()}")
     flash: Flash
     ram: Ram
     manual: str = Field("", description="The vendor manual that these facts come from")
@@ -185,8 +192,8 @@ class ChipSpec(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "ChipSpec":
-        if self.multiplier == 32 and self.core not in ("cortex-m0", "cortex-m0plus"):
-            raise ValueError(f"a 32-cycle multiplier is an option of Cortex-M0 and M0+, not of {self.core}")
+        if self.multiplier == 32 and not CORES[self.core].slow_multiplier:
+            raise ValueError(f"a 32-cycle multiplier is an option of {with_slow_multiplier()}, not of {self.core}")
         return self
 
 
@@ -240,7 +247,7 @@ class Quantization(Section):
     calibration: Literal["min-max", "percentile", "mse"] = Field("mse", description="How ranges are chosen")
     percentile: float = Field(99.99, gt=50, le=100, description="For calibration: percentile")
     requantize: Literal["auto", "shift", "multiplier"] = Field(
-        "auto", description="auto: shift on Cortex-M0 and M0+, multiplier elsewhere"
+        "auto", description=f"auto: shift on {with_shift_requantizer()}, multiplier elsewhere"
     )
 
     @property

@@ -113,8 +113,7 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
         if begin <= address < end:
             lines += times * touched(address, size, target.reads.line)
             words += times * touched(address, size, WORD)
-            # Armv7-M fetches the target of a branch before it knows whether the branch is taken.
-            ends += times if core.armv7m else taken
+            ends += times if core.prefetch_unit else taken
     split = int(machine.unaligned[row])
     reads = _reads(machine, row)
     reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
@@ -133,7 +132,7 @@ def _price(machine: Machine, core: Core, target: Target, prices: dict[int, Block
     """Unicorn cuts long code, so a block may begin inside an IT block: what the block before it left open counts."""
     address, size = machine.image.address_of(slot), int(machine.sizes[slot])
     conditional = 0
-    if core.armv7m:
+    if core.isa.thumb2:
         begin = max(0, slot - _LONGEST)
         window = machine.sizes[begin:slot]
         ends = np.flatnonzero((window > 0) & (np.arange(len(window)) + window // 2 == len(window)))

@@ -19,12 +19,6 @@ from pipeline.measuring.simulator.pricing import SINGLES, base_name
 
 _PAGE = 0x1000
 _PAINT = 0xA5
-_CPU = {
-    "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
-    "cortex-m0plus": arm_const.UC_CPU_ARM_CORTEX_M0,
-    "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
-    "cortex-m4": arm_const.UC_CPU_ARM_CORTEX_M4,
-}
 _RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
 _KEPT = [getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4, 12)]
 _STACK = 64 * 1024
@@ -61,10 +55,10 @@ class Machine:
         reads: FlashReads = FlashReads(),  # noqa: B008
     ) -> None:
         self.image, self.core = image, core
-        # Not UC_MODE_MCLASS: with it Unicorn 2.1 takes a Cortex-M33 whatever model is asked for.
         _check_memory()
-        self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, _CPU[core.name])
-        assert self.engine.ctl_get_cpu_model() == _CPU[core.name]
+        model = getattr(arm_const, f"UC_CPU_ARM_{core.emulator_model}")
+        self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, model)
+        assert self.engine.ctl_get_cpu_model() == model
         top = max(
             [
                 flash[0] + flash[1],
@@ -141,8 +135,8 @@ class Machine:
         self._hook(unicorn.UC_HOOK_BLOCK, library().chipfit_block, 1, 0)
         if reads.wait_states:
             self._hook(unicorn.UC_HOOK_MEM_READ, library().chipfit_read, flash[0], flash[0] + flash[1] - 1)
-        # Armv6-M faults on an unaligned access, and so does its emulation; Armv7-M takes longer.
-        if self.core.armv7m:
+        # A core that faults on an unaligned access does so in its emulation; another takes longer.
+        if self.core.isa.unaligned_access:
             both = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
             self._hook(both, library().chipfit_unaligned, 1, 0)
 

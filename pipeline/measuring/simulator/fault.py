@@ -25,7 +25,7 @@ def fault(engine: unicorn.Uc, core: Core, image: Image, what: str) -> ChipfitErr
     address = _address(engine, instruction)
     if address is None:
         return ChipfitError(f"simulate: the emulated chip faulted at {where}, {text}: {what}")
-    if address % _ALIGNMENT.get(base_name(instruction), 4) and not core.armv7m:
+    if address % _ALIGNMENT.get(base_name(instruction), 4) and not core.isa.unaligned_access:
         return ChipfitError(
             f"simulate: {text} at {where} makes an unaligned access to {address:#x}: {core.name} faults on it"
         )

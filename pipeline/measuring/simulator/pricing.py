@@ -94,7 +94,7 @@ def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int, c
         low += min(1, stay[0]) if skippable else stay[0]
         high += stay[1]
         if _address_may_stall(before, instruction):
-            high += core.address_stall[1]
+            high += core.costs.address_stall[1]
         if instruction.id == arm.ARM_INS_IT:
             conditional = len(instruction.mnemonic) - 1
         else:
@@ -106,16 +106,16 @@ def price(
     instruction: capstone.CsInsn, core: Core, multiplier_cycles: int, skippable: bool = False
 ) -> tuple[Cost, Cost]:
     """(cost when control falls through, what a taken exit adds) of one instruction; `skippable`: in an IT block."""
-    base = base_name(instruction)
-    if not core.armv7m and _not_armv6m(instruction, base):
-        raise _refused(instruction, f"is no Armv6-M instruction: {core.name} faults on it")
+    base, costs = base_name(instruction), core.costs
+    if not core.isa.thumb2 and _thumb2(instruction, base):
+        raise _refused(instruction, f"is no {core.isa.title} instruction: {core.name} faults on it")
     if base in ("cbz", "cbnz") or (instruction.id == arm.ARM_INS_B and instruction.cc != arm.ARM_CC_AL):
         if instruction.operands[-1].imm == instruction.address + instruction.size:
-            return (core.untaken[0], core.branch[1]), _NOTHING
-        return core.untaken, _less(core.branch, core.untaken)
+            return (costs.untaken[0], costs.branch[1]), _NOTHING
+        return costs.untaken, _less(costs.branch, costs.untaken)
     cost, leaves = _cost(instruction, base, core, multiplier_cycles)
     if leaves and skippable:
-        return core.untaken, _less(cost, core.untaken)
+        return costs.untaken, _less(cost, costs.untaken)
     return cost, _NOTHING
 
 
@@ -127,35 +127,36 @@ def base_name(instruction: capstone.CsInsn) -> str:
 
 def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles: int) -> tuple[Cost, bool]:
     """Cycles of an instruction that is executed, and whether it leaves for elsewhere."""
+    costs = core.costs
     if instruction.id == arm.ARM_INS_B:
-        return core.branch, True
+        return costs.branch, True
     if base in _BRANCHES:
-        return (core.branch_link if base == "bl" else core.branch_exchange), True
+        return (costs.branch_link if base == "bl" else costs.branch_exchange), True
     if base in ("tbb", "tbh"):
-        return core.table_branch, True
+        return costs.table_branch, True
     writes_pc = _writes_pc(instruction, base)
     if base in _BLOCKS:
-        count, fixed = _registers(instruction, base), core.pop_pc if writes_pc else core.block
+        count, fixed = _registers(instruction, base), costs.pop_pc if writes_pc else costs.block
         return (fixed[0] + count, fixed[1] + count), writes_pc
     if writes_pc:
-        return (core.load_pc if base in _LOADS else core.branch), True
+        return (costs.load_pc if base in _LOADS else costs.branch), True
     if base in _MULTIPLY:
-        return (core.multiply if core.armv7m else (multiplier_cycles, multiplier_cycles)), False
+        return ((multiplier_cycles, multiplier_cycles) if core.slow_multiplier else costs.multiply), False
     if instruction.id == arm.ARM_INS_IT:
-        return core.if_then, False
-    if base in _DSP and not core.dsp:
+        return costs.if_then, False
+    if base in _DSP and not core.isa.dsp:
         raise _refused(instruction, f"is an instruction of Armv7E-M: {core.name} faults on it")
     simple: Mapping[frozenset[str], Cost] = {
-        _ALU: core.alu,
-        _DSP: core.alu,
-        _MULTIPLY_ADD: core.multiply_add,
-        _LONG: core.long_multiply,
-        _LONG_ADD: core.long_multiply_add,
-        _DIVIDE: core.divide,
-        _LOADS: core.load,
-        _STORES: core.store,
-        _STATE: core.state_change,
-        _SYSTEM: core.system,
+        _ALU: costs.alu,
+        _DSP: costs.alu,
+        _MULTIPLY_ADD: costs.multiply_add,
+        _LONG: costs.long_multiply,
+        _LONG_ADD: costs.long_multiply_add,
+        _DIVIDE: costs.divide,
+        _LOADS: costs.load,
+        _STORES: costs.store,
+        _STATE: costs.state_change,
+        _SYSTEM: costs.system,
     }
     for names, cost in simple.items():
         if base in names and cost != _NOTHING:
@@ -168,7 +169,7 @@ def _refused(instruction: capstone.CsInsn, why: str) -> ChipfitError:
     return ChipfitError(f"simulate: {text} at {instruction.address:#x} {why}")
 
 
-def _not_armv6m(instruction: capstone.CsInsn, base: str) -> bool:
+def _thumb2(instruction: capstone.CsInsn, base: str) -> bool:
     if instruction.size == 4:
         return base not in _WIDE_ARMV6M
     return base in ("cbz", "cbnz") or instruction.id == arm.ARM_INS_IT

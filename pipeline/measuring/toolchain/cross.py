@@ -1,14 +1,14 @@
-"""The cross toolchains behind one shape: how to call each, its flags, its names for the cores."""
+"""The cross toolchains behind one shape: how to call each, its flags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipeline.facts.cores import CORES
 from pipeline.measuring.toolchain.process import find, run, zig, zig_version
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
-CORES = ("cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4")
 
 _C = (
     "-std=c99", "-ffreestanding", "-fno-builtin", "-ffunction-sections", "-fdata-sections", "-g0",
@@ -38,12 +38,13 @@ class Toolchain:
     code: tuple[str, ...]
     link: tuple[str, ...]
     libraries: tuple[str, ...]
-    cores: Mapping[str, tuple[str, ...]]
 
     def driver(self, core: str) -> list[str]:
         """The command that compiles for `core`; raises ChipfitError when the compiler is missing."""
-        program = zig() if self.name == "ziglang" else [find("arm-none-eabi-gcc")]
-        return [*program, *self.cores[core], "-mthumb", "-mfloat-abi=soft", *self.common]
+        known = CORES[core]
+        isa, cpu = known.isa, f"-mcpu={known.compilers[self.name]}"
+        program = [*zig(), "-target", isa.zig_target] if self.name == "ziglang" else [find(isa.gcc)]
+        return [*program, cpu, *isa.flags, *self.common]
 
     def version(self) -> str:
         """Name and version, without paths: it goes into manifests. Asked once per process."""
@@ -65,7 +66,6 @@ TOOLCHAINS: Mapping[str, Toolchain] = {
         (*_CLANG_CODE, *_C),
         (),
         ("-rtlib=compiler-rt",),
-        {c: ("-target", "thumb-freestanding-eabi", f"-mcpu={c.replace('-', '_')}") for c in CORES},
     ),
-    "gcc": Toolchain("gcc", (), (*_GCC_CODE, *_C), (), ("-lgcc",), {c: (f"-mcpu={c}",) for c in CORES}),
+    "gcc": Toolchain("gcc", (), (*_GCC_CODE, *_C), (), ("-lgcc",)),
 }

@@ -1,0 +1,102 @@
+"""Instruction sets, as plain values: what holds for every core that has one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallingConvention:
+    """Registers by name, and what a called function owes its caller."""
+
+    arguments: tuple[str, ...]
+    kept: tuple[str, ...]
+    """Come back as they were."""
+    changed: tuple[str, ...]
+    """A call may change these."""
+    stack_pointer: str
+    link: str
+    """Holds the address to return to."""
+    stack_alignment: int
+    """Bytes that the stack pointer is a multiple of at a call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineCode:
+    """How instructions are written: what decoders, emulators and debuggers know a family of instruction sets by.
+
+    `unicorn` and `capstone` are (architecture, modes) by the names of their constants.
+    """
+
+    name: str
+    unicorn: tuple[str, tuple[str, ...]]
+    capstone: tuple[str, tuple[str, ...]]
+    instruction: int
+    """Bytes of the shortest instruction; a call is two of them."""
+    code_bit: int
+    """Bit of a code address that says which instruction set lies there."""
+    program_counter: str
+    endless: bytes
+    """A branch to itself."""
+    convention: CallingConvention
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isa:
+    """`name` is that of its folders of kernels and variants, `title` what its manual calls it."""
+
+    name: str
+    title: str
+    code: MachineCode
+    kernels: tuple[str, ...]
+    """Folders of generating/kernels in which a kernel is searched, the first that has it wins."""
+    gcc: str
+    """The command of GCC's cross compiler."""
+    flags: tuple[str, ...]
+    """Of every compiler."""
+    zig_target: str
+    unaligned_access: bool
+    """Whether a load or store of one value may be unaligned: otherwise it faults."""
+    thumb2: bool = False
+    """Whether it has IT, CBZ, CBNZ and the instructions of 32 bits beyond BL, MRS, MSR and barriers."""
+    dsp: bool = False
+    """Whether it has packed and saturating arithmetic."""
+
+
+_AAPCS32 = CallingConvention(  # Procedure Call Standard for the Arm Architecture (IHI 0042), 6.1.1 and 6.2.1.2
+    arguments=("r0", "r1", "r2", "r3"),
+    kept=("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11"),
+    changed=("r0", "r1", "r2", "r3", "r12", "lr"),
+    stack_pointer="sp",
+    link="lr",
+    stack_alignment=8,
+)
+THUMB = MachineCode(
+    name="thumb",
+    # Not MCLASS: with it Unicorn 2.1 takes a Cortex-M33 whatever model is asked for.
+    unicorn=("ARM", ("THUMB",)),
+    capstone=("ARM", ("THUMB", "MCLASS")),
+    instruction=2,
+    code_bit=1,
+    program_counter="pc",
+    endless=b"\xfe\xe7",
+    convention=_AAPCS32,
+)
+
+
+def _thumb(name: str, title: str, *kernels: str, thumb2: bool, dsp: bool = False) -> Isa:
+    return Isa(
+        name=name,
+        title=title,
+        code=THUMB,
+        kernels=(*kernels, "portable"),
+        gcc="arm-none-eabi-gcc",
+        flags=("-mthumb", "-mfloat-abi=soft"),
+        zig_target="thumb-freestanding-eabi",
+        unaligned_access=thumb2,
+        thumb2=thumb2,
+        dsp=dsp,
+    )
+
+
+ARMV6M = _thumb("armv6m", "Armv6-M", "armv6m", thumb2=False)
+ARMV7M = _thumb("armv7m", "Armv7-M", thumb2=True)
+ARMV7EM = _thumb("armv7em", "Armv7E-M", thumb2=True, dsp=True)
