@@ -11,14 +11,15 @@ from pipeline.facts.weight_bits import Widths
 from pipeline.ops.shared.samples import Sample
 from pipeline.planning.choose_kernels import ENTRY_STACK
 from pipeline.planning.plan import Program
-from pipeline.planning.variants import VARIANTS, c_costs
+from pipeline.planning.variants import c_costs
+from pipeline.planning.variants.armv6m import ONE_CALL
 from pipeline.planning.variants.without_offset import plain
 from pipeline.quantizing.calibrate import Policy
 
 
 def with_variant(built: Built, name: str) -> Program:
     """Every call that the variant can do, done by it."""
-    (variant,) = (v for v in VARIANTS["cortex-m0"] if name == v.NAME)
+    (variant,) = (v for v in ONE_CALL if name == v.NAME)
     calls = tuple(replace(c, routine=variant.offer(plain(c))) for c in built.program.calls)
     return replace(built.program, calls=calls)
 
@@ -37,7 +38,7 @@ def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> int
     How many can.
     """
     done = 0
-    for variant in VARIANTS["cortex-m0"]:
+    for variant in ONE_CALL:
         program = with_variant(built, variant.NAME)
         done += any(c.routine is not None for c in program.calls)
         if not any(c.routine for c in program.calls):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conftest import ROOT, some
 
+from pipeline.facts.cores import APPLICATION, CORES
 from stages.app.tables import filled
 
 ROOMS = "facts graph arithmetic model_files ops importing quantizing planning generating measuring judging".split()
@@ -71,6 +72,23 @@ def test_pipeline_never_imports_stages_and_nothing_imports_dodo() -> None:
     for path, module in some((p, m.split(".")[0]) for p in files("pipeline", "stages") for m in imported(p)):
         assert module != "dodo"
         assert module != "stages" or path.is_relative_to(ROOT / "stages"), path
+
+
+def test_only_the_table_of_cores_names_a_core() -> None:
+    """But for docstrings and comments, which cite manuals."""
+    table = ROOT / "pipeline" / "facts" / "cores"
+    for path in some(p for p in files("pipeline", "stages") if not p.is_relative_to(table)):
+        named = [s for s in strings(path) if any(c in s.lower().replace("_", "-") for c in (*CORES, APPLICATION))]
+        assert not named, path
+
+
+def strings(path: Path) -> list[str]:
+    """Those of a module that are no docstrings."""
+    tree = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    docstrings = {id(n.value) for n in tree if isinstance(n, ast.Expr)}
+    return [
+        n.value for n in tree if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in docstrings
+    ]
 
 
 def test_the_readme_repeats_the_tables_of_the_code() -> None:

@@ -47,7 +47,7 @@ quantization:                  # of a float model; a quantized one brings its ow
   scales: per-channel          # or per-tensor
   zero_points: asymmetric      # or symmetric
   calibration: mse             # or min-max, percentile
-  requantize: auto             # shift on Cortex-M0 and M0+, multiplier elsewhere; or say which
+  requantize: auto             # shift on cores without a long multiply, else multiplier; or say which
 accuracy: {metric: top1, max_drop: 0.01}
 optimize: latency              # fewest cycles in the free flash; or flash: least flash within the latency
 toolchain: ziglang             # or gcc: arm-none-eabi-gcc from PATH

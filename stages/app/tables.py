@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.facts.config import chip_folder, find_chip, known_chips
+from pipeline.facts.cores import CORES
 from pipeline.facts.errors import Place
 from pipeline.facts.units import show_size
 from pipeline.judging.rules import RULES
 from pipeline.ops import OPERATORS
-from pipeline.planning.variants import CHAINS, VARIANTS
+from pipeline.planning.variants import fusing_variants
+from pipeline.planning.variants import variants as variants_of
 from stages import STAGES
 
 
@@ -57,9 +59,9 @@ def variants() -> str:
     """One row per kernel variant of any core."""
     cores: dict[str, list[str]] = {}
     said = {}
-    for core, modules in VARIANTS.items():
-        for module in (*modules, *CHAINS[core]):
-            cores.setdefault(module.NAME, []).append(core)
+    for core in CORES.values():
+        for module in (*variants_of(core), *fusing_variants(core)):
+            cores.setdefault(module.NAME, []).append(core.name)
             said[module.NAME] = module.SUMMARY
     rows = [f"| `{name}` | {', '.join(cores[name])} | {said[name]} |" for name in said]
     return "\n".join(["| variant | cores | what it is |", "|---|---|---|", *rows])

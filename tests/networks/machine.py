@@ -14,7 +14,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array
 from pipeline.planning.plan import Program
-from pipeline.planning.variants import VARIANTS
+from pipeline.planning.variants.armv6m import ONE_CALL
 from pipeline.quantizing.integer_graph import Quantized
 
 _SANITIZED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
@@ -69,7 +69,7 @@ def programs(net: Built) -> Iterator[tuple[str, str, Program]]:
     yield "C", "cortex-m4", net.program
     for core in ("cortex-m0", "cortex-m0plus"):
         yield "plan", core, chosen(net, core)
-    for variant in VARIANTS["cortex-m0"]:
+    for variant in ONE_CALL:
         calls = tuple(replace(c, routine=variant.offer(c)) for c in net.program.calls)
         if any(c.routine for c in calls):
             yield variant.NAME, "cortex-m0", replace(net.program, calls=calls)

@@ -19,7 +19,7 @@ from pipeline.graph.kernel_call import KernelCall, Place
 from pipeline.graph.tensor import Array
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.planning.placement import waits
-from pipeline.planning.variants import VARIANTS
+from pipeline.planning.variants.armv6m import ONE_CALL
 from pipeline.planning.variants.armv6m.packed_split import schedule
 from pipeline.planning.variants.armv6m.shared_routines import SHARED
 from pipeline.quantizing.calibrate import Policy
@@ -157,12 +157,12 @@ def test_every_variant_was_tested(tmp_path: Path) -> None:
     """Each does one of the samples at least, and each requantizer is met."""
     done = set()
     for sample in SAMPLES.values():
-        for variant in VARIANTS["cortex-m0"]:
+        for variant in ONE_CALL:
             if variant.NAME in done:
                 continue
             built = built_for(sample, "shift", bits=3 if sample.name in WEIGHTED else 8)
             done |= {c.routine.variant for c in with_variant(built, variant.NAME).calls if c.routine}
-    assert done == {v.NAME for v in VARIANTS["cortex-m0"]}
+    assert done == {v.NAME for v in ONE_CALL}
 
 
 USUAL = [
@@ -177,7 +177,7 @@ WAITING = [FlashReads(1, 4), FlashReads(2, 8, prefetch=True, cache="instructions
 
 
 @pytest.mark.parametrize("toolchain", ["ziglang", pytest.param("gcc", marks=pytest.mark.exhaustive)])
-@pytest.mark.parametrize("name", [v.NAME for v in VARIANTS["cortex-m0"]])
+@pytest.mark.parametrize("name", [v.NAME for v in ONE_CALL])
 def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
     name: str, toolchain: str, tmp_path: Path
 ) -> None:
@@ -220,5 +220,5 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
 
 
 def test_every_variant_has_a_macro_file_and_a_name() -> None:
-    names = [v.NAME for v in VARIANTS["cortex-m0"]]
+    names = [v.NAME for v in ONE_CALL]
     assert len(set(names)) == len(names)

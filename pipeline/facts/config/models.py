@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from pipeline.facts import units
-from pipeline.facts.cores import CORES, with_shift_requantizer, with_slow_multiplier
+from pipeline.facts.cores import CORES, with_slow_multiplier
 from pipeline.facts.flash_waits import FlashReads
 from pipeline.facts.weight_bits import BITS, Widths
 
@@ -247,7 +247,7 @@ class Quantization(Section):
     calibration: Literal["min-max", "percentile", "mse"] = Field("mse", description="How ranges are chosen")
     percentile: float = Field(99.99, gt=50, le=100, description="For calibration: percentile")
     requantize: Literal["auto", "shift", "multiplier"] = Field(
-        "auto", description=f"auto: shift on {with_shift_requantizer()}, multiplier elsewhere"
+        "auto", description="auto: shift on cores without a long multiply, multiplier elsewhere"
     )
 
     @property

@@ -7,7 +7,6 @@ from pipeline.facts.cores.table import (
     APPLICATION,
     APPLICATION_RATE,
     CORES,
-    with_shift_requantizer,
     with_slow_multiplier,
 )
 
@@ -24,6 +23,5 @@ __all__ = [
     "MachineCode",
     "Mix",
     "Rate",
-    "with_shift_requantizer",
     "with_slow_multiplier",
 ]

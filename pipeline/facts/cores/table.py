@@ -118,14 +118,5 @@ APPLICATION_RATE = Rate(0.15, 2.0, "assumed: NEON multiplies 8 int8 values in a 
 
 
 def with_slow_multiplier() -> str:
-    """Names of the cores whose multiplier may take 32 cycles."""
-    return _listed([c.name for c in CORES.values() if c.slow_multiplier])
-
-
-def with_shift_requantizer() -> str:
-    """Names of the cores that requantize by shifts unless told otherwise."""
-    return _listed([c.name for c in CORES.values() if c.requantizer == "auto"])
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    """Names of the cores whose multiplier may take 32 cycles, for a sentence."""
+    return " and ".join(c.name for c in CORES.values() if c.slow_multiplier)

@@ -8,27 +8,32 @@ costs is derived from them, exactly, and the emulator confirms it.
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from pipeline.facts.cores import CORES
+from pipeline.facts.cores import CORES, Core
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.variants import armv6m
 from pipeline.planning.variants.without_offset import plain
 
-VARIANTS: Mapping[str, Sequence[ModuleType]] = {"cortex-m0": armv6m.ONE_CALL, "cortex-m0plus": armv6m.ONE_CALL}
-"""For each core, what may replace the C kernels; other cores run C."""
-CHAINS: Mapping[str, Sequence[ModuleType]] = {
-    "cortex-m0": armv6m.SEVERAL_CALLS,
-    "cortex-m0plus": armv6m.SEVERAL_CALLS,
-}
-"""For each core, what may replace several calls, each of which is the only reader of the one before."""
+INSTRUCTION_SETS: Mapping[str, ModuleType] = {"armv6m": armv6m}
+"""By an Isa's name, the folder that says ONE_CALL, variants of one call, and SEVERAL_CALLS; other cores run C."""
+
+
+def variants(core: Core) -> Sequence[ModuleType]:
+    """What may replace one C kernel on `core`."""
+    return INSTRUCTION_SETS[core.isa.name].ONE_CALL if core.isa.name in INSTRUCTION_SETS else ()
+
+
+def fusing_variants(core: Core) -> Sequence[ModuleType]:
+    """What may replace several calls on `core`, each of which is the only reader of the one before."""
+    return INSTRUCTION_SETS[core.isa.name].SEVERAL_CALLS if core.isa.name in INSTRUCTION_SETS else ()
 
 
 def routines(call: KernelCall, core: str) -> Sequence[Routine]:
     """Every routine that can compute the call on `core`."""
-    offered = (v.offer(plain(call)) for v in VARIANTS.get(core, ()))
+    offered = (v.offer(plain(call)) for v in variants(CORES[core]))
     return [r for r in offered if r is not None]
 
 
 def chained(calls: Sequence[KernelCall], core: str) -> Sequence[Routine]:
     """Every routine that can compute these calls in one."""
-    offered = (v.offer([plain(c) for c in calls], CORES[core]) for v in CHAINS.get(core, ()))
+    offered = (v.offer([plain(c) for c in calls], CORES[core]) for v in fusing_variants(CORES[core]))
     return [r for r in offered if r is not None]
