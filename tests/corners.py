@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import Rescale
 from pipeline.arithmetic.kernel_bounds import bounds
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph, Node
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.ops.add import Add, AddRescaled
 from pipeline.ops.affine import Affine

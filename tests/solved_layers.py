@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from pipeline.arithmetic.fixedpoint import (
     INT32_MAX,
     INT48_MAX,
-    Rescale,
     accumulator_bound,
     apply_rescale,
     folded_bias,
     rounding_constant,
 )
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, QuantParams
 from pipeline.quantizing.solve_scales import Solved
 

@@ -13,11 +13,11 @@ All then add the zero point and clamp; ReLU, ReLU6, Clip and HardTanh live in th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import floor, frexp, log2
 
 import numpy as np
 
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
 INT32_MAX = 2**31 - 1
@@ -26,21 +26,6 @@ _LARGEST_SHIFT = 24
 LARGEST_GAIN = 512.0
 """Output steps for one step of an int8 input, beyond which more changes nothing: both neighbours of the input nearest
 to zero saturate, wherever between two inputs zero is, since 512 is more than twice 255."""
-
-
-@dataclass(frozen=True)
-class Rescale:
-    """How an accumulator becomes an output: `kind` is one of the requantizers above.
-
-    `shift` (and `multiplier`, for that requantizer) name constant tensors of one entry per output channel.
-    """
-
-    shift: str
-    multiplier: str | None
-    zero_point: int
-    low: int
-    high: int
-    kind: str = "multiplier"
 
 
 def rounding_shift(value: Array, shift: Array | int) -> Array:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import Rescale, apply_rescale
+from pipeline.arithmetic.fixedpoint import apply_rescale
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
 _WORD = 32

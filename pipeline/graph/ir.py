@@ -8,11 +8,15 @@ Spatial tensors are channels-last: `(batch, height, width, channels)`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import DTYPES, INTEGER_DTYPES, Array, Port, QuantParams, Shape, Tensor
+
+if TYPE_CHECKING:
+    from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 
 _AT_ONCE = 1 << 22
 """Elements of the largest activation that `Graph.run` holds at a time, over samples."""
@@ -58,8 +62,8 @@ class Node:
         """Why no kernel can compute this instance once the layout is final; None when one can."""
         return None
 
-    def to_onnx(self, graph: "Graph", emit: Any) -> None:
-        """Say the float meaning in standard ONNX through `emit` (see `pipeline.graph.onnx_export`)."""
+    def to_onnx(self, graph: "Graph", emit: "OnnxEmitter") -> None:
+        """Say the float meaning in standard ONNX through `emit`."""
         raise NotImplementedError(type(self).__name__)
 
     def ties(self) -> tuple[tuple[str, str], ...]:
@@ -70,8 +74,8 @@ class Node:
         """The output's quantization when the operator prescribes it (softmax: 1/256, -128 for int8)."""
         return None
 
-    def quantize(self, quantizer: Any) -> None:
-        """Append integer nodes that compute this one to the graph of `pipeline.quantizing.quantizer`."""
+    def quantize(self, quantizer: "NodeQuantizer") -> None:
+        """Append integer nodes that compute this one to the graph of `quantizer`."""
         raise NotImplementedError(type(self).__name__)
 
     def meaning(self, inputs: Sequence[Array], graph: "Graph") -> tuple[Array, ...]:
@@ -82,8 +86,8 @@ class Node:
         """Multiply-accumulates of one inference."""
         return 0
 
-    def calls(self, graph: "Graph") -> Any:
-        """The kernel calls (`pipeline.graph.kernel_call`) that compute it, in order; none for a pure view."""
+    def calls(self, graph: "Graph") -> Sequence[KernelCall]:
+        """The kernel calls that compute it, in order; none for a pure view."""
         raise NotImplementedError(type(self).__name__)
 
     def renamed(self, names: Mapping[str, str]) -> Self:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
@@ -100,14 +101,16 @@ class Activation(Node):
         with np.errstate(all="ignore"):
             return table[self.function][1](x, **self.parameters)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit_function(emit, self.function, self.parameters, self.inputs[0], self.output)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.table(self, self.real)
 
 
-def emit_function(emit: Any, function: str, parameters: Mapping[str, float], x: str, output: str | None = None) -> str:
+def emit_function(
+    emit: OnnxEmitter, function: str, parameters: Mapping[str, float], x: str, output: str | None = None
+) -> str:
     """Say function(x; parameters) in standard ONNX; returns the name of its value."""
     given: dict[str, Any] = dict(parameters)
     made: str

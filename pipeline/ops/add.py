@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import frexp
-from typing import Any
 
 import numpy as np
 import tflite
 
 from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array
@@ -28,11 +28,11 @@ class Add(Binary):
     subtract: bool = False
     scales: tuple[int, int] = (0, 0)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         total = emit.node("Sub" if self.subtract else "Add", self.inputs[:2])
         emit.clip(total, self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         names = [quantizer.operand(n) for n in self.inputs]
         a, b = (quantizer.params(n) for n in names)
         y = quantizer.params(self.output)

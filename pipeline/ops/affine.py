@@ -6,11 +6,11 @@ The passes fold it into the convolutions and dense layers around it; this is wha
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2, prod
-from typing import Any
 
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import LARGEST_GAIN, common_ratio
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -43,13 +43,13 @@ class Affine(ClampedNode):
     def _spread(self, values: Array, rank: int) -> Array:
         return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         rank = len(graph.tensors[self.inputs[0]].shape)
         scale, offset = (emit.floats(self._spread(graph.constant(n), rank)) for n in self.inputs[1:3])
         product = emit.node("Mul", [self.inputs[0], scale])
         emit.clip(emit.node("Add", [product, offset]), self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         scale, offset = (quantizer.graph.constant(n).astype(np.float64) for n in self.inputs[1:3])
         solved = solve_affine(scale * x.scale[0] / y.scale[0], offset / y.scale[0], x, y)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, Shape
@@ -35,11 +35,11 @@ class ArgMax(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "ArgMax":
         return replace(self, axis=perm[self.axis])
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         op = "ArgMin" if self.least else "ArgMax"
         emit.node(op, [self.inputs[0]], self.output, axis=self.axis, keepdims=1, select_last_index=int(self.last))
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.append(self, dtype="int32")
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:

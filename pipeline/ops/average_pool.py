@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tflite
 
 from pipeline.arithmetic.fixedpoint import common_ratio
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -49,7 +49,7 @@ class AveragePool(ScaledNode):
         total: Array = rest.patches(ones, fill=0).sum(axis=(3, 4))[0, :, :, 0]
         return total
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         _, h, w, c = graph.tensors[self.inputs[0]].shape
         # A sum as a depthwise convolution of ones, divided by the exact counts: says ceil mode and asymmetric
         # counting the same way for every opset and runtime.
@@ -59,7 +59,7 @@ class AveragePool(ScaledNode):
         counts = emit.floats(np.maximum(self.counts(h, w), 1)[None, :, :, None].astype(np.float32))
         emit.clip(emit.node("Div", [total, counts]), self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         if x.dtype == "int16":
             self._quantize_wide(quantizer, x, y)
@@ -82,11 +82,11 @@ class AveragePool(ScaledNode):
             )
         )
 
-    def _quantize_wide(self, quantizer: Any, x: QuantParams, y: QuantParams) -> None:
+    def _quantize_wide(self, quantizer: NodeQuantizer, x: QuantParams, y: QuantParams) -> None:
         """int16: the exact average at the input's scale, then the output's scale."""
         source, window = self.inputs[0], self.window
         if any(self.counted):
-            source = quantizer.out.fresh(f"{self.name}.padded")
+            source = quantizer.fresh(f"{self.name}.padded")
             top, left, bottom_, right = self.counted
             pad = Pad(
                 name=source, inputs=self.inputs[:1], outputs=(source,), begin=(0, top, left, 0),
@@ -95,7 +95,7 @@ class AveragePool(ScaledNode):
             quantizer.append(pad, x)
             rest = tuple(p - c for p, c in zip(window.pads, self.counted, strict=True))
             window = replace(window, pads=(rest[0], rest[1], rest[2], rest[3]))
-        made = self.output if x == y else quantizer.out.fresh(f"{self.output}.average")
+        made = self.output if x == y else quantizer.fresh(f"{self.output}.average")
         bottom, top = quantizer.clamp(self, x)
         quantizer.append(
             AveragePoolExact(

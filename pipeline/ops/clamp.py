@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.tensor import Shape
 from pipeline.model_files.onnx_node import OnnxNode
@@ -22,10 +23,10 @@ class Clamp(ClampedNode):
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.clip(self.inputs[0], self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         if x.dtype == y.dtype == "int16":
             quantizer.scaled(self.name, self.inputs[0], x, self.output, y, quantizer.clamp(self))

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, Shape, Tensor
@@ -34,10 +34,10 @@ class Concat(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Concat":
         return replace(self, axis=perm[self.axis])
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Concat", self.inputs, self.output, axis=self.axis)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         target = quantizer.params(self.output)
         names = tuple(quantizer.requantized(n, target) for n in self.inputs)
         quantizer.append(replace(self, inputs=names))

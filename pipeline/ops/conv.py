@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, Shape
@@ -38,7 +39,7 @@ class Conv(Linear):
         (n, h, w, _), out = inputs[0], inputs[1][0]
         return ((n, *self.window.output(h, w), out),)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         kernel = emit.constant_view(self.weights, (0, 3, 1, 2))
         x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
         y = emit.node("Conv", [x, kernel, self.bias], group=self.groups, **self.window.attributes())

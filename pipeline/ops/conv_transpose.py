@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -34,7 +35,7 @@ class Spread(Node):
         n, h, w, c = inputs[0]
         return ((n, (h - 1) * self.strides[0] + 1, (w - 1) * self.strides[1] + 1, c),)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         c = graph.tensors[self.inputs[0]].shape[3]
         x = emit.transpose(self.inputs[0], (0, 3, 1, 2))
         one = emit.floats(np.ones((c, 1, 1, 1), np.float32))
@@ -47,7 +48,7 @@ class Spread(Node):
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.keep(self)
 
     def _zero(self, graph: Graph) -> int:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -34,7 +34,7 @@ class Dense(Linear):
         assert inputs[0][-1] == inputs[1][1]
         return ((*inputs[0][:-1], inputs[1][0]),)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         product = emit.node("MatMul", [self.inputs[0], emit.constant_view(self.weights, (1, 0))])
         emit.clip(emit.node("Add", [product, self.bias]), self.output, self.low, self.high)
 

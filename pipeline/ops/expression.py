@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
@@ -67,11 +68,11 @@ class Expression(Node):
         with np.errstate(all="ignore"):
             return np.asarray(value_of(self.term, inputs), np.float64)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         made = _emitted(self.term, self.inputs, emit)
         emit.node("Identity", [made], self.output)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.table(self, self.real)
 
 
@@ -91,7 +92,7 @@ def value_of(term: Term, inputs: Sequence[Array]) -> Array:
     return made
 
 
-def _emitted(term: Term, inputs: Sequence[str], emit: Any) -> str:
+def _emitted(term: Term, inputs: Sequence[str], emit: OnnxEmitter) -> str:
     """The name of the term's value in ONNX."""
     kind = term[0]
     if kind == "input":
@@ -109,7 +110,7 @@ def _emitted(term: Term, inputs: Sequence[str], emit: Any) -> str:
     return made
 
 
-def _operator(kind: str, operands: list[str], emit: Any) -> str:
+def _operator(kind: str, operands: list[str], emit: OnnxEmitter) -> str:
     """An operator whose truths are floats, as ONNX has it: their casts around it."""
     truths = len(operands) if kind in _LOGIC else int(kind == "Where")
     operands = [emit.node("Cast", [n], to=TensorProto.BOOL) if i < truths else n for i, n in enumerate(operands)]

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array
@@ -25,10 +25,10 @@ class Extremum(Binary):
 
     largest: bool
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.clip(emit.node("Max" if self.largest else "Min", self.inputs[:2]), self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         target = quantizer.params(self.output)
         names = tuple(quantizer.requantized(n, target) for n in self.inputs)
         bottom, top = quantizer.clamp(self)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -34,14 +35,14 @@ class Gather(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Gather":
         return replace(self, axis=perm[self.axis])
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         indices = emit.integers(graph.constant(self.inputs[1]).tolist())
         emit.node("Gather", [self.inputs[0], indices], self.output, axis=self.axis)
 
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         indices = quantizer.constant(self.inputs[1], quantizer.graph.constant(self.inputs[1]))
         quantizer.keep(replace(self, inputs=(self.inputs[0], indices)))
 

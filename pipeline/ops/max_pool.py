@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, Shape
@@ -33,7 +33,7 @@ class MaxPool(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         x, window = emit.transpose(self.inputs[0], (0, 3, 1, 2)), self.window
         if any(p >= k for p, k in zip(window.pads, window.kernel * 2, strict=True)):
             # ONNX Runtime refuses such pads, which a dilation or the ceil mode may need: below every float then.
@@ -46,7 +46,7 @@ class MaxPool(Node):
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.keep(self)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, Shape
@@ -54,13 +54,13 @@ class Mean(ScaledNode):
             return f"its axes {list(self.axes)} of the channels-last shape {list(shape)} do not lie side by side"
         return None
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         mean = emit.node(
             "ReduceSum" if self.total else "ReduceMean", [self.inputs[0], emit.integers(self.axes)], keepdims=1
         )
         emit.clip(mean, self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         block = block_of(quantizer.graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None

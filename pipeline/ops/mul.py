@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tflite
@@ -14,6 +13,7 @@ from pipeline.arithmetic.fixedpoint import (
     multiply_once,
     quantize_multiplier,
 )
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array
@@ -34,10 +34,10 @@ class Mul(Binary):
     zero_points: tuple[int, int] = (0, 0)
     scale: int = 0
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.clip(emit.node("Mul", self.inputs[:2]), self.output, self.low, self.high)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         names = [quantizer.operand(n) for n in self.inputs]
         a, b = (quantizer.params(n) for n in names)
         y = quantizer.params(self.output)

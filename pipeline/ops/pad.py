@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, Shape
@@ -35,7 +35,7 @@ class Pad(Node):
         begin, end = (tuple((*v, *more)[i] for i in np.argsort(perm)) for v in (self.begin, self.end))
         return replace(self, begin=begin, end=end)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         pads = emit.integers([*self.begin, *self.end])
         value = emit.floats(np.float32(self.value))
         emit.node("Pad", [self.inputs[0], pads, value], self.output, mode="constant")
@@ -44,10 +44,10 @@ class Pad(Node):
         """With a value of its own the output's range may be wider."""
         return () if self.value else ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         target = quantizer.params(self.output)
         x = quantizer.requantized(self.inputs[0], target)
-        quantizer.append(replace(self, inputs=(x,), value=float(target.quantize(np.float32(self.value)))))
+        quantizer.append(replace(self, inputs=(x,), value=float(target.quantize(np.array(self.value, np.float32)))))
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         around = ((0, 0), *zip(self.begin, self.end, strict=True))

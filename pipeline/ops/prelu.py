@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from pipeline.arithmetic.fixedpoint import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
 )
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, Shape
@@ -47,12 +47,12 @@ class PRelu(Node):
     def _spread(self, values: Array, rank: int) -> Array:
         return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         rank = len(graph.tensors[self.inputs[0]].shape)
         slope = emit.floats(self._spread(graph.constant(self.inputs[1]), rank))
         emit.node("PRelu", [self.inputs[0], slope], self.output)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         slope = quantizer.graph.constant(self.inputs[1]).astype(np.float64)
         ratio = x.scale[0] / y.scale[0]

@@ -6,11 +6,12 @@ A quantized tensor and its dequantized twin are one tensor here: real values wit
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import onnx
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, QuantParams, Shape, Tensor
 from pipeline.model_files.onnx_node import OnnxNode
@@ -35,10 +36,10 @@ class Requantize(Node):
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Identity", [self.inputs[0]], self.output)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         source, target = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         if source == target:
             shape = quantizer.graph.tensors[self.output].shape

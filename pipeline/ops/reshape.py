@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
+from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -29,19 +30,19 @@ class Reshape(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Reshape", [self.inputs[0], emit.integers(self.shape)], self.output)
 
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.keep(self)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[0].reshape(-1, *self.shape),)
 
-    def calls(self, graph: Graph) -> list[Any]:
+    def calls(self, graph: Graph) -> list[KernelCall]:
         return []
 
 

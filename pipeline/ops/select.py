@@ -6,12 +6,12 @@ Which entry goes where is asked of ONNX's reference evaluator, once, on a tensor
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.tensor import Array, Shape
@@ -40,7 +40,7 @@ class Select(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         indices = graph.constant(self.inputs[1])
         flat = emit.node("Reshape", [self.inputs[0], emit.integers([-1])])
         picked = emit.node("Gather", [flat, emit.integers(np.where(indices == NONE, 0, indices).tolist())], axis=0)
@@ -50,7 +50,7 @@ class Select(Node):
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         indices = quantizer.constant(self.inputs[1], quantizer.graph.constant(self.inputs[1]))
         quantizer.keep(self.renamed({self.inputs[1]: indices}))
 

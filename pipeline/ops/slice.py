@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import tflite
 
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, Shape
@@ -37,7 +37,7 @@ class Slice(Node):
         starts, steps, shape = (tuple((*v, *(fill,) * more)[i] for i in order) for v, fill in fields)
         return replace(self, starts=starts, steps=steps, shape=shape)
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         last = [
             s + (n - 1) * d + (1 if d > 0 else -1) for s, d, n in zip(self.starts, self.steps, self.shape, strict=True)
         ]
@@ -49,7 +49,7 @@ class Slice(Node):
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.keep(self)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import tflite
 
 from pipeline.arithmetic import gemmlowp
 from pipeline.arithmetic.fixedpoint import quantize_multiplier
+from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -37,24 +37,24 @@ class Softmax(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Softmax":
         return replace(self, axis=perm[self.axis])
 
-    def to_onnx(self, graph: Graph, emit: Any) -> None:
+    def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Softmax", [self.inputs[0]], self.output, axis=self.axis)
 
     def fixed_output(self, dtype: str) -> QuantParams:
         return QuantParams((1 / 256,), -128) if dtype == "int8" else QuantParams((1 / 32768,), 0, None, dtype)
 
-    def quantize(self, quantizer: Any) -> None:
+    def quantize(self, quantizer: NodeQuantizer) -> None:
         target, own = quantizer.params(self.output), self.fixed_output(quantizer.params(self.output).dtype)
         if target != own and target.dtype == "int8":
             self.scaled(quantizer, target)
         elif target != own:
-            made = quantizer.out.fresh(f"{self.output}.own")
+            made = quantizer.fresh(f"{self.output}.own")
             self.renamed({self.output: made}).lowered(quantizer, own)
             quantizer.requantize(made, own, self.output, target)
         else:
             self.lowered(quantizer, own)
 
-    def scaled(self, quantizer: Any, target: QuantParams) -> None:
+    def scaled(self, quantizer: NodeQuantizer, target: QuantParams) -> None:
         """The integer node for an int8 output of any scale: a factor of sixteen bits and a shift."""
         shift = min(16, int(np.floor(np.log2(65535 * target.scale[0]))))
         if shift < 0:
@@ -66,12 +66,12 @@ class Softmax(Node):
         )  # fmt: skip
         quantizer.append(made, target)
 
-    def exponentials(self, quantizer: Any) -> Array:
+    def exponentials(self, quantizer: NodeQuantizer) -> Array:
         """exp(-d) for every difference d of two int8 inputs, 2**15 for 1."""
         scale = quantizer.params(self.inputs[0]).scale[0]
         return np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
 
-    def lowered(self, quantizer: Any, own: QuantParams) -> None:
+    def lowered(self, quantizer: NodeQuantizer, own: QuantParams) -> None:
         """The integer node for an output of exactly `own`."""
         scale = quantizer.params(self.inputs[0]).scale[0]
         if own.dtype == "int16":

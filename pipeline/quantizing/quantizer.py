@@ -6,15 +6,13 @@ from typing import NoReturn
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import Rescale
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import ClampedNode, Graph, Node
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.ops.affine import Affine, solve_affine
-from pipeline.ops.conv import Conv
-from pipeline.ops.dense import Dense
 from pipeline.ops.lookup import BEND, FLIP, LARGEST, Interpolate, Lookup
 from pipeline.quantizing.input_moments import Moments
 from pipeline.quantizing.narrow_weights import Narrow
@@ -83,7 +81,7 @@ class Quantizer:
         """The uint8 twin of a port's int8 tensor."""
         quant = self.params(port.tensor)
         raw = replace(quant, zero_point=quant.zero_point + 128, dtype="uint8")
-        name = self.out.fresh(f"{tensor.name}.uint8")  # an input that is an output has two
+        name = self.fresh(f"{tensor.name}.uint8")  # an input that is an output has two
         return self.out.add(Tensor(name, tensor.shape, "uint8", None, raw))
 
     def _flip(self, x: str, y: str, quant: QuantParams | None) -> None:
@@ -101,6 +99,10 @@ class Quantizer:
     def params(self, name: str) -> QuantParams:
         return self._params[name]
 
+    def fresh(self, hint: str) -> str:
+        """A name of which the integer graph has no other."""
+        return self.out.fresh(hint)
+
     def constant(self, hint: str, data: Array) -> str:
         return self.out.constant(hint, data)
 
@@ -116,7 +118,7 @@ class Quantizer:
         if source.quant is None or target is None or source.quant == target:
             self.out.append(node, source.dtype, source.quant)
             return
-        made = self.out.fresh(f"{node.output}.moved")
+        made = self.fresh(f"{node.output}.moved")
         self.out.append(node.renamed({node.output: made}), source.dtype, source.quant)
         self.requantize(made, source.quant, node.output, target)
 
@@ -140,7 +142,7 @@ class Quantizer:
             return self.out.constant(f"{name}.{target.dtype}", data, target)
         if self.params(name) == target:
             return name
-        made = self.out.fresh(f"{name}.requantized")
+        made = self.fresh(f"{name}.requantized")
         self.requantize(name, self.params(name), made, target)
         return made
 
@@ -209,36 +211,37 @@ class Quantizer:
         self._params[made] = quant
         return made
 
-    def linear(self, node: Conv | Dense) -> None:
-        """A convolution or dense layer: weights, bias and requantizer."""
-        kernel = self.graph.constant(node.weights).astype(np.float64)
+    def linear(self, node: ClampedNode) -> tuple[tuple[str, ...], Rescale]:
+        """The integer inputs and the requantizer of a node whose inputs are (x, weights (out, ...), bias (out,))."""
+        x, kernel_name, bias_name = node.inputs
+        kernel = self.graph.constant(kernel_name).astype(np.float64)
         solved = self._solved(node, kernel.reshape(len(kernel), -1))
         y = self.params(node.output)
         # Only a channel without weights has a scale that float32 cannot say.
         scales = np.clip(solved.scales, LEAST_SCALE, 2.0**127).tolist()
         weights = self.out.constant(
-            node.weights,
+            kernel_name,
             solved.weights.reshape(kernel.shape),
             QuantParams(tuple(scales), 0, 0, solved.weights.dtype.name),
         )
-        steps = tuple((solved.scales * self.params(node.inputs[0]).scale[0]).tolist())
-        bias = self.out.constant(node.bias, solved.bias, QuantParams(steps, 0, 0, solved.bias.dtype.name))
-        self.constants[node.weights] = self.out.tensors[weights]
-        self.constants[node.bias] = self.out.tensors[bias]
+        steps = tuple((solved.scales * self.params(x).scale[0]).tolist())
+        bias = self.out.constant(bias_name, solved.bias, QuantParams(steps, 0, 0, solved.bias.dtype.name))
+        self.constants[kernel_name] = self.out.tensors[weights]
+        self.constants[bias_name] = self.out.tensors[bias]
         shift = self.constant(f"{node.name}.shift", solved.shift)
         multiplier = None
         if solved.multiplier is not None:
             multiplier = self.constant(f"{node.name}.multiplier", solved.multiplier)
         low, high = self.clamp(node)
         rescale = Rescale(shift, multiplier, y.zero_point, low, high, solved.kind)
-        extra = (shift,) if multiplier is None else (shift, multiplier)
-        self.append(replace(node, inputs=(node.inputs[0], weights, bias, *extra), rescale=rescale))
         self.proofs.append(Proof(node.name, solved.bound, rescale.kind, solved.changed))
+        return (x, weights, bias, shift, *(() if multiplier is None else (multiplier,))), rescale
 
-    def _solved(self, node: Conv | Dense, kernel: Array) -> Solved:
-        bias = self.graph.constant(node.bias).astype(np.float64)
-        x, y = self.params(node.inputs[0]), self.params(node.output)
-        pinned = self.graph.tensors[node.weights].quant
+    def _solved(self, node: ClampedNode, kernel: Array) -> Solved:
+        source, kernel_name, bias_name = node.inputs
+        bias = self.graph.constant(bias_name).astype(np.float64)
+        x, y = self.params(source), self.params(node.output)
+        pinned = self.graph.tensors[kernel_name].quant
         if x.dtype != y.dtype:
             self.refuse(node, f"goes from {x.dtype} to {y.dtype}", _ONE_TYPE)
         bits = self.widths.of(node.name)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.arithmetic.fixedpoint import (
-    Rescale,
     accumulator_bound,
     accumulator_reach,
     apply_rescale,
@@ -24,6 +23,7 @@ from pipeline.arithmetic.fixedpoint import (
     rounding_shift,
     wide_multiplier,
 )
+from pipeline.graph.rescale import Rescale
 
 int32 = st.integers(-(2**31) + 1, 2**31 - 1)
 

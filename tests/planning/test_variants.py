@@ -11,11 +11,12 @@ from conftest import need, some
 from every_variant import built_for, code_sizes, every_variant, with_variant
 from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
-from pipeline.arithmetic.fixedpoint import Rescale, accumulator_reach, apply_rescale, quantize_multiplier
+from pipeline.arithmetic.fixedpoint import accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.arithmetic.thresholds import climb, climbed
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_waits import FlashReads
 from pipeline.graph.kernel_call import KernelCall, Place
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.planning.placement import waits

@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from solved_layers import MONSTERS, REQUANTIZERS, Layer, assert_fits, assert_within_the_bound, layers, run
 
-from pipeline.arithmetic.fixedpoint import (
-    Rescale,
-    apply_rescale,
-)
+from pipeline.arithmetic.fixedpoint import apply_rescale
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import QuantParams
 from pipeline.quantizing.narrow_weights import Narrow
 from pipeline.quantizing.scales import Prescribed, Rounding

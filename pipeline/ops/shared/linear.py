@@ -1,13 +1,14 @@
 """What convolution and the dense layer share once they are integers: bias folding, requantization, kernel tables."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import INT32_MAX, Rescale, apply_rescale, folded_bias, rounding_constant
+from pipeline.arithmetic.fixedpoint import INT32_MAX, apply_rescale, folded_bias, rounding_constant
+from pipeline.graph.facets import NodeQuantizer
 from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.onnx_node import OnnxNode
 
@@ -29,8 +30,9 @@ class Linear(ClampedNode):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
 
-    def quantize(self, quantizer: Any) -> None:
-        quantizer.linear(self)
+    def quantize(self, quantizer: NodeQuantizer) -> None:
+        inputs, rescale = quantizer.linear(self)
+        quantizer.append(replace(self, inputs=inputs, rescale=rescale))
 
     def rescaled(self, accumulator: Array, graph: Graph) -> Array:
         """The accumulator (..., out), bias included, as the integers of the output."""

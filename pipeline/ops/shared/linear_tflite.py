@@ -8,12 +8,12 @@ from pipeline.arithmetic.double_rounding import nearest_multiplier
 from pipeline.arithmetic.fixedpoint import (
     INT32_MAX,
     INT48_MAX,
-    Rescale,
     accumulator_bound,
     folded_bias,
     quantize_multiplier,
     wide_multiplier,
 )
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 

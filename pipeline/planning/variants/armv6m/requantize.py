@@ -5,9 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import INT32_MAX, Rescale, accumulator_reach, apply_rescale
+from pipeline.arithmetic.fixedpoint import INT32_MAX, accumulator_reach, apply_rescale
 from pipeline.arithmetic.thresholds import climb
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
 
