@@ -20,7 +20,7 @@ import onnx
 from onnx import numpy_helper
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.generating.library import generate
+from pipeline.generating.library import Origin, generate
 from pipeline.generating.selftest import Vectors
 from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
@@ -39,6 +39,7 @@ from pipeline.quantizing.onnx_runtime import FloatOracle
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
 _PERTURBATIONS = 8
 _FILE = "case.onnx"
+_ORIGIN = Origin(_FILE, "0.0.0", "0" * 64, "f" * 64)
 _NAMES = re.compile(r"\(node '.*?'\)|'[^']*'")
 
 
@@ -220,7 +221,7 @@ def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list
     program = plan("net", graph)
     compiler = next((c for c in ("gcc", "clang") if c in host_compilers()), "ziglang")
     with scratch() as folder:
-        for name, data in generate(program, "cortex-m0", _FILE, Vectors(tuple(inputs), tuple(meant))).items():
+        for name, data in generate(program, "cortex-m0", _ORIGIN, Vectors(tuple(inputs), tuple(meant))).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)

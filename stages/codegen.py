@@ -1,14 +1,16 @@
 """Stage `codegen`: the integer graph becomes a C library with its plan."""
 
+import importlib.metadata
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.facts.artifact import file_sha256, sha256, to_json
 from pipeline.facts.config import Project
 from stages.base import Job
-from stages.samples import data_files, evaluation
+from stages.samples import data_files, evaluation, model_files
 
 if TYPE_CHECKING:
     from pipeline.planning.choose_kernels import Choice, Limits
@@ -55,12 +57,11 @@ def _limits(project: Project, arena: int) -> "Limits":
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    return data_files(project)
+    return {**model_files(project), **data_files(project)}
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.artifact import to_json
-    from pipeline.generating.library import generate
+    from pipeline.generating.library import Origin, generate
     from pipeline.generating.selftest import Vectors
     from pipeline.graph.graph_file import load
     from pipeline.ops import NODES
@@ -80,7 +81,6 @@ def run(job: Job) -> dict[str, bytes]:
     samples = evaluation(project, graph).take(_SELFTEST_VECTORS)
     integers = graph.integers(samples.inputs)
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
-    source = Path(project.config.model.source).name
     document = {
         "arena": {
             "size": program.arena.size,
@@ -114,7 +114,16 @@ def run(job: Job) -> dict[str, bytes]:
             for c, begin in zip(program.calls, choice.begins, strict=True)
         ],
     }
-    return generate(program, project.chip.core, source, vectors) | {"plan.json": to_json(document)}
+    written = to_json(document)
+    name, version = Path(project.config.model.source).name, importlib.metadata.version("chipfit")
+    origin = Origin(name, version, _model_digest(project), sha256(written))
+    return generate(program, project.chip.core, origin, vectors) | {"plan.json": written}
+
+
+def _model_digest(project: Project) -> str:
+    """sha256 of the model file; where its tensors lie in other files besides, that of the list of all digests."""
+    digests = {n: file_sha256(p) for n, p in model_files(project).items()}
+    return sha256(to_json(digests)) if len(digests) > 1 else digests["model"]
 
 
 def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:

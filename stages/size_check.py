@@ -87,6 +87,6 @@ def _layers(job: Job, sizes: Mapping[str, int]) -> list[dict[str, Any]]:
     for index, call in enumerate(job.read_json("codegen", "plan.json")["calls"]):
         names = tuple(f"{product}__table_{of}{index}_" for of in ("", "routine_"))
         tables = sum(z for n, z in sizes.items() if n.startswith(names))
-        parameters = sizes.get(f"layer_{index}", 0)
+        parameters = sizes.get(f"{product}__parameters_{index}", 0)
         made.append({"name": call["layer"], "kernel": call["kernel"], "constants": tables + parameters})
     return made

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 
 from pipeline.facts.weight_bits import Widths
-from pipeline.generating.library import generate
+from pipeline.generating.library import Origin, generate
 from pipeline.generating.selftest import Vectors
 from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
@@ -25,6 +25,9 @@ from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.input_moments import moments
 from pipeline.quantizing.integer_graph import Quantized, prepared, quantize
+
+ORIGIN = Origin("net.onnx", "0.0.0", "0" * 64, "f" * 64)
+"""What the generated files of tests say they were made from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ def chosen(built: Built, core: str) -> Program:
 def write_library(built: Built, folder: Path, core: str, program: Program | None = None) -> Path:
     """`program`: C alone when it is `built.program`; without one, the fastest plan."""
     few = Vectors(tuple(a[:2] for a in built.inputs), tuple(a[:2] for a in built.expected))
-    for name, data in generate(program or chosen(built, core), core, "net.onnx", few).items():
+    for name, data in generate(program or chosen(built, core), core, ORIGIN, few).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder

@@ -114,7 +114,7 @@ def reshuffled(data: bytes, rng: np.random.Generator) -> bytes:
 def attempt(kind: str, data: bytes) -> str:
     """ "built" or "refused"; anything else raises."""
     from pipeline.facts.errors import ChipfitError
-    from pipeline.generating.library import generate
+    from pipeline.generating.library import Origin, generate
     from pipeline.generating.selftest import Vectors
     from pipeline.importing.passes import canonical
     from pipeline.planning.plan import plan
@@ -140,7 +140,8 @@ def attempt(kind: str, data: bytes) -> str:
             for p in graph.inputs
         ]
         outputs = graph.run(inputs)
-        files = generate(plan("net", graph), "cortex-m0", "model", Vectors(tuple(inputs), tuple(outputs)))
+        origin = Origin("model", "0.0.0", "0" * 64, "f" * 64)
+        files = generate(plan("net", graph), "cortex-m0", origin, Vectors(tuple(inputs), tuple(outputs)))
         assert all(not n.startswith(("/", "..")) for n in files)
     except ChipfitError as error:
         said = str(error)

@@ -132,6 +132,7 @@ def test_the_generated_library_is_clean_under_sanitizers_and_warnings(workshop: 
         library = workshop / "build" / product / "codegen"
         sources = [str(p) for p in [*(library / "src").glob("*.c"), *(library / "test").glob("*.c")]]
         flags = "-std=c99 -Wall -Wextra -Wconversion -Wshadow -Werror -fsanitize=address,undefined".split()
+        flags.append(f"-D{product.upper()}_SELFTEST_MAIN")
         out = tmp_path / product
         include = [f"-I{library / 'include'}", f"-I{library / 'src'}"]
         subprocess.run(["gcc", *flags, "-fno-sanitize-recover=all", *include, *sources, "-o", str(out)], check=True)

@@ -1,19 +1,20 @@
 """The assembly file: the macros it includes, and for each memory every layer's invocations of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from pipeline.generating.layers import Layer
+from pipeline.generating.layers import Invocation, Layer
 from pipeline.graph.kernel_call import Place
 from pipeline.planning.variants.armv6m.shared_routines import SHARED
 
 
 @dataclass(frozen=True)
 class Lines:
-    """One layer's routine, line by line."""
+    """One layer's routine, line by line; `entry` is what C calls, and the only name that others see."""
 
     title: str
+    entry: str
     lines: tuple[str, ...]
 
 
@@ -58,8 +59,15 @@ def _section(place: Place, layers: Sequence[Layer], defined: set[str]) -> Sectio
         code_in_ram=int(place != "flash"),
         constants_in_ram=int(place == "all"),
         shared=tuple(line for line in shared if line not in defined),
-        routines=tuple(Lines(title, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in here),
+        routines=tuple(
+            Lines(title, i.entry, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in here
+        ),
     )
+
+
+def _lines(title: str, invocation: Invocation, names: Mapping[str, str]) -> Lines:
+    lines = invocation.routine.lines
+    return Lines(title, invocation.entry, tuple(t.format(**invocation.names, **names) for t in lines))
 
 
 def _shared_names(place: Place) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Invocation:
     """A layer's routine in assembly: how C declares and calls it; `names` for the braces in the routine's lines."""
 
     routine: Routine
+    entry: str
     declaration: str
     variant: str
     statement: str
@@ -106,6 +107,7 @@ def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) 
     far = f"FAR_CALL(({types}), {name}, ({arguments}))"
     return Invocation(
         routine=routine,
+        entry=name,
         declaration=f"void {name}({types});",
         variant=named(routine.variant, routine.place),
         statement=f"{name}({arguments})" if routine.place == "flash" else far,
@@ -128,7 +130,7 @@ def _memory(program: Program, name: str, const: str) -> str:
     kind, where, offset = program.homes[name]
     tensor = program.graph.tensors[name.removesuffix("#copy")]
     if kind == "arena":
-        return f"ARENA({where})"
+        return f"{program.product.upper()}_ARENA({where})"
     # Kernels see the bytes of uint8 ports as int8.
     cast = f"({const}int8_t *)" if tensor.dtype == "uint8" else ""
     inside = f" + {offset // np.dtype(tensor.dtype).itemsize}" if offset else ""

@@ -14,12 +14,34 @@ from pipeline.planning.plan import Program
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a library is made from: the model file's name, and sha256 in hex of the model and of plan.json.
+
+    `version` is chipfit's own.
+    """
+
+    source: str
+    version: str
+    model_sha256: str
+    plan_sha256: str
+
+    @property
+    def comment(self) -> str:
+        """The same in one line, with the first 16 digits of each digest."""
+        digests = f"model {self.model_sha256[:16]}, plan {self.plan_sha256[:16]}"
+        return f"chipfit {self.version} from {in_comment(self.source)} (sha256: {digests})"
+
+
+@dataclass(frozen=True)
 class Library:
     """What every template may say; `arena`, `lower_bound` and `weights` in bytes."""
 
     product: str
     prefix: str
-    source: str
+    origin: str
+    version: str
+    model_sha256: str
+    plan_sha256: str
     ports: tuple[CPort, ...]
     parameters: str
     unread: tuple[str, ...]
@@ -29,6 +51,8 @@ class Library:
     arena: int
     lower_bound: int
     needs_arena: bool
+    in_ram: bool
+    """Whether layers in assembly lie in RAM."""
     macs: int
     headers: tuple[str, ...]
     sources: tuple[str, ...]
@@ -36,13 +60,13 @@ class Library:
     vectors: int
 
 
-def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict[str, bytes]:
+def generate(program: Program, core: str, origin: Origin, vectors: Vectors) -> dict[str, bytes]:
     """Every file of the library, by its path relative to the library's folder.
 
-    `source` names the model file in comments. The same program gives the same bytes on every machine.
+    The same program and origin give the same bytes on every machine.
     """
     kernels = kernel_files({c.kernel for call in program.calls for c in call.each}, core)
-    library = _library(program, source, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0]))
+    library = _library(program, origin, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0]))
     product = library.product
     files = {
         f"include/{product}.h": _rendered("header.h.j2", library),
@@ -59,7 +83,7 @@ def generate(program: Program, core: str, source: str, vectors: Vectors) -> dict
     return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
 
 
-def _library(program: Program, source: str, kernels: tuple[str, ...], vectors: int) -> Library:
+def _library(program: Program, origin: Origin, kernels: tuple[str, ...], vectors: int) -> Library:
     product, ports, layers = program.product, ports_of(program), layers_of(program)
     tables = tuple(t for layer in layers for t in layer.tables)
     assembly = any(layer.invocation for layer in layers)
@@ -67,7 +91,10 @@ def _library(program: Program, source: str, kernels: tuple[str, ...], vectors: i
     return Library(
         product=product,
         prefix=product.upper(),
-        source=in_comment(source),
+        origin=origin.comment,
+        version=origin.version,
+        model_sha256=origin.model_sha256,
+        plan_sha256=origin.plan_sha256,
         ports=ports,
         parameters=", ".join(p.parameter for p in ports if p.place is None) or "void",
         unread=tuple(port_name(program, "input", i) for i in program.unread),
@@ -77,6 +104,7 @@ def _library(program: Program, source: str, kernels: tuple[str, ...], vectors: i
         arena=program.arena.size,
         lower_bound=program.arena.lower_bound,
         needs_arena=program.needs_arena,
+        in_ram=any(x.invocation.routine.place != "flash" for x in layers if x.invocation),
         macs=program.graph.macs,
         headers=tuple(sorted({c.family for layer in layers for c in layer.calls})),
         sources=(*sources, *([f"{product}_layers.S"] if assembly else [])),

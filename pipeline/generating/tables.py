@@ -1,6 +1,7 @@
 """Arrays of constants as C."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from pipeline.graph.kernel_call import C_TYPES
@@ -37,8 +38,13 @@ def table(name: str, title: str, array: Array, use: Use, ram: bool = False) -> T
 
 
 def _rows(array: Array) -> tuple[str, ...]:
-    """Numbers in lines of at most WIDTH characters."""
+    """Numbers in lines of at most WIDTH characters; what one index of the first axis has begins on a new line."""
     words = [str(v) if v != -(2**31) else "(-2147483647 - 1)" for v in array.reshape(-1).tolist()]
     widest = max(len(w) for w in words) + 2
-    per_row = max(1, (WIDTH - _INDENT) // widest)
-    return tuple(", ".join(words[i : i + per_row]) for i in range(0, len(words), per_row))
+    fitting = max(1, (WIDTH - 2 * _INDENT) // widest)
+    row = max(1, prod([d for d in array.shape if d > 1][1:])) if array.ndim > 1 else max(1, array.size)
+    return tuple(
+        (" " * _INDENT if i > begin else "") + ", ".join(words[i : min(i + fitting, begin + row)])
+        for begin in range(0, len(words), row)
+        for i in range(begin, begin + row, fitting)
+    )

@@ -151,7 +151,7 @@ def packed(model: "schema.ModelT") -> bytes:
 
 
 def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
-    from building import from_integers
+    from building import ORIGIN, from_integers
 
     from pipeline.generating.library import generate
     from pipeline.generating.selftest import Vectors
@@ -160,7 +160,7 @@ def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
     made = {"x": T((1, 4), scale=0.1), hostile: T((1, 4), scale=0.1)}
     model = tflite_model(made, [Op("RELU", ["x"], [hostile])], ["x"], [hostile])
     net = from_integers(tflite_graph_of(parse_tflite(model, "n"), "n", "net"), [np.zeros((2, 1, 4), np.int8)])
-    files = generate(net.program, "cortex-m0", "n", Vectors(tuple(net.inputs), tuple(net.expected)))
+    files = generate(net.program, "cortex-m0", ORIGIN, Vectors(tuple(net.inputs), tuple(net.expected)))
     assert all(".." not in name for name in some(files))
     assert b'#include "x"' not in b"".join(files.values()).replace(b'* / #include "x"', b"")
 

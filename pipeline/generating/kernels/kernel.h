@@ -7,13 +7,6 @@
 /* Defines KERNEL(name) and its like: the product's prefix, so that two products link into one firmware. */
 #include "kernel_prefix.h"
 
-/* Whether layers in GNU assembly replace the C kernels: define CHIPFIT_PORTABLE for a library in C alone. */
-#if defined(__GNUC__) && defined(__thumb__) && !defined(CHIPFIT_PORTABLE)
-#define CHIPFIT_ASSEMBLY 1
-#else
-#define CHIPFIT_ASSEMBLY 0
-#endif
-
 /* Hides a value from the optimizer, which would otherwise turn branch-free selection back into branches:
  * on cores without conditional moves the time would then depend on the data. */
 #if defined(__GNUC__)

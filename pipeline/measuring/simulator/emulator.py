@@ -176,7 +176,8 @@ class Machine:
         for address, data in self.image.segments:
             if address >= self.ram:
                 engine.mem_write(address, data)
-        own = [None if p is None else self.image.objects["arena"] + p for p in places] or [None] * 99
+        arena = self.image.arena or 0
+        own = [None if p is None else arena + p for p in places] or [None] * 99
         arguments, at, where = [], self.buffers, []
         for index, data in enumerate((*inputs, *(bytes([_PAINT]) * n for n in outputs))):
             inside = own[index]

@@ -1,6 +1,5 @@
 """A linked ELF as the emulator loads it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +20,8 @@ class Image:
     symbols: tuple[tuple[int, int, str], ...]
     code: tuple[tuple[int, int], ...]
     """[begin, end) of every section with instructions, by address; one in RAM is copied there before the entry runs."""
-    objects: Mapping[str, int]
-    """Address of each variable by its name."""
+    arena: int | None
+    """Address of the library's arena, where it has one."""
 
     @classmethod
     def read(cls, path: Path, entry: str) -> "Image":
@@ -49,12 +48,13 @@ class Image:
             table = elf.get_section_by_name(".symtab")
             named = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
             known = [] if table is None else list(table.iter_symbols())
-            objects = {s.name: s["st_value"] for s in known if s["st_info"]["type"] == "STT_OBJECT"}
+            name = f"{entry.removesuffix('_run')}__arena"
+            arena = next((s["st_value"] for s in known if s.name == name), None)
             symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in named))
         for address, size, name in symbols:
             if name == entry and size:
                 spans = tuple(sorted(code))
-                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, spans, objects)
+                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, spans, arena)
         raise ChipfitError(f"simulate: {entry} is not a function in the linked image")
 
     def symbol_at(self, address: int) -> str:

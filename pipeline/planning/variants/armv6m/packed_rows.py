@@ -122,7 +122,7 @@ class _Lines(Packed):
 
     def packed_rows_row(self) -> str:
         """What brings the image rows under one row of outputs."""
-        return f"packed_rows_row SHARED({{im2col}}), shape_{{layer}}, {self.shape.rows}, {4 * self.line}"
+        return f"packed_rows_row SHARED({{im2col}}), LAYER({{layer}}_shape), {self.shape.rows}, {4 * self.line}"
 
     def block_code(self, block: Block, chunk: int) -> int:
         return super().block_code(block, chunk) + 2 + 2 * self.shape.rows

@@ -211,7 +211,7 @@ class Packed:
         if shape.contiguous:
             return [f"packed_widen SHARED({{widen}}), {end - begin}{', {packed}' if self.at_once() else ''}"]
         below = begin // shape.row * shape.dilation
-        return [f"packed_im2col SHARED({{im2col}}), shape_{{layer}}, {(end - begin) // shape.row}, {below}"]
+        return [f"packed_im2col SHARED({{im2col}}), LAYER({{layer}}_shape), {(end - begin) // shape.row}, {below}"]
 
     def after_blocks(self, chunk: int) -> list[str]:
         """What stands between the blocks of a chunk and the next."""
@@ -230,7 +230,7 @@ class Packed:
         if shape.contiguous:
             return []
         words = [shape.height, shape.line, shape.row, shape.dilation, shape.padding, shape.line * shape.dilation]
-        return ["constants shape_{layer}", f".word {', '.join(str(w) for w in words)}"]
+        return ["constants LAYER({layer}_shape)", f".word {', '.join(str(w) for w in words)}"]
 
     def executed(self) -> Executed:
         """Of the whole layer."""
