@@ -167,7 +167,7 @@ def said(built: Built) -> list[Any]:
     graph = built.quantized.graph
     calls = [(c, graph.tensors[c.outputs[0]].quant) for node in graph.nodes for c in node.calls(graph)]
     return [
-        (c.kernel, c.node, c.params, {k: v.tolist() for k, v in c.tables.items()}, quant, c.in_place)
+        (c.kernel, c.node, {k: np.asarray(v).tolist() for k, v in c.params.members()}, quant, c.in_place)
         for c, quant in calls
     ]
 
@@ -183,7 +183,7 @@ X = np.random.default_rng(1).normal(0, 1, (48, 3 * 32)).astype(np.float32)
 
 def numbers(built: Built) -> list[Any]:
     """What `said` says without the nodes' names."""
-    return [(kernel, params, tables, quant) for kernel, _, params, tables, quant, _ in said(built)]
+    return [(kernel, params, quant) for kernel, _, params, quant, _ in said(built)]
 
 
 def imported(model: onnx.ModelProto) -> Graph:

@@ -77,14 +77,16 @@ def _call(program: Program, call: KernelCall, number: str, routine: Routine | No
     tables: list[Table] = []
     operands: list[Table] = []
     fields: list[tuple[str, str]] = []
-    for field, array in call.tables.items():
-        title = f"{call.node}: {field.rsplit('.', 1)[-1]}"
-        made = table(f"{number}_{field.replace('.', '_')}", title, array, "portable" if routine else "always")
-        tables.append(made)
-        fields.append((field, made.name))
-    for field, value in call.params.items():
-        text = str(value) if isinstance(value, int) else "{" + ", ".join(str(v) for v in value) + "}"
-        fields.append((field, text))
+    for field, value in call.params.members():
+        if isinstance(value, int):
+            fields.append((field, str(value)))
+        elif isinstance(value, tuple):
+            fields.append((field, "{" + ", ".join(str(v) for v in value) + "}"))
+        else:
+            title = f"{call.node}: {field.rsplit('.', 1)[-1]}"
+            made = table(f"{number}_{field.replace('.', '_')}", title, value, "portable" if routine else "always")
+            tables.append(made)
+            fields.append((field, made.name))
     arguments: list[str] = []
     for name in call.inputs:
         data = program.graph.tensors[name].data

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.struct import Epilogue
 from pipeline.graph.tensor import DTYPES, INTEGER_DTYPES, Array, Port, QuantParams, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class ScaledNode(ClampedNode):
         """The last step, on int64."""
         return np.clip((accumulator + self.offset) >> self.shift, self.bottom, self.top)
 
-    def epilogue(self) -> dict[str, int | tuple[int, ...]]:
+    def epilogue(self) -> Epilogue:
         """The last step's fields as every kernel names them."""
         return {"offset": self.offset, "shift": self.shift, "low": self.bottom, "high": self.top}
 

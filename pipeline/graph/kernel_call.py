@@ -1,10 +1,11 @@
 """A kernel call: one C function on one layer's constants and buffers, as plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.facts.cores import Executed
+from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.graph.tensor import Array
 
 C_TYPES = {
@@ -53,24 +54,31 @@ class Routine:
 class KernelCall:
     """`kernel(&params, inputs..., outputs...)`.
 
-    `kernel` names the C function and its source file, `family` its parameter struct and contract header.
-    `params` are the struct's integer fields, `tables` its array fields (constants that go to flash).
-    `inputs` and `outputs` are activation tensors. `macs` is what the call multiplies.
+    `kernel` names the C function and its source file, `params` is what its struct says, the constants that go to flash
+    included. `inputs` and `outputs` are activation tensors. `macs` is what the call multiplies.
     """
 
     kernel: str
-    family: str
     node: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    params: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
-    tables: Mapping[str, Array] = field(default_factory=dict)
+    params: KernelParams
     macs: int = 0
     routine: Routine | None = None
     in_place: bool = False
     """Whether the output may be the first input's own memory."""
     parts: tuple["KernelCall", ...] = ()
     """The calls that `routine` computes in one; C computes them one by one."""
+
+    @property
+    def family(self) -> str:
+        """The name of its parameter struct and contract header."""
+        return self.params.struct_name()
+
+    @property
+    def tables(self) -> dict[str, Array]:
+        """The arrays of `params`, by the names of their members."""
+        return {name: value for name, value in self.params.members() if not isinstance(value, int | tuple)}
 
     @property
     def each(self) -> tuple["KernelCall", ...]:

@@ -10,7 +10,8 @@ import tflite
 from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph
-from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.pairs import AddParams, AddRescaledParams
 from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -79,7 +80,8 @@ class Add(Binary):
         return (self.settle(acc),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        return [self.call(graph, "add", {"a_scale": self.scales[0], "b_scale": self.scales[1]})]
+        a_scale, b_scale = self.scales
+        return [self.call(graph, AddParams(a_scale=a_scale, b_scale=b_scale, **self.walk(graph), **self.epilogue()))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +107,15 @@ class AddRescaled(Binary):
         return (np.clip(y, self.bottom, self.top),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        params = {"left": self.left, "low": self.bottom, "high": self.top, "sign": -1 if self.subtract else 1}
-        for name, zero, (multiplier, exponent) in zip("aby", self.zero_points, self.rescales, strict=True):
-            params |= {f"{name}_zero_point": zero, f"{name}_multiplier": multiplier, f"{name}_exponent": exponent}
-        kind = "add_rescaled" + suffix(graph.tensors[self.output].dtype)
-        return [self.call(graph, kind, params, family="add_rescaled", epilogue=False)]
+        (a_zero_point, b_zero_point, y_zero_point), (a, b, y) = self.zero_points, self.rescales
+        params = AddRescaledParams(
+            left=self.left, sign=-1 if self.subtract else 1,
+            a_zero_point=a_zero_point, a_multiplier=a[0], a_exponent=a[1],
+            b_zero_point=b_zero_point, b_multiplier=b[0], b_exponent=b[1],
+            y_zero_point=y_zero_point, y_multiplier=y[0], y_exponent=y[1],
+            low=self.bottom, high=self.top, **self.walk(graph),
+        )  # fmt: skip
+        return [self.call(graph, params)]
 
 
 def import_tflite_add(node: TfliteNode) -> None:

@@ -13,6 +13,7 @@ from pipeline.arithmetic.fixedpoint import LARGEST_GAIN, common_ratio
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.rows import AffineParams, AffineWideParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node, weights
@@ -71,23 +72,23 @@ class Affine(ClampedNode):
         shape = graph.tensors[self.output].shape
         channels = graph.tensors[self.inputs[1]].size
         axis = self.axis if channels > 1 else len(shape)
-        kind = "affine" if graph.tensors[self.output].dtype == "int8" else "affine_wide"
+        params = AffineParams if graph.tensors[self.output].dtype == "int8" else AffineWideParams
         return [
             KernelCall(
-                kernel=kind,
-                family=kind,
+                kernel=params.struct_name(),
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={
-                    "outer": prod(shape[:axis]),
-                    "channels": channels,
-                    "inner": prod(shape[axis + 1 :]),
-                    "shift": self.shift,
-                    "low": self.bottom,
-                    "high": self.top,
-                },
-                tables={"scale": graph.constant(self.inputs[1]), "offset": graph.constant(self.inputs[2])},
+                params=params(
+                    scale=graph.constant(self.inputs[1]),
+                    offset=graph.constant(self.inputs[2]),
+                    outer=prod(shape[:axis]),
+                    channels=channels,
+                    inner=prod(shape[axis + 1 :]),
+                    shift=self.shift,
+                    low=self.bottom,
+                    high=self.top,
+                ),
                 macs=self.macs(graph),
                 in_place=True,
             )

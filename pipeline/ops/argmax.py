@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.rows import ArgmaxParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -53,17 +54,16 @@ class ArgMax(Node):
         return [
             KernelCall(
                 kernel="argmax" + suffix(graph.tensors[self.inputs[0]].dtype),
-                family="argmax",
                 node=self.name,
                 inputs=self.inputs,
                 outputs=self.outputs,
-                params={
-                    "outer": prod(shape[: self.axis]),
-                    "count": shape[self.axis],
-                    "inner": prod(shape[self.axis + 1 :]),
-                    "sign": -1 if self.least else 1,
-                    "last": int(self.last),
-                },
+                params=ArgmaxParams(
+                    outer=prod(shape[: self.axis]),
+                    count=shape[self.axis],
+                    inner=prod(shape[self.axis + 1 :]),
+                    sign=-1 if self.least else 1,
+                    last=int(self.last),
+                ),
             )
         ]
 

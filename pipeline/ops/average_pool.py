@@ -10,6 +10,7 @@ from pipeline.arithmetic.fixedpoint import common_ratio
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -121,7 +122,7 @@ class AveragePool(ScaledNode):
         return graph.tensors[self.output].size * self.window.kernel[0] * self.window.kernel[1]
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output]
+        x = graph.tensors[self.inputs[0]]
         assert x.quant is not None
         counts = np.maximum(self.counts(*x.shape[1:3]), 1)
         reciprocal = graph.constant(self.inputs[1])[counts - 1]
@@ -129,17 +130,16 @@ class AveragePool(ScaledNode):
         return [
             KernelCall(
                 kernel="average_pool",
-                family="average_pool",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params=pool_params(self.window, x.shape, y.shape)
-                | {
-                    "input_zero_point": x.quant.zero_point,
-                    "reciprocal_step": 0 if uniform else 1,
-                }
-                | self.epilogue(),
-                tables={"reciprocal": reciprocal.reshape(-1)[:1] if uniform else reciprocal},
+                params=AveragePoolParams(
+                    reciprocal=reciprocal.reshape(-1)[:1] if uniform else reciprocal,
+                    pool=pool_params(self.window, graph, self),
+                    reciprocal_step=0 if uniform else 1,
+                    input_zero_point=x.quant.zero_point,
+                    **self.epilogue(),
+                ),
                 macs=self.macs(graph),
             )
         ]
@@ -165,16 +165,16 @@ class AveragePoolExact(AveragePool):
         return (y.reshape(samples, batch, *y.shape[1:]),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output]
+        x = graph.tensors[self.inputs[0]]
         return [
             KernelCall(
                 kernel=f"average_pool_exact{suffix(x.dtype)}",
-                family="average_pool_exact",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params=pool_params(self.window, x.shape, y.shape)
-                | {"bias": self.bias, "low": self.bottom, "high": self.top},
+                params=AveragePoolExactParams(
+                    pool=pool_params(self.window, graph, self), bias=self.bias, low=self.bottom, high=self.top
+                ),
                 macs=self.macs(graph),
             )
         ]

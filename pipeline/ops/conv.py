@@ -11,10 +11,12 @@ import tflite
 from pipeline.graph.facets import OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import Conv2dGroupedParams, Conv2dParams, DepthwiseParams, Groups, Image
+from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
-from pipeline.ops.shared.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
+from pipeline.ops.shared.linear import Linear, ending, grouped, linear_call, prescribed, with_offset
 from pipeline.ops.shared.linear_tflite import tflite_linear
 from pipeline.ops.shared.samples import Sample, one_node, weights
 from pipeline.ops.shared.sums import correlation, pieces, work
@@ -62,48 +64,45 @@ class Conv(Linear):
         return prod(graph.tensors[self.output].shape) * prod(kernel[1:])
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        assert self.rescale is not None
+        return [linear_call(self, graph, self._params(graph))]
+
+    def _params(self, graph: Graph) -> KernelParams:
         x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output]
         kernel = graph.constant(self.weights)
+        out, height, width, depth = kernel.shape
         assert x.quant is not None
-        params: dict[str, int | tuple[int, ...]] = {
+        image: Image = {
             "batch": x.shape[0], "height": x.shape[1], "width": x.shape[2],
-            "out_height": y.shape[1], "out_width": y.shape[2],
-            "kernel_height": kernel.shape[1],
+            "out_height": y.shape[1], "out_width": y.shape[2], "kernel_height": height,
             "stride_y": self.window.strides[0], "stride_x": self.window.strides[1],
             "pad_top": self.window.pads[0], "pad_left": self.window.pads[1],
             "dilation_y": self.window.dilations[0],
             "input_zero_point": x.quant.zero_point,
         }  # fmt: skip
-        out, _, width, depth = kernel.shape
-        taps = {"kernel_width": width, "dilation_x": self.window.dilations[1]}
-        more, tables = linear_params(self, graph, kernel.reshape(out, -1))
-
-        def call(family: str, packed: Array, fields: dict[str, int]) -> KernelCall:
-            assert self.rescale is not None
-            return KernelCall(
-                kernel=linear_kernel(family, self.rescale),
-                family=family,
-                node=self.name,
-                inputs=self.inputs[:1],
-                outputs=self.outputs,
-                params=params | fields | more,
-                tables={"weights": packed} | tables,
-                macs=self.macs(graph),
-            )
-
-        grouped = taps | {"groups": self.groups, "depth": depth, "group_outputs": out // self.groups}
-        rows = self.groups == 1 and (self.window.dilations[1] == 1 or width == 1)
-        if x.dtype == "int8" and rows:
-            made = call("conv2d", kernel, {"channels": depth, "row": width * depth, "out_channels": out})
-            plain = made if kernel.dtype == np.int8 else with_offset(made)
-            if plain is not None:
-                return [plain]
-        if x.dtype == "int16" or kernel.dtype == np.int16:
-            return [call(wide_family(self.rescale, kernel), kernel, grouped)]
+        across = self.window.dilations[1]
+        groups: Groups = {
+            "groups": self.groups, "depth": depth, "group_outputs": out // self.groups,
+            "kernel_width": width, "dilation_x": across,
+        }  # fmt: skip
+        if x.dtype == "int16":
+            return grouped(self, graph, kernel, image, groups)
+        last = ending(self, graph, kernel.reshape(out, -1))
+        if self.groups == 1 and (across == 1 or width == 1):
+            rows = Conv2dParams(
+                weights=kernel, bias=last.bias, requantize=last.requantize,
+                channels=depth, row=width * depth, out_channels=out, **image,
+            )  # fmt: skip
+            narrow = rows if kernel.dtype == np.int8 else with_offset(rows)
+            if narrow is not None:
+                return narrow
+        if kernel.dtype == np.int16:
+            return grouped(self, graph, kernel, image, groups)
         if self.depthwise(graph):
-            return [call("depthwise", kernel[..., 0].transpose(1, 2, 0), taps | {"channels": out})]
-        return [call("conv2d_grouped", kernel, grouped)]
+            return DepthwiseParams(
+                weights=kernel[..., 0].transpose(1, 2, 0), bias=last.bias, requantize=last.requantize,
+                channels=out, kernel_width=width, dilation_x=across, **image,
+            )  # fmt: skip
+        return Conv2dGroupedParams(weights=kernel, bias=last.bias, requantize=last.requantize, **image, **groups)
 
 
 def import_conv(node: OnnxNode) -> None:

@@ -10,6 +10,7 @@ import tflite
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.moves import FillParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.node import ImportNode
 from pipeline.model_files.onnx_node import OnnxNode
@@ -65,11 +66,10 @@ class Spread(Node):
         source, target = graph.tensors[self.inputs[0]], graph.tensors[self.output]
         fill = KernelCall(
             kernel="fill" + suffix(target.dtype),
-            family="fill",
             node=self.name,
             inputs=(),
             outputs=self.outputs,
-            params={"count": target.size, "value": self._zero(graph)},
+            params=FillParams(count=target.size, value=self._zero(graph)),
         )
         n, y, x, c = strides_of(target.shape)
         steps = (n, y * self.strides[0], x * self.strides[1], c)

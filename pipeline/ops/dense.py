@@ -10,6 +10,7 @@ import tflite
 from pipeline.graph.facets import OnnxEmitter
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import DenseParams, Groups, Image
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -17,7 +18,7 @@ from pipeline.ops.add import Add
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.broadcast import check_broadcast
 from pipeline.ops.shared.copying import MAX_RANK
-from pipeline.ops.shared.linear import Linear, linear_kernel, linear_params, prescribed, wide_family, with_offset
+from pipeline.ops.shared.linear import Linear, ending, grouped, linear_call, prescribed, with_offset
 from pipeline.ops.shared.linear_tflite import tflite_linear
 from pipeline.ops.shared.samples import Sample, one_node, weights
 from pipeline.ops.shared.sums import products
@@ -50,40 +51,27 @@ class Dense(Linear):
         return prod(graph.tensors[self.output].shape) * graph.tensors[self.weights].shape[1]
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        assert self.rescale is not None
         kernel = graph.constant(self.weights)
         out, taps = kernel.shape
-        params, tables = linear_params(self, graph, kernel)
         rows = prod(graph.tensors[self.output].shape) // out
-        made = KernelCall(
-            kernel=linear_kernel("dense", self.rescale),
-            family="dense",
-            node=self.name,
-            inputs=self.inputs[:1],
-            outputs=self.outputs,
-            params={"rows": rows, "inputs": taps, "outputs": out} | params,
-            tables={"weights": kernel} | tables,
-            macs=self.macs(graph),
-        )
         if graph.tensors[self.output].dtype == "int8":
-            if kernel.dtype == np.int8:
-                return [made]
-            if (split := with_offset(made)) is not None:
-                return [split]
-        family = wide_family(self.rescale, kernel)
-        fields = rows_as_images(rows, taps, out) | params
-        return [replace(made, kernel=linear_kernel(family, self.rescale), family=family, params=fields)]
+            last = ending(self, graph, kernel)
+            made = DenseParams(
+                weights=kernel, bias=last.bias, requantize=last.requantize, rows=rows, inputs=taps, outputs=out
+            )
+            narrow = made if kernel.dtype == np.int8 else with_offset(made)
+            if narrow is not None:
+                return [linear_call(self, graph, narrow)]
+        return [linear_call(self, graph, grouped(self, graph, kernel, *rows_as_images(rows, taps, out)))]
 
 
-def rows_as_images(rows: int, taps: int, out: int) -> dict[str, int]:
+def rows_as_images(rows: int, taps: int, out: int) -> tuple[Image, Groups]:
     """A dense layer as a convolution of images of one pixel, for the kernels that exist for convolutions alone."""
-    ones = ("height", "width", "out_height", "out_width", "groups", "kernel_height", "kernel_width")
-    more = ("stride_y", "stride_x", "dilation_y", "dilation_x")
-    zeros = ("pad_top", "pad_left", "input_zero_point")
-    return {
-        "batch": rows, "depth": taps, "group_outputs": out,
-        **dict.fromkeys((*ones, *more), 1), **dict.fromkeys(zeros, 0),
+    image: Image = {
+        "batch": rows, "height": 1, "width": 1, "out_height": 1, "out_width": 1, "kernel_height": 1,
+        "stride_y": 1, "stride_x": 1, "pad_top": 0, "pad_left": 0, "dilation_y": 1, "input_zero_point": 0,
     }  # fmt: skip
+    return image, {"groups": 1, "depth": taps, "group_outputs": out, "kernel_width": 1, "dilation_x": 1}
 
 
 def import_gemm(node: OnnxNode) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph
-from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.pairs import ExtremumParams
 from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
@@ -39,9 +40,8 @@ class Extremum(Binary):
         return (np.clip(chosen, self.bottom, self.top),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        kind = "extremum" + suffix(graph.tensors[self.output].dtype)
-        params = {"sign": 1 if self.largest else -1, "low": self.bottom, "high": self.top}
-        return [self.call(graph, kind, params, family="extremum", epilogue=False)]
+        sign = 1 if self.largest else -1
+        return [self.call(graph, ExtremumParams(sign=sign, low=self.bottom, high=self.top, **self.walk(graph)))]
 
 
 def import_extremum(node: OnnxNode) -> None:

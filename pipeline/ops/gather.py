@@ -11,6 +11,7 @@ import tflite
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.moves import GatherParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.node import ImportNode
 from pipeline.model_files.onnx_node import OnnxNode
@@ -55,17 +56,16 @@ class Gather(Node):
         return [
             KernelCall(
                 kernel="gather",
-                family="gather",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={
-                    "outer": prod(x.shape[: self.axis]),
-                    "entries": x.shape[self.axis],
-                    "count": len(indices),
-                    "inner": prod(x.shape[self.axis + 1 :]) * width,
-                },
-                tables={"indices": indices.astype(np.uint16)},
+                params=GatherParams(
+                    indices=indices.astype(np.uint16),
+                    outer=prod(x.shape[: self.axis]),
+                    entries=x.shape[self.axis],
+                    count=len(indices),
+                    inner=prod(x.shape[self.axis + 1 :]) * width,
+                ),
             )
         ]
 

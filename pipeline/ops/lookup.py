@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.moves import InterpolateParams, LookupParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.clamp import Clamp
@@ -41,12 +42,10 @@ class Lookup(Node):
         return [
             KernelCall(
                 kernel="lookup",
-                family="lookup",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={"count": prod(graph.tensors[self.output].shape)},
-                tables={"table": graph.constant(self.inputs[1])},
+                params=LookupParams(table=graph.constant(self.inputs[1]), count=prod(graph.tensors[self.output].shape)),
                 in_place=True,
             )
         ]
@@ -95,12 +94,12 @@ class Interpolate(Node):
         return [
             KernelCall(
                 kernel="interpolate",
-                family="interpolate",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={"count": prod(graph.tensors[self.output].shape)},
-                tables={"table": graph.constant(self.inputs[1])},
+                params=InterpolateParams(
+                    table=graph.constant(self.inputs[1]), count=prod(graph.tensors[self.output].shape)
+                ),
                 in_place=True,
             )
         ]

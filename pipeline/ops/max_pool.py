@@ -9,6 +9,7 @@ import tflite
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.pooling import MaxPoolParams, PoolParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -58,26 +59,23 @@ class MaxPool(Node):
         return [
             KernelCall(
                 kernel="max_pool" + suffix(graph.tensors[self.output].dtype),
-                family="max_pool",
                 node=self.name,
                 inputs=self.inputs,
                 outputs=self.outputs,
-                params=pool_params(self.window, graph.tensors[self.inputs[0]].shape, graph.tensors[self.output].shape),
+                params=MaxPoolParams(pool=pool_params(self.window, graph, self)),
             )
         ]
 
 
-def pool_params(window: Window, x: Shape, y: Shape) -> dict[str, int | tuple[int, ...]]:
-    """The integer fields that both pooling kernels take."""
-    sizes = {
-        "batch": x[0], "height": x[1], "width": x[2], "channels": x[3],
-        "out_height": y[1], "out_width": y[2],
-        "kernel_height": window.kernel[0], "kernel_width": window.kernel[1],
-        "stride_y": window.strides[0], "stride_x": window.strides[1],
-        "pad_top": window.pads[0], "pad_left": window.pads[1],
-        "dilation_y": window.dilations[0], "dilation_x": window.dilations[1],
-    }  # fmt: skip
-    return {f"pool.{k}": v for k, v in sizes.items()}
+def pool_params(window: Window, graph: Graph, node: Node) -> PoolParams:
+    """What the kernels of all pools take: the images' sizes and the window's."""
+    x, y = graph.tensors[node.inputs[0]].shape, graph.tensors[node.output].shape
+    return PoolParams(
+        batch=x[0], height=x[1], width=x[2], channels=x[3], out_height=y[1], out_width=y[2],
+        kernel_height=window.kernel[0], kernel_width=window.kernel[1],
+        stride_y=window.strides[0], stride_x=window.strides[1], pad_top=window.pads[0], pad_left=window.pads[1],
+        dilation_y=window.dilations[0], dilation_x=window.dilations[1],
+    )  # fmt: skip
 
 
 def import_max_pool(node: OnnxNode) -> None:

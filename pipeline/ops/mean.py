@@ -10,6 +10,7 @@ from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_m
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.rows import MeanParams, MeanRescaledParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
@@ -102,18 +103,14 @@ class Mean(ScaledNode):
     def calls(self, graph: Graph) -> list[KernelCall]:
         block = block_of(graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None
+        outer, reduced, inner = block
         return [
             KernelCall(
                 kernel="mean",
-                family="mean",
                 node=self.name,
                 inputs=self.inputs,
                 outputs=self.outputs,
-                params=dict(zip(("outer", "reduced", "inner"), block, strict=True))
-                | {
-                    "scale": self.scale,
-                }
-                | self.epilogue(),
+                params=MeanParams(outer=outer, reduced=reduced, inner=inner, scale=self.scale, **self.epilogue()),
                 macs=self.macs(graph),
             )
         ]
@@ -138,18 +135,14 @@ class MeanRescaled(Mean):
     def calls(self, graph: Graph) -> list[KernelCall]:
         block = block_of(graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None
-        params = dict(zip(("outer", "reduced", "inner"), block, strict=True)) | {
-            "offset": self.offset,
-            "multiplier": self.rescale[0],
-            "exponent": self.rescale[1],
-            "zero_point": self.zero_point,
-            "low": self.bottom,
-            "high": self.top,
-        }
+        outer, reduced, inner = block
+        params = MeanRescaledParams(
+            outer=outer, reduced=reduced, inner=inner, offset=self.offset, multiplier=self.rescale[0],
+            exponent=self.rescale[1], zero_point=self.zero_point, low=self.bottom, high=self.top,
+        )  # fmt: skip
         return [
             KernelCall(
                 kernel="mean_rescaled" + suffix(graph.tensors[self.output].dtype),
-                family="mean_rescaled",
                 node=self.name,
                 inputs=self.inputs,
                 outputs=self.outputs,

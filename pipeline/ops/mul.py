@@ -15,7 +15,8 @@ from pipeline.arithmetic.fixedpoint import (
 )
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph
-from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.pairs import MulParams, MulRescaledParams, MulWideParams
 from pipeline.graph.tensor import Array
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -81,13 +82,9 @@ class Mul(Binary):
         return graph.tensors[self.output].size
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        return [
-            self.call(
-                graph,
-                "mul",
-                {"a_zero_point": self.zero_points[0], "b_zero_point": self.zero_points[1], "scale": self.scale},
-            )
-        ]
+        a, b = self.zero_points
+        params = MulParams(a_zero_point=a, b_zero_point=b, scale=self.scale, **self.walk(graph), **self.epilogue())
+        return [self.call(graph, params)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +108,12 @@ class MulRescaled(Binary):
         return graph.tensors[self.output].size
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        params = {f"{n}_zero_point": z for n, z in zip("aby", self.zero_points, strict=True)}
-        params |= {"multiplier": self.rescale[0], "exponent": self.rescale[1], "low": self.bottom, "high": self.top}
-        kind = "mul_rescaled" + suffix(graph.tensors[self.output].dtype)
-        return [self.call(graph, kind, params, family="mul_rescaled", epilogue=False)]
+        a, b, y = self.zero_points
+        params = MulRescaledParams(
+            a_zero_point=a, b_zero_point=b, y_zero_point=y, multiplier=self.rescale[0], exponent=self.rescale[1],
+            low=self.bottom, high=self.top, **self.walk(graph),
+        )  # fmt: skip
+        return [self.call(graph, params)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +127,12 @@ class MulWide(MulRescaled):
         return (np.clip(y, self.bottom, self.top),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        (call,) = super().calls(graph)
-        params = {k: v for k, v in call.params.items() if k != "exponent"} | {"shift": 31 - self.rescale[1]}
-        return [replace(call, kernel="mul_wide_s16", family="mul_wide", params=params)]
+        a, b, y = self.zero_points
+        params = MulWideParams(
+            a_zero_point=a, b_zero_point=b, y_zero_point=y, multiplier=self.rescale[0], shift=31 - self.rescale[1],
+            low=self.bottom, high=self.top, **self.walk(graph),
+        )  # fmt: skip
+        return [self.call(graph, params)]
 
 
 def import_tflite_mul(node: TfliteNode) -> None:

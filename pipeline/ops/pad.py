@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.moves import FillParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -58,11 +59,10 @@ class Pad(Node):
         steps = strides_of(target.shape)
         fill = KernelCall(
             kernel="fill" + suffix(target.dtype),
-            family="fill",
             node=self.name,
             inputs=(),
             outputs=self.outputs,
-            params={"count": target.size, "value": int(self.value)},
+            params=FillParams(count=target.size, value=int(self.value)),
         )
         at = sum(s * b for s, b in zip(steps, self.begin, strict=True))
         copy = copy_call(

@@ -15,6 +15,7 @@ from pipeline.arithmetic.fixedpoint import (
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.rows import PreluParams, PreluRescaledParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -89,24 +90,25 @@ class PRelu(Node):
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         shape = graph.tensors[self.output].shape
+        low, high = _limits(self, graph)
         return [
             KernelCall(
                 kernel="prelu" + suffix(graph.tensors[self.output].dtype),
-                family="prelu",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={
-                    "outer": prod(shape[: self.axis]),
-                    "channels": shape[self.axis],
-                    "inner": prod(shape[self.axis + 1 :]),
-                    "zero_point": self.zero_point,
-                    "scale": self.scale,
-                    "offset": self.offset,
-                    "shift": self.shift,
-                    **dict(zip(("low", "high"), _limits(self, graph), strict=True)),
-                },
-                tables={"slope": graph.constant(self.inputs[1])},
+                params=PreluParams(
+                    slope=graph.constant(self.inputs[1]),
+                    outer=prod(shape[: self.axis]),
+                    channels=shape[self.axis],
+                    inner=prod(shape[self.axis + 1 :]),
+                    zero_point=self.zero_point,
+                    scale=self.scale,
+                    offset=self.offset,
+                    shift=self.shift,
+                    low=low,
+                    high=high,
+                ),
                 macs=self.macs(graph),
                 in_place=True,
             )
@@ -139,24 +141,26 @@ class PReluRescaled(PRelu):
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         shape = graph.tensors[self.output].shape
-        params = {
-            "outer": prod(shape[: self.axis]),
-            "channels": shape[self.axis],
-            "inner": prod(shape[self.axis + 1 :]),
-            "x_zero_point": self.zero_point,
-            "y_zero_point": self.output_zero_point,
-        }
-        for side, (multiplier, exponent) in zip(("above", "below"), self.rescales, strict=True):
-            params |= {f"{side}_multiplier": multiplier, f"{side}_exponent": exponent}
+        above, below = self.rescales
+        params = PreluRescaledParams(
+            slope=graph.constant(self.inputs[1]),
+            outer=prod(shape[: self.axis]),
+            channels=shape[self.axis],
+            inner=prod(shape[self.axis + 1 :]),
+            x_zero_point=self.zero_point,
+            y_zero_point=self.output_zero_point,
+            above_multiplier=above[0],
+            above_exponent=above[1],
+            below_multiplier=below[0],
+            below_exponent=below[1],
+        )
         return [
             KernelCall(
                 kernel="prelu_rescaled",
-                family="prelu_rescaled",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
                 params=params,
-                tables={"slope": graph.constant(self.inputs[1])},
                 macs=self.macs(graph),
                 in_place=True,
             )

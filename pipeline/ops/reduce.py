@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.rows import ExtremeParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import Activation
@@ -51,15 +52,14 @@ class Extreme(Node):
     def calls(self, graph: Graph) -> list[KernelCall]:
         block = block_of(graph.tensors[self.inputs[0]].shape, self.axes)
         assert block is not None
-        sizes = dict(zip(("outer", "reduced", "inner"), block, strict=True))
+        outer, count, inner = block
         return [
             KernelCall(
                 kernel="extreme" + suffix(graph.tensors[self.output].dtype),
-                family="extreme",
                 node=self.name,
                 inputs=self.inputs,
                 outputs=self.outputs,
-                params={**sizes, "sign": 1 if self.largest else -1},
+                params=ExtremeParams(outer=outer, reduced=count, inner=inner, sign=1 if self.largest else -1),
             )
         ]
 

@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.moves import SelectParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node
@@ -67,12 +68,14 @@ class Select(Node):
         return [
             KernelCall(
                 kernel="select" + suffix(graph.tensors[self.output].dtype),
-                family="select",
                 node=self.name,
                 inputs=self.inputs[:1],
                 outputs=self.outputs,
-                params={"count": prod(self.shape), "zero": self._zero(graph)},
-                tables={"indices": graph.constant(self.inputs[1]).astype(np.uint16)},
+                params=SelectParams(
+                    indices=graph.constant(self.inputs[1]).astype(np.uint16),
+                    count=prod(self.shape),
+                    zero=self._zero(graph),
+                ),
             )
         ]
 

@@ -12,6 +12,14 @@ from pipeline.arithmetic.fixedpoint import quantize_multiplier
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.rows import (
+    Exponentials,
+    ExponentialsParams,
+    SoftmaxExactParams,
+    SoftmaxParams,
+    SoftmaxS16Params,
+    SoftmaxScaledParams,
+)
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -96,23 +104,27 @@ class Softmax(Node):
         return (np.minimum((256 * e + total // 2) // total - 128, 127),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
+        return [self.call(SoftmaxParams(**self.terms(graph)))]
+
+    def call(self, params: ExponentialsParams) -> KernelCall:
+        return KernelCall(
+            kernel=params.struct_name(),
+            node=self.name,
+            inputs=self.inputs[:1],
+            outputs=self.outputs,
+            params=params,
+            in_place=True,
+        )
+
+    def terms(self, graph: Graph) -> Exponentials:
+        """What every kernel of a softmax takes."""
         shape = graph.tensors[self.output].shape
-        return [
-            KernelCall(
-                kernel="softmax",
-                family="softmax",
-                node=self.name,
-                inputs=self.inputs[:1],
-                outputs=self.outputs,
-                params={
-                    "outer": prod(shape[: self.axis]),
-                    "count": shape[self.axis],
-                    "inner": prod(shape[self.axis + 1 :]),
-                },
-                tables={"exponentials": graph.constant(self.inputs[1])},
-                in_place=True,
-            )
-        ]
+        return {
+            "exponentials": graph.constant(self.inputs[1]),
+            "outer": prod(shape[: self.axis]),
+            "count": shape[self.axis],
+            "inner": prod(shape[self.axis + 1 :]),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +146,10 @@ class SoftmaxScaled(Softmax):
         return (np.minimum(((share + (1 << self.shift >> 1)) >> self.shift) + self.zero_point, 127),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        (call,) = super().calls(graph)
-        params = {**call.params, "factor": self.factor, "shift": self.shift, "zero_point": self.zero_point}
-        return [replace(call, kernel="softmax_scaled", family="softmax_scaled", params=params)]
+        params = SoftmaxScaledParams(
+            factor=self.factor, shift=self.shift, zero_point=self.zero_point, **self.terms(graph)
+        )
+        return [self.call(params)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +171,7 @@ class SoftmaxWide(Softmax):
         return (np.minimum(((e << 15) + total // 2) // total, 32767),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        (call,) = super().calls(graph)
-        return [replace(call, kernel="softmax_s16", family="softmax_s16", params={**call.params, "step": self.step})]
+        return [self.call(SoftmaxS16Params(step=self.step, **self.terms(graph)))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +192,7 @@ class SoftmaxExact(Softmax):
         return (np.where(e == 0, -128, np.clip(y, -128, 127)),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
-        (call,) = super().calls(graph)
-        return [replace(call, kernel="softmax_exact", family="softmax_exact")]
+        return [self.call(SoftmaxExactParams(**self.terms(graph)))]
 
 
 def import_tflite_softmax(node: TfliteNode) -> None:

@@ -7,6 +7,7 @@ from pipeline.arithmetic.kernel_bounds import check
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.moves import CopyParams
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.copying import copy_call
 from pipeline.planning.arena import Buffer, Placement, place
@@ -115,12 +116,10 @@ def _copies_onto_itself(call: KernelCall, views: Views) -> bool:
 
     A Concat may take one part twice, or a part and a slice of it: then one of both is in place and the other is not.
     """
-    if call.kernel != "copy":
+    if not isinstance(call.params, CopyParams):
         return False
     (source, begin), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
-    begins, goes = call.params["source_offset"], call.params["target_offset"]
-    assert isinstance(begins, int) and isinstance(goes, int)
-    return source == target and begin + begins == to + goes
+    return source == target and begin + call.params.source_offset == to + call.params.target_offset
 
 
 def _whole_copy(graph: Graph, target: str, source: str) -> KernelCall:

@@ -10,16 +10,18 @@ import numpy as np
 import onnx
 import pytest
 from building import from_integers, on_host, write_library
-from conftest import ROOT, need
+from conftest import ROOT, need, some
 from corners import Corners, drawn
 from onnx import TensorProto, helper, numpy_helper
+from param_classes import classes
 
-from pipeline.arithmetic.kernel_bounds import FAMILIES, bounds
+from pipeline.arithmetic.kernel_bounds import bound, bounds
 from pipeline.facts.errors import ChipfitError
 from pipeline.generating.kernel_files import KERNELS
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.graph.tensor import Port, QuantParams, Tensor
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
@@ -64,9 +66,14 @@ def test_every_kernel_is_tried_at_its_corners() -> None:
     assert tried == {p.stem for p in (KERNELS / "portable").glob("*.c")}
 
 
+HELPERS = {"kernel", "pool", "requantize", "rescale", "rescale_wide", "walk"}
+FAMILIES = {p.stem for p in KERNELS.glob("*.h")} - HELPERS
+
+
 def test_every_family_of_kernels_has_its_arithmetic_bounded() -> None:
-    helpers = {"kernel", "pool", "requantize", "rescale", "rescale_wide", "walk"}
-    assert set(FAMILIES) == {p.stem for p in KERNELS.glob("*.h")} - helpers
+    kinds = [k for k in classes().values() if issubclass(k, KernelParams)]
+    assert {k.struct_name() for k in kinds} == FAMILIES
+    assert all(bound.dispatch(k) is not bound.dispatch(object) for k in some(kinds))
 
 
 def test_the_table_of_bounds_names_what_is_bounded() -> None:

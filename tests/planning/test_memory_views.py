@@ -15,14 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph
+from pipeline.graph.kernel_params.moves import CopyParams
 from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.ops.concat import Concat
 from pipeline.ops.lookup import Lookup
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.slice import Slice
 from pipeline.planning.plan import Program, plan
-
-_COPY = tuple(f"{side}_strides" for side in ("source", "target"))
 
 
 class Network:
@@ -109,13 +108,13 @@ def execute(program: Program) -> None:
         for name in call.inputs:
             np.testing.assert_array_equal(held(name), values[name], f"{call.node} reads {name}")
         target = call.outputs[0]
-        if call.kernel != "copy":
+        if not isinstance(call.params, CopyParams):
             held(target)[:] = values[target]
             continue
-        index = np.indices(call.params["dims"]).reshape(6, -1)
-        source, goal = (np.array(call.params[f]) @ index for f in _COPY)
-        moved = held(call.inputs[0])[source + call.params["source_offset"]]
-        held(target)[goal + call.params["target_offset"]] = moved
+        index = np.indices(call.params.dims).reshape(6, -1)
+        source, goal = (np.array(s) @ index for s in (call.params.source_strides, call.params.target_strides))
+        moved = held(call.inputs[0])[source + call.params.source_offset]
+        held(target)[goal + call.params.target_offset] = moved
     for port in graph.outputs:
         copied = f"{port.tensor}#copy"
         got = held(copied if copied in program.homes else port.tensor)

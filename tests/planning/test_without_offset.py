@@ -12,6 +12,7 @@ from every_variant import every_variant
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import DenseOffsetParams, DenseParams, RequantizeParams
 from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
@@ -87,25 +88,28 @@ def test_layers_whose_weights_have_a_zero_point(name: str, tmp_path: Path) -> No
     every_variant(net, tmp_path)
 
 
-def call_of(weights: Array, bias: int = 0) -> KernelCall:
-    tables = {"weights": weights, "bias": np.full(len(weights), bias, np.int32)}
-    return KernelCall("dense_once", "dense", "d", ("x",), ("y",), {"rows": 1, "inputs": weights.shape[1]}, tables)
+def dense(weights: Array, bias: int = 0) -> DenseParams:
+    outputs, inputs = weights.shape
+    biases, requantize = np.full(outputs, bias, np.int32), RequantizeParams(low=-128, high=127)
+    return DenseParams(weights=weights, bias=biases, requantize=requantize, rows=1, inputs=inputs, outputs=outputs)
 
 
 def test_the_offset_is_exact_and_no_larger_than_it_must_be() -> None:
     low = RNG.integers(-255, 1, (40, 1))
     weights = (low + RNG.integers(0, 256, (40, 30))).astype(np.int16)
-    made = with_offset(call_of(weights))
-    assert made is not None and made.tables["dense.weights"].dtype == np.int8
-    np.testing.assert_array_equal(plain(made).tables["weights"], weights)
+    made = with_offset(dense(weights))
+    assert isinstance(made, DenseOffsetParams) and made.dense.weights.dtype == np.int8
+    call = plain(KernelCall("dense_offset_once", "d", ("x",), ("y",), made))
+    assert isinstance(call.params, DenseParams) and call.kernel == "dense_once"
+    np.testing.assert_array_equal(call.params.weights, weights)
     fits = (weights.min(axis=1) >= -128) & (weights.max(axis=1) <= 127)
-    np.testing.assert_array_equal(made.tables["offset"] == 0, fits)
+    np.testing.assert_array_equal(made.offset == 0, fits)
 
 
 def test_what_an_offset_cannot_say_keeps_its_wide_weights() -> None:
-    assert with_offset(call_of(np.array([[-128, 128]], np.int16))) is None
-    assert with_offset(call_of(np.array([[0, 128]], np.int16), bias=2**31 - 1)) is None
-    assert with_offset(call_of(np.array([[1, 128]], np.int16))) is not None
+    assert with_offset(dense(np.array([[-128, 128]], np.int16))) is None
+    assert with_offset(dense(np.array([[0, 128]], np.int16), bias=2**31 - 1)) is None
+    assert with_offset(dense(np.array([[1, 128]], np.int16))) is not None
 
 
 @pytest.mark.parametrize("op", ["ConvTranspose", "MatMul"])

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import RequantizeParams
 from pipeline.graph.tensor import Array
 
 TYPES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1)}
@@ -59,14 +60,6 @@ class Proof:
         self.call, self.inputs = call, inputs
         self.bounds: dict[str, Bound] = {}
 
-    def param(self, name: str) -> int:
-        value = self.call.params[name]
-        assert isinstance(value, int)
-        return value
-
-    def table(self, name: str) -> Array:
-        return self.call.tables[name].astype(object).reshape(-1)
-
     def keep(self, name: str, value: Interval, ctype: str = "int32") -> Interval:
         """Bound an intermediate; raises ChipfitError when it can leave its type."""
         low, high = value.ends
@@ -100,16 +93,17 @@ class Proof:
         ends = [_divided((e * multiplier + 2**30) >> 31, right) for e in (wide.low, wide.high)]
         return Interval(*ends)
 
-    def requantized(self, acc: Interval, prefix: str = "") -> None:
+    def requantized(self, acc: Interval, requantize: RequantizeParams) -> None:
         """requantize_*.h: what becomes of a 32-bit accumulator."""
-        low, high = self.param(f"{prefix}requantize.low"), self.param(f"{prefix}requantize.high")
-        if f"{prefix}requantize.shift" in self.call.tables:
-            shift = self.table(f"{prefix}requantize.shift")
+        low, high = requantize.low, requantize.high
+        if requantize.shift is not None:
+            shift = flat(requantize.shift)
             self.need("shift", shift, 0, 31)
             self.clamp(acc >> shift, low, high)
             return
-        multiplier, exponent = (self.table(f"{prefix}requantize.{n}") for n in ("multiplier", "exponent"))
-        zero = self.param(f"{prefix}requantize.zero_point")
+        zero_point = requantize.zero_point
+        assert requantize.multiplier is not None and requantize.exponent is not None and zero_point is not None
+        multiplier, exponent = flat(requantize.multiplier), flat(requantize.exponent)
         if not self.call.kernel.endswith("once"):
             value = self.rescale("acc", acc, multiplier, exponent)
         else:
@@ -120,7 +114,12 @@ class Proof:
             half = np.where(right == 0, 2**30, 0).astype(object)
             floored = Interval((wide.low * multiplier + half) >> 31, (wide.high * multiplier + half) >> 31)
             value = self.keep("floored + half", floored + (2**right >> 1)) >> right
-        self.clamp(self.keep("value + zero_point", value + zero), low, high)
+        self.clamp(self.keep("value + zero_point", value + zero_point), low, high)
+
+
+def flat(table: Array) -> Array:
+    """Its numbers as Python integers, which no sum or product makes wrap around."""
+    return table.astype(object).reshape(-1)
 
 
 def as_interval(value: "Interval | Array | int") -> Interval:

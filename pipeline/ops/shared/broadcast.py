@@ -1,13 +1,14 @@
 """What the two-input elementwise operators share: broadcasting, constants per channel, and the kernel's strides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from pipeline.graph.ir import Graph, ScaledNode
-from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_call import KernelCall, suffix
+from pipeline.graph.kernel_params.pairs import Walk, WalkParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.node import ImportNode
 from pipeline.model_files.tflite_node import TfliteNode
@@ -32,46 +33,40 @@ class Binary(ScaledNode):
         )
         return a, b
 
-    def call(
-        self, graph: Graph, kernel: str, params: Mapping[str, int], *, family: str = "", epilogue: bool = True
-    ) -> KernelCall:
-        """One call of the kernel `kernel` with its own `params` beside the loops and the epilogue."""
-        a, b = graph.shapes_of(self.inputs)
-        target = graph.tensors[self.output].shape
+    def call(self, graph: Graph, params: WalkParams) -> KernelCall:
+        """The call of the kernel that takes `params` for activations of the output's type."""
+        target = graph.tensors[self.output]
         return KernelCall(
-            kernel=kernel,
-            family=family or kernel,
+            kernel=params.struct_name() + suffix(target.dtype),
             node=self.name,
             inputs=self.inputs,
             outputs=self.outputs,
-            params={**binary_params(a, b, target), **params, **(self.epilogue() if epilogue else {})},
+            params=params,
             macs=self.macs(graph),
-            in_place=a == target,
+            in_place=graph.tensors[self.inputs[0]].shape == target.shape,
         )
+
+    def walk(self, graph: Graph) -> Walk:
+        """The kernel's loops: dimensions merged as far as both inputs allow, filled up with 1 in front."""
+        a, b = graph.shapes_of(self.inputs)
+        target = graph.tensors[self.output].shape
+        merged: list[tuple[int, int, int]] = []
+        for d, s, t in zip(target, broadcast_strides(a, target), broadcast_strides(b, target), strict=True):
+            if d == 1:
+                continue
+            if merged and merged[-1][1] == s * d and merged[-1][2] == t * d:
+                merged[-1] = (merged[-1][0] * d, s, t)
+            else:
+                merged.append((d, s, t))
+        merged = [(1, 0, 0)] * (MAX_RANK - len(merged)) + merged
+        dims, a_strides, b_strides = zip(*merged, strict=True)
+        return {"dims": dims, "a_strides": a_strides, "b_strides": b_strides}
 
 
 def broadcast_strides(shape: Shape, target: Shape) -> tuple[int, ...]:
     """Strides that walk `shape` as if it had been broadcast to `target`: 0 along a repeated axis."""
     padded = (1,) * (len(target) - len(shape)) + shape
     return tuple(0 if d == 1 else s for d, s in zip(padded, strides_of(padded), strict=True))
-
-
-def binary_params(a: Shape, b: Shape, target: Shape) -> dict[str, int | tuple[int, ...]]:
-    """The kernel's loops: dimensions merged as far as both inputs allow, filled up with 1 in front."""
-    merged: list[tuple[int, int, int]] = []
-    for d, s, t in zip(target, broadcast_strides(a, target), broadcast_strides(b, target), strict=True):
-        if d == 1:
-            continue
-        if merged and merged[-1][1] == s * d and merged[-1][2] == t * d:
-            merged[-1] = (merged[-1][0] * d, s, t)
-        else:
-            merged.append((d, s, t))
-    merged = [(1, 0, 0)] * (MAX_RANK - len(merged)) + merged
-    return {
-        "dims": tuple(d for d, _, _ in merged),
-        "a_strides": tuple(s for _, s, _ in merged),
-        "b_strides": tuple(t for _, _, t in merged),
-    }
 
 
 def aligned(array: Array, rank: int) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.moves import CopyParams
 from pipeline.graph.tensor import Shape
 
 MAX_RANK = 6
@@ -46,15 +47,14 @@ def copy_call(
     merged = [(1, 1, 1)] * (MAX_RANK - len(merged)) + merged
     return KernelCall(
         kernel="copy",
-        family="copy",
         node=node,
         inputs=(source,),
         outputs=(target,),
-        params={
-            "dims": tuple(d for d, _, _ in merged),
-            "source_strides": tuple(s for _, s, _ in merged),
-            "target_strides": tuple(t for _, _, t in merged),
-            "source_offset": source_offset * width,
-            "target_offset": target_offset * width,
-        },
+        params=CopyParams(
+            dims=tuple(d for d, _, _ in merged),
+            source_strides=tuple(s for _, s, _ in merged),
+            target_strides=tuple(t for _, _, t in merged),
+            source_offset=source_offset * width,
+            target_offset=target_offset * width,
+        ),
     )

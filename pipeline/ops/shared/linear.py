@@ -8,6 +8,19 @@ from pipeline.arithmetic.fixedpoint import INT32_MAX, apply_rescale, folded_bias
 from pipeline.graph.facets import NodeQuantizer
 from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import (
+    Conv2dOffsetParams,
+    Conv2dParams,
+    ConvS16OnceParams,
+    ConvS16Params,
+    ConvW16Params,
+    DenseOffsetParams,
+    DenseParams,
+    Groups,
+    Image,
+    RequantizeParams,
+)
+from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.onnx_node import OnnxNode
@@ -41,38 +54,59 @@ class Linear(ClampedNode):
         return apply_rescale(accumulator, self.rescale, graph.constant(self.rescale.shift), multiplier)
 
 
-def linear_params(
-    node: Linear, graph: Graph, weights: Array
-) -> tuple[dict[str, int | tuple[int, ...]], dict[str, Array]]:
-    """The integer fields and the tables that every linear kernel takes; `weights` is (out, taps).
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """What follows the sum of a linear kernel: the bias that it begins with, and the step from sum to output."""
+
+    bias: Array
+    requantize: RequantizeParams
+
+
+def ending(node: Linear, graph: Graph, weights: Array) -> Ending:
+    """Of any linear kernel but `conv_s16`; `weights` is (out, taps).
 
     The input's zero point is folded into the bias, and for `shift` so are the rounding constant and the
     output's zero point: the kernel's epilogue is then one shift and one clamp.
     """
     rescale = node.rescale
     assert rescale is not None
-    quant = graph.tensors[node.inputs[0]].quant
-    assert quant is not None
-    shift = graph.constant(rescale.shift)
-    bias = folded_bias(weights, graph.constant(node.bias), quant.zero_point)
-    params: dict[str, int | tuple[int, ...]] = {
-        "requantize.low": rescale.low,
-        "requantize.high": rescale.high,
-    }
-    tables: dict[str, Array] = {}
+    shift, bias = graph.constant(rescale.shift), _bias(node, graph, weights)
     if rescale.multiplier is None:
         bias = bias + rounding_constant(shift, rescale.zero_point)
-        tables["requantize.shift"] = shift.astype(np.uint8)
+        requantize = RequantizeParams(shift=shift.astype(np.uint8), low=rescale.low, high=rescale.high)
     else:
-        params["requantize.zero_point"] = rescale.zero_point
-        tables["requantize.multiplier"] = graph.constant(rescale.multiplier).astype(np.int32)
-        tables["requantize.exponent"] = shift.astype(np.int8)
-    if rescale.kind == "wide":
-        assert rescale.multiplier is not None
-        wide = {"bias": bias, "multiplier": graph.constant(rescale.multiplier), "shift": shift}
-        return {"zero_point": rescale.zero_point, "low": rescale.low, "high": rescale.high}, wide
+        multiplier = graph.constant(rescale.multiplier).astype(np.int32)
+        requantize = RequantizeParams(
+            multiplier=multiplier, exponent=shift.astype(np.int8),
+            zero_point=rescale.zero_point, low=rescale.low, high=rescale.high,
+        )  # fmt: skip
     assert np.abs(bias).max(initial=0) < 2**31
-    return params, {"bias": bias.astype(np.int32)} | tables
+    return Ending(bias.astype(np.int32), requantize)
+
+
+def _bias(node: Linear, graph: Graph, weights: Array) -> Array:
+    quant = graph.tensors[node.inputs[0]].quant
+    assert quant is not None
+    return folded_bias(weights, graph.constant(node.bias), quant.zero_point)
+
+
+def grouped(node: Linear, graph: Graph, weights: Array, image: Image, groups: Groups) -> KernelParams:
+    """What the kernels for int16 weights take, or those for int16 activations with a wide or a 32-bit sum.
+
+    `weights` is (out, kernel height, kernel width, depth).
+    """
+    rescale = node.rescale
+    assert rescale is not None
+    if weights.dtype != np.int16 and rescale.kind == "wide":
+        assert rescale.multiplier is not None
+        return ConvS16Params(
+            weights=weights, bias=_bias(node, graph, weights.reshape(len(weights), -1)),
+            multiplier=graph.constant(rescale.multiplier), shift=graph.constant(rescale.shift),
+            zero_point=rescale.zero_point, low=rescale.low, high=rescale.high, **image, **groups,
+        )  # fmt: skip
+    params = ConvW16Params if weights.dtype == np.int16 else ConvS16OnceParams
+    made = ending(node, graph, weights.reshape(len(weights), -1))
+    return params(weights=weights, bias=made.bias, requantize=made.requantize, **image, **groups)
 
 
 def prescribed(node: OnnxNode, index: int, axis: int) -> QuantParams | None:
@@ -92,38 +126,29 @@ def prescribed(node: OnnxNode, index: int, axis: int) -> QuantParams | None:
     return QuantParams((largest / most,), 0, None, "int16") if most > 255 and largest else None
 
 
-def linear_kernel(family: str, rescale: Rescale) -> str:
-    """The C function of a family for this requantizer."""
-    return family if family.startswith("conv_s16") else f"{family}_{rescale.kind}"
+def linear_call(node: Linear, graph: Graph, params: KernelParams) -> KernelCall:
+    """The call of the C function that takes `params` and ends in the node's requantizer."""
+    assert node.rescale is not None
+    family = params.struct_name()
+    kernel = family if family.startswith("conv_s16") else f"{family}_{node.rescale.kind}"
+    return KernelCall(kernel, node.name, node.inputs[:1], node.outputs, params, macs=node.macs(graph))
 
 
-def wide_family(rescale: Rescale, weights: Array) -> str:
-    """The kernels for int16 weights, or for int16 activations with a wide or a 32-bit sum."""
-    if weights.dtype == np.int16:
-        return "conv_w16"
-    return "conv_s16" if rescale.kind == "wide" else "conv_s16_once"
-
-
-def with_offset(call: KernelCall) -> KernelCall | None:
-    """A dense or conv2d call with int16 weights as one with int8 weights and an offset for each output channel.
+def with_offset(params: DenseParams | Conv2dParams) -> DenseOffsetParams | Conv2dOffsetParams | None:
+    """int16 weights as int8 weights and an offset for each output channel.
 
     Exact: weights = int8 + offset, so that the offset multiplies the sum of the inputs, which all channels share. None
     where a channel's weights are more than 255 apart, or where a partial sum could leave 32 bits.
     """
-    wide = call.tables["weights"].astype(np.int64)
+    wide = params.weights.astype(np.int64)
     rows = wide.reshape(len(wide), -1)
     least, most = rows.min(axis=1, initial=0), rows.max(axis=1, initial=0)
     offset = np.maximum(most - 127, 0) + np.minimum(least + 128, 0)
     narrow = rows - offset[:, None]
     terms = 128 * (np.abs(narrow).sum(axis=1) + np.abs(offset) * rows.shape[1])
-    if (most - least > 255).any() or (np.abs(call.tables["bias"].astype(np.int64)) + terms > INT32_MAX).any():
+    if (most - least > 255).any() or (np.abs(params.bias.astype(np.int64)) + terms > INT32_MAX).any():
         return None
-    inner = {f"{call.family}.{k}": v for k, v in call.tables.items()}
-    inner[f"{call.family}.weights"] = narrow.astype(np.int8).reshape(wide.shape)
-    return replace(
-        call,
-        kernel=call.kernel.replace(call.family, f"{call.family}_offset"),
-        family=f"{call.family}_offset",
-        params={f"{call.family}.{k}": v for k, v in call.params.items()},
-        tables=inner | {"offset": offset.astype(np.int16)},
-    )
+    inner, offset = replace(params, weights=narrow.astype(np.int8).reshape(wide.shape)), offset.astype(np.int16)
+    if isinstance(inner, DenseParams):
+        return DenseOffsetParams(dense=inner, offset=offset)
+    return Conv2dOffsetParams(conv2d=inner, offset=offset)

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from math import prod
 
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, DepthwiseParams
+from pipeline.graph.kernel_params.moves import CopyParams
+from pipeline.graph.kernel_params.pairs import WalkParams
+from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams, MaxPoolParams
+from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.planning.variants.without_offset import plain
 
 CODE: Mapping[str, int] = {
@@ -42,29 +47,31 @@ _STACK = 264
 def cycles(call: KernelCall) -> int:
     """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
     if plain(call).family not in _PER_MAC:
-        return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call)))
+        return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call.params)))
     call, kind = plain(call), call.kernel.rsplit("_", 1)[-1]
-    weights = call.tables["weights"].size / max(1, call.tables["bias"].size)
-    outputs = call.macs / max(1.0, weights)
-    rows = call.params.get("kernel_height", 1)
-    assert isinstance(rows, int)
+    params = call.params
+    assert isinstance(params, DenseParams | Conv2dParams | DepthwiseParams)
+    outputs = call.macs / max(1.0, params.weights.size / max(1, params.bias.size))
+    rows = 1 if isinstance(params, DenseParams) else params.kernel_height
     each = _PER_ROW.get(call.family, 0) * rows + _PER_OUTPUT[call.family][kind]
     return round(call.macs * _PER_MAC[call.family] + outputs * each)
 
 
-def _elements(call: KernelCall) -> int:
-    """Outputs of an addition, taps of a pool."""
-    p = call.params
-    if "dims" in p:
-        return prod(p["dims"]) if isinstance(p["dims"], tuple) else 0
-    sizes = ("out_height", "out_width", "channels", "kernel_height", "kernel_width")
-    return prod(int(v) for s in sizes if isinstance(v := p.get(f"pool.{s}", 0), int))
+def _elements(params: KernelParams) -> int:
+    """Outputs of an addition, taps of a pool; 1 of what `macs` says."""
+    if isinstance(params, WalkParams | CopyParams):
+        return prod(params.dims)
+    if isinstance(params, MaxPoolParams | AveragePoolParams | AveragePoolExactParams):
+        p = params.pool
+        return p.out_height * p.out_width * p.channels * p.kernel_height * p.kernel_width
+    return 1
 
 
 def flash(call: KernelCall) -> int:
     """Bytes of the call's own constants."""
-    fields = sum(1 if isinstance(v, int) else len(v) for v in call.params.values()) + len(call.tables)
-    return sum(t.nbytes for t in call.tables.values()) + 4 * fields
+    members = [m for _, m in call.params.members()]
+    words = sum(len(m) if isinstance(m, tuple) else 1 for m in members)
+    return sum(m.nbytes for m in members if not isinstance(m, int | tuple)) + 4 * words
 
 
 def stack() -> int:

@@ -6,33 +6,30 @@ from functools import lru_cache
 import numpy as np
 
 from pipeline.graph.kernel_call import KernelCall
-
-_FAMILIES = {"dense_offset": "dense", "conv2d_offset": "conv2d"}
+from pipeline.graph.kernel_params.linear import Conv2dOffsetParams, ConvW16Params, DenseOffsetParams, DepthwiseParams
+from pipeline.graph.kernel_params.struct import KernelParams
 
 
 @lru_cache(maxsize=128)
 def plain(call: KernelCall) -> KernelCall:
     """The same layer with whole weights, int16; `call` itself where there is no other way to say it."""
-    if call.family in _FAMILIES:
-        return _without_offset(call, _FAMILIES[call.family])
-    if call.family == "conv_w16" and call.params["depth"] == call.params["group_outputs"] == 1:
-        return replace(
-            call,
-            family="depthwise",
-            kernel=call.kernel.replace("conv_w16", "depthwise"),
-            params=dict(call.params) | {"channels": call.params["groups"]},
-            tables=dict(call.tables) | {"weights": call.tables["weights"][..., 0].transpose(1, 2, 0)},
-        )
-    return call
+    params = _plain(call.params)
+    kernel = call.kernel.replace(call.family, params.struct_name())
+    return call if params is call.params else replace(call, kernel=kernel, params=params)
 
 
-def _without_offset(call: KernelCall, family: str) -> KernelCall:
-    inner = {k.removeprefix(f"{family}."): v for k, v in call.tables.items() if k != "offset"}
-    weights, offset = inner["weights"].astype(np.int16), call.tables["offset"]
-    return replace(
-        call,
-        family=family,
-        kernel=call.kernel.replace(call.family, family),
-        params={k.removeprefix(f"{family}."): v for k, v in call.params.items()},
-        tables=inner | {"weights": weights + offset.reshape(-1, *(1,) * (weights.ndim - 1))},
-    )
+def _plain(params: KernelParams) -> KernelParams:
+    match params:
+        case DenseOffsetParams(dense=inner, offset=offset) | Conv2dOffsetParams(conv2d=inner, offset=offset):
+            weights = inner.weights.astype(np.int16)
+            return replace(inner, weights=weights + offset.reshape(-1, *(1,) * (weights.ndim - 1)))
+        case ConvW16Params(depth=1, group_outputs=1):
+            return DepthwiseParams(
+                weights=params.weights[..., 0].transpose(1, 2, 0), bias=params.bias, requantize=params.requantize,
+                batch=params.batch, height=params.height, width=params.width, channels=params.groups,
+                out_height=params.out_height, out_width=params.out_width,
+                kernel_height=params.kernel_height, kernel_width=params.kernel_width,
+                stride_y=params.stride_y, stride_x=params.stride_x, pad_top=params.pad_top, pad_left=params.pad_left,
+                dilation_y=params.dilation_y, dilation_x=params.dilation_x, input_zero_point=params.input_zero_point,
+            )  # fmt: skip
+    return params

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.pairs import AddParams, AddRescaledParams
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.macro_costs import looped, straight
 from pipeline.planning.variants.armv6m.requantize import int32
@@ -23,35 +24,36 @@ _BYTES = np.arange(256).astype(np.uint8).view(np.int8).astype(np.int64)
 
 def offer(call: KernelCall) -> Routine | None:
     """An int8 addition or subtraction; None for broadcasts, constants, and where no shift rounds every pair right."""
-    if call.kernel not in ("add", "add_rescaled"):
+    p = call.params
+    if call.kernel.endswith("_s16") or not isinstance(p, AddParams | AddRescaledParams):
         return None
-    p = {k: v for k, v in call.params.items() if isinstance(v, int)}
-    dims = call.params["dims"]
-    assert isinstance(dims, tuple)
-    count = int(np.prod(dims))
-    if any(call.params[s] != (0, 0, 0, 0, 0, 1) for s in ("a_strides", "b_strides")) or dims[-1] != count:
+    count = int(np.prod(p.dims))
+    if any(s != (0, 0, 0, 0, 0, 1) for s in (p.a_strides, p.b_strides)) or p.dims[-1] != count:
         return None
-    a, b, slope, wanted = _rescaled(p) if call.kernel == "add_rescaled" else _scaled(p)
-    found = _tables(a, b, slope, wanted, p["low"], p["high"])
+    a, b, slope, wanted = _rescaled(p) if isinstance(p, AddRescaledParams) else _scaled(p)
+    found = _tables(a, b, slope, wanted, p.low, p.high)
     return None if found is None else _routine(p, count, *found)
 
 
-def _rescaled(p: dict[str, int]) -> tuple[Array, Array, float, Array]:
+def _rescaled(p: AddRescaledParams) -> tuple[Array, Array, float, Array]:
     """Both inputs' terms by their bytes, the output's steps per unit of their sum, and the output of every pair."""
     a, b = (
-        multiply_by_quantized_multiplier((_BYTES - p[f"{n}_zero_point"]) << p["left"], p[f"{n}_multiplier"], e)
-        for n, e in (("a", p["a_exponent"]), ("b", p["b_exponent"]))
+        multiply_by_quantized_multiplier((_BYTES - zero_point) << p.left, multiplier, exponent)
+        for zero_point, multiplier, exponent in (
+            (p.a_zero_point, p.a_multiplier, p.a_exponent),
+            (p.b_zero_point, p.b_multiplier, p.b_exponent),
+        )
     )
-    b = b * p["sign"]
-    total = multiply_by_quantized_multiplier(a[:, None] + b[None, :], p["y_multiplier"], p["y_exponent"])
-    slope = p["y_multiplier"] * 2.0 ** (p["y_exponent"] - 31)
-    return a, b, slope, np.clip(total + p["y_zero_point"], p["low"], p["high"])
+    b = b * p.sign
+    total = multiply_by_quantized_multiplier(a[:, None] + b[None, :], p.y_multiplier, p.y_exponent)
+    slope = p.y_multiplier * 2.0 ** (p.y_exponent - 31)
+    return a, b, slope, np.clip(total + p.y_zero_point, p.low, p.high)
 
 
-def _scaled(p: dict[str, int]) -> tuple[Array, Array, float, Array]:
-    a, b = _BYTES * p["a_scale"], _BYTES * p["b_scale"]
-    acc = a[:, None] + b[None, :] + p["offset"]
-    return a, b, 2.0 ** -p["shift"], np.clip(acc >> p["shift"], p["low"], p["high"])
+def _scaled(p: AddParams) -> tuple[Array, Array, float, Array]:
+    a, b = _BYTES * p.a_scale, _BYTES * p.b_scale
+    acc = a[:, None] + b[None, :] + p.offset
+    return a, b, 2.0**-p.shift, np.clip(acc >> p.shift, p.low, p.high)
 
 
 def _tables(a: Array, b: Array, slope: float, wanted: Array, low: int, high: int) -> tuple[Array, Array, int] | None:
@@ -73,11 +75,11 @@ def _tables(a: Array, b: Array, slope: float, wanted: Array, low: int, high: int
     return None
 
 
-def _routine(p: dict[str, int], count: int, first: Array, second: Array, shift: int) -> Routine | None:
+def _routine(p: AddParams | AddRescaledParams, count: int, first: Array, second: Array, shift: int) -> Routine | None:
     if max(np.abs(first).max() + np.abs(second).max(), np.abs(first).max()) >= 2**31:
         return None
-    low, loops, rest = p["low"], count // _AT_ONCE, count % _AT_ONCE
-    enter = f"add_lookup_enter {{a}}, {{b}}, {p['high'] - low}, {loops * _AT_ONCE}"
+    low, loops, rest = p.low, count // _AT_ONCE, count % _AT_ONCE
+    enter = f"add_lookup_enter {{a}}, {{b}}, {p.high - low}, {loops * _AT_ONCE}"
     turn = ["1:", *(f"add_lookup_one {i}, {shift}, {low}" for i in range(_AT_ONCE)), f"add_lookup_next {_AT_ONCE}"]
     last = [*(f"add_lookup_one {i}, {shift}, {low}" for i in range(rest)), "add_lookup_leave"]
     looping = turn if loops else []

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import DepthwiseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import fill, widen
 from pipeline.planning.variants.armv6m.macro_costs import closing, path, straight
@@ -32,14 +33,14 @@ _MACROS = {
 
 def offer(call: KernelCall) -> Routine | None:
     """The call as strips; None for what it does not do: batches, a row too long for the stack."""
-    if call.family != "depthwise" or call.params["batch"] != 1:
+    params = call.params
+    if not isinstance(params, DepthwiseParams) or params.batch != 1:
         return None
-    weights = call.tables["weights"]
-    taps = weights.reshape(-1, weights.shape[-1]).T
+    taps = weight_rows(params)
     ending = ending_of(call)
     if ending is None or taps.shape[1] > 64:
         return None
-    strip = _strip_of({k: v for k, v in call.params.items() if isinstance(v, int)})
+    strip = _strip_of(params)
     if strip is None:
         return None
     made = _Strips(strip, taps, ending)
@@ -93,15 +94,15 @@ class _Strip:
         ]
 
 
-def _strip_of(p: dict[str, int]) -> _Strip | None:
-    needed = (p["out_width"] - 1) * p["stride_x"] + (p["kernel_width"] - 1) * p["dilation_x"] + 1
+def _strip_of(p: DepthwiseParams) -> _Strip | None:
+    needed = (p.out_width - 1) * p.stride_x + (p.kernel_width - 1) * p.dilation_x + 1
     made = _Strip(
-        p["channels"], p["height"], p["width"], p["out_height"], p["out_width"],
-        (p["kernel_height"], p["kernel_width"]), (p["stride_y"], p["stride_x"]), (p["dilation_y"], p["dilation_x"]),
-        p["pad_top"], p["pad_left"], p["input_zero_point"], ceil(needed / p["stride_x"]), 1,
+        p.channels, p.height, p.width, p.out_height, p.out_width,
+        (p.kernel_height, p.kernel_width), (p.stride_y, p.stride_x), (p.dilation_y, p.dilation_x),
+        p.pad_top, p.pad_left, p.input_zero_point, ceil(needed / p.stride_x), 1,
     )  # fmt: skip
     fits = [r for r in range(1, made.out_height + 1) if made.source_rows(r) * made.line <= _STRIP]
-    if not fits or made.line > 250 or not made.phases() or p["width"] > 255:
+    if not fits or made.line > 250 or not made.phases() or p.width > 255:
         return None
     strips = ceil(made.out_height / fits[-1])
     return _Strip(**{**made.__dict__, "rows": ceil(made.out_height / strips)})

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.facts.cores import Core
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import DenseParams
 from pipeline.planning.variants.armv6m.im2col import widen
 from pipeline.planning.variants.armv6m.macro_costs import straight
 from pipeline.planning.variants.armv6m.packed_carry import packed_carry_of
@@ -26,7 +27,7 @@ _CALLS = 4  # bytes that widening keeps on the stack
 
 def offer(calls: Sequence[KernelCall], core: Core) -> Routine | None:
     """Dense layers, each the only reader of the one before, as one routine; None where one frame is too small."""
-    if len(calls) < 2 or any(c.family != "dense" or c.params["rows"] != 1 for c in calls):
+    if len(calls) < 2 or any(not isinstance(c.params, DenseParams) or c.params.rows != 1 for c in calls):
         return None
     *bases, words = accumulate((c.tables["weights"].shape[1] for c in calls), initial=FRAME)
     if words > _REACH:

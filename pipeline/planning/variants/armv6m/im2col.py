@@ -9,6 +9,7 @@ from functools import cache
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams
 from pipeline.planning.variants.armv6m.macro_costs import shared
 
 
@@ -37,29 +38,30 @@ class Shape:
 
 def shape_of(call: KernelCall) -> Shape | None:
     """Of a dense or conv2d call; None for more than one image, or a kernel row of more than 240 bytes."""
-    p = {k: v for k, v in call.params.items() if isinstance(v, int)}
-    if call.family == "dense":
-        return Shape(True, p["rows"], 1, 0, 0, p["inputs"], 1, 1, 0, 0, 0, 0, 0)
-    channels = p["channels"]
+    p = call.params
+    if isinstance(p, DenseParams):
+        return Shape(True, p.rows, 1, 0, 0, p.inputs, 1, 1, 0, 0, 0, 0, 0)
+    assert isinstance(p, Conv2dParams)
+    channels = p.channels
     shape = Shape(
         contiguous=False,
-        out_height=p["out_height"],
-        out_width=p["out_width"],
-        height=p["height"],
-        line=p["width"] * channels,
-        row=p["row"],
-        rows=p["kernel_height"],
-        dilation=p["dilation_y"],
-        padding=p["input_zero_point"],
-        stride_y=p["stride_y"],
-        stride_x=p["stride_x"] * channels,
-        top=-p["pad_top"],
-        left=-p["pad_left"] * channels,
+        out_height=p.out_height,
+        out_width=p.out_width,
+        height=p.height,
+        line=p.width * channels,
+        row=p.row,
+        rows=p.kernel_height,
+        dilation=p.dilation_y,
+        padding=p.input_zero_point,
+        stride_y=p.stride_y,
+        stride_x=p.stride_x * channels,
+        top=-p.pad_top,
+        left=-p.pad_left * channels,
     )
     inside = (shape.out_height, shape.out_width * channels) == (shape.height, shape.line)
     if inside and shape.row == shape.stride_x == channels and shape.rows == shape.stride_y == 1:
-        return Shape(True, p["batch"] * shape.positions, 1, 0, 0, channels, 1, 1, 0, 0, 0, 0, 0)
-    if p["batch"] != 1 or shape.row > 240:
+        return Shape(True, p.batch * shape.positions, 1, 0, 0, channels, 1, 1, 0, 0, 0, 0, 0)
+    if p.batch != 1 or shape.row > 240:
         return None
     return shape
 

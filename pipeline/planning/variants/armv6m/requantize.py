@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.arithmetic.fixedpoint import INT32_MAX, accumulator_reach, apply_rescale
 from pipeline.arithmetic.thresholds import climb
 from pipeline.graph.kernel_call import KernelCall
+from pipeline.graph.kernel_params.linear import LinearParams, RequantizeParams, weight_rows
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
@@ -37,15 +38,11 @@ class Ending:
 @lru_cache(maxsize=128)
 def ending_of(call: KernelCall) -> Ending | None:
     """For a conv2d, dense or depthwise call; None where 32 bits cannot say it."""
-    weights = call.tables["weights"]
-    weights = (
-        weights.reshape(-1, weights.shape[-1]).T if call.family == "depthwise" else weights.reshape(len(weights), -1)
-    )
+    params = call.params
+    assert isinstance(params, LinearParams)
+    weights, bias = weight_rows(params), params.bias.astype(np.int64)
     kind = call.kernel.rsplit("_", 1)[-1]
-    bias = call.tables["bias"].astype(np.int64)
-    low, high = call.params["requantize.low"], call.params["requantize.high"]
-    assert isinstance(low, int) and isinstance(high, int)
-    made = _shift(call, bias, low, high) if kind == "shift" else _climb(call, kind, weights, bias, low, high)
+    made = _shift(params.requantize, bias) if kind == "shift" else _climb(params.requantize, kind, weights, bias)
     if made is None:
         return None
     reach = accumulator_reach(weights, np.zeros_like(bias))
@@ -54,8 +51,9 @@ def ending_of(call: KernelCall) -> Ending | None:
     return made
 
 
-def _shift(call: KernelCall, bias: Array, low: int, high: int) -> Ending:
-    shift = call.tables["requantize.shift"].astype(np.int64)
+def _shift(requantize: RequantizeParams, bias: Array) -> Ending:
+    assert requantize.shift is not None
+    low, high, shift = requantize.low, requantize.high, requantize.shift.astype(np.int64)
     start = (np.int64(high) << shift) + (np.int64(1) << shift) - 1 - bias
     nonzero = bool(low & 255)
     results = np.clip(bias >> shift, low, high)
@@ -63,11 +61,10 @@ def _shift(call: KernelCall, bias: Array, low: int, high: int) -> Ending:
     return Ending(start, shift[:, None], "requantize_shift", bounds, 20 + 2 * nonzero, nonzero, results)
 
 
-def _climb(call: KernelCall, kind: str, weights: Array, bias: Array, low: int, high: int) -> Ending | None:
-    zero_point = call.params["requantize.zero_point"]
-    assert isinstance(zero_point, int)
-    rescale = Rescale("", "", zero_point, low, high, kind)
-    exponent, multiplier = call.tables["requantize.exponent"], call.tables["requantize.multiplier"]
+def _climb(requantize: RequantizeParams, kind: str, weights: Array, bias: Array) -> Ending | None:
+    zero_point, exponent, multiplier = requantize.zero_point, requantize.exponent, requantize.multiplier
+    assert zero_point is not None and exponent is not None and multiplier is not None
+    rescale = Rescale("", "", zero_point, requantize.low, requantize.high, kind)
     made = climb(rescale, exponent, multiplier, accumulator_reach(weights, bias))
     if made is None:
         return None

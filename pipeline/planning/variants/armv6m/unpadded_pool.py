@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.arithmetic.thresholds import Climb, climb_like
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams, MaxPoolParams, PoolParams
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.macro_costs import closing, looped, straight
 
@@ -18,51 +19,53 @@ _STRAIGHT = 16  # taps that are written out
 
 def offer(call: KernelCall) -> Routine | None:
     """int8 max and average pooling; None where a window leaves the image, or is large and narrower than it."""
-    if call.kernel not in ("max_pool", "average_pool", "average_pool_exact"):
+    params = call.params
+    if call.kernel.endswith("_s16") or not isinstance(
+        params, MaxPoolParams | AveragePoolParams | AveragePoolExactParams
+    ):
         return None
-    p = {k.removeprefix("pool."): v for k, v in call.params.items() if isinstance(v, int)}
-    offsets = _offsets(p)
-    if offsets is None or p["batch"] != 1:
+    offsets = _offsets(params.pool)
+    if offsets is None or params.pool.batch != 1:
         return None
     made = None
-    if call.kernel != "max_pool":
-        made = _climb(call, p, len(offsets))
-        if made is None or made.dips or (call.kernel == "average_pool" and p["reciprocal_step"]):
+    if not isinstance(params, MaxPoolParams):
+        made = _climb(params, len(offsets))
+        if made is None or made.dips or (isinstance(params, AveragePoolParams) and params.reciprocal_step):
             return None
-    return _routine(p, offsets, made)
+    return _routine(params.pool, offsets, made)
 
 
-def _offsets(p: dict[str, int]) -> list[int] | None:
-    last_y = (p["out_height"] - 1) * p["stride_y"] + (p["kernel_height"] - 1) * p["dilation_y"] - p["pad_top"]
-    last_x = (p["out_width"] - 1) * p["stride_x"] + (p["kernel_width"] - 1) * p["dilation_x"] - p["pad_left"]
-    if p["pad_top"] or p["pad_left"] or last_y >= p["height"] or last_x >= p["width"]:
+def _offsets(p: PoolParams) -> list[int] | None:
+    last_y = (p.out_height - 1) * p.stride_y + (p.kernel_height - 1) * p.dilation_y - p.pad_top
+    last_x = (p.out_width - 1) * p.stride_x + (p.kernel_width - 1) * p.dilation_x - p.pad_left
+    if p.pad_top or p.pad_left or last_y >= p.height or last_x >= p.width:
         return None
-    rows = (ky * p["dilation_y"] * p["width"] for ky in range(p["kernel_height"]))
-    offsets = [(r + kx * p["dilation_x"]) * p["channels"] for r in rows for kx in range(p["kernel_width"])]
+    rows = (ky * p.dilation_y * p.width for ky in range(p.kernel_height))
+    offsets = [(r + kx * p.dilation_x) * p.channels for r in rows for kx in range(p.kernel_width)]
     steps = set(np.diff(offsets).tolist())
     return offsets if len(offsets) <= _STRAIGHT or len(steps) == 1 else None
 
 
-def _climb(call: KernelCall, p: dict[str, int], taps: int) -> Climb | None:
+def _climb(p: AveragePoolParams | AveragePoolExactParams, taps: int) -> Climb | None:
     """From a window's sum to its average."""
     reach = np.array([-128 * taps]), np.array([127 * taps])
-    if call.kernel == "average_pool":
-        (reciprocal,) = call.tables["reciprocal"].astype(np.int64).reshape(-1)[:1].tolist()
+    if isinstance(p, AveragePoolParams):
+        (reciprocal,) = p.reciprocal.astype(np.int64).reshape(-1)[:1].tolist()
 
         def scaled(total: Array) -> Array:
-            acc = (total - taps * p["input_zero_point"]) * reciprocal + p["offset"]
-            return np.clip(acc >> p["shift"], p["low"], p["high"])
+            acc = (total - taps * p.input_zero_point) * reciprocal + p.offset
+            return np.clip(acc >> p.shift, p.low, p.high)
 
-        return climb_like(scaled, np.array([reciprocal * 2.0 ** -p["shift"]]), reach, np.zeros(1))
+        return climb_like(scaled, np.array([reciprocal * 2.0**-p.shift]), reach, np.zeros(1))
 
     def exact(total: Array) -> Array:
-        raised = total + p["bias"] * taps
-        return np.clip(np.sign(raised) * ((np.abs(raised) + taps // 2) // taps) - p["bias"], p["low"], p["high"])
+        raised = total + p.bias * taps
+        return np.clip(np.sign(raised) * ((np.abs(raised) + taps // 2) // taps) - p.bias, p.low, p.high)
 
     return climb_like(exact, np.array([1.0 / taps]), reach, np.zeros(1))
 
 
-def _routine(p: dict[str, int], offsets: list[int], climb: Climb | None) -> Routine | None:
+def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine | None:
     straightly, times = len(offsets) <= _STRAIGHT, 1
     if climb is None and not straightly:
         return None
@@ -81,19 +84,19 @@ def _routine(p: dict[str, int], offsets: list[int], climb: Climb | None) -> Rout
         words = [int(v[0]) for v in (climb.top, span, climb.low, climb.high, climb.offset)]
         body.append(f"pool_climb {', '.join(str(w) for w in words)}, {climb.split}, {climb.shift}")
         code += 56
-    across = p["stride_x"] * p["channels"]
-    down = (p["stride_y"] * p["width"] - p["out_width"] * p["stride_x"]) * p["channels"]
-    begin = ["enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p['out_height']}"]
-    columns, position = f"set_word F_COLUMNS, {p['out_width']}", f"pool_begin {p['channels']}"
+    across = p.stride_x * p.channels
+    down = (p.stride_y * p.width - p.out_width * p.stride_x) * p.channels
+    begin = ["enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p.out_height}"]
+    columns, position = f"set_word F_COLUMNS, {p.out_width}", f"pool_begin {p.channels}"
     next_column, next_row = f"add_word F_X, {across}", f"add_word F_X, {down}"
     lines = [
         "function LAYER({layer})", *begin, "4:", columns, "3:", position, "1:", *body, "pool_end", next_column,
         "repeat F_COLUMNS, 3b", next_row, "repeat F_ROWS, 4b", "leave 6", "end_function LAYER({layer})",
     ]  # fmt: skip
     one = straight(*body) if straightly else looped(times, *body)
-    each = one * p["channels"] + closing(p["channels"], "pool_end") + straight(position, next_column)
-    row = each * p["out_width"] + closing(p["out_width"], "repeat F_COLUMNS, 3b") + straight(columns, next_row)
-    rows = row * p["out_height"] + closing(p["out_height"], "repeat F_ROWS, 4b")
+    each = one * p.channels + closing(p.channels, "pool_end") + straight(position, next_column)
+    row = each * p.out_width + closing(p.out_width, "repeat F_COLUMNS, 3b") + straight(columns, next_row)
+    rows = row * p.out_height + closing(p.out_height, "repeat F_ROWS, 4b")
     return Routine(
         variant=NAME,
         includes=("frame.inc", "unpadded_pool.inc"),
