@@ -26,7 +26,7 @@ _ALIGNED = 32  # bytes that alignment may take between the arena and what is cop
 def keys(project: Project) -> Any:
     config = project.config
     budget, chip = config.budget.model_dump(exclude={"latency"}), project.chip
-    flash = [chip.flash.size, *astuple(chip.flash.reads)]
+    flash = [chip.flash.size, *astuple(chip.flash.timing)]
     limits = [config.optimize, budget, _affordable(project), chip.multiplier, flash]
     memory = config.memory.model_dump()
     return [config.product, chip.core, config.model.source, config.data.model_dump(), memory, limits]
@@ -52,7 +52,7 @@ def _limits(project: Project, arena: int) -> "Limits":
         multiplier=chip.multiplier,
         ram=spare if project.config.memory.code == "ram" else 0,
         spare_ram=spare if project.config.memory.code == "flash" and chip.flash.wait_states else 0,
-        reads=chip.flash.reads,
+        timing=chip.flash.timing,
     )
 
 
@@ -137,7 +137,7 @@ def _plan(choice: "Choice", optimize: str) -> dict[str, Any]:
             "flash": point.flash,
             "ram": point.ram,
             "variants": [o.variant for o in chosen],
-            "places": [o.place for o in chosen],
+            "places": [o.memory for o in chosen],
         }
 
     return {
@@ -165,8 +165,8 @@ def _alternatives(choice: "Choice", begin: int) -> "list[Option]":
 
 
 def _option(option: "Option") -> dict[str, Any]:
-    names = ("variant", "place", "cycles", "waits", "flash", "ram", "stack")
-    return {n: getattr(option, n) for n in names}
+    names = ("variant", "cycles", "waits", "flash", "ram", "stack")
+    return {"place": option.memory} | {n: getattr(option, n) for n in names}
 
 
 def _home(home: tuple[str, int, int]) -> list[str | int]:

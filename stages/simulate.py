@@ -51,7 +51,7 @@ def run(job: Job) -> dict[str, bytes]:
         (chip.flash.origin, chip.flash.size),
         (chip.ram.origin, chip.ram.size),
         chip.multiplier,
-        chip.flash.reads,
+        chip.flash.timing,
     )
     elf = job.folder / "size-check" / "library.elf"
     sizes = [len(o) for o in wanted[0]]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.measuring.simulator import FlashReads, Run, Target, simulate
+from pipeline.measuring.simulator import FlashTiming, Run, Target, simulate
 from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
 
 FLASH, RAM = (0x08000000, 1 << 16), (0x20000000, 1 << 14)
@@ -38,12 +38,12 @@ def run(
     core: str = "cortex-m0",
     *,
     multiplier: int = 1,
-    reads: FlashReads = FlashReads(),  # noqa: B008
+    timing: FlashTiming = FlashTiming(),  # noqa: B008
     layers: int = 8,
     suffix: str = ".S",
     toolchain: str = "ziglang",
 ) -> Run:
     """Run f_run(const int8_t input[16], int8_t output[16]) once on 16 bytes 0, 1, 2, ..."""
-    target = Target(core, FLASH, RAM, multiplier, reads)
+    target = Target(core, FLASH, RAM, multiplier, timing)
     elf = link(source, folder, core, toolchain, suffix)
     return simulate(elf, target, "f_run", layers, [[bytes(range(16))]], [16])[0]

@@ -15,7 +15,7 @@ from pipeline.graph.onnx_export import qdq_model
 from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
-from pipeline.measuring.simulator import FlashReads, Run, Target, simulate
+from pipeline.measuring.simulator import FlashTiming, Run, Target, simulate
 from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
 from pipeline.measuring.toolchain.host import HostLibrary
 from pipeline.ops.shared.linear import Linear
@@ -105,7 +105,7 @@ def on_chip(
     core: str,
     toolchain: str = "ziglang",
     count: int = 8,
-    reads: FlashReads = FlashReads(),  # noqa: B008
+    timing: FlashTiming = FlashTiming(),  # noqa: B008
 ) -> list[Run]:
     """The library's machine code on an emulated core, for the first `count` inputs."""
     out = library / f"{toolchain}-{core}"
@@ -114,7 +114,7 @@ def on_chip(
     objects = compile_library(tools, core, library, out)
     flash, ram = Memory(0, 1 << 20), Memory(0x20000000, 1 << 16)
     elf = link_image(tools, core, objects, "net_run", flash, ram, out / "net.elf")
-    return emulated(built, elf, core, count=count, reads=reads)
+    return emulated(built, elf, core, count=count, timing=timing)
 
 
 def emulated(
@@ -124,10 +124,10 @@ def emulated(
     *,
     multiplier: int = 1,
     count: int = 8,
-    reads: FlashReads = FlashReads(),  # noqa: B008
+    timing: FlashTiming = FlashTiming(),  # noqa: B008
 ) -> list[Run]:
     """An image of `on_chip`, which any core that has its instructions may run."""
-    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16), multiplier, reads)
+    target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16), multiplier, timing)
     vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
     sizes = [o[0].nbytes for o in built.expected]
     return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, places=built.program.places)

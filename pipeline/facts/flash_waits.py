@@ -8,12 +8,12 @@ from pipeline.facts.cores import Core
 Cache = Literal["none", "instructions", "all"]
 WORD = 4
 """Bytes that a core fetches at a time."""
-AHEAD = 3
+LINES_AHEAD = 3
 """Lines that may be read ahead: a core's prefetch unit holds three words, a chip's buffer up to three lines."""
 
 
 @dataclass(frozen=True)
-class FlashReads:
+class FlashTiming:
     """How the flash is read: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read lines
     ahead (`prefetch`), and may keep lines that were read before (`cache`; of instructions: apart from data)."""
 
@@ -24,7 +24,7 @@ class FlashReads:
 
 
 @dataclass(frozen=True)
-class Reads:
+class ReadCounts:
     """Counted in one stretch of code, of flash only.
 
     Of each block that ran: `lines` and `words` that its instructions lie in; `ends`, as often as code read ahead may
@@ -41,12 +41,12 @@ class Reads:
     new_data: int
 
 
-def touched(address: int, size: int, unit: int) -> int:
+def units_touched(address: int, size: int, unit: int) -> int:
     """How many aligned units of `unit` bytes hold the bytes [address, address + size)."""
     return (address + size - 1) // unit - address // unit + 1
 
 
-def most(flash: FlashReads, reads: Reads, core: Core) -> int:
+def most_waits(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
     """Wait states that no run can exceed. Whenever the core stands still the flash makes some read, and no read holds
     it up for longer than the wait states: so the reads are counted, as many as there can be.
 
@@ -56,11 +56,11 @@ def most(flash: FlashReads, reads: Reads, core: Core) -> int:
     has a prefetch unit.
     """
     again = 0 if flash.cache == "instructions" else reads.data
-    lost = reads.ends * (AHEAD if flash.prefetch or core.prefetch_unit else 1)
+    lost = reads.ends * (LINES_AHEAD if flash.prefetch or core.prefetch_unit else 1)
     return flash.wait_states * (min(reads.lines + again, reads.words) + reads.data + lost)
 
 
-def stalls(flash: FlashReads, reads: Reads, core: Core) -> int:
+def least_waits(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
     """Wait states that no run can avoid: the core stands still while a data word is read, and, without a prefetch
     unit, while the target of a jump is. A prefetch unit may have asked for it while something else was executed.
 
@@ -71,7 +71,7 @@ def stalls(flash: FlashReads, reads: Reads, core: Core) -> int:
     return flash.wait_states * (jumps + (0 if flash.cache == "all" else reads.new_data))
 
 
-def busy(flash: FlashReads, reads: Reads) -> int:
+def flash_cycles(flash: FlashTiming, reads: ReadCounts) -> int:
     """Cycles that the flash alone needs, for it makes one read at a time: no run is shorter."""
     lines = reads.new_lines if flash.cache == "none" else 0
     return (flash.wait_states + 1) * (lines + (0 if flash.cache == "all" else reads.new_data))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pipeline.generating.layers import Invocation, Layer
-from pipeline.graph.kernel_call import Place
+from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.planning.variants.armv6m.shared_routines import SHARED
 
 
@@ -41,23 +41,23 @@ def assembly_of(layers: Sequence[Layer]) -> Assembly:
     routines = [x.invocation.routine for x in layers if x.invocation]
     includes = [*(i for r in routines for i in r.includes), *(f"{s}.inc" for r in routines for s in r.shared)]
     sections: list[Section] = []
-    for place in (p for p in get_args(Place) if any(r.place == p for r in routines)):
+    for memory in (m for m in get_args(RoutineMemory) if any(r.memory == m for r in routines)):
         defined = {line for s in sections for line in s.shared}
-        sections.append(_section(place, layers, defined))
+        sections.append(_section(memory, layers, defined))
     return Assembly(tuple(dict.fromkeys(includes)), tuple(sections))
 
 
-def _section(place: Place, layers: Sequence[Layer], defined: set[str]) -> Section:
+def _section(memory: RoutineMemory, layers: Sequence[Layer], defined: set[str]) -> Section:
     """`defined`: the invocations of shared routines in the sections before."""
-    here = [(x.title, x.invocation) for x in layers if x.invocation and x.invocation.routine.place == place]
-    names = _shared_names(place)
+    here = [(x.title, x.invocation) for x in layers if x.invocation and x.invocation.routine.memory == memory]
+    names = _shared_names(memory)
     shared = [
         f"{s}_routines {', '.join(f'SHARED({names[f]})' for f in SHARED[s].functions)}"
         for s in sorted({s for _, i in here for s in i.routine.shared})
     ]
     return Section(
-        code_in_ram=int(place != "flash"),
-        constants_in_ram=int(place == "all"),
+        code_in_ram=int(memory != "flash"),
+        constants_in_ram=int(memory == "all"),
         shared=tuple(line for line in shared if line not in defined),
         routines=tuple(
             Lines(title, i.entry, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in here
@@ -70,7 +70,7 @@ def _lines(title: str, invocation: Invocation, names: Mapping[str, str]) -> Line
     return Lines(title, invocation.entry, tuple(t.format(**invocation.names, **names) for t in lines))
 
 
-def _shared_names(place: Place) -> dict[str, str]:
+def _shared_names(memory: RoutineMemory) -> dict[str, str]:
     """What the shared routines are called in flash and in RAM: a call does not reach from one to the other."""
-    ending = "" if place == "flash" else "_ram"
+    ending = "" if memory == "flash" else "_ram"
     return {f: f"{f}{ending}" for s in SHARED.values() for f in s.functions}

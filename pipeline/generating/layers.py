@@ -102,7 +102,7 @@ def _call(program: Program, call: KernelCall, number: str, routine: Routine | No
 def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) -> Invocation:
     types = ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)])
     tables = {
-        key: table(f"routine_{index}_{key}", f"{call.node}: {key}", array, "assembly", routine.place == "all")
+        key: table(f"routine_{index}_{key}", f"{call.node}: {key}", array, "assembly", routine.memory == "all")
         for key, array in routine.tables.items()
     }
     name = f"LAYER({index})"
@@ -111,8 +111,8 @@ def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) 
         routine=routine,
         entry=name,
         declaration=f"void {name}({types});",
-        variant=named(routine.variant, routine.place),
-        statement=f"{name}({arguments})" if routine.place == "flash" else far,
+        variant=named(routine.variant, routine.memory),
+        statement=f"{name}({arguments})" if routine.memory == "flash" else far,
         names={key: t.name for key, t in tables.items()} | {"layer": str(index)},
         tables=tuple(tables.values()),
     )

@@ -104,7 +104,7 @@ def _library(program: Program, origin: Origin, kernels: tuple[str, ...], vectors
         arena=program.arena.size,
         lower_bound=program.arena.lower_bound,
         needs_arena=program.needs_arena,
-        in_ram=any(x.invocation.routine.place != "flash" for x in layers if x.invocation),
+        in_ram=any(x.invocation.routine.memory != "flash" for x in layers if x.invocation),
         macs=program.graph.macs,
         headers=tuple(sorted({c.family for layer in layers for c in layer.calls})),
         sources=(*sources, *([f"{product}_layers.S"] if assembly else [])),

@@ -18,7 +18,7 @@ C_TYPES = {
 }
 
 
-Place = Literal["flash", "code", "all"]
+RoutineMemory = Literal["flash", "code", "all"]
 """What of a routine startup copies to RAM, where nothing waits: nothing, its code, or its code and its tables."""
 
 
@@ -47,7 +47,7 @@ class Routine:
     roof: int
     """The scheme's own floor in cycles: its multiplications and additions alone."""
     reads: int
-    place: Place = "flash"
+    memory: RoutineMemory = "flash"
 
 
 @dataclass(frozen=True, eq=False)

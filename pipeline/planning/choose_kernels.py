@@ -10,10 +10,10 @@ from itertools import pairwise
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.flash_waits import FlashReads
+from pipeline.facts.flash_waits import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.integer_program import IN_RAM, Option, Point, Problem
-from pipeline.planning.placement import placed, waits
+from pipeline.planning.placement import estimated_waits, in_each_memory
 from pipeline.planning.plan import Program
 from pipeline.planning.variants import c_costs, chained, routines
 
@@ -34,7 +34,7 @@ class Limits:
     multiplier: int = 1
     ram: int = 0
     spare_ram: int = 0
-    reads: FlashReads = field(default=FlashReads())
+    timing: FlashTiming = field(default=FlashTiming())
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option],
     c = Option("c", c_costs.cycles(call), c_costs.flash(call), c_costs.stack(), (call.kernel,), None)
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
-    c = replace(c, waits=waits(call, None, c.cycles, limits.reads, core))
+    c = replace(c, waits=estimated_waits(call, None, c.cycles, limits.timing, core))
     made, refused = _within_stack(call, routines(call, core), core, limits)
     return [c, *made], refused
 
@@ -144,26 +144,26 @@ def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option],
 def _within_stack(
     call: KernelCall, offered: Sequence[Routine], core: str, limits: Limits
 ) -> tuple[list[Option], list[tuple[str, str]]]:
-    """Routines that the free stack can hold, in every place, and why the others are none."""
+    """Routines that the free stack can hold, in every memory, and why the others are none."""
     made: list[Option] = []
     refused = []
     for r in offered:
         if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
-            made += _in_each_place(call, r, core, limits)
+            made += _in_each_memory(call, r, core, limits)
         else:
             refused.append((r.variant, f"needs {r.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
     return made, refused
 
 
-def _in_each_place(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
+def _in_each_memory(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
     """The routine in flash and, where flash makes it wait and there is room, in RAM."""
     cycles = routine.executed.cycles(CORES[core], limits.multiplier)
     flash = routine.code + sum(t.nbytes for t in routine.tables.values())
     made: list[Option] = []
-    for r, ram in placed(routine):
-        waiting = waits(call, r, cycles, limits.reads, core)
+    for r, ram in in_each_memory(routine):
+        waiting = estimated_waits(call, r, cycles, limits.timing, core)
         if not made or (waiting < made[-1].waits and ram <= limits.ram):
-            shared = r.shared if r.place == "flash" else tuple(s + IN_RAM for s in r.shared)
+            shared = r.shared if r.memory == "flash" else tuple(s + IN_RAM for s in r.shared)
             made.append(Option(r.variant, cycles, flash, r.stack, shared, r, waiting, ram))
     return made
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.graph.kernel_call import Place, Routine
+from pipeline.graph.kernel_call import Routine, RoutineMemory
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants import c_costs
 from pipeline.planning.variants.armv6m.shared_routines import SHARED
@@ -44,8 +44,8 @@ class Option:
     span: int = 1
 
     @property
-    def place(self) -> Place:
-        return "flash" if self.routine is None else self.routine.place
+    def memory(self) -> RoutineMemory:
+        return "flash" if self.routine is None else self.routine.memory
 
 
 def together(options: Sequence[Option]) -> Option:
@@ -124,7 +124,7 @@ class Problem:
         for index, of in enumerate(self.options):
             if index in spanned:
                 continue
-            same = tuple((o.variant, o.place, o.cycles, o.waits, o.flash, o.shared) for o in of)
+            same = tuple((o.variant, o.memory, o.cycles, o.waits, o.flash, o.shared) for o in of)
             alike.setdefault(same, []).append(index)
         chosen = list(found.chosen)
         for indices in alike.values():

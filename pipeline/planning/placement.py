@@ -9,42 +9,42 @@ from dataclasses import replace
 from typing import get_args
 
 from pipeline.facts.cores import CORES
-from pipeline.facts.flash_waits import WORD, FlashReads, Reads, most
-from pipeline.graph.kernel_call import KernelCall, Place, Routine
+from pipeline.facts.flash_waits import WORD, FlashTiming, ReadCounts, most_waits
+from pipeline.graph.kernel_call import KernelCall, Routine, RoutineMemory
 
-PLACES: Mapping[Place, str] = {"flash": "", "code": "code in RAM", "all": "code and tables in RAM"}
-"""What is said of a variant's place."""
+SUFFIXES: Mapping[RoutineMemory, str] = {"flash": "", "code": "code in RAM", "all": "code and tables in RAM"}
+"""What is said of a variant and where its routine lies."""
 
 
-def named(variant: str, place: Place) -> str:
+def named(variant: str, memory: RoutineMemory) -> str:
     """A variant and where it lies, for people."""
-    return f"{variant}, {PLACES[place]}" if PLACES[place] else variant
+    return f"{variant}, {SUFFIXES[memory]}" if SUFFIXES[memory] else variant
 
 
-def placed(routine: Routine) -> Iterator[tuple[Routine, int]]:
-    """The routine in every place, and the bytes of RAM that it takes there; shared routines not counted."""
+def in_each_memory(routine: Routine) -> Iterator[tuple[Routine, int]]:
+    """The routine in every memory, and the bytes of RAM that it takes there; shared routines not counted."""
     tables = sum(t.nbytes for t in routine.tables.values())
     sizes = {"flash": 0, "code": routine.code, "all": routine.code + tables}
-    for place in get_args(Place):
-        if place != "all" or tables:
-            yield replace(routine, place=place), sizes[place]
+    for memory in get_args(RoutineMemory):
+        if memory != "all" or tables:
+            yield replace(routine, memory=memory), sizes[memory]
 
 
-def waits(call: KernelCall, routine: Routine | None, cycles: int, flash: FlashReads, core: str) -> int:
+def estimated_waits(call: KernelCall, routine: Routine | None, cycles: int, timing: FlashTiming, core: str) -> int:
     """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
     known = CORES[core]
     size, mix = known.isa.code.instruction, known.mix
-    if not flash.wait_states or (routine is not None and routine.place == "all"):
+    if not timing.wait_states or (routine is not None and routine.memory == "all"):
         return 0
     if routine is None:
         # The C kernels read every weight anew.
         code, blocks, ends = size * mix.instructions * cycles, mix.blocks * cycles, round(mix.ends * cycles)
         reads = call.macs if "weights" in call.tables else 0
-    elif routine.place == "code":
-        return most(flash, Reads(0, 0, 0, routine.reads, 0, 0, 0), known)
+    elif routine.memory == "code":
+        return most_waits(timing, ReadCounts(0, 0, 0, routine.reads, 0, 0, 0), known)
     else:
         run = routine.executed
         code, blocks, ends = size * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
         reads = routine.reads + run.literals
-    lines, words = (round(code / unit + blocks * (1 - size / unit)) for unit in (flash.line, WORD))
-    return most(flash, Reads(lines, words, ends, reads, 0, 0, 0), known)
+    lines, words = (round(code / unit + blocks * (1 - size / unit)) for unit in (timing.line, WORD))
+    return most_waits(timing, ReadCounts(lines, words, ends, reads, 0, 0, 0), known)

@@ -15,7 +15,7 @@ from unicorn import arm_const
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
-from pipeline.measuring.simulator import FlashReads
+from pipeline.measuring.simulator import FlashTiming
 from pipeline.measuring.simulator.image import Image
 from pipeline.measuring.simulator.pricing import decoder, price, price_block
 
@@ -126,20 +126,20 @@ EXAMPLE = """function f_run
 table: .word 0
 """
 BOUNDS = {
-    "no wait states": (FlashReads(0, 8), 107, 107),
-    "words": (FlashReads(1, 4), 107 + 2, 107 + 51 + 2 + 2),
-    "lines of 8 bytes": (FlashReads(1, 8), 107 + 2, 107 + 28 + 2 + 2),
-    "prefetch": (FlashReads(1, 8, prefetch=True), 107 + 2, 107 + 28 + 2 + 2 * 3),
-    "two wait states": (FlashReads(2, 8, prefetch=True), 107 + 4, 107 + 2 * 36),
-    "cache of instructions": (FlashReads(1, 8, cache="instructions"), 107 + 1, 107 + 26 + 2 + 2),
-    "cache": (FlashReads(1, 8, cache="all"), 107, 107 + 28 + 2 + 2),
+    "no wait states": (FlashTiming(0, 8), 107, 107),
+    "words": (FlashTiming(1, 4), 107 + 2, 107 + 51 + 2 + 2),
+    "lines of 8 bytes": (FlashTiming(1, 8), 107 + 2, 107 + 28 + 2 + 2),
+    "prefetch": (FlashTiming(1, 8, prefetch=True), 107 + 2, 107 + 28 + 2 + 2 * 3),
+    "two wait states": (FlashTiming(2, 8, prefetch=True), 107 + 4, 107 + 2 * 36),
+    "cache of instructions": (FlashTiming(1, 8, cache="instructions"), 107 + 1, 107 + 26 + 2 + 2),
+    "cache": (FlashTiming(1, 8, cache="all"), 107, 107 + 28 + 2 + 2),
 }
 
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_wait_states_bound_the_time_from_both_sides(name: str, tmp_path: Path) -> None:
-    reads, low, high = BOUNDS[name]
-    total = run(EXAMPLE, tmp_path, reads=reads).total
+    timing, low, high = BOUNDS[name]
+    total = run(EXAMPLE, tmp_path, timing=timing).total
     assert total.zero_wait == (107, 107)
     assert (total.low, total.high) == (low, high)
 
@@ -147,19 +147,19 @@ def test_wait_states_bound_the_time_from_both_sides(name: str, tmp_path: Path) -
 def test_a_flash_makes_one_read_at_a_time(tmp_path: Path) -> None:
     # b 3, 200 nops, bx 3. The block behind b lies in 101 words, each of which is read once, for 16 cycles.
     body = " b 1f\n nop\n 1:\n .rept 200\n nop\n .endr\n bx lr\n"
-    total = run(f"function f_run\n{body} .size f_run, . - f_run\n", tmp_path, reads=FlashReads(15)).total
+    total = run(f"function f_run\n{body} .size f_run, . - f_run\n", tmp_path, timing=FlashTiming(15)).total
     assert (total.zero_wait, total.low) == ((206, 206), 101 * 16)
 
 
 def test_a_short_loop_proves_no_wait_where_buffers_may_hold_it(tmp_path: Path) -> None:
     # movs 1, three turns of nop and subs, bne taken twice: 1 + 3 * 2 + 2 * 3 + 1 + 3.
     source = "function f_run\n movs r2, #3\n 1: nop\n subs r2, #1\n bne 1b\n bx lr\n .size f_run, . - f_run\n"
-    total = run(source, tmp_path, reads=FlashReads(5, 8)).total
+    total = run(source, tmp_path, timing=FlashTiming(5, 8)).total
     assert (total.zero_wait[0], total.low) == (17, 17)
 
 
 def test_on_cortex_m3_a_jump_proves_no_wait_and_any_block_may_read_a_target_in_vain(tmp_path: Path) -> None:
-    total = run(EXAMPLE, tmp_path, "cortex-m3", reads=FlashReads(1, 8)).total
+    total = run(EXAMPLE, tmp_path, "cortex-m3", timing=FlashTiming(1, 8)).total
     assert total.low == total.zero_wait[0] + 1
     # Three blocks end, with up to three lines read in vain each.
     assert total.high == total.zero_wait[1] + 28 + 2 + 3 * 3

@@ -11,7 +11,7 @@ from bounded import bounded
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.footprint import measure
-from pipeline.measuring.simulator import FlashReads, Target, simulate
+from pipeline.measuring.simulator import FlashTiming, Target, simulate
 
 M0 = Target("cortex-m0", FLASH, RAM)
 
@@ -139,7 +139,7 @@ def test_runs_that_differ_are_counted_each(core: str, tmp_path: Path) -> None:
     load = " sub sp, #8\n ldr r5, [r4]\n add sp, #8\n" if core == "cortex-m4" else ""
     source = function(f"push {{r4, r5}}\n {body}{loops}{load} pop {{r4, r5}}\n strb r2, [r1]")
     given = [bytes(x) for x in ((3, 9, 0), (9, 3, 0), (3, 9, 0), (3, 12, 0), (3, 9, 1))]
-    target = Target(core, FLASH, RAM, reads=FlashReads(2, 8))
+    target = Target(core, FLASH, RAM, timing=FlashTiming(2, 8))
     elf = link(source, tmp_path, core)
     together = simulate(elf, target, "f_run", 0, [[x] for x in given], [1])
     apart = [simulate(elf, target, "f_run", 0, [[x]], [1])[0] for x in given]
@@ -211,7 +211,7 @@ def test_code_in_ram_is_copied_there_and_fetched_without_waits(tmp_path: Path) -
     # From RAM: ldr literal 2, adds 1, bx 3. From flash: push 3, ldr 2, blx 3, pop 6.
     ideal = run(FROM_RAM, tmp_path, layers=1).total
     assert ideal.zero_wait == (2 + 1 + 3 + 14, 2 + 1 + 3 + 14)
-    waiting = run(FROM_RAM, tmp_path, layers=1, reads=FlashReads(1, prefetch=True))
+    waiting = run(FROM_RAM, tmp_path, layers=1, timing=FlashTiming(1, prefetch=True))
     # What runs from RAM waits for nothing: neither fetches nor its literal, nor the read ahead that bx discards.
     assert (waiting.layers[0].zero_wait, waiting.layers[0].low) == ((6, 6), 6)
     assert waiting.layers[0].high == 6

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import chipfit, some
 
-from pipeline.facts.flash_waits import FlashReads
+from pipeline.facts.flash_waits import FlashTiming
 from pipeline.graph.graph_file import load
 from pipeline.ops import NODES
 from pipeline.planning.choose_kernels import ENTRY_STACK, Limits, choose
@@ -16,7 +16,7 @@ from pipeline.planning.integer_program import Option, Point, Problem
 from pipeline.planning.plan import Program, plan
 from pipeline.planning.variants import c_costs
 
-SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift", "gather", "gather in RAM")
+SHARED = ("dense_shift", "conv2d_shift", "depthwise_shift", "im2col", "im2col in RAM")
 
 
 def options(rng: random.Random, calls: int) -> list[list[Option]]:
@@ -113,32 +113,32 @@ def test_what_needs_more_than_the_free_stack_is_told_and_not_taken(workshop: Pat
     assert all(o.stack + ENTRY_STACK <= 200 for o in some(o for of in choice.options for o in of if o.routine))
 
 
-WAITING = FlashReads(1, 8, prefetch=True)
+WAITING = FlashTiming(1, 8, prefetch=True)
 
 
 def test_what_runs_from_ram_is_never_more_than_is_free_and_faster_the_more_there_is(workshop: Path) -> None:
     program = digits(workshop)
     totals = []
     for free in (0, 500, 1500, 4000, 20_000):
-        point = choose(program, "cortex-m0", Limits(None, None, None, ram=free, reads=WAITING), "latency").point
+        point = choose(program, "cortex-m0", Limits(None, None, None, ram=free, timing=WAITING), "latency").point
         assert point.ram <= free
         totals.append(point.total)
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals)
-    everything = choose(program, "cortex-m0", Limits(None, None, None, ram=20_000, reads=WAITING), "latency")
+    everything = choose(program, "cortex-m0", Limits(None, None, None, ram=20_000, timing=WAITING), "latency")
     assert everything.point.waits == 0
-    assert all(c.routine is not None and c.routine.place != "flash" for c in some(everything.program.calls))
+    assert all(c.routine is not None and c.routine.memory != "flash" for c in some(everything.program.calls))
 
 
 def test_nothing_runs_from_ram_where_flash_does_not_wait(workshop: Path) -> None:
     choice = choose(digits(workshop), "cortex-m0", Limits(None, None, None, ram=20_000), "latency")
     assert choice.point.ram == choice.point.waits == 0
-    assert {o.place for of in choice.options for o in of} == {"flash"}
+    assert {o.memory for of in choice.options for o in of} == {"flash"}
 
 
 def test_what_spare_ram_would_buy_is_said_and_left_to_its_owner(workshop: Path) -> None:
     program = digits(workshop)
-    choice = choose(program, "cortex-m0", Limits(None, None, None, spare_ram=3000, reads=WAITING), "latency")
-    allowed = choose(program, "cortex-m0", Limits(None, None, None, ram=3000, reads=WAITING), "latency")
+    choice = choose(program, "cortex-m0", Limits(None, None, None, spare_ram=3000, timing=WAITING), "latency")
+    allowed = choose(program, "cortex-m0", Limits(None, None, None, ram=3000, timing=WAITING), "latency")
     assert choice.point.ram == 0
     assert choice.from_ram is not None and choice.from_ram.total == allowed.point.total < choice.point.total
 

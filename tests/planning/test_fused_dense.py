@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.weight_bits import Widths
-from pipeline.graph.kernel_call import Place
+from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.planning.choose_kernels import ENTRY_STACK, Choice, Limits, choose
 from pipeline.planning.plan import Program
 from pipeline.planning.variants import chained
@@ -62,8 +62,8 @@ def in_one(program: Program) -> Program:
     return replace(program, calls=(replace(first, outputs=last.outputs, routine=routine, parts=program.calls),))
 
 
-def on_place(program: Program, place: Place) -> Program:
-    calls = tuple(replace(c, routine=c.routine and replace(c.routine, place=place)) for c in program.calls)
+def in_memory(program: Program, memory: RoutineMemory) -> Program:
+    calls = tuple(replace(c, routine=c.routine and replace(c.routine, memory=memory)) for c in program.calls)
     return replace(program, calls=calls)
 
 
@@ -80,8 +80,8 @@ def test_a_chain_equals_its_layers_and_costs_what_it_says(
     program = in_one(built.program)
     (call,) = program.calls
     assert call.routine is not None
-    for place in get_args(Place):
-        library = write_library(built, tmp_path / place, "cortex-m0", on_place(program, place))
+    for memory in get_args(RoutineMemory):
+        library = write_library(built, tmp_path / memory, "cortex-m0", in_memory(program, memory))
         runs = on_chip(built, library, "cortex-m0", toolchain)
         assert_chip_equals(built, runs)
         assert len(runs[0].layers) == 1

@@ -14,12 +14,12 @@ from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 from pipeline.arithmetic.fixedpoint import accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.arithmetic.thresholds import climb, climbed
 from pipeline.facts.cores import CORES
-from pipeline.facts.flash_waits import FlashReads
-from pipeline.graph.kernel_call import KernelCall, Place
+from pipeline.facts.flash_waits import FlashTiming
+from pipeline.graph.kernel_call import KernelCall, RoutineMemory
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 from pipeline.ops.shared.samples import Sample, one_node
-from pipeline.planning.placement import waits
+from pipeline.planning.placement import estimated_waits
 from pipeline.planning.variants.armv6m import ONE_CALL
 from pipeline.planning.variants.armv6m.packed_split import schedule
 from pipeline.planning.variants.armv6m.shared_routines import SHARED
@@ -174,7 +174,7 @@ USUAL = [
     one_node("MaxPool", {"x": (1, 16, 12, 12)}, kernel_shape=[2, 2], strides=[2, 2], label="usual_pool"),
     one_node("Add", {"a": (1, 16, 12, 12), "b": (1, 16, 12, 12)}, label="usual_add"),
 ]
-WAITING = [FlashReads(1, 4), FlashReads(2, 8, prefetch=True, cache="instructions"), FlashReads(3, 16)]
+WAITING = [FlashTiming(1, 4), FlashTiming(2, 8, prefetch=True, cache="instructions"), FlashTiming(3, 16)]
 
 
 @pytest.mark.parametrize("toolchain", ["ziglang", pytest.param("gcc", marks=pytest.mark.exhaustive)])
@@ -187,11 +187,11 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
     found = (built_for(s, "multiplier", bits=3 if name in ("packed_compressed", "packed_narrow") else 8) for s in USUAL)
     built = next(b for b in found if any(c.routine for c in with_variant(b, name).calls))
     program = with_variant(built, name)
-    for place in some(get_args(Place)):
-        calls = tuple(c if c.routine is None else moved(c, place) for c in program.calls)
-        library = write_library(built, tmp_path / place, "cortex-m0", replace(program, calls=calls))
-        for reads in WAITING:
-            runs = on_chip(built, library, "cortex-m0", toolchain, 2, reads)
+    for memory in some(get_args(RoutineMemory)):
+        calls = tuple(c if c.routine is None else moved(c, memory) for c in program.calls)
+        library = write_library(built, tmp_path / memory, "cortex-m0", replace(program, calls=calls))
+        for timing in WAITING:
+            runs = on_chip(built, library, "cortex-m0", toolchain, 2, timing)
             assert_chip_equals(built, runs)
             pairs = zip(calls, runs[0].layers, strict=True)
             for call, layer in some((c, x) for c, x in pairs if c.routine is not None):
@@ -199,13 +199,13 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
                 cycles = call.routine.executed.cycles(CORES["cortex-m0"])
                 assert cycles == layer.zero_wait[0]
                 added = layer.high - layer.zero_wait[1]
-                planned = waits(call, call.routine, cycles, reads, "cortex-m0")
-                assert abs(added - planned) <= 0.06 * added + 100 * reads.wait_states, (place, reads)
+                planned = estimated_waits(call, call.routine, cycles, timing, "cortex-m0")
+                assert abs(added - planned) <= 0.06 * added + 100 * timing.wait_states, (memory, timing)
 
 
-def moved(call: KernelCall, place: Place) -> KernelCall:
+def moved(call: KernelCall, memory: RoutineMemory) -> KernelCall:
     assert call.routine is not None
-    return replace(call, routine=replace(call.routine, place=place))
+    return replace(call, routine=replace(call.routine, memory=memory))
 
 
 def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:

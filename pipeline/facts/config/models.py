@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from pipeline.facts import units
 from pipeline.facts.cores import CORES, with_slow_multiplier
-from pipeline.facts.flash_waits import FlashReads
+from pipeline.facts.flash_waits import FlashTiming
 from pipeline.facts.weight_bits import BITS, Widths
 
 _C_WORDS = frozenset(
@@ -168,8 +168,8 @@ class Flash(Section):
     cache: Literal["none", "instructions", "all"] = Field("none", description="What the chip keeps of earlier reads")
 
     @property
-    def reads(self) -> FlashReads:
-        return FlashReads(self.wait_states, self.line, self.prefetch, self.cache)
+    def timing(self) -> FlashTiming:
+        return FlashTiming(self.wait_states, self.line, self.prefetch, self.cache)
 
 
 class Ram(Section):

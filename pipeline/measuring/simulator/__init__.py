@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.facts.cores import CORES, Core, Cost
-from pipeline.facts.flash_waits import WORD, FlashReads, Reads, busy, most, stalls, touched
+from pipeline.facts.flash_waits import (
+    WORD,
+    FlashTiming,
+    ReadCounts,
+    flash_cycles,
+    least_waits,
+    most_waits,
+    units_touched,
+)
 from pipeline.measuring.simulator.emulator import Machine
 from pipeline.measuring.simulator.image import Image
 from pipeline.measuring.simulator.pricing import BlockPrice, price_block
@@ -23,7 +31,7 @@ class Target:
     flash: tuple[int, int]
     ram: tuple[int, int]
     multiplier_cycles: int = 1
-    reads: FlashReads = field(default=FlashReads())
+    timing: FlashTiming = field(default=FlashTiming())
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,9 @@ def simulate(
     image = Image.read(elf, entry)
     core = CORES[target.core]
     machine = counting = Machine(image, core, target.flash, target.ram, layers)
-    if target.reads.wait_states:
+    if target.timing.wait_states:
         # Unicorn becomes ten times slower when it tells of every read: only the first run of each path is counted.
-        counting = Machine(image, core, target.flash, target.ram, layers, target.reads)
+        counting = Machine(image, core, target.flash, target.ram, layers, target.timing)
     prices: dict[int, BlockPrice] = {}
     paths: dict[tuple[int, bytes], tuple[Cycles, tuple[Cycles, ...]]] = {}
     runs = []
@@ -94,7 +102,7 @@ def _priced(
 ) -> tuple[Cycles, tuple[Cycles, ...]]:
     """The last run: the whole, and each row."""
     rows = [_row(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
-    total = replace(_sum(rows), low=max(_sum(rows).low, busy(target.reads, _reads(machine))))
+    total = replace(_sum(rows), low=max(_sum(rows).low, flash_cycles(target.timing, _reads(machine))))
     return total, tuple(rows)
 
 
@@ -111,21 +119,21 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
         instructions += times * price.instructions
         address, size = machine.image.address_of(slot), int(machine.sizes[slot])
         if begin <= address < end:
-            lines += times * touched(address, size, target.reads.line)
-            words += times * touched(address, size, WORD)
+            lines += times * units_touched(address, size, target.timing.line)
+            words += times * units_touched(address, size, WORD)
             ends += times if core.prefetch_unit else taken
     split = int(machine.unaligned[row])
     reads = _reads(machine, row)
     reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
-    waits = stalls(target.reads, reads, core), most(target.reads, reads, core)
+    waits = least_waits(target.timing, reads, core), most_waits(target.timing, reads, core)
     return Cycles((low, high + split), low + waits[0], high + split + waits[1], instructions)
 
 
-def _reads(machine: Machine, row: int | slice = slice(None)) -> Reads:
+def _reads(machine: Machine, row: int | slice = slice(None)) -> ReadCounts:
     """What the callbacks counted in one row, or in all."""
     tables = (machine.reads, machine.jumps, machine.new_lines, machine.new_data)
     data, jumps, new_lines, new_data = (int(t[row].sum()) for t in tables)
-    return Reads(0, 0, 0, data, jumps, new_lines, new_data)
+    return ReadCounts(0, 0, 0, data, jumps, new_lines, new_data)
 
 
 def _price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
@@ -150,4 +158,4 @@ def _sum(rows: Sequence[Cycles]) -> Cycles:
     )
 
 
-__all__ = ["CORES", "Core", "Cycles", "FlashReads", "Run", "Target", "simulate"]
+__all__ = ["CORES", "Core", "Cycles", "FlashTiming", "Run", "Target", "simulate"]

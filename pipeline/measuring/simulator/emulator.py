@@ -11,7 +11,7 @@ from unicorn import arm_const
 
 from pipeline.facts.cores import Core
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.flash_waits import FlashReads
+from pipeline.facts.flash_waits import FlashTiming
 from pipeline.measuring.simulator.fault import fault, instruction_at
 from pipeline.measuring.simulator.image import Image
 from pipeline.measuring.simulator.native import RECENT, SPANS, Counter, library
@@ -52,7 +52,7 @@ class Machine:
         flash: tuple[int, int],
         ram: tuple[int, int],
         layers: int,
-        reads: FlashReads = FlashReads(),  # noqa: B008
+        timing: FlashTiming = FlashTiming(),  # noqa: B008
     ) -> None:
         self.image, self.core = image, core
         _check_memory()
@@ -84,7 +84,7 @@ class Machine:
         self.stack_top = self.ram_end - 256
         for address, data in image.segments:
             self.engine.mem_write(address, data)
-        self._count(layers, flash, reads)
+        self._count(layers, flash, timing)
 
     @staticmethod
     def _round(address: int) -> int:
@@ -99,7 +99,7 @@ class Machine:
                 raise _too_little() from error
             raise
 
-    def _count(self, layers: int, flash: tuple[int, int], reads: FlashReads) -> None:
+    def _count(self, layers: int, flash: tuple[int, int], timing: FlashTiming) -> None:
         words, code = self.image.half_words(), self.image.code
         assert len(code) <= SPANS
         self.executed = np.zeros((layers + 1, words), np.uint64)
@@ -126,14 +126,14 @@ class Machine:
             new_data=self.new_data.ctypes.data,
             flash_begin=flash[0],
             flash_end=flash[0] + flash[1],
-            line=reads.line if reads.wait_states else 0,
+            line=timing.line if timing.wait_states else 0,
             unaligned=self.unaligned.ctypes.data,
             crooked=self.crooked.ctypes.data,
             register_read=ctypes.cast(unicorn.unicorn_py3.unicorn.uclib.uc_reg_read, ctypes.c_void_p).value,
             pc=arm_const.UC_ARM_REG_PC,
         )
         self._hook(unicorn.UC_HOOK_BLOCK, library().chipfit_block, 1, 0)
-        if reads.wait_states:
+        if timing.wait_states:
             self._hook(unicorn.UC_HOOK_MEM_READ, library().chipfit_read, flash[0], flash[0] + flash[1] - 1)
         # A core that faults on an unaligned access does so in its emulation; another takes longer.
         if self.core.isa.unaligned_access:
