@@ -76,11 +76,6 @@ class KernelCall:
         return self.params.struct_name()
 
     @property
-    def tables(self) -> dict[str, Array]:
-        """The arrays of `params`, by the names of their members."""
-        return {name: value for name, value in self.params.members() if not isinstance(value, int | tuple)}
-
-    @property
     def each(self) -> tuple["KernelCall", ...]:
         """Its parts, or itself."""
         return self.parts or (self,)

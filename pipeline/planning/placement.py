@@ -11,6 +11,7 @@ from typing import get_args
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_waits import WORD, FlashTiming, ReadCounts, most_waits
 from pipeline.graph.kernel_call import KernelCall, Routine, RoutineMemory
+from pipeline.graph.kernel_params.linear import ConvS16Params, LinearParams
 
 SUFFIXES: Mapping[RoutineMemory, str] = {"flash": "", "code": "code in RAM", "all": "code and tables in RAM"}
 """What is said of a variant and where its routine lies."""
@@ -39,7 +40,7 @@ def estimated_waits(call: KernelCall, routine: Routine | None, cycles: int, timi
     if routine is None:
         # The C kernels read every weight anew.
         code, blocks, ends = size * mix.instructions * cycles, mix.blocks * cycles, round(mix.ends * cycles)
-        reads = call.macs if "weights" in call.tables else 0
+        reads = call.macs if isinstance(call.params, LinearParams | ConvS16Params) else 0
     elif routine.memory == "code":
         return most_waits(timing, ReadCounts(0, 0, 0, routine.reads, 0, 0, 0), known)
     else:

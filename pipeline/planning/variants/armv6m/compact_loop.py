@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import shape_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, straight
@@ -23,10 +24,9 @@ _WORDS = 1000
 
 def offer(call: KernelCall) -> Routine | None:
     """The call as loops; None for a weight of -128, and where one position's inputs do not fit the stack."""
-    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+    if not isinstance(call.params, Conv2dParams | DenseParams) or call.params.weights.dtype != np.int8:
         return None
-    weights = call.tables["weights"]
-    weights = weights.reshape(len(weights), -1).astype(np.int64)
+    weights = weight_rows(call.params).astype(np.int64)
     shape, ending = shape_of(call), ending_of(call)
     if shape is None or ending is None or weights.min(initial=0) < -127 or weights.shape[1] + FRAME > _WORDS:
         return None

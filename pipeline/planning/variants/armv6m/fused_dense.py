@@ -27,9 +27,10 @@ _CALLS = 4  # bytes that widening keeps on the stack
 
 def offer(calls: Sequence[KernelCall], core: Core) -> Routine | None:
     """Dense layers, each the only reader of the one before, as one routine; None where one frame is too small."""
-    if len(calls) < 2 or any(not isinstance(c.params, DenseParams) or c.params.rows != 1 for c in calls):
+    params = [c.params for c in calls if isinstance(c.params, DenseParams) and c.params.rows == 1]
+    if not 2 <= len(params) == len(calls):
         return None
-    *bases, words = accumulate((c.tables["weights"].shape[1] for c in calls), initial=FRAME)
+    *bases, words = accumulate((p.inputs for p in params), initial=FRAME)
     if words > _REACH:
         return None
     links = [_link(c, core, c is not calls[-1]) for c in calls]

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Shape, shape_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, straight
@@ -23,10 +24,9 @@ _PAIRS = 6
 
 def offer(call: KernelCall) -> Routine | None:
     """Weights of at most 5 bits whose sums cannot overflow a lane; else None."""
-    if call.family not in ("conv2d", "dense"):
+    if not isinstance(call.params, Conv2dParams | DenseParams):
         return None
-    weights = call.tables["weights"]
-    weights = weights.reshape(len(weights), -1).astype(np.int64)
+    weights = weight_rows(call.params).astype(np.int64)
     if np.abs(weights).max(initial=0) > 15 or np.abs(weights).sum(axis=1).max(initial=0) > LANE:
         return None
     shape, ending = shape_of(call), ending_of(call)

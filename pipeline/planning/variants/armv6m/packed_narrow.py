@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import shape_of
 from pipeline.planning.variants.armv6m.packed_split import LANE, Block, Packed
@@ -34,10 +35,9 @@ def offer(call: KernelCall) -> Routine | None:
 
 def packed_narrow_of(call: KernelCall) -> "Lanes | None":
     """The call with its blocks planned; None where a lane would overflow."""
-    if call.family not in ("conv2d", "dense"):
+    if not isinstance(call.params, Conv2dParams | DenseParams):
         return None
-    weights = call.tables["weights"]
-    weights = weights.reshape(len(weights), -1).astype(np.int64)
+    weights = weight_rows(call.params).astype(np.int64)
     if np.abs(weights).sum(axis=1).max(initial=0) > LANE:
         return None
     shape, ending = shape_of(call), ending_of(call)

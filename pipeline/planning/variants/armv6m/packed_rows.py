@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import Conv2dParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Shape, im2col, shape_of
 from pipeline.planning.variants.armv6m.macro_costs import closing, straight
@@ -25,10 +26,9 @@ _WORDS = 960
 
 def offer(call: KernelCall) -> Routine | None:
     """A convolution with at most 32 inputs in a kernel row, whose image rows fit the stack; else None."""
-    if call.family != "conv2d":
+    if not isinstance(call.params, Conv2dParams):
         return None
-    weights = call.tables["weights"]
-    weights = weights.reshape(len(weights), -1).astype(np.int64)
+    weights = weight_rows(call.params).astype(np.int64)
     if np.abs(weights).max(initial=0) > LANE:
         return None
     shape, ending = shape_of(call), ending_of(call)

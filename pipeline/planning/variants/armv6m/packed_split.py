@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Shape, im2col, shape_of, widen
 from pipeline.planning.variants.armv6m.macro_costs import closing, looped, straight
@@ -37,10 +38,9 @@ def packed_of(call: KernelCall, scheme: type["Packed"] | None = None) -> "Packed
 
     Weights may have nine bits: one product alone always fits a lane.
     """
-    if call.family not in ("conv2d", "dense"):
+    if not isinstance(call.params, Conv2dParams | DenseParams):
         return None
-    weights = call.tables["weights"]
-    weights = weights.reshape(len(weights), -1)
+    weights = weight_rows(call.params)
     shape = shape_of(call)
     ending = ending_of(call)
     if shape is None or ending is None or np.abs(weights.astype(np.int64)).max(initial=0) > LANE:

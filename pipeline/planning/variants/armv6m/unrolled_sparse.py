@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
+from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Shape, shape_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, straight
@@ -30,10 +31,9 @@ def without_multiplications(call: KernelCall) -> Routine | None:
 
 
 def _offer(call: KernelCall, *, shifts: bool) -> Routine | None:
-    if call.family not in ("conv2d", "dense") or call.tables["weights"].dtype != np.int8:
+    if not isinstance(call.params, Conv2dParams | DenseParams) or call.params.weights.dtype != np.int8:
         return None
-    weights = call.tables["weights"]
-    weights = weights.reshape(len(weights), -1)
+    weights = weight_rows(call.params)
     shape = shape_of(call)
     if shape is None or not shape.contiguous or weights.shape[1] > 256 or np.count_nonzero(weights) * 10 > _MOST_CODE:
         return None
