@@ -105,7 +105,7 @@ def run(job: Job) -> dict[str, bytes]:
                 "layer": c.node,
                 "kernel": c.routine.variant if c.routine else c.kernel,
                 "macs": c.macs,
-                "roof": c.routine.roof if c.routine else None,
+                "roof": c.routine.least_cycles if c.routine else None,
                 "options": [_option(o) for o in _alternatives(choice, begin)],
                 "refused": [{"variant": v, "why": why} for v, why in choice.refused[begin]],
                 "inputs": [_home(program.homes[n]) for n in c.inputs if n in program.homes],

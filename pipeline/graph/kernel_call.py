@@ -44,8 +44,8 @@ class Routine:
     executed: Executed
     code: int
     stack: int
-    roof: int
-    """The scheme's own floor in cycles: its multiplications and additions alone."""
+    least_cycles: int
+    """A lower bound of the scheme: its multiplications and additions alone."""
     reads: int
     memory: RoutineMemory = "flash"
 

@@ -92,6 +92,6 @@ def _routine(p: AddParams | AddRescaledParams, count: int, first: Array, second:
         executed=straight(enter, *last) + (looped(loops, *turn) if loops else straight()),
         code=80 + 34 * (rest + (_AT_ONCE if loops else 0)),
         stack=28,
-        roof=0,
+        least_cycles=0,
         reads=2 * count,
     )

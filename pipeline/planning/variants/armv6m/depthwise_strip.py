@@ -132,7 +132,7 @@ class _Strips:
             executed=self._executed(),
             code=self._code(),
             stack=36 + 4 * self.words,
-            roof=2 * self.weights.size * self.strip.out_height * self.strip.out_width,
+            least_cycles=2 * self.weights.size * self.strip.out_height * self.strip.out_width,
             reads=self.weights.shape[0] * (1 + self.constants + self.weights.shape[1]),
         )
 

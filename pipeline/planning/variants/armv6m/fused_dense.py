@@ -60,7 +60,7 @@ def _routine(links: Sequence[Packed], bases: Sequence[int], words: int) -> Routi
         executed=sum((k.blocks_executed(0) for k in links), around + widen(links[0].weights.shape[1])),
         code=sum(k.block_code(b, 0) for k in links for b in k.blocks) + 160 + 60 * len(links),
         stack=SAVED + 4 * words + _CALLS,
-        roof=sum(k.roof() for k in links),
+        least_cycles=sum(k.least_cycles() for k in links),
         reads=stream.size,
     )
 

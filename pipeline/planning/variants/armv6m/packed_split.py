@@ -113,11 +113,11 @@ class Packed:
             executed=self.executed(),
             code=self._code(),
             stack=SAVED + 4 * self.words + (4 if self.shape.contiguous else 44),
-            roof=self.roof(),
+            least_cycles=self.least_cycles(),
             reads=self.shape.positions * sum(t.size for t in self.tables().values()),
         )
 
-    def roof(self) -> int:
+    def least_cycles(self) -> int:
         """Cycles of the multiplications and additions alone."""
         return self.shape.positions * self.weights.shape[1] * 2 * ((len(self.weights) + 1) // 2)
 

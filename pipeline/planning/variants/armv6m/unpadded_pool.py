@@ -106,6 +106,6 @@ def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine 
         executed=rows + straight(*begin, "leave 6"),
         code=code + 190,
         stack=60,
-        roof=0,
+        least_cycles=0,
         reads=0,
     )

@@ -61,7 +61,7 @@ class _Sparse:
             executed=self._position() * positions + straight(self._enter()) + looped(positions, self._positions()),
             code=code + 72,
             stack=28,
-            roof=positions * 2 * ((outputs + 1) // 2) * inputs,
+            least_cycles=positions * 2 * ((outputs + 1) // 2) * inputs,
             reads=positions * self._stream().size,
         )
 
