@@ -1,11 +1,12 @@
-"""Write a program down as C99: data, calls and the memory map through templates; kernels as verbatim files."""
+"""Write a program down as C99: data, calls and the memory map through templates; kernels as files of their own."""
 
 from dataclasses import dataclass, fields
 
 from pipeline.facts.text import in_comment
 from pipeline.generating.assembly import assembly_of
-from pipeline.generating.kernel_files import kernel_files, routine_files
+from pipeline.generating.kernel_files import GENERATED, kernel_files, routine_files
 from pipeline.generating.layers import Layer, layers_of
+from pipeline.generating.names import inner, with_inner_includes
 from pipeline.generating.ports import CPort, port_name, ports_of
 from pipeline.generating.rendering import environment
 from pipeline.generating.selftest import Vectors, selftest_of
@@ -67,27 +68,28 @@ def generate(program: Program, core: str, origin: Origin, vectors: Vectors) -> d
     """
     kernels = kernel_files({c.kernel for call in program.calls for c in call.each}, core)
     library = _library(program, origin, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0]))
-    product = library.product
+    product, test = library.product, selftest_of(library.ports, vectors)
     files = {
         f"include/{product}.h": _rendered("header.h.j2", library),
         f"src/{product}.c": _rendered("model.c.j2", library),
-        f"src/{product}_weights.h": _rendered("weights.h.j2", library),
-        f"src/{product}_weights.c": _rendered("weights.c.j2", library),
-        "src/kernel_prefix.h": _rendered("kernel_prefix.h.j2", library),
+        f"src/{inner(product, 'weights.h')}": _rendered("weights.h.j2", library),
+        f"src/{inner(product, 'weights.c')}": _rendered("weights.c.j2", library),
+        f"src/{inner(product, GENERATED)}": _rendered("kernel_prefix.h.j2", library),
         "CMakeLists.txt": _rendered("CMakeLists.txt.j2", library),
-        f"test/{product}_selftest.c": _rendered("selftest.c.j2", library, selftest_of(library.ports, vectors)),
+        f"test/{inner(product, 'selftest.c')}": _rendered("selftest.c.j2", library, test),
     }
     if library.assembly:
-        files[f"src/{product}_layers.S"] = _rendered("layers.S.j2", library, assembly_of(library.layers))
+        files[f"src/{inner(product, 'layers.S')}"] = _rendered("layers.S.j2", library, assembly_of(library.layers))
         kernels |= routine_files([c.routine for c in program.calls if c.routine], core)
-    return files | {f"src/{name}": path.read_bytes() for name, path in kernels.items()}
+    verbatim = {n: with_inner_includes(path.read_bytes(), product) for n, path in kernels.items()}
+    return files | {f"src/{inner(product, n)}": text for n, text in verbatim.items()}
 
 
 def _library(program: Program, origin: Origin, kernels: tuple[str, ...], vectors: int) -> Library:
     product, ports, layers = program.product, ports_of(program), layers_of(program)
     tables = tuple(t for layer in layers for t in layer.tables)
     assembly = any(layer.invocation for layer in layers)
-    sources = sorted([f"{product}.c", f"{product}_weights.c", *kernels])
+    sources = [f"{product}.c", *(inner(product, n) for n in sorted(["weights.c", *kernels]))]
     return Library(
         product=product,
         prefix=product.upper(),
@@ -107,7 +109,7 @@ def _library(program: Program, origin: Origin, kernels: tuple[str, ...], vectors
         in_ram=any(x.invocation.routine.memory != "flash" for x in layers if x.invocation),
         macs=program.graph.macs,
         headers=tuple(sorted({c.family for layer in layers for c in layer.calls})),
-        sources=(*sources, *([f"{product}_layers.S"] if assembly else [])),
+        sources=(*sources, *([inner(product, "layers.S")] if assembly else [])),
         assembly=assembly,
         vectors=vectors,
     )

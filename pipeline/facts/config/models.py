@@ -2,7 +2,6 @@
 
 import re
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -81,7 +80,6 @@ _C_HEADERS = frozenset(
     "stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar "
     "wctype".split()
 )
-_KERNELS = Path(__file__).parent.parent.parent / "generating" / "kernels"
 
 
 def _text(pattern: str, example: str) -> WithJsonSchema:
@@ -131,8 +129,8 @@ def _identifier(value: Any) -> str:
         raise ValueError(f"{value!r} has two _ side by side or one at its end, which part it from what C names begin")
     if value == "chipfit" or value.startswith("chipfit_"):
         raise ValueError(f"{value!r} begins as the names of chipfit's own macros do")
-    if value in _C_HEADERS or (_KERNELS / f"{value}.h").is_file() or (_KERNELS / "portable" / f"{value}.h").is_file():
-        raise ValueError(f"{value}.h, the header of a product of this name, would hide another header")
+    if value in _C_HEADERS:
+        raise ValueError(f"{value}.h, the header of a product of this name, would hide that of C")
     return value
 
 

@@ -1,0 +1,18 @@
+"""What the files of a library are called: two products lie side by side even where all files share one folder."""
+
+import re
+
+_INCLUDE = re.compile(rb'^(#include ")(?=[a-z0-9_]+\.(?:h|inc)")', re.MULTILINE)
+
+
+def inner(product: str, name: str) -> str:
+    """The name of a file that only the library itself includes, or that its build compiles.
+
+    No product's name has two underscores side by side, so none of these is another product's.
+    """
+    return f"{product}__{name}"
+
+
+def with_inner_includes(text: bytes, product: str) -> bytes:
+    """A kernel's source with the names that the files it includes have in the library; nothing else changes."""
+    return _INCLUDE.sub(rb"\g<1>" + inner(product, "").encode(), text)
