@@ -8,7 +8,7 @@ Spatial tensors are channels-last: `(batch, height, width, channels)`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1 << 22
 """Elements of the largest activation that `Graph.run` holds at a time, over samples."""
+
+
+ChannelEffect = Literal["mixed", "separate", "joined", "unknown"]
+"""How output channels (of the last axis) are made: each from all input channels, through weights of its own; channel c
+from input channel c alone; those of several inputs side by side; in another way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +43,21 @@ class Node:
     """One line for the README's table of operators."""
     elementwise: ClassVar[bool] = False
     """Whether each output element depends on the input elements at its own position alone."""
+    is_view: ClassVar[bool] = False
+    """Whether the output is always its input's memory under another shape."""
+    shares_memory: ClassVar[bool] = False
+    """Whether inputs may lie in the output's memory, or it in theirs, so that nothing is copied."""
+    table_bytes: ClassVar[int] = 0
+    """The table that it becomes once activations are int8."""
 
     @property
     def output(self) -> str:
         return self.outputs[0]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether its kernel may write over its first input."""
+        return self.elementwise
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         """Output shapes from input shapes (constants included)."""
@@ -58,6 +74,26 @@ class Node:
     def fused_clamp(self, low: float, high: float) -> "Node | None":
         """This node with the clamp [low, high] on its output taken in, or None when it has no clamp."""
         return None
+
+    def offset_in_input(self, graph: "Graph") -> int | None:
+        """The byte of its first input at which the output begins, where that is one run of it; else None."""
+        return None
+
+    def offsets_in_output(self, graph: "Graph") -> tuple[int, ...] | None:
+        """The byte of the output at which each input begins, where all lie there one behind the other; else None."""
+        return None
+
+    def channel_effect(self, graph: "Graph") -> ChannelEffect:
+        """How output channels are made of input channels."""
+        return "unknown"
+
+    def channel_range(self, least: Array, most: Array, graph: "Graph") -> tuple[Array, Array] | None:
+        """The least and the largest integer of each output channel from those of each input channel; None: any."""
+        return None
+
+    def with_channels(self, count: int) -> Self:
+        """The same node with so many output channels; its constants are the caller's."""
+        return self
 
     def problem(self, graph: "Graph") -> str | None:
         """Why no kernel can compute this instance once the layout is final; None when one can."""

@@ -88,6 +88,7 @@ class Activation(Node):
     """y = function(x; parameters), element by element. `function` is a key of FUNCTIONS."""
 
     elementwise: ClassVar[bool] = True
+    table_bytes: ClassVar[int] = 256
 
     function: str
     parameters: Mapping[str, float] = field(default_factory=dict)

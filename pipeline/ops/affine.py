@@ -35,6 +35,10 @@ class Affine(ClampedNode):
     bottom: int = -128
     top: int = 127
 
+    @property
+    def in_place(self) -> bool:
+        return True
+
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
 

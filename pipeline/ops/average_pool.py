@@ -8,7 +8,7 @@ import tflite
 
 from pipeline.arithmetic.fixedpoint import common_ratio
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
-from pipeline.graph.ir import Graph, ScaledNode
+from pipeline.graph.ir import ChannelEffect, Graph, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -40,6 +40,9 @@ class AveragePool(ScaledNode):
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        return "separate"
 
     def counts(self, height: int, width: int) -> Array:
         """How many taps each output position divides by: int64 (oh, ow)."""
@@ -155,6 +158,12 @@ class AveragePoolExact(AveragePool):
     """
 
     bias: int = 0
+
+    def channel_range(self, least: Array, most: Array, graph: Graph) -> tuple[Array, Array] | None:
+        """An average lies between the least and the largest, and so does its rounding."""
+        if any((*self.window.pads, *self.counted)):
+            return None
+        return np.clip(least, self.bottom, self.top), np.clip(most, self.bottom, self.top)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape

@@ -19,6 +19,7 @@ class Clamp(ClampedNode):
     """y = min(max(x, low), high)."""
 
     elementwise: ClassVar[bool] = True
+    table_bytes: ClassVar[int] = 256
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import prod
+from typing import ClassVar
 
 import numpy as np
 import tflite
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
-from pipeline.graph.ir import Graph, Node
+from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, Shape, Tensor
 from pipeline.model_files.onnx_node import OnnxNode
@@ -26,6 +29,8 @@ class Concat(Node):
 
     axis: int
 
+    shares_memory: ClassVar[bool] = True
+
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         first = list(inputs[0])
         first[self.axis] = sum(s[self.axis] for s in inputs)
@@ -33,6 +38,14 @@ class Concat(Node):
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Concat":
         return replace(self, axis=perm[self.axis])
+
+    def offsets_in_output(self, graph: Graph) -> tuple[int, ...] | None:
+        if prod(graph.tensors[self.output].shape[: self.axis]) != 1:
+            return None
+        return tuple(accumulate((graph.tensors[n].bytes for n in self.inputs[:-1]), initial=0))
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        return "joined"
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Concat", self.inputs, self.output, axis=self.axis)

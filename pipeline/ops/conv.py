@@ -1,7 +1,7 @@
 """Convolution, 1-D and 2-D, grouped and depthwise, with strides, asymmetric padding and dilation."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import tflite
 
 from pipeline.graph.facets import OnnxEmitter
-from pipeline.graph.ir import Graph
+from pipeline.graph.ir import ChannelEffect, Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.linear import Conv2dGroupedParams, Conv2dParams, DepthwiseParams, Groups, Image
 from pipeline.graph.kernel_params.struct import KernelParams
@@ -40,6 +40,26 @@ class Conv(Linear):
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         (n, h, w, _), out = inputs[0], inputs[1][0]
         return ((n, *self.window.output(h, w), out),)
+
+    @property
+    def group_count(self) -> int:
+        return self.groups
+
+    @property
+    def padded(self) -> bool:
+        return any(self.window.pads)
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        return "mixed" if self.groups == 1 else "separate" if self.depthwise(graph) else "unknown"
+
+    def with_channels(self, count: int) -> "Conv":
+        return replace(self, groups=count) if self.groups > 1 else self
+
+    def read(self, x: Array, graph: Graph) -> Array:
+        shape = graph.tensors[self.weights].shape
+        patches = self.window.patches(x.astype(np.float64), fill=0.0)
+        split = patches.reshape(-1, shape[1] * shape[2], self.groups, shape[3])
+        return split.transpose(2, 0, 1, 3).reshape(self.groups, len(split), -1)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         kernel = emit.constant_view(self.weights, (0, 3, 1, 2))

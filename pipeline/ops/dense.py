@@ -8,7 +8,7 @@ import numpy as np
 import tflite
 
 from pipeline.graph.facets import OnnxEmitter
-from pipeline.graph.ir import Graph
+from pipeline.graph.ir import ChannelEffect, Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.linear import DenseParams, Groups, Image
 from pipeline.graph.tensor import Array, QuantParams, Shape
@@ -34,6 +34,12 @@ class Dense(Linear):
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         assert inputs[0][-1] == inputs[1][1]
         return ((*inputs[0][:-1], inputs[1][0]),)
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        return "mixed"
+
+    def read(self, x: Array, graph: Graph) -> Array:
+        return x.reshape(1, -1, graph.tensors[self.weights].shape[1]).astype(np.float64)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         product = emit.node("MatMul", [self.inputs[0], emit.constant_view(self.weights, (1, 0))])

@@ -50,6 +50,7 @@ class Expression(Node):
     """y = term(inputs), element by element; truth is 1 and 0. All inputs have the shape of the output."""
 
     elementwise: ClassVar[bool] = True
+    table_bytes: ClassVar[int] = 256
 
     term: Term
 

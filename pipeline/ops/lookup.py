@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.graph.ir import Graph, Node
+from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.moves import InterpolateParams, LookupParams
 from pipeline.graph.tensor import Array, Shape
@@ -34,6 +34,9 @@ class Lookup(Node):
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        return "separate"
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[1][inputs[0].astype(np.int8).astype(np.int64) + 128],)

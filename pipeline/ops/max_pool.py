@@ -7,7 +7,7 @@ import numpy as np
 import tflite
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
-from pipeline.graph.ir import Graph, Node
+from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.kernel_params.pooling import MaxPoolParams, PoolParams
 from pipeline.graph.tensor import Array, Shape
@@ -33,6 +33,12 @@ class MaxPool(Node):
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        return "separate"
+
+    def channel_range(self, least: Array, most: Array, graph: Graph) -> tuple[Array, Array] | None:
+        return None if any(self.window.pads) else (least, most)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         x, window = emit.transpose(self.inputs[0], (0, 3, 1, 2)), self.window

@@ -39,6 +39,10 @@ class PRelu(Node):
     offset: int = 0
     shift: int = 0
 
+    @property
+    def in_place(self) -> bool:
+        return True
+
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
 

@@ -1,13 +1,14 @@
 """Everything that only renames the axes of the same bytes: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
-from pipeline.graph.ir import Graph, Node
+from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
@@ -23,12 +24,28 @@ class Reshape(Node):
 
     shape: Shape
 
+    is_view: ClassVar[bool] = True
+    shares_memory: ClassVar[bool] = True
+
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         assert prod(inputs[0]) == prod(self.shape), f"{self.name}: {inputs[0]} -> {self.shape}"
         return (self.shape,)
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
+
+    def offset_in_input(self, graph: Graph) -> int:
+        return 0
+
+    def channel_effect(self, graph: Graph) -> ChannelEffect:
+        given = graph.tensors[self.inputs[0]].shape
+        return "separate" if given and self.shape and given[-1] == self.shape[-1] else "unknown"
+
+    def channel_range(self, least: Array, most: Array, graph: Graph) -> tuple[Array, Array] | None:
+        return (least, most) if self.channel_effect(graph) == "separate" else None
+
+    def with_channels(self, count: int) -> "Reshape":
+        return replace(self, shape=(*self.shape[:-1], count))
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Reshape", [self.inputs[0], emit.integers(self.shape)], self.output)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 import tflite
@@ -28,6 +29,8 @@ class Slice(Node):
     steps: tuple[int, ...]
     shape: Shape
 
+    shares_memory: ClassVar[bool] = True
+
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (self.shape,)
 
@@ -36,6 +39,16 @@ class Slice(Node):
         fields = ((self.starts, 0), (self.steps, 1), (self.shape, 1))
         starts, steps, shape = (tuple((*v, *(fill,) * more)[i] for i in order) for v, fill in fields)
         return replace(self, starts=starts, steps=steps, shape=shape)
+
+    def offset_in_input(self, graph: Graph) -> int | None:
+        source = graph.tensors[self.inputs[0]]
+        cut = [i for i, (d, n) in enumerate(zip(source.shape, self.shape, strict=True)) if d != n]
+        if any(s != 1 for s, n in zip(self.steps, self.shape, strict=True) if n > 1):
+            return None
+        if cut and prod(self.shape[: cut[-1]]) != 1:
+            return None
+        width = source.bytes // max(source.size, 1)
+        return sum(s * b for s, b in zip(strides_of(source.shape), self.starts, strict=True)) * width
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         last = [

@@ -39,6 +39,10 @@ class Softmax(Node):
 
     axis: int
 
+    @property
+    def in_place(self) -> bool:
+        return True
+
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
 

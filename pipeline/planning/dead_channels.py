@@ -12,12 +12,6 @@ import numpy as np
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array
-from pipeline.ops.average_pool import AveragePool, AveragePoolExact
-from pipeline.ops.conv import Conv
-from pipeline.ops.dense import Dense
-from pipeline.ops.lookup import Lookup
-from pipeline.ops.max_pool import MaxPool
-from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.linear import Linear
 
 Range = tuple[Array, Array]
@@ -52,14 +46,9 @@ def channel_ranges(graph: Graph) -> Mapping[str, Range]:
     for node in graph.nodes:
         if node.inputs[0] not in ranges or node.output not in ranges:
             continue
-        if isinstance(node, Linear) and (mixes(node) or _depthwise(node, graph)):
-            ranges[node.output] = _linear_range(node, graph, ranges[node.inputs[0]])
-        elif isinstance(node, AveragePoolExact) and not any((*node.window.pads, *node.counted)):
-            # An average lies between the least and the largest, and so does its rounding.
-            low, high = (np.clip(r, node.bottom, node.top) for r in ranges[node.inputs[0]])
-            ranges[node.output] = low, high
-        elif (isinstance(node, MaxPool) and not any(node.window.pads)) or _keeps_channels(node, graph):
-            ranges[node.output] = ranges[node.inputs[0]]
+        known = node.channel_range(*ranges[node.inputs[0]], graph)
+        if known is not None:
+            ranges[node.output] = known
     return ranges
 
 
@@ -69,58 +58,16 @@ def _widest(graph: Graph, name: str) -> Range:
     return np.full(tensor.shape[-1], info.min, np.int64), np.full(tensor.shape[-1], info.max, np.int64)
 
 
-def mixes(node: Node) -> bool:
-    """Whether every output channel reads every input channel, each through weights of its own."""
-    return isinstance(node, Dense) or (isinstance(node, Conv) and node.groups == 1)
-
-
-def _depthwise(node: Node, graph: Graph) -> bool:
-    return isinstance(node, Conv) and node.depthwise(graph)
-
-
-def _keeps_channels(node: Node, graph: Graph) -> bool:
-    """Whether it is a view in which the last axis is what it was."""
-    if not isinstance(node, Reshape):
-        return False
-    before, after = graph.tensors[node.inputs[0]].shape, graph.tensors[node.output].shape
-    return bool(before) and bool(after) and before[-1] == after[-1]
-
-
-def _channelwise(node: Node, graph: Graph) -> bool:
-    """Whether output channel c is made of input channel c alone, and so can only go together with it."""
-    single = isinstance(node, MaxPool | AveragePool | Lookup)
-    return single or _depthwise(node, graph) or _keeps_channels(node, graph)
-
-
-def _taps(node: Linear, graph: Graph) -> Array:
-    """Weights as (out, taps, in) of a layer that mixes, as (channels, taps, 1) of a depthwise one; int64."""
-    kernel = graph.constant(node.weights).astype(np.int64)
-    return kernel.reshape(len(kernel), -1, kernel.shape[-1])
-
-
 def _zero_point(node: Node, graph: Graph) -> int:
     quant = graph.tensors[node.inputs[0]].quant
     assert quant is not None
     return quant.zero_point
 
 
-def _linear_range(node: Linear, graph: Graph, given: Range) -> Range:
-    low, high = (r - _zero_point(node, graph) for r in given)
-    if isinstance(node, Conv) and any(node.window.pads):
-        low, high = np.minimum(low, 0), np.maximum(high, 0)
-    if _depthwise(node, graph):
-        low, high = low[:, None, None], high[:, None, None]
-    taps, bias = _taps(node, graph), graph.constant(node.bias).astype(np.int64)
-    least, most = np.minimum(taps * low, taps * high), np.maximum(taps * low, taps * high)
-    # Every requantizer is monotone.
-    ends = (node.rescaled(bias + side.sum(axis=(1, 2)), graph) for side in (least, most))
-    return next(ends), next(ends)
-
-
 def _folds(node: Linear, graph: Graph, given: Range) -> Array:
     """Which input channels are a constant that adds the same to every output: booleans (in,)."""
     constant: Array = given[0] == given[1]
-    if isinstance(node, Conv) and any(node.window.pads):
+    if node.padded:
         constant = constant & (given[0] == _zero_point(node, graph))
     return constant
 
@@ -129,7 +76,7 @@ def _alive(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Array]:
     """Which channels of each activation are needed: booleans (channels,), one array for all tensors that share them."""
     shared = {n: np.zeros(len(low), bool) for n, (low, _) in ranges.items()}
     for node in graph.nodes:
-        if _channelwise(node, graph):
+        if node.channel_effect(graph) == "separate":
             shared[node.output] = shared[node.inputs[0]]
     for port in (*graph.inputs, *graph.outputs):
         if port.tensor in shared:
@@ -141,12 +88,13 @@ def _alive(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Array]:
 
 def _ask(node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array]) -> None:
     """Mark what a node needs of its inputs; whoever reads its output was asked before."""
-    if _channelwise(node, graph):
+    effect = node.channel_effect(graph)
+    if effect == "separate":
         return
-    if isinstance(node, Linear) and mixes(node):
+    if isinstance(node, Linear) and effect == "mixed":
         source = node.inputs[0]
         alive[node.output][0] |= not alive[node.output].any()  # no tensor is without channels
-        rows = _taps(node, graph)[alive[node.output]]
+        rows = node.taps(graph)[alive[node.output]]
         alive[source][:] |= rows.any(axis=(0, 1)) & ~_folds(node, graph, ranges[source])
         return
     for name in (*graph.activations(node), *node.outputs):
@@ -170,15 +118,13 @@ def _smaller(
     source, target = alive.get(node.inputs[0]), alive.get(node.output)
     if source is None or target is None or (source.all() and target.all()):
         return node
-    if isinstance(node, Reshape):
-        return replace(node, shape=(*node.shape[:-1], int(target.sum())))
     if not isinstance(node, Linear):
-        return node
+        return node.with_channels(int(target.sum()))
     kernel = graph.constant(node.weights)
     new = {node.weights: kernel[target], node.bias: graph.constant(node.bias)[target]}
-    if mixes(node):
+    if node.channel_effect(graph) == "mixed":
         given = np.where(_folds(node, graph, ranges[node.inputs[0]]), ranges[node.inputs[0]][0], 0)
-        lost = np.where(source, 0, given - _zero_point(node, graph)) @ _taps(node, graph).sum(axis=1).T
+        lost = np.where(source, 0, given - _zero_point(node, graph)) @ node.taps(graph).sum(axis=1).T
         new = {node.weights: kernel[target][..., source], node.bias: _shifted(new[node.bias], lost[target])}
     assert node.rescale is not None
     for name in filter(None, (node.rescale.shift, node.rescale.multiplier)):
@@ -204,5 +150,4 @@ def _with_constants(node: Linear, graph: Graph, target: Array, new: Mapping[str,
     assert rescale is not None
     multiplier = None if rescale.multiplier is None else names[rescale.multiplier]
     rescale = replace(rescale, shift=names[rescale.shift], multiplier=multiplier)
-    made = replace(node.renamed(names), rescale=rescale)
-    return replace(made, groups=int(target.sum())) if isinstance(made, Conv) and made.groups > 1 else made
+    return replace(node.renamed(names), rescale=rescale).with_channels(int(target.sum()))

@@ -6,14 +6,8 @@ from typing import NamedTuple
 
 from pipeline.facts.config.models import ChipSpec
 from pipeline.facts.cores import APPLICATION, APPLICATION_RATE, CORES, Rate
-from pipeline.graph.ir import Graph, Node
-from pipeline.ops.activation import Activation
-from pipeline.ops.affine import Affine
-from pipeline.ops.clamp import Clamp
-from pipeline.ops.prelu import PRelu
-from pipeline.ops.reshape import Reshape
+from pipeline.graph.ir import Graph
 from pipeline.ops.shared.linear import Linear
-from pipeline.ops.softmax import Softmax
 from pipeline.planning.arena import ALIGNMENT, Buffer, lower_bound
 from pipeline.planning.execution_order import least_memory
 from pipeline.planning.memory_views import root, views_of
@@ -35,8 +29,6 @@ COMPACT = Code(kind=250, layer=44, channel=4)
 """Less than any build measured: Armv6-M kernels of 310 to 918 bytes, a bias of 4 bytes in place of 1, a shift of 1."""
 ROOMY = Code(kind=1200, layer=120, channel=12)
 """More than any build measured without unrolling: kernels up to 1,046 bytes; bias, multiplier and exponent are 9."""
-TABLE = 256
-"""Bytes of the table that an activation standing alone becomes."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +94,14 @@ def activations(graph: Graph) -> Memory:
     graph = least_memory(replace(graph, tensors=tensors))
     views = views_of(graph)
     ports = {root(views, p.tensor)[0] for p in (*graph.inputs, *graph.outputs)}
-    nodes = [n for n in graph.nodes if not isinstance(n, Reshape) and root(views, n.output)[0] not in n.inputs]
+    nodes = [n for n in graph.nodes if not n.is_view and root(views, n.output)[0] not in n.inputs]
 
     def held(names: Sequence[str]) -> list[str]:
         return [root(views, n)[0] for n in names]
 
     last = {n: i for i, node in enumerate(nodes) for n in held((*graph.activations(node), *node.outputs))}
     for index, node in enumerate(nodes):
-        if not _in_place(node):
+        if not node.in_place:
             continue
         source, *others = held(graph.activations(node))
         target = root(views, node.output)[0]
@@ -128,10 +120,10 @@ def activations(graph: Graph) -> Memory:
 
 def flash(graph: Graph) -> tuple[int, int]:
     """Bytes of weights, tables and code with the smallest kernels: (low, high). A plan for latency takes more."""
-    computing = [n for n in graph.nodes if not isinstance(n, Reshape)]
+    computing = [n for n in graph.nodes if not n.is_view]
     kinds = len({type(n) for n in computing})
     channels = sum(graph.tensors[n.bias].size for n in computing if isinstance(n, Linear))
-    fixed = parameters(graph) + TABLE * sum(isinstance(n, Activation | Clamp) for n in computing)
+    fixed = parameters(graph) + sum(n.table_bytes for n in computing)
     low, high = (fixed + c.kind * kinds + c.layer * len(computing) + c.channel * channels for c in (COMPACT, ROOMY))
     return low, high
 
@@ -155,11 +147,6 @@ def needs(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) 
 
 def _seconds(macs: int, rate: Rate, clock: int, wait_states: int) -> tuple[float, float]:
     return macs * rate.low / clock, macs * rate.high * (1 + WAIT_STATE * wait_states) / clock
-
-
-def _in_place(node: Node) -> bool:
-    """Whether its kernel may write over its first input."""
-    return node.elementwise or isinstance(node, Affine | PRelu | Softmax)
 
 
 def _dtype(dtype: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.graph.ir import Graph
-from pipeline.ops.reshape import Reshape
 
 STATES = 2_000
 """How many sets of finished nodes the search looks at; beyond that a greedy order has to do."""
@@ -31,15 +30,13 @@ class _Memory:
     def __init__(self, graph: Graph) -> None:
         root: dict[str, str] = {}
         for node in graph.nodes:
-            if isinstance(node, Reshape):
+            if node.is_view:
                 root[node.output] = root.get(node.inputs[0], node.inputs[0])
         self.ports = {root.get(p.tensor, p.tensor) for p in (*graph.inputs, *graph.outputs)}
         maker = {o: i for i, n in enumerate(graph.nodes) for o in n.outputs}
         self.waits = [frozenset(maker[n] for n in node.inputs if n in maker) for node in graph.nodes]
         self.reads = [{root.get(n, n) for n in graph.activations(node)} - self.ports for node in graph.nodes]
-        self.writes = [
-            set() if isinstance(n, Reshape) else {o for o in n.outputs if o not in self.ports} for n in graph.nodes
-        ]
+        self.writes = [set() if n.is_view else {o for o in n.outputs if o not in self.ports} for n in graph.nodes]
         self.bytes = {n: t.bytes for n, t in graph.tensors.items()}
         self.readers: dict[str, set[int]] = {}
         for i, names in enumerate(self.reads):

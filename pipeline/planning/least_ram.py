@@ -11,16 +11,8 @@ import numpy as np
 
 from pipeline.facts.disjoint_sets import Disjoint
 from pipeline.graph.ir import Graph, Node
-from pipeline.ops.affine import Affine
-from pipeline.ops.concat import Concat
-from pipeline.ops.dense import Dense
-from pipeline.ops.prelu import PRelu
-from pipeline.ops.reshape import Reshape
-from pipeline.ops.shared.broadcast import Binary
 from pipeline.ops.shared.linear import Linear
-from pipeline.ops.slice import Slice
-from pipeline.ops.softmax import Softmax
-from pipeline.planning.dead_channels import mixes, without_dead_channels
+from pipeline.planning.dead_channels import without_dead_channels
 from pipeline.planning.memory_views import root, views_of
 
 SURVIVING = 0.5
@@ -117,15 +109,17 @@ def _during(node: Node, graph: Graph, sizes: Mapping[str, int], held: Mapping[st
 
 def _itself(node: Node, graph: Graph, sizes: Mapping[str, int], held: Mapping[str, str]) -> int:
     """Bytes of what a node reads and writes, at the least."""
-    if isinstance(node, Dense) and graph.tensors[node.weights].shape[1] <= CHAINED:
-        return 0
+    if isinstance(node, Linear):
+        shape = graph.tensors[node.weights].shape
+        if len(shape) == 2 and shape[1] <= CHAINED:
+            return 0
     read: dict[str, int] = {}
     for name in graph.activations(node):
         read[held[name]] = max(read.get(held[name], 0), sizes[name])
     given, made = sum(read.values()), sum(sizes[n] for n in node.outputs)
-    if isinstance(node, Reshape | Concat | Slice):  # may be views
+    if node.shares_memory:
         return max(max(read.values(), default=0), made)
-    if node.elementwise or isinstance(node, Affine | PRelu | Softmax):  # may write over what they read
+    if node.in_place:
         return max(given, made)
     return given + made
 
@@ -136,9 +130,9 @@ def _shares(graph: Graph, surviving: float) -> dict[str, float]:
     fixed = {p.tensor for p in (*graph.inputs, *graph.outputs)}
     for node in graph.nodes:
         moving = graph.activations(node)
-        if isinstance(node, Concat) or (isinstance(node, Binary) and len(moving) > 1):
+        if len(moving) > 1 or node.channel_effect(graph) == "joined":
             fixed |= {*moving, *node.outputs}
-        elif not mixes(node):
+        elif node.channel_effect(graph) != "mixed":
             for name in node.outputs:
                 sets.join(moving[0], name)
     groups = sets.groups()
@@ -169,7 +163,7 @@ def _weighed(graph: Graph) -> tuple[dict[str, float], dict[str, float]]:
         reach, bias = kernel.reshape(len(kernel), -1).sum(axis=1), graph.constant(node.bias).astype(np.float64)
         held = (bias + reach <= node.low) | (bias - reach >= node.high)
         made[node.output] = float((large.reshape(len(kernel), -1).any(axis=1) & ~held).mean())
-        if mixes(node):
+        if node.channel_effect(graph) == "mixed":
             columns = float(large.reshape(-1, kernel.shape[-1]).any(axis=0).mean())
             used[node.inputs[0]] = max(used.get(node.inputs[0], 0.0), columns)
     return made, used

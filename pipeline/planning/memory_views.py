@@ -1,13 +1,8 @@
 """Tensors that are parts of others' memory: reshapes, the parts of a Concat, contiguous slices."""
 
-from collections.abc import Mapping
-from math import prod
+from collections.abc import Mapping, Sequence
 
-from pipeline.graph.ir import Graph
-from pipeline.ops.concat import Concat
-from pipeline.ops.reshape import Reshape
-from pipeline.ops.shared.copying import strides_of
-from pipeline.ops.slice import Slice
+from pipeline.graph.ir import Graph, Node
 
 Views = dict[str, tuple[str, int]]
 """Tensor -> the tensor whose memory it is in, and how many bytes from its beginning."""
@@ -33,49 +28,32 @@ def views_of(graph: Graph, callers: set[str] | None = None) -> Views:
     views: Views = {}
     ports = {p.tensor for p in (*graph.inputs, *graph.outputs)} if callers is None else callers
     for node in graph.nodes:
-        if isinstance(node, Reshape):
+        if node.is_view:
             views[node.output] = (node.inputs[0], 0)
     held = {root(views, p)[0] for p in ports}
     outputs = {root(views, p.tensor)[0] for p in graph.outputs}
     for node in graph.nodes:
-        if isinstance(node, Concat):
-            _parts(graph, node, views, held)
-        elif isinstance(node, Slice):
-            _run(graph, node, views, held, outputs)
+        if (offsets := node.offsets_in_output(graph)) is not None:
+            _parts(graph, node, offsets, views, held)
+        elif not node.is_view and (offset := node.offset_in_input(graph)) is not None:
+            _run(graph, node, offset, views, held, outputs)
     return views
 
 
-def _parts(graph: Graph, node: Concat, views: Views, callers: set[str]) -> None:
-    shape = graph.tensors[node.output].shape
-    if prod(shape[: node.axis]) != 1:
-        return
-    at, kept = 0, callers
+def _parts(graph: Graph, node: Node, offsets: Sequence[int], views: Views, callers: set[str]) -> None:
+    kept = callers
     if root(views, node.output)[0] in callers:  # an input in the arena does not move into an output outside it
         kept = callers | {root(views, p.tensor)[0] for p in graph.inputs}
-    for name in node.inputs:
-        size = graph.tensors[name].bytes
+    for name, at in zip(node.inputs, offsets, strict=True):
         held, offset = root(views, name)
-        whole = offset == 0 and graph.tensors[held].bytes == size
+        whole = offset == 0 and graph.tensors[held].bytes == graph.tensors[name].bytes
         if whole and not graph.is_constant(held) and held not in kept and node.inputs.count(name) == 1:
             views[held] = (node.output, at)
-        at += size
 
 
-def _run(graph: Graph, node: Slice, views: Views, callers: set[str], outputs: set[str]) -> None:
+def _run(graph: Graph, node: Node, offset: int, views: Views, callers: set[str], outputs: set[str]) -> None:
     source = graph.tensors[node.inputs[0]]
     held = root(views, source.name)[0]
-    if (
-        node.output in callers
-        or root(views, node.output)[0] != node.output
-        or (held in callers and node.output in outputs)
-        or source.data is not None
-    ):
-        return
-    cut = [i for i, (d, n) in enumerate(zip(source.shape, node.shape, strict=True)) if d != n]
-    if any(s != 1 for s, n in zip(node.steps, node.shape, strict=True) if n > 1):
-        return
-    if cut and prod(node.shape[: cut[-1]]) != 1:
-        return
-    steps = strides_of(source.shape)
-    width = source.bytes // max(source.size, 1)
-    views[node.output] = (source.name, sum(s * b for s, b in zip(steps, node.starts, strict=True)) * width)
+    mine = node.output not in callers and root(views, node.output)[0] == node.output
+    if mine and not (held in callers and node.output in outputs) and source.data is None:
+        views[node.output] = (source.name, offset)

@@ -8,7 +8,6 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.moves import CopyParams
-from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.copying import copy_call
 from pipeline.planning.arena import Buffer, Placement, place
 from pipeline.planning.execution_order import least_memory
@@ -107,7 +106,7 @@ def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -
 
 def _calls(graph: Graph, views: Views) -> list[KernelCall]:
     """Every node's kernel calls, without the copies that views make needless."""
-    nodes = (n for n in graph.nodes if not isinstance(n, Reshape))
+    nodes = (n for n in graph.nodes if not n.is_view)
     return [c for n in nodes for c in n.calls(graph) if not _copies_onto_itself(c, views)]
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
 from pipeline.graph.tensor import Array
-from pipeline.ops.conv import Conv
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.onnx_runtime import FloatOracle
@@ -42,20 +41,10 @@ def moments(
     for done, row in enumerate(oracle.run(feeds, made or None), start=1):
         for node in layers:
             name = node.inputs[0]
-            read = _reads(node, graph, feeds[name][done - 1] if name in ports else row[name])
+            read = node.read(feeds[name][done - 1] if name in ports else row[name], graph)
             sums[node.name].add(read[:, :: -(-read.shape[1] // kept)])
         progress(done, samples.count)
     return {n: s.moments() for n, s in sums.items()}
-
-
-def _reads(node: Linear, graph: Graph, x: Array) -> Array:
-    """(groups, positions, taps): what is multiplied with a row of the layer's weights, in their order."""
-    shape = graph.tensors[node.weights].shape
-    if not isinstance(node, Conv):
-        return x.reshape(1, -1, shape[1]).astype(np.float64)
-    patches = node.window.patches(x.astype(np.float64), fill=0.0)
-    split = patches.reshape(-1, shape[1] * shape[2], node.groups, shape[3])
-    return split.transpose(2, 0, 1, 3).reshape(node.groups, len(split), -1)
 
 
 class _Sums:

@@ -11,9 +11,7 @@ from pipeline.facts.weight_bits import Widths
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import QuantParams, Tensor
 from pipeline.importing.passes.expressions import join_functions
-from pipeline.ops.conv import Conv
-from pipeline.ops.dense import Dense
-from pipeline.ops.reshape import Reshape
+from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.calibrate import Observed, Policy, choose, merged
 from pipeline.quantizing.input_moments import Moments
 from pipeline.quantizing.quantizer import Proof, Quantizer
@@ -72,7 +70,7 @@ def proofs(graph: Graph) -> tuple[Proof, ...]:
     """The accumulator bound of every linear layer of an integer graph."""
     made = []
     for node in graph.nodes:
-        if isinstance(node, Conv | Dense) and node.rescale is not None:
+        if isinstance(node, Linear) and node.rescale is not None:
             x = graph.tensors[node.inputs[0]]
             assert x.quant is not None
             weights = graph.constant(node.weights)
@@ -118,7 +116,7 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
 
 def _again(graph: Graph) -> set[str]:
     """Activations that are others with more or fewer axes of size 1: their values count once."""
-    views = [n for n in graph.nodes if isinstance(n, Reshape)]
+    views = [n for n in graph.nodes if n.is_view]
     shapes = {n: [d for d in t.shape if d != 1] for n, t in graph.tensors.items()}
     return {n.output for n in views if shapes[n.inputs[0]] == shapes[n.output]}
 

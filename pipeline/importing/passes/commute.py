@@ -14,11 +14,10 @@ from pipeline.graph.tensor import Array, Shape
 from pipeline.importing.passes.editing import Editing
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
-from pipeline.ops.conv import Conv
-from pipeline.ops.dense import Dense
 from pipeline.ops.max_pool import MaxPool
 from pipeline.ops.reduce import Extreme
 from pipeline.ops.reshape import Reshape
+from pipeline.ops.shared.linear import Linear
 from pipeline.ops.slice import Slice
 from pipeline.ops.transpose import Transpose
 
@@ -70,7 +69,7 @@ def _moved(editing: Editing, node: Node, path: list[Node], root: Node) -> Node |
     """`node` as it works on the root's output, None when the root cannot take it in."""
     if isinstance(node, Clamp):
         return node if isinstance(root, ClampedNode) else None
-    if not isinstance(node, Affine) or not isinstance(root, Conv | Dense):
+    if not isinstance(node, Affine) or not isinstance(root, Linear):
         return None
     if not (isinf(root.low) and isinf(root.high)):
         return None

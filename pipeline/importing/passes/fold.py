@@ -11,9 +11,9 @@ from pipeline.graph.tensor import Array, QuantParams
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.conv import Conv
-from pipeline.ops.dense import Dense
 from pipeline.ops.pad import Pad
 from pipeline.ops.requantize import Requantize
+from pipeline.ops.shared.linear import Linear
 
 Rewrite = Callable[[GraphBuilder, Node, Node], Node | None]
 
@@ -64,7 +64,7 @@ def _merge(graph: Graph, rewrite: Rewrite) -> Graph:
 
 
 def _affine_into_linear(out: GraphBuilder, producer: Node, node: Node) -> Node | None:
-    if not isinstance(node, Affine) or not isinstance(producer, Conv | Dense):
+    if not isinstance(node, Affine) or not isinstance(producer, Linear):
         return None
     if not np.isinf([producer.low, producer.high]).all():
         return None

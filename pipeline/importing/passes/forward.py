@@ -16,9 +16,7 @@ from pipeline.importing.passes.commute import LARGEST, along
 from pipeline.importing.passes.editing import Editing
 from pipeline.ops.affine import Affine
 from pipeline.ops.average_pool import AveragePool
-from pipeline.ops.conv import Conv
 from pipeline.ops.conv_transpose import Spread
-from pipeline.ops.dense import Dense
 from pipeline.ops.max_pool import MaxPool
 from pipeline.ops.mean import Mean
 from pipeline.ops.pad import Pad
@@ -95,7 +93,7 @@ def _follow(editing: Editing, name: str, carried: _Carried, plan: _Plan) -> bool
             node = editing.node(slot)
             if name in node.inputs[1:]:
                 return False
-            if isinstance(node, Conv | Dense):
+            if isinstance(node, Linear):
                 given = _per_input(node, carried)
                 if given is None:
                     return False
@@ -109,11 +107,10 @@ def _follow(editing: Editing, name: str, carried: _Carried, plan: _Plan) -> bool
     return True
 
 
-def _per_input(node: Conv | Dense, carried: _Carried) -> tuple[Array, Array] | None:
+def _per_input(node: Linear, carried: _Carried) -> tuple[Array, Array] | None:
     """Scale and offset of each of the layer's inputs (the last axis), None where they differ from place to place."""
     rank = carried.scale.ndim
-    padded = isinstance(node, Conv) and any(node.window.pads)
-    if not carried.constant_along(tuple(range(rank - 1))) or (padded and carried.offset.any()):
+    if not carried.constant_along(tuple(range(rank - 1))) or (node.padded and carried.offset.any()):
         return None
     first = (0,) * (rank - 1)
     return carried.scale[first], carried.offset[first]
@@ -175,7 +172,7 @@ def _folded(
         if not (scale == scale[0]).all() or not scale[0] > 0:
             return None
         quant = replace(quant, scale=tuple(float(s * scale[0]) for s in quant.scale))
-    groups = node.groups if isinstance(node, Conv) else 1
+    groups = node.group_count
     factors, offsets = (
         np.repeat(v.reshape(groups, -1), len(kernel) // groups, axis=0).reshape(
             len(kernel), *(1,) * (kernel.ndim - 2), -1

@@ -40,6 +40,41 @@ class Linear(ClampedNode):
     def bias(self) -> str:
         return self.inputs[2]
 
+    @property
+    def group_count(self) -> int:
+        """Groups of output channels, each of which reads its own share of the input's channels."""
+        return 1
+
+    @property
+    def padded(self) -> bool:
+        """Whether it also reads zeros beyond the edges of its input."""
+        return False
+
+    def read(self, x: Array, graph: Graph) -> Array:
+        """(groups, positions, taps): what of an input of the stored shape meets a row of weights, in their order."""
+        raise NotImplementedError(type(self).__name__)
+
+    def taps(self, graph: Graph) -> Array:
+        """Weights as (out, taps, in) of a layer that mixes channels, as (channels, taps, 1) of others; int64."""
+        kernel = graph.constant(self.weights).astype(np.int64)
+        return kernel.reshape(len(kernel), -1, kernel.shape[-1])
+
+    def channel_range(self, least: Array, most: Array, graph: Graph) -> tuple[Array, Array] | None:
+        effect, quant = self.channel_effect(graph), graph.tensors[self.inputs[0]].quant
+        if effect == "unknown":
+            return None
+        assert quant is not None
+        low, high = least - quant.zero_point, most - quant.zero_point
+        if self.padded:
+            low, high = np.minimum(low, 0), np.maximum(high, 0)
+        if effect == "separate":
+            low, high = low[:, None, None], high[:, None, None]
+        taps, bias = self.taps(graph), graph.constant(self.bias).astype(np.int64)
+        sums = np.minimum(taps * low, taps * high), np.maximum(taps * low, taps * high)
+        # Every requantizer is monotone.
+        bottom, top = (self.rescaled(bias + side.sum(axis=(1, 2)), graph) for side in sums)
+        return bottom, top
+
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
 
