@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import compiled
+
 from pipeline.measuring.simulator import FlashTiming, Run, Target, simulate
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory
 
 FLASH, RAM = (0x08000000, 1 << 16), (0x20000000, 1 << 14)
 
@@ -27,9 +29,7 @@ def link(source: str, folder: Path, core: str = "cortex-m0", toolchain: str = "z
     (folder / "include").mkdir(exist_ok=True)
     text = _HEAD + source if suffix == ".S" else source
     (folder / "src" / f"f{suffix}").write_text(text, "utf-8")
-    tools = TOOLCHAINS[toolchain]
-    objects = compile_library(tools, core, folder, folder)
-    return link_image(tools, core, objects, "f_run", Memory(*FLASH), Memory(*RAM), folder / "f.elf")
+    return compiled.image(TOOLCHAINS[toolchain], core, folder, folder, "f_run", Memory(*FLASH), Memory(*RAM), "f.elf")
 
 
 def run(

@@ -1,8 +1,10 @@
 """From an ONNX model and samples to a library on disk: what several tests need, without doit."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+import compiled
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,7 +18,7 @@ from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.measuring.simulator import FlashTiming, Run, Target, simulate
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, host_library, link_image
+from pipeline.measuring.toolchain import TOOLCHAINS, Memory
 from pipeline.measuring.toolchain.host import HostLibrary
 from pipeline.ops.shared.linear import Linear
 from pipeline.planning.choose_kernels import Limits, choose
@@ -41,8 +43,9 @@ class Built:
     own: bool = False
     """Whether inputs and outputs live in the arena."""
 
-    @property
+    @cached_property
     def program(self) -> Program:
+        """C alone, as it is planned without a chip."""
         return plan("net", self.quantized.graph, own_inputs=self.own, own_outputs=self.own)
 
 
@@ -95,7 +98,7 @@ def write_library(built: Built, folder: Path, core: str, program: Program | None
 
 def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)) -> list[Array]:
     """The outputs of the C library compiled for this machine."""
-    made = host_library(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
+    made = compiled.host(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
     return HostLibrary(made, "net", built.program.places)(built.inputs, built.expected)
 
 
@@ -110,10 +113,8 @@ def on_chip(
     """The library's machine code on an emulated core, for the first `count` inputs."""
     out = library / f"{toolchain}-{core}"
     out.mkdir(exist_ok=True)
-    tools = TOOLCHAINS[toolchain]
-    objects = compile_library(tools, core, library, out)
     flash, ram = Memory(0, 1 << 20), Memory(0x20000000, 1 << 16)
-    elf = link_image(tools, core, objects, "net_run", flash, ram, out / "net.elf")
+    elf = compiled.image(TOOLCHAINS[toolchain], core, library, out, "net_run", flash, ram)
     return emulated(built, elf, core, count=count, timing=timing)
 
 

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -140,10 +139,11 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def zig() -> list[str]:
-    """The compiler driver inside the pinned ziglang wheel."""
-    if importlib.util.find_spec("ziglang") is None:
+    """The compiler driver inside the pinned ziglang wheel, without the Python that `python -m ziglang` would start."""
+    wheel = importlib.util.find_spec("ziglang")
+    if wheel is None or wheel.origin is None:
         raise ChipfitError("toolchain: the ziglang package is not installed", hint="Run pip install ziglang.")
-    return [sys.executable, "-m", "ziglang", "cc"]
+    return [str(Path(wheel.origin).with_name("zig.exe" if os.name == "nt" else "zig")), "cc"]
 
 
 @cache
