@@ -12,8 +12,8 @@ from unicorn import arm_const
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator.emulator import Machine
-from pipeline.measuring.simulator.image import Image
 
 Region = tuple[int, int]
 _DEPTHS = (64, 256, 96, 160)  # bytes that one handler overwrites; they alternate
@@ -61,7 +61,7 @@ def in_a_storm(
     input, and a kernel that the entry calls with a stack that is no multiple of 8: it may be C, and AAPCS32 6.2.1.2
     promises C that much. Routines in assembly may do among themselves as they like; an exception aligns the stack.
     """
-    machine = Machine(Image.read(elf, entry), CORES[core], flash, ram, layers)
+    machine = Machine(LoadedImage.read(elf, entry), CORES[core], flash, ram, layers)
     storm = Storm(machine, every)
     outputs, _ = machine.call(inputs, output_sizes, places=places)
     if storm.misaligned:

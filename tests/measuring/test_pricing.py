@@ -13,11 +13,12 @@ from assembly import FLASH, RAM, link, run
 from conftest import need
 from unicorn import arm_const
 
-from pipeline.facts.cores import CORES
+from pipeline.facts.cores import CORES, THUMB
 from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.machine_code.decoder import decoder
+from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator import FlashTiming
-from pipeline.measuring.simulator.image import Image
-from pipeline.measuring.simulator.pricing import decoder, price, price_block
+from pipeline.measuring.thumb.pricing import price, price_block
 
 # (body, cycles on M0, cycles on M0+), without the final bx lr.
 STRAIGHT = {
@@ -293,7 +294,7 @@ def test_blocks_add_up_to_what_single_steps_say(toolchain: str, core: str, model
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
     total = run(KERNEL, tmp_path, core, suffix=".c", toolchain=toolchain).total
-    image = Image.read(link(KERNEL, tmp_path / "again", core, toolchain=toolchain, suffix=".c"), "f_run")
+    image = LoadedImage.read(link(KERNEL, tmp_path / "again", core, toolchain=toolchain, suffix=".c"), "f_run")
     engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, model)
     engine.mem_map(FLASH[0], FLASH[1])
     engine.mem_map(RAM[0], RAM[1])
@@ -310,14 +311,14 @@ def test_blocks_add_up_to_what_single_steps_say(toolchain: str, core: str, model
     engine.emu_start(image.entry | 1, end)
     cycles = steps = conditional = 0
     for here, following in zip(trace, [*trace[1:], end], strict=True):
-        instruction = next(decoder().disasm(bytes(engine.mem_read(here, 4)), here))
+        instruction = next(decoder(THUMB).disasm(bytes(engine.mem_read(here, 4)), here))
         stay, taken = price(instruction, CORES[core], 1)
         at, cycles, steps = here + instruction.size, cycles + stay[0], steps + 1
         conditional = (
             len(instruction.mnemonic) - 1 if instruction.mnemonic.startswith("it") else max(0, conditional - 1)
         )
         while conditional and at != following:  # skipped by IT: no step, one cycle
-            at += next(decoder().disasm(bytes(engine.mem_read(at, 4)), at)).size
+            at += next(decoder(THUMB).disasm(bytes(engine.mem_read(at, 4)), at)).size
             cycles, steps, conditional = cycles + 1, steps + 1, conditional - 1
         cycles += taken[0] if at != following else 0
     assert total.zero_wait[0] == cycles

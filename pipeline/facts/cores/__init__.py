@@ -2,7 +2,7 @@
 
 from pipeline.facts.cores.core import Core, Cost, Costs, Mix, Rate
 from pipeline.facts.cores.executed import KINDS, Executed
-from pipeline.facts.cores.isa import Isa, MachineCode
+from pipeline.facts.cores.isa import THUMB, Isa, MachineCode
 from pipeline.facts.cores.table import (
     APPLICATION,
     APPLICATION_RATE,
@@ -15,6 +15,7 @@ __all__ = [
     "APPLICATION_RATE",
     "CORES",
     "KINDS",
+    "THUMB",
     "Core",
     "Cost",
     "Costs",

@@ -36,6 +36,10 @@ class MachineCode:
     program_counter: str
     endless: bytes
     """A branch to itself."""
+    elf_machine: str
+    """As pyelftools names it."""
+    mapping_symbol: str
+    """Stands where code begins (data: $d)."""
     convention: CallingConvention
 
 
@@ -78,6 +82,8 @@ THUMB = MachineCode(
     code_bit=1,
     program_counter="pc",
     endless=b"\xfe\xe7",
+    elf_machine="EM_ARM",
+    mapping_symbol="$t",
     convention=_AAPCS32,
 )
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.measuring.footprint.image import Image, Label, preference, read_image
 from pipeline.measuring.footprint.names import is_float, is_heap
+from pipeline.measuring.footprint.reading import preference, read_image
 from pipeline.measuring.footprint.stack import StackUse, worst_case
+from pipeline.measuring.machine_code.decoded import DecodedImage, Label
 
 __all__ = ["Footprint", "StackUse", "Symbol", "measure"]
 
@@ -81,7 +82,7 @@ def measure(elf: Path, entry: str, own_prefix: str) -> Footprint:
     )
 
 
-def _symbols(image: Image) -> tuple[Symbol, ...]:
+def _symbols(image: DecodedImage) -> tuple[Symbol, ...]:
     """One per piece of memory, the largest first; bytes with two names are counted once."""
     pieces: dict[tuple[int, str], list[Label]] = {}
     for label in image.labels:

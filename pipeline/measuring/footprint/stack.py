@@ -6,9 +6,9 @@ through a register, a stack pointer that is computed) is an answer of its own, n
 
 from dataclasses import dataclass
 
-from pipeline.measuring.footprint.image import Image
-from pipeline.measuring.footprint.values import UnboundedError
-from pipeline.measuring.footprint.walk import walk
+from pipeline.measuring.families import FAMILIES
+from pipeline.measuring.machine_code.decoded import DecodedImage
+from pipeline.measuring.machine_code.family import UnboundedError
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class StackUse:
     unknown: str = ""
 
 
-def worst_case(image: Image, entry: int) -> StackUse:
+def worst_case(image: DecodedImage, entry: int) -> StackUse:
     """Stack that a call of the function at `entry` can need, everything it pushes and calls included."""
     known: dict[int, tuple[int, tuple[str, ...]]] = {}
 
@@ -40,7 +40,7 @@ def worst_case(image: Image, entry: int) -> StackUse:
         function = image.function_at(address)
         if function is None:
             raise UnboundedError(f"a call to {address:#x}, which is no function")
-        frame = walk(function, image)
+        frame = FAMILIES[image.code.name].walk(function, image)
         best: tuple[int, tuple[str, ...]] = (frame.deepest, (function.name,))
         for target, depth in sorted(frame.calls.items()):
             below, chain = deepest(target, (*path, address))

@@ -16,9 +16,10 @@ from pipeline.facts.flash_waits import (
     most_waits,
     units_touched,
 )
+from pipeline.measuring.families import FAMILIES
+from pipeline.measuring.machine_code.family import BlockPrice
+from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator.emulator import Machine
-from pipeline.measuring.simulator.image import Image
-from pipeline.measuring.simulator.pricing import BlockPrice, price_block
 
 _LONGEST = 1024  # half-words: Unicorn's blocks have 512 instructions at most
 
@@ -76,7 +77,7 @@ def simulate(
     `layers` is the most kernel calls that the entry may make. Raises ChipfitError on a fault, a broken calling
     standard, code that cannot be priced, or a vector that runs for more than `time_limit` seconds.
     """
-    image = Image.read(elf, entry)
+    image = LoadedImage.read(elf, entry)
     core = CORES[target.core]
     machine = counting = Machine(image, core, target.flash, target.ram, layers)
     if target.timing.wait_states:
@@ -137,7 +138,7 @@ def _reads(machine: Machine, row: int | slice = slice(None)) -> ReadCounts:
 
 
 def _price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
-    """Unicorn cuts long code, so a block may begin inside an IT block: what the block before it left open counts."""
+    """Unicorn cuts long code, so a block may begin with what an instruction of the block before it may skip."""
     address, size = machine.image.address_of(slot), int(machine.sizes[slot])
     conditional = 0
     if core.isa.thumb2:
@@ -146,7 +147,7 @@ def _price(machine: Machine, core: Core, target: Target, prices: dict[int, Block
         ends = np.flatnonzero((window > 0) & (np.arange(len(window)) + window // 2 == len(window)))
         conditional = max((prices[begin + e].conditional for e in ends.tolist() if begin + e in prices), default=0)
     code = bytes(machine.engine.mem_read(address, size))
-    return price_block(code, address, core, target.multiplier_cycles, conditional)
+    return FAMILIES[core.isa.code.name].price_block(code, address, core, target.multiplier_cycles, conditional)
 
 
 def _sum(rows: Sequence[Cycles]) -> Cycles:

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 import unicorn
-from unicorn import arm_const
 
 from pipeline.facts.cores import Core
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.flash_waits import FlashTiming
-from pipeline.measuring.simulator.fault import fault, instruction_at
-from pipeline.measuring.simulator.image import Image
+from pipeline.measuring.families import FAMILIES
+from pipeline.measuring.machine_code.decoder import instruction_at
+from pipeline.measuring.machine_code.engine import engine_of, register
+from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator.native import RECENT, SPANS, Counter, library
-from pipeline.measuring.simulator.pricing import SINGLES, base_name
 
 _PAGE = 0x1000
 _PAINT = 0xA5
+_WORD = 4
 _RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
-_KEPT = [getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4, 12)]
 _STACK = 64 * 1024
 _TRANSLATIONS = 1 << 30  # bytes of address space that Unicorn reserves, hardly any of which it uses
 _NO_SLOT = 2**64 - 1
@@ -47,18 +47,16 @@ class Machine:
 
     def __init__(
         self,
-        image: Image,
+        image: LoadedImage,
         core: Core,
         flash: tuple[int, int],
         ram: tuple[int, int],
         layers: int,
         timing: FlashTiming = FlashTiming(),  # noqa: B008
     ) -> None:
-        self.image, self.core = image, core
+        self.image, self.core, self.code, self.family = image, core, core.isa.code, FAMILIES[core.isa.code.name]
         _check_memory()
-        model = getattr(arm_const, f"UC_CPU_ARM_{core.emulator_model}")
-        self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, model)
-        assert self.engine.ctl_get_cpu_model() == model
+        self.engine = engine_of(core)
         top = max(
             [
                 flash[0] + flash[1],
@@ -80,7 +78,7 @@ class Machine:
         rights = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE | (unicorn.UC_PROT_EXEC if runs_code else 0)
         self._map(ram[0], self.ram_end, rights)
         self._map(_RETURN, _RETURN + _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        self.engine.mem_write(_RETURN, b"\xfe\xe7")  # b .
+        self.engine.mem_write(_RETURN, self.code.endless)
         self.stack_top = self.ram_end - 256
         for address, data in image.segments:
             self.engine.mem_write(address, data)
@@ -130,7 +128,7 @@ class Machine:
             unaligned=self.unaligned.ctypes.data,
             crooked=self.crooked.ctypes.data,
             register_read=ctypes.cast(unicorn.unicorn_py3.unicorn.uclib.uc_reg_read, ctypes.c_void_p).value,
-            pc=arm_const.UC_ARM_REG_PC,
+            pc=register(self.code, self.code.program_counter),
         )
         self._hook(unicorn.UC_HOOK_BLOCK, library().chipfit_block, 1, 0)
         if timing.wait_states:
@@ -166,7 +164,7 @@ class Machine:
         `places` are the inputs' and outputs' offsets in the library's arena, None (or nothing) for the caller's memory.
 
         RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, on a
-        register or byte changed that the calling standard (AAPCS) keeps, and after `time_limit` seconds.
+        register or byte changed that the calling convention keeps, and after `time_limit` seconds.
         """
         engine = self.engine
         painted = bytes([_PAINT]) * (self.ram_end - self.ram)
@@ -190,20 +188,32 @@ class Machine:
             arguments.append(at)
             where.append(at)
             at = -(-(at + len(data)) // 16) * 16 + 16
-        stack = (self.stack_top - 4 * max(0, len(arguments) - 4)) & ~7  # AAPCS 6.2.1.2: a multiple of 8 at a call
-        for i, value in enumerate(arguments[4:]):
-            engine.mem_write(stack + 4 * i, value.to_bytes(4, "little"))
-        for register, value in zip((arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1, arm_const.UC_ARM_REG_R2,
-                                    arm_const.UC_ARM_REG_R3), arguments[:4], strict=False):  # fmt: skip
-            engine.reg_write(register, value)
-        for i, register in enumerate(_KEPT):
-            engine.reg_write(register, 0x1111_1111 * (i + 1))
-        engine.reg_write(arm_const.UC_ARM_REG_SP, stack)
-        engine.reg_write(arm_const.UC_ARM_REG_LR, _RETURN | 1)
+        stack = self._pass(arguments)
         self._begin()
         self._run(time_limit)
         self._check(stack)
         return self._results(where, arguments, inputs, outputs, stack, at)
+
+    def _pass(self, arguments: Sequence[int]) -> int:
+        """Set the registers as a caller does that passes these; returns the stack pointer."""
+        convention = self.code.convention
+        count = len(convention.arguments)
+        stack = self.stack_top - _WORD * len(arguments[count:])
+        stack -= stack % convention.stack_alignment
+        for i, value in enumerate(arguments[count:]):
+            self.engine.mem_write(stack + _WORD * i, value.to_bytes(_WORD, "little"))
+        values = dict(zip(convention.arguments, arguments, strict=False)) | self._canaries()
+        values |= {convention.stack_pointer: stack, convention.link: _RETURN | self.code.code_bit}
+        for name, value in values.items():
+            self.engine.reg_write(register(self.code, name), value)
+        return stack
+
+    def _canaries(self) -> dict[str, int]:
+        """What the registers hold that a call gives back."""
+        return {name: 0x1111_1111 * i for i, name in enumerate(self.code.convention.kept, start=1)}
+
+    def _read(self, name: str) -> int:
+        return int(self.engine.reg_read(register(self.code, name)))
 
     @property
     def path(self) -> tuple[int, bytes]:
@@ -221,10 +231,10 @@ class Machine:
 
     def _run(self, time_limit: float) -> None:
         try:
-            self.engine.emu_start(self.image.entry | 1, _RETURN, timeout=int(time_limit * 1_000_000))
+            self.engine.emu_start(self.image.entry | self.code.code_bit, _RETURN, timeout=int(time_limit * 1_000_000))
         except unicorn.UcError as error:
-            raise fault(self.engine, self.core, self.image, str(error)) from error
-        pc = self.engine.reg_read(arm_const.UC_ARM_REG_PC)
+            raise self.family.fault(self.engine, self.core, self.image, str(error)) from error
+        pc = self._read(self.code.program_counter)
         if pc != _RETURN:
             where = f"{pc:#x} in {self.image.symbol_at(pc)}"
             raise ChipfitError(f"simulate: the emulated chip did not return within {time_limit:g} s: it is at {where}")
@@ -233,14 +243,14 @@ class Machine:
             self.left.reshape(-1)[self.counter.last_slot] += 1
 
     def _check(self, stack: int) -> None:
-        if self.engine.reg_read(arm_const.UC_ARM_REG_SP) != stack:
+        if self._read(self.code.convention.stack_pointer) != stack:
             raise ChipfitError("simulate: the stack pointer was not restored")
-        for i, register in enumerate(_KEPT):
-            if self.engine.reg_read(register) != 0x1111_1111 * (i + 1):
-                raise ChipfitError(f"simulate: register r{i + 4} was not preserved")
+        for name, value in self._canaries().items():
+            if self._read(name) != value:
+                raise ChipfitError(f"simulate: register {name} was not preserved")
         for slot in np.flatnonzero(self.crooked).tolist():
-            instruction = instruction_at(self.engine, self.image.address_of(slot))
-            if instruction is not None and base_name(instruction) not in SINGLES:
+            instruction = instruction_at(self.engine, self.image.address_of(slot), self.code)
+            if instruction is not None and not self.family.may_be_unaligned(instruction):
                 raise ChipfitError(
                     f"simulate: {instruction.mnemonic} {instruction.op_str} at {instruction.address:#x} in "
                     f"{self.image.symbol_at(instruction.address)} makes an unaligned access: {self.core.name} "

@@ -1,44 +1,35 @@
 """One function's machine code, walked on every path with the stack pointer's distance from where it began."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 
 import capstone
 from capstone import arm
 
-from pipeline.measuring.footprint.image import Function, Image, is_it
-from pipeline.measuring.footprint.jumps import HELPER, table_targets
-from pipeline.measuring.footprint.values import (
-    ENTRY,
-    OnStack,
-    Return,
-    State,
-    UnboundedError,
-    Value,
-    after_call,
-    after_store,
-    computed,
-)
+from pipeline.measuring.machine_code.decoded import DecodedImage, Function
+from pipeline.measuring.machine_code.family import Frame, UnboundedError
+from pipeline.measuring.thumb.decoding import conditional, is_it
+from pipeline.measuring.thumb.jumps import HELPER, table_targets
+from pipeline.measuring.thumb.values import ENTRY, OnStack, Return, State, Value, after_call, after_store, computed
 
 _STOPS = frozenset({"udf", "bkpt", "hlt"})
 _READS_ONLY = frozenset({"cmp", "cmn", "tst", "teq"})
 
 
-@dataclass(frozen=True)
-class Frame:
-    """`deepest` bytes of its own; `calls`: callee address -> most bytes in use when it is called or jumped to."""
-
-    deepest: int
-    calls: dict[int, int]
-
-
-def walk(function: Function, image: Image) -> Frame:
+def walk(function: Function, image: DecodedImage) -> Frame:
     """Raises UnboundedError when the stack pointer or a jump cannot be followed."""
     return _Walk(function, image).run()
 
 
+@lru_cache(maxsize=2)
+def _conditional(image: DecodedImage) -> frozenset[int]:
+    return conditional(image.instructions)
+
+
 class _Walk:
-    def __init__(self, function: Function, image: Image) -> None:
+    def __init__(self, function: Function, image: DecodedImage) -> None:
         self.function, self.image = function, image
+        self.conditional = _conditional(image)
         # In an IT block the condition that holds is part of the place: its instructions act or are skipped together.
         self.states: dict[tuple[int, int], State] = {}
         self.waiting: list[tuple[int, int]] = []
@@ -74,7 +65,7 @@ class _Walk:
         if target != self.function.address and (not inside or target in self.image.functions):
             self.call(target, state, i)
             return
-        place = (target, 0 if jump or target not in self.image.conditional else holds)
+        place = (target, 0 if jump or target not in self.conditional else holds)
         before = self.states.get(place)
         after = state if before is None else before.meet(state)
         if after is None:
@@ -97,7 +88,7 @@ class _Walk:
             for condition in (i.cc, ((i.cc - 1) ^ 1) + 1):  # Capstone numbers opposite conditions 1 and 2, 3 and 4, ...
                 self.go(following, condition, state, i, jump=False)
             return
-        inside_it = address in self.image.conditional
+        inside_it = address in self.conditional
         if inside_it and holds and i.cc != arm.ARM_CC_AL and i.cc != holds:
             self.go(following, holds, state, i, jump=False)
             return

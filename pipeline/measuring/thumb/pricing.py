@@ -1,14 +1,14 @@
 """The price of one basic block: its instructions decoded with Capstone, each looked up in the core's table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 
 import capstone
 from capstone import arm
 
-from pipeline.facts.cores import Core, Cost
+from pipeline.facts.cores import THUMB, Core, Cost
 from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.machine_code.decoder import decoder
+from pipeline.measuring.machine_code.family import BlockPrice
 
 _ALU = frozenset(
     """
@@ -35,39 +35,17 @@ _DSP = frozenset(
 )
 _LOADS = frozenset({"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh"})
 _STORES = frozenset({"str", "strb", "strh"})
-SINGLES = _LOADS | _STORES
-"""Loads and stores of one value: on Armv7-M the only ones that may be unaligned."""
+_SINGLES = _LOADS | _STORES
 _BLOCKS = frozenset("ldm ldmia ldmdb stm stmia stmdb push pop ldrd strd".split())
 _STATE = frozenset({"cpsid", "cpsie"})
 _SYSTEM = frozenset({"mrs", "msr", "dmb", "dsb", "isb"})
 _BRANCHES = frozenset({"bl", "blx", "bx"})
 _KNOWN = frozenset().union(
-    _ALU, _MULTIPLY, _MULTIPLY_ADD, _LONG, _LONG_ADD, _DIVIDE, _DSP, SINGLES, _BLOCKS, _STATE, _SYSTEM, _BRANCHES
+    _ALU, _MULTIPLY, _MULTIPLY_ADD, _LONG, _LONG_ADD, _DIVIDE, _DSP, _SINGLES, _BLOCKS, _STATE, _SYSTEM, _BRANCHES
 )
 # All that Armv6-M has of 32 bits (DDI 0419, A5.3). Unicorn faults on the others, but runs IT, CBZ and CBNZ.
 _WIDE_ARMV6M = _SYSTEM | {"bl"}
 _NOTHING: Cost = (0, 0)
-
-
-@dataclass(frozen=True)
-class BlockPrice:
-    """Cycles of one pass with no taken exit, what a taken exit adds, and instructions.
-
-    `conditional` is how many instructions of an IT block are still to come after the last one.
-    """
-
-    stay: Cost
-    taken: Cost
-    instructions: int
-    conditional: int = 0
-
-
-@cache
-def decoder() -> capstone.Cs:
-    """Thumb for M-profile, with operand details."""
-    made = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
-    made.detail = True
-    return made
 
 
 def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int, conditional: int = 0) -> BlockPrice:
@@ -80,7 +58,7 @@ def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int, c
 
     Raises ChipfitError for an instruction that the core does not have or the table does not know.
     """
-    decoded = list(decoder().disasm(code, address))
+    decoded = list(decoder(THUMB).disasm(code, address))
     if sum(i.size for i in decoded) != len(code):
         at = address + sum(i.size for i in decoded)
         raise ChipfitError(f"simulate: undecodable instruction at {at:#x}")
@@ -117,6 +95,11 @@ def price(
     if leaves and skippable:
         return costs.untaken, _less(cost, costs.untaken)
     return cost, _NOTHING
+
+
+def may_be_unaligned(instruction: capstone.CsInsn) -> bool:
+    """Whether it loads or stores one value: on Armv7-M the only ones that may be unaligned."""
+    return base_name(instruction) in _SINGLES
 
 
 def base_name(instruction: capstone.CsInsn) -> str:
@@ -180,7 +163,7 @@ def _address_may_stall(before: capstone.CsInsn | None, instruction: capstone.CsI
     base = base_name(instruction)
     if base in ("push", "pop"):
         needed = {arm.ARM_REG_SP}
-    elif base in SINGLES | _BLOCKS:
+    elif base in _SINGLES | _BLOCKS:
         memory = [o.mem for o in instruction.operands if o.type == arm.ARM_OP_MEM]
         needed = {r for m in memory for r in (m.base, m.index) if r} or {instruction.operands[0].reg}
     else:

@@ -3,22 +3,23 @@
 import capstone
 import unicorn
 from capstone import arm
-from unicorn import arm_const
 
-from pipeline.facts.cores import Core
+from pipeline.facts.cores import THUMB, Core
 from pipeline.facts.errors import ChipfitError
-from pipeline.measuring.simulator.image import Image
-from pipeline.measuring.simulator.pricing import base_name, decoder
+from pipeline.measuring.machine_code.decoder import instruction_at
+from pipeline.measuring.machine_code.engine import register
+from pipeline.measuring.machine_code.loaded import LoadedImage
+from pipeline.measuring.thumb.pricing import base_name
 
 # Bytes that an access must be aligned to; 4 for all others.
 _ALIGNMENT = {"ldrb": 1, "ldrsb": 1, "strb": 1, "ldrh": 2, "ldrsh": 2, "strh": 2}
 
 
-def fault(engine: unicorn.Uc, core: Core, image: Image, what: str) -> ChipfitError:
+def fault(engine: unicorn.Uc, core: Core, image: LoadedImage, what: str) -> ChipfitError:
     """The error for an engine that stopped at an instruction it could not finish; `what` is Unicorn's reason."""
-    pc = engine.reg_read(arm_const.UC_ARM_REG_PC)
+    pc = engine.reg_read(register(THUMB, "pc"))
     where = f"{pc:#x} in {image.symbol_at(pc)}"
-    instruction = instruction_at(engine, pc)
+    instruction = instruction_at(engine, pc, THUMB)
     if instruction is None:
         return ChipfitError(f"simulate: the emulated chip faulted at {where}: {what}")
     text = f"{instruction.mnemonic} {instruction.op_str}".strip()
@@ -30,14 +31,6 @@ def fault(engine: unicorn.Uc, core: Core, image: Image, what: str) -> ChipfitErr
             f"simulate: {text} at {where} makes an unaligned access to {address:#x}: {core.name} faults on it"
         )
     return ChipfitError(f"simulate: the emulated chip faulted at {where}, {text}, address {address:#x}: {what}")
-
-
-def instruction_at(engine: unicorn.Uc, pc: int) -> capstone.CsInsn | None:
-    """The instruction at `pc`, or None where there is none."""
-    try:
-        return next(decoder().disasm(bytes(engine.mem_read(pc, 4)), pc), None)
-    except unicorn.UcError:
-        return None
 
 
 def _address(engine: unicorn.Uc, instruction: capstone.CsInsn) -> int | None:
@@ -54,8 +47,7 @@ def _address(engine: unicorn.Uc, instruction: capstone.CsInsn) -> int | None:
     return None
 
 
-def _register(engine: unicorn.Uc, instruction: capstone.CsInsn, register: int) -> int:
-    if register == arm.ARM_REG_PC:
+def _register(engine: unicorn.Uc, instruction: capstone.CsInsn, number: int) -> int:
+    if number == arm.ARM_REG_PC:
         return int(instruction.address) + 4
-    name = instruction.reg_name(register).upper()
-    return int(engine.reg_read(getattr(arm_const, f"UC_ARM_REG_{name}")))
+    return int(engine.reg_read(register(THUMB, instruction.reg_name(number))))

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import capstone
 from capstone import arm
 
-from pipeline.measuring.footprint.image import Function, Image
-from pipeline.measuring.footprint.values import State, UnboundedError
+from pipeline.measuring.machine_code.decoded import DecodedImage, Function
+from pipeline.measuring.machine_code.family import UnboundedError
+from pipeline.measuring.thumb.values import State
 
 HELPER = "__gnu_thumb1_case_"
 """libgcc's switch helpers: called with the index in r0, the table stands where they would return to."""
@@ -15,7 +16,11 @@ _LOOK_BACK = 12  # instructions between the comparison with the largest case and
 
 
 def table_targets(
-    i: capstone.CsInsn, function: Function, image: Image, state_at: Callable[[int], State | None], helper: str = ""
+    i: capstone.CsInsn,
+    function: Function,
+    image: DecodedImage,
+    state_at: Callable[[int], State | None],
+    helper: str = "",
 ) -> list[int]:
     """Every address that a jump through a table can reach.
 
@@ -43,7 +48,7 @@ def table_targets(
     return targets
 
 
-def _before(address: int, function: Function, image: Image) -> list[capstone.CsInsn]:
+def _before(address: int, function: Function, image: DecodedImage) -> list[capstone.CsInsn]:
     """The instructions just before `address`, nearest first."""
     span = range(address - 2, max(function.address, address - 4 * _LOOK_BACK) - 1, -2)
     return [image.instructions[a] for a in span if a in image.instructions][:_LOOK_BACK]
@@ -65,7 +70,7 @@ def _reads(before: list[capstone.CsInsn], *names: str) -> bool:
     return any(i.mnemonic in names for i in before[:3])
 
 
-def _relative(base: int, table: int, width: int, signed: bool, count: int, image: Image) -> list[int]:
+def _relative(base: int, table: int, width: int, signed: bool, count: int, image: DecodedImage) -> list[int]:
     content = image.read(table, width * count)
     if content is None:
         return []
@@ -73,7 +78,7 @@ def _relative(base: int, table: int, width: int, signed: bool, count: int, image
     return [base + 2 * int.from_bytes(e, "little", signed=signed) for e in entries]
 
 
-def _helper_targets(back: int, kind: str, count: int, image: Image) -> list[int]:
+def _helper_targets(back: int, kind: str, count: int, image: DecodedImage) -> list[int]:
     """libgcc's lib1funcs.S: bytes or halfwords count halfwords from the table; words are offsets from it."""
     if kind in ("uqi", "sqi", "uhi", "shi"):
         return _relative(back, back, 1 if "q" in kind else 2, kind[0] == "s", count, image)
@@ -89,7 +94,7 @@ def _absolute(
     i: capstone.CsInsn,
     before: list[capstone.CsInsn],
     count: int,
-    image: Image,
+    image: DecodedImage,
     state_at: Callable[[int], State | None],
 ) -> list[int]:
     """`ldr rX, [table, index]` and then `mov pc, rX`; or `ldr pc, [table, index, lsl #2]`."""

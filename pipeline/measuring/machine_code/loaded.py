@@ -10,7 +10,7 @@ from pipeline.facts.errors import ChipfitError
 
 
 @dataclass(frozen=True)
-class Image:
+class LoadedImage:
     """What the emulator needs of a linked ELF: bytes by address, the entry's range, zeroed RAM."""
 
     segments: tuple[tuple[int, bytes], ...]
@@ -24,7 +24,7 @@ class Image:
     """Address of the library's arena, where it has one."""
 
     @classmethod
-    def read(cls, path: Path, entry: str) -> "Image":
+    def read(cls, path: Path, entry: str) -> "LoadedImage":
         """Raises ChipfitError for a file that is no ELF image, and when `entry` is no function of it with a size."""
         try:
             return cls._read(path, entry)
@@ -32,7 +32,7 @@ class Image:
             raise ChipfitError(f"simulate: {path.name} is not a linked image: {error}") from error
 
     @classmethod
-    def _read(cls, path: Path, entry: str) -> "Image":
+    def _read(cls, path: Path, entry: str) -> "LoadedImage":
         with path.open("rb") as file:
             elf = ELFFile(file)
             segments, zeroed, code = [], [], []

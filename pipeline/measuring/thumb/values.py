@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 import capstone
 from capstone import arm
 
-from pipeline.measuring.footprint.image import Image
+from pipeline.facts.cores import THUMB
+from pipeline.measuring.machine_code.decoded import DecodedImage
 
 MASK = 0xFFFFFFFF
-
-
-class UnboundedError(Exception):
-    """Why the stack cannot be bounded, as a sentence about the function."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +59,12 @@ class State:
 
 ENTRY = State(0, {arm.ARM_REG_LR: Return()}, {})
 
-# AAPCS32 6.1.1: a call may change these; r4 to r11 come back as they were.
-CALLER_SAVED = (arm.ARM_REG_R0, arm.ARM_REG_R1, arm.ARM_REG_R2, arm.ARM_REG_R3, arm.ARM_REG_R12, arm.ARM_REG_LR)
+_CHANGED = frozenset(getattr(arm, f"ARM_REG_{name.upper()}") for name in THUMB.convention.changed)
 
 
 def after_call(state: State) -> State:
     """What a call leaves known."""
-    kept = {r: v for r, v in state.registers.items() if r not in CALLER_SAVED}
+    kept = {r: v for r, v in state.registers.items() if r not in _CHANGED}
     return after_store(replace(state, registers=kept))
 
 
@@ -77,7 +73,7 @@ def after_store(state: State) -> State:
     return replace(state, saved={d: v for d, v in state.saved.items() if isinstance(v, Return)})
 
 
-def computed(i: capstone.CsInsn, name: str, state: State, image: Image) -> Value | None:
+def computed(i: capstone.CsInsn, name: str, state: State, image: DecodedImage) -> Value | None:
     """What an instruction puts into its first register, where that follows from what is known."""
     operands = i.operands
     if name == "ldr" and operands[1].type == arm.ARM_OP_MEM and operands[1].mem.base == arm.ARM_REG_PC:
