@@ -21,7 +21,7 @@ from pipeline.graph.tensor import Array
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.planning.placement import estimated_waits
 from pipeline.planning.variants.armv6m import ONE_CALL
-from pipeline.planning.variants.armv6m.packed_split import schedule
+from pipeline.planning.variants.armv6m.packed_schedule import schedule
 from pipeline.planning.variants.armv6m.shared_routines import SHARED
 from pipeline.quantizing.calibrate import Policy
 

@@ -12,7 +12,7 @@ from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.pairs import AddParams, AddRescaledParams
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants.armv6m.macro_costs import looped, straight
+from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
 from pipeline.planning.variants.armv6m.requantize import int32
 
 NAME = "add_lookup"
@@ -83,14 +83,15 @@ def _routine(p: AddParams | AddRescaledParams, count: int, first: Array, second:
     turn = ["1:", *(f"add_lookup_one {i}, {shift}, {low}" for i in range(_AT_ONCE)), f"add_lookup_next {_AT_ONCE}"]
     last = [*(f"add_lookup_one {i}, {shift}, {low}" for i in range(rest)), "add_lookup_leave"]
     looping = turn if loops else []
+    lines = ("function LAYER({layer})", enter, *looping, *last, "end_function LAYER({layer})")
     return Routine(
         variant=NAME,
         includes=("frame.inc", "add_lookup.inc"),
         shared=(),
-        lines=("function LAYER({layer})", enter, *looping, *last, "end_function LAYER({layer})"),
+        lines=lines,
         tables={"a": int32(first), "b": int32(second)},
         executed=straight(enter, *last) + (looped(loops, *turn) if loops else straight()),
-        code=80 + 34 * (rest + (_AT_ONCE if loops else 0)),
+        code=size(lines),
         stack=28,
         least_cycles=0,
         reads=2 * count,

@@ -14,8 +14,8 @@ from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import DepthwiseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import fill, widen
-from pipeline.planning.variants.armv6m.macro_costs import closing, path, straight
-from pipeline.planning.variants.armv6m.requantize import Ending, ending_of, int32
+from pipeline.planning.variants.armv6m.macro_costs import closing, path, size, straight
+from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of, int32
 
 NAME = "depthwise_strip"
 SUMMARY = "depthwise: six neighbouring outputs at once, from a widened strip of one channel"
@@ -23,12 +23,6 @@ SUMMARY = "depthwise: six neighbouring outputs at once, from a widened strip of 
 _STRIP = 704  # words: what a strip may take of the stack
 _FIXED = 17
 _AT_ONCE = 6
-_MACROS = {
-    "requantize_shift": ("depthwise_shift", 20),
-    "requantize_climb": ("depthwise_climb", 30),
-    "requantize_dip": ("depthwise_dip", 42),
-}
-"""Macro and bytes of code for one output, without the addition that an odd lower bound needs."""
 
 
 def offer(call: KernelCall) -> Routine | None:
@@ -37,13 +31,13 @@ def offer(call: KernelCall) -> Routine | None:
     if not isinstance(params, DepthwiseParams) or params.batch != 1:
         return None
     taps = weight_rows(params)
-    ending = ending_of(call)
-    if ending is None or taps.shape[1] > 64:
+    epilogue = epilogue_of(call)
+    if epilogue is None or taps.shape[1] > 64:
         return None
     strip = _strip_of(params)
     if strip is None:
         return None
-    made = _Strips(strip, taps, ending)
+    made = _Strips(strip, taps, epilogue)
     return made.routine() if made.within_reach() else None
 
 
@@ -109,8 +103,8 @@ def _strip_of(p: DepthwiseParams) -> _Strip | None:
 
 
 class _Strips:
-    def __init__(self, strip: _Strip, weights: Array, ending: Ending) -> None:
-        self.strip, self.weights, self.ending = strip, -weights.astype(np.int64), ending
+    def __init__(self, strip: _Strip, weights: Array, epilogue: Epilogue) -> None:
+        self.strip, self.weights, self.epilogue = strip, -weights.astype(np.int64), epilogue
         self.wide = bool(np.abs(weights.astype(np.int64)).max(initial=0) > 127)
         parts = ceil(strip.out_width / _AT_ONCE)
         small, more = divmod(strip.out_width, parts)
@@ -119,8 +113,8 @@ class _Strips:
         self.plane = self._plane_of()
         self.extra = strip.source_rows(1) - strip.strides[0]
         self.words = self.buffer + strip.source_rows(strip.rows) * strip.line
-        self.macro, self.bytes = _MACROS[ending.macro]
-        self.constants = ending.constants.shape[1]
+        self.macro = epilogue.macro.replace("requantize", "depthwise")
+        self.constants = epilogue.constants.shape[1]
 
     def routine(self) -> Routine:
         return Routine(
@@ -130,7 +124,7 @@ class _Strips:
             lines=tuple(self._lines()),
             tables={"channels": self._stream()},
             executed=self._executed(),
-            code=self._code(),
+            code=size(self._lines()),
             stack=36 + 4 * self.words,
             least_cycles=2 * self.weights.size * self.strip.out_height * self.strip.out_width,
             reads=self.weights.shape[0] * (1 + self.constants + self.weights.shape[1]),
@@ -140,8 +134,8 @@ class _Strips:
         """Whether a branch reaches back over a channel's code, and a load the literals behind a block."""
         places = self.strip.places()
         far = any(4 * abs(b - a - n) > 255 for n, _ in self.blocks for a, b in pairwise(places))
-        block = max(self._block_code(n) for n, _ in self.blocks)
-        return self._code() < 1900 and (not far or block < 900)
+        block = max(size(self._block_lines(k)) for k in range(len(self.blocks)))
+        return size(self._lines()) < 1900 and (not far or block < 900)
 
     def _stream(self) -> Array:
         """Of each channel: the accumulator's start, the requantizer's constants, negated weights in whole words."""
@@ -150,7 +144,7 @@ class _Strips:
         if not self.wide:
             padded = np.zeros((channels, -(-taps // 4) * 4), np.int8)
             padded[:, :taps] = self.weights
-        words = np.concatenate([int32(self.ending.start)[:, None], int32(self.ending.constants)], axis=1)
+        words = np.concatenate([int32(self.epilogue.start)[:, None], int32(self.epilogue.constants)], axis=1)
         bytes_ = np.concatenate([words.astype("<i4").view(np.int8).reshape(channels, -1), padded], axis=1)
         return np.ascontiguousarray(bytes_).view("<i4").reshape(-1)
 
@@ -210,7 +204,7 @@ class _Strips:
         lines += [f"depthwise_tap {outputs}, {t}, {step}" for t, step in enumerate(steps)]
         lines.append(f"depthwise_constants {self.constants}, {self.strip.channels}")
         for register in ("r8", "r9", "r10", "r11", "r12", "lr")[:outputs]:
-            lines.append(f"{self.macro} {register}, {self.ending.arguments}")
+            lines.append(f"{self.macro} {register}, {self.epilogue.arguments}")
         return [*lines, "depthwise_end"]
 
     def row_step(self) -> int:
@@ -269,15 +263,6 @@ class _Strips:
         plane = f"depthwise_plane {rows}, {columns}, {self.strip.channels}, {first}, {gap}"
         # A place for literals, within reach of what is before and behind it.
         return [twice, plane, f"set_word D_ROWS, {self.strip.out_height}", "b 9f", ".pool", "9:"]
-
-    def _block_code(self, outputs: int) -> int:
-        return 40 + self.weights.shape[1] * (6 + 4 * outputs) + outputs * (self.bytes + 2)
-
-    def _code(self) -> int:
-        """An upper bound within a few words: every distance counted as a literal."""
-        blocks = sum(self._block_code(n) for n, _ in self.blocks)
-        phases = sum(16 + 3 * min(n, 24) + 24 for n, _, _ in self.strip.phases())
-        return 298 + blocks + phases + (self.weights.shape[1] + 4 if self.wide else 0)
 
     def _executed(self) -> Executed:
         s = self.strip

@@ -14,10 +14,20 @@ from pipeline.planning.variants.armv6m.macro_costs import shared
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Bytes and rows of the image; `contiguous` when the inputs of all positions follow one another in memory."""
+class Contiguous:
+    """The inputs of all positions follow one another in memory, so many bytes for each."""
 
-    contiguous: bool
+    positions: int
+    inputs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Kernel rows of `row` bytes in an image of `height` rows of `line` bytes; steps, and where the first one begins.
+
+    `stride_y`, `dilation` and `top` count image rows, `stride_x` and `left` bytes.
+    """
+
     out_height: int
     out_width: int
     height: int
@@ -36,15 +46,17 @@ class Shape:
         return self.out_height * self.out_width
 
 
-def shape_of(call: KernelCall) -> Shape | None:
+Inputs = Contiguous | Windows
+
+
+def inputs_of(call: KernelCall) -> Inputs | None:
     """Of a dense or conv2d call; None for more than one image, or a kernel row of more than 240 bytes."""
     p = call.params
     if isinstance(p, DenseParams):
-        return Shape(True, p.rows, 1, 0, 0, p.inputs, 1, 1, 0, 0, 0, 0, 0)
+        return Contiguous(p.rows, p.inputs)
     assert isinstance(p, Conv2dParams)
     channels = p.channels
-    shape = Shape(
-        contiguous=False,
+    windows = Windows(
         out_height=p.out_height,
         out_width=p.out_width,
         height=p.height,
@@ -58,12 +70,10 @@ def shape_of(call: KernelCall) -> Shape | None:
         top=-p.pad_top,
         left=-p.pad_left * channels,
     )
-    inside = (shape.out_height, shape.out_width * channels) == (shape.height, shape.line)
-    if inside and shape.row == shape.stride_x == channels and shape.rows == shape.stride_y == 1:
-        return Shape(True, p.batch * shape.positions, 1, 0, 0, channels, 1, 1, 0, 0, 0, 0, 0)
-    if p.batch != 1 or shape.row > 240:
-        return None
-    return shape
+    inside = (windows.out_height, windows.out_width * channels) == (windows.height, windows.line)
+    if inside and windows.row == windows.stride_x == channels and windows.rows == windows.stride_y == 1:
+        return Contiguous(p.batch * windows.positions, channels)
+    return windows if p.batch == 1 and windows.row <= 240 else None
 
 
 @cache
@@ -81,25 +91,23 @@ def fill(count: int) -> Executed:
     return shared("fill", (not count, *(n > 1 for n in range(count, 0, -1))))
 
 
-def im2col(shape: Shape, rows: int, below: int) -> Executed:
+def im2col(windows: Windows, rows: int, below: int) -> Executed:
     """Of `im2col` at every position of the output, for `rows` kernel rows from `below` image rows down."""
-    tops = range(shape.top + below, shape.top + below + shape.stride_y * shape.out_height, shape.stride_y or 1)
-    inside = Counter(
-        sum(0 <= top + i * shape.dilation < shape.height for i in range(rows)) for top in list(tops)[: shape.out_height]
-    )
-    columns = Counter(_column(shape, shape.left + c * shape.stride_x) for c in range(shape.out_width))
+    tops = (windows.top + below + i * windows.stride_y for i in range(windows.out_height))
+    inside = Counter(sum(0 <= top + i * windows.dilation < windows.height for i in range(rows)) for top in tops)
+    columns = Counter(_column(windows, windows.left + c * windows.stride_x) for c in range(windows.out_width))
     total = Executed()
     for (edges, begin, end), wide in columns.items():
         for held, high in inside.items():
-            total += _window(shape.row, edges, begin, end, held, rows) * (wide * high)
+            total += _window(windows.row, edges, begin, end, held, rows) * (wide * high)
     return total
 
 
-def _column(shape: Shape, left: int) -> tuple[tuple[bool, ...], int, int]:
+def _column(windows: Windows, left: int) -> tuple[tuple[bool, ...], int, int]:
     """Which branches a window takes before its rows, and its first byte and the one behind its last in the image."""
     before = max(0, -left)
-    begin, reach = min(before, shape.row), min(shape.line - left, shape.row)
-    edges = (left <= 0, before <= shape.row, shape.line - left <= shape.row, reach >= begin)
+    begin, reach = min(before, windows.row), min(windows.line - left, windows.row)
+    edges = (left <= 0, before <= windows.row, windows.line - left <= windows.row, reach >= begin)
     return edges, begin, max(reach, begin)
 
 

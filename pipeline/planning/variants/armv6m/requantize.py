@@ -14,19 +14,16 @@ from pipeline.graph.tensor import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Ending:
+class Epilogue:
     """`start`: what an accumulator has to begin with, from which the weighted inputs are subtracted.
 
-    `constants` (channels, words): the stream of one output. `macro` and its last arguments, and bytes of its `code`.
+    `constants` (channels, words): the stream of one output. `macro` and its last arguments.
     """
 
     start: Array
     constants: Array
     macro: str
     arguments: str
-    code: int
-    low: bool
-    """Whether `macro` adds a lower bound that is not a multiple of 256."""
     results: Array
     """The output of an accumulator that stays as it began."""
 
@@ -36,7 +33,7 @@ class Ending:
 
 
 @lru_cache(maxsize=128)
-def ending_of(call: KernelCall) -> Ending | None:
+def epilogue_of(call: KernelCall) -> Epilogue | None:
     """For a conv2d, dense or depthwise call; None where 32 bits cannot say it."""
     params = call.params
     assert isinstance(params, LinearParams)
@@ -51,17 +48,16 @@ def ending_of(call: KernelCall) -> Ending | None:
     return made
 
 
-def _shift(requantize: RequantizeParams, bias: Array) -> Ending:
+def _shift(requantize: RequantizeParams, bias: Array) -> Epilogue:
     assert requantize.shift is not None
     low, high, shift = requantize.low, requantize.high, requantize.shift.astype(np.int64)
     start = (np.int64(high) << shift) + (np.int64(1) << shift) - 1 - bias
-    nonzero = bool(low & 255)
     results = np.clip(bias >> shift, low, high)
     bounds = f"{high - low}, {low}"
-    return Ending(start, shift[:, None], "requantize_shift", bounds, 20 + 2 * nonzero, nonzero, results)
+    return Epilogue(start, shift[:, None], "requantize_shift", bounds, results)
 
 
-def _climb(requantize: RequantizeParams, kind: str, weights: Array, bias: Array) -> Ending | None:
+def _climb(requantize: RequantizeParams, kind: str, weights: Array, bias: Array) -> Epilogue | None:
     zero_point, exponent, multiplier = requantize.zero_point, requantize.exponent, requantize.multiplier
     assert zero_point is not None and exponent is not None and multiplier is not None
     rescale = Rescale("", "", zero_point, requantize.low, requantize.high, kind)
@@ -72,9 +68,9 @@ def _climb(requantize: RequantizeParams, kind: str, weights: Array, bias: Array)
     start, span = made.top - bias, made.top - made.bottom
     if made.dips:
         words = [span, made.pivot, made.dip, made.offset, made.low, made.high]
-        return Ending(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", 40, False, results)
+        return Epilogue(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", results)
     words = [span, made.low, made.high, made.offset]
-    return Ending(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", 30, False, results)
+    return Epilogue(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", results)
 
 
 def int32(values: Array) -> Array:

@@ -9,7 +9,8 @@ from pipeline.arithmetic.thresholds import Climb, climb_like
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams, MaxPoolParams, PoolParams
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants.armv6m.macro_costs import closing, looped, straight
+from pipeline.planning.variants.armv6m.loops import Loop, Run, Step, executed_by, lines_of
+from pipeline.planning.variants.armv6m.macro_costs import closing, looped, size
 
 NAME = "unpadded_pool"
 SUMMARY = "pooling over windows that lie inside the image"
@@ -66,45 +67,38 @@ def _climb(p: AveragePoolParams | AveragePoolExactParams, taps: int) -> Climb | 
 
 
 def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine | None:
-    straightly, times = len(offsets) <= _STRAIGHT, 1
-    if climb is None and not straightly:
+    written_out = len(offsets) <= _STRAIGHT
+    if climb is None and not written_out:
         return None
+    times = 1
     if climb is None:
         body = [f"pool_load r0, {offsets[0]}", *(f"pool_larger {o}" for o in offsets[1:])]
-        code = 14 * len(offsets)
-    elif straightly:
+    elif written_out:
         body = ["movs r0, #0", *(f"pool_add {o}" for o in offsets)]
-        code = 10 * len(offsets)
     else:
         at_once = next(t for t in (8, 7, 6, 5, 4, 3, 2, 1) if len(offsets) % t == 0)
         times = len(offsets) // at_once
-        body, code = [f"pool_walk {len(offsets)}, {offsets[1]}, {at_once}"], 32 + 6 * at_once
+        body = [f"pool_walk {len(offsets)}, {offsets[1]}, {at_once}"]
     if climb is not None:
         span = climb.top - climb.bottom
         words = [int(v[0]) for v in (climb.top, span, climb.low, climb.high, climb.offset)]
         body.append(f"pool_climb {', '.join(str(w) for w in words)}, {climb.split}, {climb.shift}")
-        code += 56
+    channels = looped(times, *body) * p.channels + closing(p.channels, "pool_end")
     across = p.stride_x * p.channels
     down = (p.stride_y * p.width - p.out_width * p.stride_x) * p.channels
-    begin = ["enter 6", "ldr r6, [sp, #4 * F_Y]", f"set_word F_ROWS, {p.out_height}"]
-    columns, position = f"set_word F_COLUMNS, {p.out_width}", f"pool_begin {p.channels}"
-    next_column, next_row = f"add_word F_X, {across}", f"add_word F_X, {down}"
-    lines = [
-        "function LAYER({layer})", *begin, "4:", columns, "3:", position, "1:", *body, "pool_end", next_column,
-        "repeat F_COLUMNS, 3b", next_row, "repeat F_ROWS, 4b", "leave 6", "end_function LAYER({layer})",
-    ]  # fmt: skip
-    one = straight(*body) if straightly else looped(times, *body)
-    each = one * p.channels + closing(p.channels, "pool_end") + straight(position, next_column)
-    row = each * p.out_width + closing(p.out_width, "repeat F_COLUMNS, 3b") + straight(columns, next_row)
-    rows = row * p.out_height + closing(p.out_height, "repeat F_ROWS, 4b")
+    position = (f"pool_begin {p.channels}", Run(("1:", *body, "pool_end"), channels), f"add_word F_X, {across}")
+    row = (Loop("F_COLUMNS", 3, p.out_width, position), f"add_word F_X, {down}")
+    rows = Loop("F_ROWS", 4, p.out_height, row)
+    steps: list[Step] = ["enter 6", "ldr r6, [sp, #4 * F_Y]", rows, "leave 6"]
+    lines = ("function LAYER({layer})", *lines_of(steps), "end_function LAYER({layer})")
     return Routine(
         variant=NAME,
         includes=("frame.inc", "unpadded_pool.inc"),
         shared=(),
-        lines=tuple(lines),
+        lines=lines,
         tables={},
-        executed=rows + straight(*begin, "leave 6"),
-        code=code + 190,
+        executed=executed_by(steps),
+        code=size(lines),
         stack=60,
         least_cycles=0,
         reads=0,

@@ -9,9 +9,9 @@ from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants.armv6m.im2col import Shape, shape_of
-from pipeline.planning.variants.armv6m.macro_costs import looped, straight
-from pipeline.planning.variants.armv6m.requantize import Ending, ending_of, int32
+from pipeline.planning.variants.armv6m.im2col import Contiguous, inputs_of
+from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
+from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of, int32
 
 NAME = "unrolled_sparse"
 SUMMARY = "weights as instructions: zeros are free, a position's weights are straight-line code"
@@ -34,32 +34,29 @@ def _offer(call: KernelCall, *, shifts: bool) -> Routine | None:
     if not isinstance(call.params, Conv2dParams | DenseParams) or call.params.weights.dtype != np.int8:
         return None
     weights = weight_rows(call.params)
-    shape = shape_of(call)
-    if shape is None or not shape.contiguous or weights.shape[1] > 256 or np.count_nonzero(weights) * 10 > _MOST_CODE:
+    inputs = inputs_of(call)
+    if not isinstance(inputs, Contiguous) or weights.shape[1] > 256 or np.count_nonzero(weights) * 10 > _MOST_CODE:
         return None
-    ending = ending_of(call)
-    return None if ending is None else _Sparse(shape, weights.astype(np.int64), ending, shifts).routine()
+    epilogue = epilogue_of(call)
+    return None if epilogue is None else _Sparse(inputs, weights.astype(np.int64), epilogue, shifts).routine()
 
 
 class _Sparse:
-    def __init__(self, shape: Shape, weights: Array, ending: Ending, shifts: bool) -> None:
-        self.shape, self.weights, self.ending, self.shifts = shape, weights, ending, shifts
+    def __init__(self, inputs: Contiguous, weights: Array, epilogue: Epilogue, shifts: bool) -> None:
+        self.inputs, self.weights, self.epilogue, self.shifts = inputs, weights, epilogue, shifts
         self.alive: Array = np.count_nonzero(weights, axis=1) > 0
 
     def routine(self) -> Routine:
         outputs, inputs = self.weights.shape
-        alive, positions = int(self.alive.sum()), self.shape.positions
-        moves = (outputs - 1) // (_REACH + 1) + 1
-        code = sum(self._term_code(int(w)) for w in self.weights[self.weights != 0])
-        code += alive * (4 + self.ending.code - 2) + 4 * (outputs - alive) + 2 * moves + 2
+        alive, positions, lines = int(self.alive.sum()), self.inputs.positions, self._lines()
         return Routine(
             variant="unrolled_shift" if self.shifts else NAME,
             includes=("frame.inc", "requantize.inc", "unrolled_sparse.inc"),
             shared=(),
-            lines=tuple(self._lines()),
+            lines=tuple(lines),
             tables={"constants": self._stream() if alive else np.zeros(1, np.int32)},  # C knows no empty array
             executed=self._position() * positions + straight(self._enter()) + looped(positions, self._positions()),
-            code=code + 72,
+            code=size(lines),
             stack=28,
             least_cycles=positions * 2 * ((outputs + 1) // 2) * inputs,
             reads=positions * self._stream().size,
@@ -73,21 +70,17 @@ class _Sparse:
         for weight, count in zip(weights.tolist(), times.tolist(), strict=True):
             made += straight(*self._terms(one + weight)) * count
         alive = int(self.alive.sum())
-        made += (straight("unrolled_output") + straight(f"{self.ending.macro} r0, 0, {self.ending.arguments}")) * alive
+        made += (
+            straight("unrolled_output") + straight(f"{self.epilogue.macro} r0, 0, {self.epilogue.arguments}")
+        ) * alive
         return made + straight("unrolled_constant 0, 0") * (len(self.weights) - alive)
 
-    def _term_code(self, weight: int) -> int:
-        """Bytes of one weight, its input's load included."""
-        if self.shifts:
-            return 4 + 2 * sum(1 if e & 31 == 0 else 2 for e in digits(weight))
-        return 6 if abs(weight) == 1 else 10
-
     def _stream(self) -> Array:
-        words = np.concatenate([self.ending.start[:, None], self.ending.constants], axis=1)
+        words = np.concatenate([self.epilogue.start[:, None], self.epilogue.constants], axis=1)
         return int32(words[self.alive].reshape(-1))
 
     def _enter(self) -> str:
-        return f"unrolled_enter {self.shape.positions}"
+        return f"unrolled_enter {self.inputs.positions}"
 
     def _positions(self) -> str:
         return f"unrolled_positions {{constants}}, LAYER({{layer}}_weights), {self.weights.shape[1]}"
@@ -106,9 +99,9 @@ class _Sparse:
                 place = 0
             if self.alive[output]:
                 lines += ["unrolled_output", *self._terms(row)]
-                lines.append(f"{self.ending.macro} r0, {place}, {self.ending.arguments}")
+                lines.append(f"{self.epilogue.macro} r0, {place}, {self.epilogue.arguments}")
             else:
-                lines.append(f"unrolled_constant {self.ending.constant(output) & 255}, {place}")
+                lines.append(f"unrolled_constant {self.epilogue.constant(output) & 255}, {place}")
             place += 1
         return [*lines, f"adds r6, #{place}", "bx lr"]
 
