@@ -19,7 +19,7 @@ from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.evaluate import batch_of_one
-from pipeline.quantizing.input_moments import moments
+from pipeline.quantizing.input_statistics import moments
 from pipeline.quantizing.integer_graph import quantize
 from pipeline.quantizing.onnx_runtime import FloatOracle
 

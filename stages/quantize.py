@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.graph.ir import Graph
     from pipeline.quantizing.calibrate import Observed, Policy
     from pipeline.quantizing.data import Samples
-    from pipeline.quantizing.input_moments import Moments
+    from pipeline.quantizing.input_statistics import Moments
     from pipeline.quantizing.integer_graph import Quantized
 
 NAME = "quantize"
@@ -107,7 +107,7 @@ def run(job: Job) -> dict[str, bytes]:
 def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
     """What the layers with narrow weights read on the calibration data, where a product has any."""
     from pipeline.ops.shared.linear import Linear
-    from pipeline.quantizing.input_moments import moments
+    from pipeline.quantizing.input_statistics import moments
 
     widths = job.project.config.quantization.widths
     narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]

@@ -25,7 +25,7 @@ from pipeline.planning.choose_kernels import Limits, choose
 from pipeline.planning.plan import Program, plan
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.input_moments import moments
+from pipeline.quantizing.input_statistics import moments
 from pipeline.quantizing.integer_graph import Quantized, prepared, quantize
 
 ORIGIN = Origin("net.onnx", "0.0.0", "0" * 64, "f" * 64)

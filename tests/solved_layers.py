@@ -15,7 +15,7 @@ from pipeline.arithmetic.fixedpoint import (
 )
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, QuantParams
-from pipeline.quantizing.solve_scales import Solved
+from pipeline.quantizing.linear_integers import Solved
 
 REQUANTIZERS = ("auto", "shift", "multiplier")
 MONSTERS = {

@@ -13,9 +13,9 @@ from pipeline.graph.tensor import QuantParams, Tensor
 from pipeline.importing.passes.expressions import join_functions
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.calibrate import Observed, Policy, choose, merged
-from pipeline.quantizing.input_moments import Moments
+from pipeline.quantizing.input_statistics import Moments
 from pipeline.quantizing.quantizer import Proof, Quantizer
-from pipeline.quantizing.scales import LEAST_SCALE
+from pipeline.quantizing.weight_rounding import LEAST_SCALE
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.lookup import BEND, FLIP, LARGEST, Interpolate, Lookup
-from pipeline.quantizing.input_moments import Moments
-from pipeline.quantizing.narrow_weights import Narrow
-from pipeline.quantizing.scales import LEAST_SCALE, Prescribed, Rounding
-from pipeline.quantizing.solve_scales import Changed, Solved, solve, solve_wide
+from pipeline.quantizing.input_statistics import Moments
+from pipeline.quantizing.linear_integers import Changed, Solved, solve, solve_wide
+from pipeline.quantizing.low_bit_weights import Narrow
+from pipeline.quantizing.weight_rounding import LEAST_SCALE, Prescribed, Rounding
 
 _NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
 _ONE_TYPE = "Give the activations around it one type: in quantize_static one activation_type, without overrides."

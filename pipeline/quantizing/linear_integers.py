@@ -43,7 +43,7 @@ from pipeline.arithmetic.fixedpoint import (
     rounding_constant,
 )
 from pipeline.graph.tensor import Array, QuantParams
-from pipeline.quantizing.scales import STEP, Rounding
+from pipeline.quantizing.weight_rounding import STEP, Rounding
 
 _LARGEST_BIAS = 2**30 - 1
 _LARGEST_WIDE_BIAS = 2**46

@@ -12,8 +12,8 @@ from pipeline.arithmetic.fixedpoint import largest_shift
 from pipeline.facts.weight_bits import peak_of
 from pipeline.graph.tensor import Array
 from pipeline.quantizing.calibrate import snap
-from pipeline.quantizing.input_moments import Moments
-from pipeline.quantizing.scales import LEAST_SCALE, STEP, Rounding, unweighted
+from pipeline.quantizing.input_statistics import Moments
+from pipeline.quantizing.weight_rounding import LEAST_SCALE, STEP, Rounding, unweighted
 
 _DAMPING = 0.01
 """Of the mean variance, added to each: calibration data never show everything."""

@@ -9,9 +9,9 @@ from solved_layers import MONSTERS, REQUANTIZERS, Layer, assert_fits, assert_wit
 from pipeline.arithmetic.fixedpoint import apply_rescale
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import QuantParams
-from pipeline.quantizing.narrow_weights import Narrow
-from pipeline.quantizing.scales import Prescribed, Rounding
-from pipeline.quantizing.solve_scales import Solved, solve, solve_wide
+from pipeline.quantizing.linear_integers import Solved, solve, solve_wide
+from pipeline.quantizing.low_bit_weights import Narrow
+from pipeline.quantizing.weight_rounding import Prescribed, Rounding
 
 
 @settings(max_examples=150, deadline=None)

@@ -21,11 +21,11 @@ from pipeline.ops import NODES, samples
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.input_moments import Moments, moments
-from pipeline.quantizing.narrow_weights import Narrow
+from pipeline.quantizing.input_statistics import Moments, moments
+from pipeline.quantizing.linear_integers import solve
+from pipeline.quantizing.low_bit_weights import Narrow
 from pipeline.quantizing.onnx_runtime import FloatOracle
-from pipeline.quantizing.scales import Rounding
-from pipeline.quantizing.solve_scales import solve
+from pipeline.quantizing.weight_rounding import Rounding
 from stages import STAGES
 from stages.base import Job, execute
 
