@@ -104,7 +104,10 @@ def build(arguments: Sequence[str]) -> int:
     if missing:
         raise ChipfitError(absent(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     products = products or find_here()
-    code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)
+    try:
+        code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)
+    except SystemExit as ended:
+        code = ended.code
     return 0 if not code else 1
 
 

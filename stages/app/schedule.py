@@ -15,7 +15,7 @@ from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import is_file
 from stages import STAGES, export, report
 from stages.app import signals
-from stages.app.terminal import Reporter, progress
+from stages.app.terminal import progress, reporter
 from stages.base import Job, Stage, applicable, execute, up_to_date
 
 Task = dict[str, Any]
@@ -64,10 +64,8 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
         "backend": "sqlite3",
         "continue": True,
         "verbosity": 2,
-        "reporter": Reporter,
+        "reporter": reporter(folder, [name for name, _ in loaded]),
     }
-    Reporter.build = folder
-    Reporter.products = [name for name, _ in loaded]
     return made
 
 

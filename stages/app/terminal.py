@@ -7,10 +7,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import doit.runner
-from doit.exceptions import TaskFailed
+from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
 from pipeline.facts.cores import APPLICATION
@@ -19,17 +18,6 @@ from pipeline.facts.units import show_size, show_time
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
     from pipeline.planning.estimate import Layer, Need
-
-
-class NotReached(TaskFailed):  # type: ignore[misc]
-    """A stage that did not run because an earlier one failed: said by the earlier one, and no error of its own.
-
-    doit's own exception for this makes the exit code 2, as if chipfit had crashed, where one product's failure is
-    meant to be exit code 1.
-    """
-
-
-doit.runner.UnmetDependency = NotReached
 
 
 def progress(what: str, done: int, total: int) -> None:
@@ -58,11 +46,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     """doit's reporter: says what ran and how long it took, then the table, then what is wrong."""
 
     desc = "chipfit"
-    build: ClassVar[Path] = Path("build")
-    products: ClassVar[list[str]] = []
 
-    def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+    def __init__(self, outstream: Any, options: dict[str, Any], build: Path, products: Sequence[str]) -> None:
         super().__init__(outstream, options)
+        self._build, self._products = build, products
         self._started: dict[str, float] = {}
         self._seen: set[str] = set()
 
@@ -93,19 +80,35 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         sys.stderr.write(exception.get_msg())
 
     def complete_run(self) -> None:
+        """The table and every error once; a stage that did not run because an earlier one failed is none of its own.
+
+        Raises SystemExit(1) where doit would make of such a stage the exit code 2, as if chipfit had crashed.
+        """
         stopped = {f["task"].name.partition(":")[2] for f in self.failures if not f["task"].name.startswith("report:")}
-        asked = [p for p in self.products if f"report:{p}" in self._seen and p not in stopped]
+        asked = [p for p in self._products if f"report:{p}" in self._seen and p not in stopped]
         if asked:
-            self.write(table(self.build, asked))
+            self.write(table(self._build, asked))
         lines: list[str] = []
         for failure in self.failures:
-            if not isinstance(failure["exception"], NotReached):
+            if not isinstance(failure["exception"], UnmetDependency):
                 lines += [x for x in failure["exception"].get_msg().strip().splitlines() if x not in lines]
         for line in lines:
             sys.stderr.write(f"{line}\n")
+        if self.failures and all(isinstance(f["exception"], TaskFailed | UnmetDependency) for f in self.failures):
+            raise SystemExit(1)
 
 
-def table(build: Path, products: list[str]) -> str:
+def reporter(build: Path, products: Sequence[str]) -> type[Reporter]:
+    """The reporter of these products' builds, as doit takes one: a class that it makes an object of."""
+
+    class OfThese(Reporter):
+        def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+            super().__init__(outstream, options, build, products)
+
+    return OfThese
+
+
+def table(build: Path, products: Sequence[str]) -> str:
     """One row per product that has a verdict."""
     from rich.box import SIMPLE
     from rich.table import Table
