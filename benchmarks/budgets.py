@@ -32,15 +32,14 @@ class Step:
 def step(product: Product, kib: int) -> Step:
     """The product with so much free flash. Wait states are none, so that cycles are the code's alone."""
     with build(replace(product, more=f"{product.more}budget: {{flash: {kib} KiB}}\n"), "m0") as job:
-        plan = job.read_json("codegen", "plan.json")
-        size, run = job.read_json("size-check", "size.json"), job.read_json("simulate", "simulate.json")
-    variants = plan["plan"]["variants"]
+        plan, size, run = job.plan.plan, job.size, job.simulated
+    variants = plan.variants
     return Step(
-        plan["plan"]["flash"],
-        size["flash"]["used"],
-        plan["plan"]["cycles"],
-        run["cycles"]["zero_wait"],
-        sum(x["zero_wait"] for x, v in zip(run["layers"], variants, strict=True) if v == "c"),
+        plan.flash,
+        size.flash.used,
+        plan.cycles,
+        run.cycles.zero_wait,
+        sum(x.zero_wait for x, v in zip(run.layers, variants, strict=True) if v == "c"),
         variants,
     )
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from models import ROOT, SHARED
 
 from pipeline.facts.config import load_project
+from pipeline.measuring.simulate_file import RunLayer
 from stages import STAGES
 from stages.base import Job, applicable, execute
 
@@ -154,10 +154,10 @@ class Measured:
 _WITHOUT_WEIGHTS = ("average_pool", "unpadded_pool", "mean", "mul_", "prelu", "affine", "broadcast")
 
 
-def _layer(call: dict[str, Any]) -> Layer:
+def _layer(call: RunLayer) -> Layer:
     """Importers join the names of what was folded; the first says which layer it is."""
-    macs = 0 if call["kernel"].startswith(_WITHOUT_WEIGHTS) else call["macs"]
-    return Layer(call["name"].partition(";")[0], call["kernel"], macs, call["zero_wait"])
+    macs = 0 if call.kernel.startswith(_WITHOUT_WEIGHTS) else call.macs
+    return Layer(call.name.partition(";")[0], call.kernel, macs, call.zero_wait)
 
 
 def worst_layer(layers: tuple[Layer, ...]) -> Layer:
@@ -176,8 +176,8 @@ def build(product: Product, chip: str) -> Iterator[Job]:
         for stage in STAGES:
             if applicable(stage, job.project):
                 execute(stage, job)
-        vectors = job.read_json("simulate", "simulate.json")["vectors"]
-        wrong = vectors["mismatches"] + vectors["host_mismatches"]
+        vectors = job.simulated.vectors
+        wrong = vectors.mismatches + vectors.host_mismatches
         if wrong:
             raise AssertionError(f"{product.name} on {chip}: {wrong} vectors are not bit-exact")
         yield job
@@ -186,18 +186,18 @@ def build(product: Product, chip: str) -> Iterator[Job]:
 def measure(product: Product, chip: str = "m0") -> Measured:
     """Build and emulate."""
     with build(product, chip) as job:
-        size, run = job.read_json("size-check", "size.json"), job.read_json("simulate", "simulate.json")
-        plan = job.read_json("codegen", "plan.json")
-    layers = tuple(_layer(x) for x in run["layers"])
+        size, run, plan = job.size, job.simulated, job.plan
+    layers, stack = tuple(_layer(x) for x in run.layers), size.stack.worst_case
+    assert stack is not None, f"{product.name}: {size.stack.unknown}"
     return Measured(
-        macs=sum(x.macs for x in layers) + plan["left_out"]["macs"],
-        cycles=run["cycles"]["zero_wait"],
-        cycles_waiting=run["cycles"]["max"],
-        instructions=run["instructions"],
-        code=size["flash"]["code"],
-        constants=size["flash"]["constants"] + size["flash"]["data"],
-        ram=size["ram"]["used"],
-        stack=size["stack"]["worst_case"],
+        macs=sum(x.macs for x in layers) + plan.left_out.macs,
+        cycles=run.cycles.zero_wait,
+        cycles_waiting=run.cycles.max,
+        instructions=run.instructions,
+        code=size.flash.code,
+        constants=size.flash.constants + size.flash.data,
+        ram=size.ram.used,
+        stack=stack,
         layers=layers,
     )
 

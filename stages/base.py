@@ -1,18 +1,24 @@
 """What a stage is, and how one is run: cached by what it reads, written atomically, failing in one sentence."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
 from pipeline.facts.artifact import digests, file_sha256, intact, sha256, sweep, to_json, write_folder
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import parsed
 
+if TYPE_CHECKING:  # a build with nothing to do reads none of these
+    from pipeline.measuring.footprint.size_file import SizeFile
+    from pipeline.measuring.simulate_file import SimulateFile
+    from pipeline.planning.plan_file import PlanFile
+
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 _CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pipeline")
 
@@ -39,9 +45,27 @@ class Job:
             raise ChipfitError(f"{stage}/{name} was changed after it was made", hint="Run the build again.")
         return data
 
-    def read_json(self, stage: str, name: str) -> dict[str, Any]:
-        made: dict[str, Any] = json.loads(self.read(stage, name))
-        return made
+    def record(self, stage: str, name: str, kind: type[T]) -> T:
+        """What an earlier stage said in a JSON file, as the dataclass that it was written from."""
+        return parsed(kind, self.read(stage, name), f"{stage}/{name}")
+
+    @property
+    def plan(self) -> "PlanFile":
+        from pipeline.planning.plan_file import PlanFile
+
+        return self.record("codegen", "plan.json", PlanFile)
+
+    @property
+    def size(self) -> "SizeFile":
+        from pipeline.measuring.footprint.size_file import SizeFile
+
+        return self.record("size-check", "size.json", SizeFile)
+
+    @property
+    def simulated(self) -> "SimulateFile":
+        from pipeline.measuring.simulate_file import SimulateFile
+
+        return self.record("simulate", "simulate.json", SimulateFile)
 
 
 class Stage(Protocol):

@@ -1,14 +1,20 @@
 """Stage `report`: the verdict, an HTML page, a summary for a pull request, and the manifest."""
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
 from stages.base import Job
 from stages.samples import data_files, model_files
+
+if TYPE_CHECKING:
+    from pipeline.judging.verdict import Accuracy
+    from pipeline.measuring.simulate_file import SimulateFile
 
 NAME = "report"
 AFTER = ("import", "quantize", "codegen", "size-check", "simulate")
@@ -25,72 +31,56 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.artifact import digests, file_sha256, to_json
-    from pipeline.judging.report import render_html, render_markdown
-    from pipeline.judging.rules import Evidence, judge, verdict_of
+    from pipeline.facts.artifact import digests, file_sha256
+    from pipeline.facts.records import json_of
+    from pipeline.judging.report import Manifest, Page, render_html, render_markdown
+    from pipeline.judging.rules import Evidence, judge
+    from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
 
     project = job.project
-    quantize = job.read_json("quantize", "quantize.json")
-    size = job.read_json("size-check", "size.json")
-    simulate = job.read_json("simulate", "simulate.json")
-    evidence = Evidence(project.config, project.chip, quantize, size, simulate)
-    findings = judge(evidence)
-    verdict = {
-        "product": project.config.product,
-        "chip": project.chip.chip,
-        "passed": all(f.passed for f in findings),
-        "verdict": verdict_of(findings),
-        "flash": {k: size["flash"][k] for k in ("used", "limit")},
-        "ram": {k: size["ram"][k] for k in ("used", "limit")},
-        "stack": {"used": size["stack"]["worst_case"], "limit": size["stack"]["limit"]},
-        "cycles": simulate["cycles"]["max"],
-        "latency_us": simulate["latency_us"],
-        "latency_limit_us": _microseconds(project),
-        "accuracy": accuracy_shown(quantize, simulate),
-        "findings": [
-            {
-                "key": f.key,
-                "passed": f.passed,
-                "budget": f.budget,
-                "measured": f.measured,
-                "limit": f.limit,
-                "said": f.said,
-                "hint": f.hint,
-            }
-            for f in findings
-        ],
-    }
-    manifest = {
-        "chipfit": importlib.metadata.version("chipfit"),
-        "python": platform.python_version(),
-        "packages": {n: importlib.metadata.version(n) for n in _PACKAGES},
-        "toolchain": size["toolchain"],
-        "inputs": {n: file_sha256(p) for n, p in sorted(inputs(project).items())},
-        "outputs": {s: digests(job.folder / s) for s in AFTER},
-    }
-    plan = job.read_json("codegen", "plan.json")
-    page = {
-        "verdict": verdict,
-        "quantize": quantize,
-        "size": size,
-        "simulate": simulate,
-        "plan": plan,
-        "manifest": manifest,
-        "chip": project.chip.model_dump(mode="json"),
-    }
+    quantize: Mapping[str, Any] = json.loads(job.read("quantize", "quantize.json"))
+    size, simulated, plan = job.size, job.simulated, job.plan
+    findings = judge(Evidence(project.config, project.chip, quantize, size, simulated))
+    verdict = Verdict(
+        product=project.config.product,
+        chip=project.chip.chip,
+        passed=all(f.passed for f in findings),
+        verdict=verdict_of(findings),
+        flash=Used(size.flash.used, size.flash.limit),
+        ram=Used(size.ram.used, size.ram.limit),
+        stack=StackUsed(size.stack.worst_case, size.stack.limit),
+        cycles=simulated.cycles.max,
+        latency_us=simulated.latency_us,
+        latency_limit_us=_microseconds(project),
+        accuracy=accuracy_shown(quantize, simulated),
+        findings=findings,
+    )
+    manifest = Manifest(
+        chipfit=importlib.metadata.version("chipfit"),
+        python=platform.python_version(),
+        packages={n: importlib.metadata.version(n) for n in _PACKAGES},
+        toolchain=size.toolchain,
+        inputs={n: file_sha256(p) for n, p in sorted(inputs(project).items())},
+        outputs={s: digests(job.folder / s) for s in AFTER},
+    )
+    page = Page(verdict, quantize, size, simulated, plan, manifest, project.chip)
     return {
-        "verdict.json": to_json(verdict),
-        "manifest.json": to_json(manifest),
-        "summary.md": render_markdown(verdict, simulate, plan).encode(),
+        "verdict.json": json_of(verdict),
+        "manifest.json": json_of(manifest),
+        "summary.md": render_markdown(verdict, simulated, plan).encode(),
         "index.html": render_html(page).encode(),
     }
 
 
-def accuracy_shown(quantize: Mapping[str, Any], simulate: Mapping[str, Any]) -> Any:
+def accuracy_shown(quantize: Mapping[str, Any], simulated: "SimulateFile") -> "Accuracy":
     """That of the integer reference, as long as the emulated code is that; else what the emulated code reached."""
-    if not simulate["vectors"]["mismatches"]:
-        return quantize["accuracy"]
-    return quantize["accuracy"] | {"integer": simulate["accuracy"]["integer"], "agreement": None}
+    from pipeline.facts.records import from_plain
+    from pipeline.judging.verdict import Accuracy
+
+    found = from_plain(Accuracy, quantize["accuracy"])
+    if not simulated.vectors.mismatches:
+        return found
+    return replace(found, integer=simulated.accuracy.integer, agreement=None)
 
 
 def _microseconds(project: Project) -> float | None:
@@ -101,8 +91,7 @@ def _microseconds(project: Project) -> float | None:
 def failures(job: Job) -> list[str]:
     """The missed rules of the last report, as `file:line: key: sentence`, for the build's exit."""
     from pipeline.facts.errors import ChipfitError
+    from pipeline.judging.verdict import Verdict
 
-    missed = [f for f in job.read_json(NAME, "verdict.json")["findings"] if not f["passed"]]
-    return [
-        str(ChipfitError(f"{f['key']}: {f['said']}", place=job.project.place(f["key"]), hint=f["hint"])) for f in missed
-    ]
+    missed = [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
+    return [str(ChipfitError(f"{f.key}: {f.said}", place=job.project.place(f.key), hint=f.hint)) for f in missed]

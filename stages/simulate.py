@@ -1,6 +1,6 @@
 """Stage `simulate`: the linked machine code on an emulated chip, bit for bit against the integer reference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.artifact import to_json
+    from pipeline.facts.records import json_of
     from pipeline.graph.graph_file import load
+    from pipeline.measuring.simulate_file import RunAccuracy, RunCycles, RunLayer, RunStack, RunVectors, SimulateFile
     from pipeline.measuring.simulator import Target, simulate
     from pipeline.ops import NODES
     from pipeline.quantizing.evaluate import top1
@@ -44,8 +45,7 @@ def run(job: Job) -> dict[str, bytes]:
     count = len(integers[0])
     vectors = [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(count)]
     wanted = [[o[i].tobytes() for o in expected] for i in range(count)]
-    document = job.read_json("codegen", "plan.json")
-    calls, places = document["calls"], document["places"]
+    calls, port_offsets = job.plan.calls, job.plan.port_offsets
     target = Target(
         chip.core,
         (chip.flash.origin, chip.flash.size),
@@ -63,40 +63,33 @@ def run(job: Job) -> dict[str, bytes]:
         vectors,
         sizes,
         lambda d, t: job.progress("simulate", d, t),
-        places=places,
+        port_offsets=port_offsets,
     )
     wrong = sum(list(r.outputs) != w for r, w in zip(runs, wanted, strict=True))
     answers = np.stack([np.frombuffer(r.outputs[0], expected[0].dtype) for r in runs[: samples.count]])
-    host = _host(job, product, integers, expected, places)
+    host = _host(job, product, integers, expected, port_offsets)
     slowest = max(runs, key=lambda r: r.total.high)
     fastest = min(r.total.low for r in runs)
-    results = {
-        "cycles": {
-            "min": fastest,
-            "max": slowest.total.high,
-            "zero_wait": slowest.total.zero_wait[1],
-            "depends_on_input": len({r.total for r in runs}) > 1,
-            "overhead": slowest.overhead.high,
-        },
-        "instructions": slowest.total.instructions,
-        "latency_us": round(slowest.total.high / chip.clock * 1e6, 3),
-        "clock_hz": chip.clock,
-        "layers": [
-            {
-                "name": call["layer"],
-                "kernel": call["kernel"],
-                "macs": call["macs"],
-                "cycles": layer.high,
-                "zero_wait": layer.zero_wait[1],
-                "instructions": layer.instructions,
-            }
+    results = SimulateFile(
+        cycles=RunCycles(
+            min=fastest,
+            max=slowest.total.high,
+            zero_wait=slowest.total.zero_wait[1],
+            depends_on_input=len({r.total for r in runs}) > 1,
+            overhead=slowest.overhead.high,
+        ),
+        instructions=slowest.total.instructions,
+        latency_us=round(slowest.total.high / chip.clock * 1e6, 3),
+        clock_hz=chip.clock,
+        layers=tuple(
+            RunLayer(call.layer, call.kernel, call.macs, layer.high, layer.zero_wait[1], layer.instructions)
             for call, layer in zip(calls, slowest.layers, strict=True)
-        ],
-        "vectors": {"run": count, "real": samples.count, "mismatches": wrong, "host_mismatches": host},
-        "accuracy": {"integer": top1(graph, answers, samples.labels), "samples": samples.count},
-        "stack": {"watermark": max(r.stack for r in runs)},
-    }
-    return {"simulate.json": to_json(results)}
+        ),
+        vectors=RunVectors(count, samples.count, wrong, host),
+        accuracy=RunAccuracy(top1(graph, answers, samples.labels), samples.count),
+        stack=RunStack(max(r.stack for r in runs)),
+    )
+    return {"simulate.json": json_of(results)}
 
 
 def _extremes(array: Array, rng: np.random.Generator) -> Array:
@@ -106,7 +99,9 @@ def _extremes(array: Array, rng: np.random.Generator) -> Array:
     return np.stack([np.full(shape, limits.min), np.full(shape, limits.max), noise]).astype(array.dtype)
 
 
-def _host(job: Job, product: str, integers: list[Array], expected: list[Array], places: list[int | None]) -> int:
+def _host(
+    job: Job, product: str, integers: list[Array], expected: list[Array], port_offsets: Sequence[int | None]
+) -> int:
     """How many vectors the same C computes differently on this machine."""
     from pipeline.facts.artifact import digests
     from pipeline.measuring.toolchain import host_library
@@ -116,6 +111,6 @@ def _host(job: Job, product: str, integers: list[Array], expected: list[Array], 
     with scratch() as folder:
         source = job.folder / "codegen"
         made = host_library(source, folder / "library.so", listed=digests(source))
-        got = HostLibrary(made, product, places)(integers, expected)
+        got = HostLibrary(made, product, port_offsets)(integers, expected)
     differs = [(g != o).reshape(len(o), -1).any(axis=1) for g, o in zip(got, expected, strict=True)]
     return int(np.any(differs, axis=0).sum())

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
 from stages.base import Job
+
+if TYPE_CHECKING:
+    from pipeline.measuring.footprint import Footprint
+    from pipeline.measuring.footprint.size_file import SizedLayer
 
 NAME = "size-check"
 AFTER = ("codegen",)
@@ -31,8 +35,10 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.artifact import digests, to_json
+    from pipeline.facts.artifact import digests
+    from pipeline.facts.records import json_of
     from pipeline.measuring.footprint import measure
+    from pipeline.measuring.footprint.size_file import Free, size_file
     from pipeline.measuring.simulator import native
     from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
     from pipeline.measuring.toolchain.scratch import scratch
@@ -48,45 +54,20 @@ def run(job: Job) -> dict[str, bytes]:
         image = link_image(toolchain, chip.core, objects, entry, regions[0], regions[1], out / "library.elf")
         footprint = measure(image, entry, f"{config.product}_")
         elf = image.read_bytes()
-    flash_limit = config.budget.flash or chip.flash.size
-    ram_limit = config.budget.ram or chip.ram.size
-    document = {
-        "toolchain": toolchain.version(),
-        "flash": {
-            "used": footprint.flash,
-            "limit": flash_limit,
-            "code": footprint.code,
-            "constants": footprint.constants,
-            "data": footprint.data,
-        },
-        "ram": {
-            "used": footprint.ram,
-            "limit": ram_limit,
-            "data": footprint.data,
-            "bss": footprint.bss,
-        },
-        "stack": {
-            "worst_case": footprint.stack.worst,
-            "limit": config.budget.stack,
-            "chain": list(footprint.stack.chain),
-            "unknown": footprint.stack.unknown,
-        },
-        "float_symbols": list(footprint.float_symbols),
-        "heap_symbols": list(footprint.heap_symbols),
-        "library_calls": [{"name": s.name, "size": s.size} for s in footprint.library_calls],
-        "symbols": [{"name": s.name, "size": s.size, "kind": s.kind} for s in footprint.symbols],
-        "layers": _layers(job, {s.name: s.size for s in footprint.symbols}),
-    }
-    return {"size.json": to_json(document), "library.elf": elf}
+    free = Free(config.budget.flash or chip.flash.size, config.budget.ram or chip.ram.size, config.budget.stack)
+    document = size_file(toolchain.version(), footprint, free, _layers(job, footprint))
+    return {"size.json": json_of(document), "library.elf": elf}
 
 
-def _layers(job: Job, sizes: Mapping[str, int]) -> list[dict[str, Any]]:
+def _layers(job: Job, footprint: "Footprint") -> "list[SizedLayer]":
     """Constants of each kernel call, by the tables' names in the generated C; kernels are shared between layers."""
-    product = job.project.config.product
+    from pipeline.measuring.footprint.size_file import SizedLayer
+
+    product, sizes = job.project.config.product, {s.name: s.size for s in footprint.symbols}
     made = []
-    for index, call in enumerate(job.read_json("codegen", "plan.json")["calls"]):
+    for index, call in enumerate(job.plan.calls):
         names = tuple(f"{product}__table_{of}{index}_" for of in ("", "routine_"))
         tables = sum(z for n, z in sizes.items() if n.startswith(names))
         parameters = sizes.get(f"{product}__parameters_{index}", 0)
-        made.append({"name": call["layer"], "kernel": call["kernel"], "constants": tables + parameters})
+        made.append(SizedLayer(call.layer, call.kernel, tables + parameters))
     return made

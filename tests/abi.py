@@ -52,7 +52,7 @@ def in_a_storm(
     *,
     core: str = "cortex-m0",
     layers: int = 8,
-    places: Sequence[int | None] = (),
+    port_offsets: Sequence[int | None] = (),
     every: int = 1,
 ) -> tuple[bytes, ...]:
     """The outputs of one run, which must be those of a calm one.
@@ -63,7 +63,7 @@ def in_a_storm(
     """
     machine = Machine(LoadedImage.read(elf, entry), CORES[core], flash, ram, layers)
     storm = Storm(machine, every)
-    outputs, _ = machine.call(inputs, output_sizes, places=places)
+    outputs, _ = machine.call(inputs, output_sizes, port_offsets=port_offsets)
     if storm.misaligned:
         raise ChipfitError(f"{machine.image.symbol_at(storm.misaligned)} was called with a misaligned stack")
     return tuple(outputs)

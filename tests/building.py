@@ -99,7 +99,7 @@ def write_library(built: Built, folder: Path, core: str, program: Program | None
 def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)) -> list[Array]:
     """The outputs of the C library compiled for this machine."""
     made = compiled.host(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
-    return HostLibrary(made, "net", built.program.places)(built.inputs, built.expected)
+    return HostLibrary(made, "net", built.program.port_offsets)(built.inputs, built.expected)
 
 
 def on_chip(
@@ -131,7 +131,8 @@ def emulated(
     target = Target(core, (0, 1 << 20), (0x20000000, 1 << 16), multiplier, timing)
     vectors = [[a[i].tobytes() for a in built.inputs] for i in range(min(count, len(built.inputs[0])))]
     sizes = [o[0].nbytes for o in built.expected]
-    return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, places=built.program.places)
+    offsets = built.program.port_offsets
+    return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, port_offsets=offsets)
 
 
 def said_again(built: Built) -> onnx.ModelProto:

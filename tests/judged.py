@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.facts.config import load_project
-from pipeline.judging.rules import Evidence, Finding, judge
+from pipeline.facts.records import from_plain
+from pipeline.judging.rules import Evidence, judge
+from pipeline.judging.verdict import Finding
+from pipeline.measuring.footprint.size_file import SizeFile
+from pipeline.measuring.simulate_file import SimulateFile
 
 GOOD: dict[str, Any] = {
     "samples": 100,
@@ -19,16 +23,25 @@ GOOD: dict[str, Any] = {
     "export": None,
 }
 SIZE: dict[str, Any] = {
-    "flash": {"used": 1000, "limit": 2000, "code": 600, "constants": 400},
-    "ram": {"used": 100, "limit": 200},
+    "toolchain": "cc",
+    "flash": {"used": 1000, "limit": 2000, "code": 600, "constants": 400, "data": 0},
+    "ram": {"used": 100, "limit": 200, "data": 0, "bss": 100},
     "stack": {"worst_case": 64, "limit": None, "chain": ["a", "b"], "unknown": ""},
     "float_symbols": [],
     "heap_symbols": [],
+    "library_calls": [],
+    "symbols": [],
+    "layers": [],
 }
 SIMULATE: dict[str, Any] = {
-    "cycles": {"max": 4800},
-    "layers": [{"name": "l", "cycles": 4000}],
+    "cycles": {"min": 4800, "max": 4800, "zero_wait": 4800, "depends_on_input": False, "overhead": 800},
+    "instructions": 3000,
+    "latency_us": 100.0,
+    "clock_hz": 48_000_000,
+    "layers": [{"name": "l", "kernel": "c", "macs": 1, "cycles": 4000, "zero_wait": 4000, "instructions": 2500}],
     "vectors": {"run": 35, "real": 32, "mismatches": 0, "host_mismatches": 0},
+    "accuracy": {"integer": 0.9, "samples": 32},
+    "stack": {"watermark": 60},
 }
 YAML = "product: p\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: truetouch-m0\n"
 
@@ -38,8 +51,9 @@ def judged(
 ) -> dict[str, Finding]:
     product.write_text(YAML + yaml, "utf-8")
     project = load_project(product)
-    parts = (GOOD | (quantize or {}), SIZE | (size or {}), SIMULATE | (simulate or {}))
-    return {f.key: f for f in judge(Evidence(project.config, project.chip, *parts))}
+    sized, simulated = from_plain(SizeFile, SIZE | (size or {})), from_plain(SimulateFile, SIMULATE | (simulate or {}))
+    evidence = Evidence(project.config, project.chip, GOOD | (quantize or {}), sized, simulated)
+    return {f.key: f for f in judge(evidence)}
 
 
 def missed(found: dict[str, Finding]) -> list[str]:

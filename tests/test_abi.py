@@ -98,7 +98,7 @@ def test_a_library_of_each_operator_survives(name: str, requantizer: str, tmp_pa
         (0, 1 << 20),
         (0x20000000, 1 << 16),
         layers=len(built.program.calls),
-        places=built.program.places,
+        port_offsets=built.program.port_offsets,
     )
     assert got == tuple(o[0].tobytes() for o in built.expected)
 
@@ -111,6 +111,8 @@ def test_shipped_products_survive(product: str, outputs: int, workshop: Path) ->
     flash = (0x08000000 if product == "digits" else 0, 1 << 18)
     size = {"touch": 30, "digits": 64}[product]
     data = np.random.default_rng(5).integers(-128, 128, size).astype(np.int8).tobytes()
-    calm = simulate(elf, Target("cortex-m0", flash, RAM), entry, layers, [[data]], [outputs], places=plan["places"])
-    got = in_a_storm(elf, entry, [data], [outputs], flash, RAM, layers=layers, places=plan["places"])
+    calm = simulate(
+        elf, Target("cortex-m0", flash, RAM), entry, layers, [[data]], [outputs], port_offsets=plan["places"]
+    )
+    got = in_a_storm(elf, entry, [data], [outputs], flash, RAM, layers=layers, port_offsets=plan["places"])
     assert got == calm[0].outputs

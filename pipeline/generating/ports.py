@@ -52,7 +52,7 @@ def ports_of(program: Program) -> tuple[CPort, ...]:
     numbered += [("output", i, p) for i, p in enumerate(graph.outputs)]
     return tuple(
         _port(program.product, direction, port_name(program, direction, index), port, graph.tensors[port.tensor], place)
-        for (direction, index, port), place in zip(numbered, program.places, strict=True)
+        for (direction, index, port), place in zip(numbered, program.port_offsets, strict=True)
     )
 
 

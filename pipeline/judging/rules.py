@@ -9,32 +9,21 @@ from typing import Any
 from pipeline.facts.config.models import ChipSpec, ProjectConfig
 from pipeline.facts.text import shortened
 from pipeline.facts.units import show_size, show_time
+from pipeline.judging.verdict import Finding
+from pipeline.measuring.footprint.size_file import SizeFile
+from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.quantizing.signal_to_noise import worst
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the rules look at: what was asked, and the measuring stages' JSON."""
+    """Everything the rules look at: what was asked, and what the measuring stages wrote."""
 
     config: ProjectConfig
     chip: ChipSpec
     quantize: Mapping[str, Any]
-    size: Mapping[str, Any]
-    simulate: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One rule applied. `measured` and `limit` are comparable numbers; `said` is the sentence without its place."""
-
-    key: str
-    passed: bool
-    measured: float
-    limit: float
-    said: str
-    hint: str = ""
-    budget: bool = False
-    """Whether it is a budget of the YAML, that a product does not fit; else it is about what is right."""
+    size: SizeFile
+    simulate: SimulateFile
 
 
 Rule = Callable[[Evidence], Finding | None]
@@ -50,31 +39,30 @@ def _most(key: str, measured: float, limit: float, show: Callable[[Any], str], h
 
 def flash(e: Evidence) -> Finding:
     """Code and constants fit the free flash (all of the chip's flash when the YAML names none)."""
-    used, limit = e.size["flash"]["used"], e.size["flash"]["limit"]
-    heaviest = e.size["flash"]["constants"] > e.size["flash"]["code"]
+    heaviest = e.size.flash.constants > e.size.flash.code
     hint = "Weights are most of it: a smaller network." if heaviest else "Code is most of it: fewer kinds of layers."
-    return _most("budget.flash", used, limit, show_size, hint)
+    return _most("budget.flash", e.size.flash.used, e.size.flash.limit, show_size, hint)
 
 
 def ram(e: Evidence) -> Finding:
     """The static arena fits the free RAM (all of the chip's RAM when the YAML names none)."""
-    used, limit = e.size["ram"]["used"], e.size["ram"]["limit"]
-    return _most("budget.ram", used, limit, show_size, "Smaller feature maps in the first layers need less.")
+    hint = "Smaller feature maps in the first layers need less."
+    return _most("budget.ram", e.size.ram.used, e.size.ram.limit, show_size, hint)
 
 
 def stack(e: Evidence) -> Finding | None:
     """The worst-case stack, from the call graph, fits the free stack."""
     if e.config.budget.stack is None:
         return None
-    deepest, limit = e.size["stack"]["worst_case"], e.config.budget.stack
+    deepest, limit = e.size.stack.worst_case, e.config.budget.stack
     if deepest is None:
-        return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size['stack']['unknown']}", budget=True)
+        return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size.stack.unknown}", budget=True)
     return _most(
         "budget.stack",
         deepest,
         limit,
         show_size,
-        f"The deepest chain is {' > '.join(e.size['stack']['chain'])}.",
+        f"The deepest chain is {' > '.join(e.size.stack.chain)}.",
     )
 
 
@@ -82,11 +70,11 @@ def latency(e: Evidence) -> Finding | None:
     """The slowest inference with every wait state counted takes no longer than the budget."""
     if e.config.budget.latency is None:
         return None
-    cycles = e.simulate["cycles"]["max"]
+    cycles = e.simulate.cycles.max
     seconds = Fraction(cycles, e.chip.clock)
-    layers = [x for x in e.simulate["layers"] if x["cycles"]]
-    slowest = max(layers, key=lambda x: x["cycles"], default=None)
-    where = f" Most of it is layer {shortened(slowest['name'])} ({slowest['cycles']} cycles)." if slowest else ""
+    layers = [x for x in e.simulate.layers if x.cycles]
+    slowest = max(layers, key=lambda x: x.cycles, default=None)
+    where = f" Most of it is layer {shortened(slowest.name)} ({slowest.cycles} cycles)." if slowest else ""
     asked = e.config.budget.latency
     affordable = int(asked * e.chip.clock)
     hint = f"{affordable} cycles are affordable, {cycles} are needed.{where}"
@@ -95,8 +83,7 @@ def latency(e: Evidence) -> Finding | None:
 
 def exact(e: Evidence) -> Finding:
     """Every output of the emulated chip and of the host build equals the integer reference, bit for bit."""
-    found = e.simulate["vectors"]
-    run, chip, host = found["run"], found["mismatches"], found["host_mismatches"]
+    run, chip, host = e.simulate.vectors.run, e.simulate.vectors.mismatches, e.simulate.vectors.host_mismatches
     said = f"{run} vectors are bit-exact"
     if chip or host:
         said = f"of {run} vectors {chip} differ from the integer reference on the emulated chip, {host} on the host"
@@ -261,7 +248,7 @@ def _guessed(right: int, samples: int, classes: int) -> float:
 
 def no_float(e: Evidence) -> Finding:
     """The library links no soft-float and no heap."""
-    found = [*e.size["float_symbols"], *e.size["heap_symbols"]]
+    found = [*e.size.float_symbols, *e.size.heap_symbols]
     said = f"links {', '.join(found)}" if found else "links no soft-float and no heap"
     return Finding("toolchain", not found, len(found), 0, said)
 
@@ -339,11 +326,3 @@ RULES: tuple[Rule, ...] = (
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
     """Every rule that the product asks for, in the table's order."""
     return tuple(f for f in (rule(evidence) for rule in RULES) if f is not None)
-
-
-def verdict_of(findings: Sequence[Finding]) -> str:
-    """In two or three words: a missed budget does not fit; anything else that is wrong is a failed check."""
-    missed = [f for f in findings if not f.passed]
-    if not missed:
-        return "fits"
-    return "does not fit" if any(f.budget for f in missed) else "check failed"

@@ -5,7 +5,7 @@ graph without them has the same outputs, bit for bit, in fewer layers' work, wei
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,14 +30,22 @@ def without_dead_channels(graph: Graph) -> Graph:
     return _rewritten(graph, ranges, alive)
 
 
-def channels_left_out(graph: Graph, small: Graph) -> dict[str, int]:
-    """How many channels of layers with weights, and of their multiply-accumulates, `small` does without."""
+@dataclass(frozen=True)
+class ChannelsLeftOut:
+    """How many channels of layers with weights, and of their multiply-accumulates, a graph does without."""
+
+    channels: int
+    macs: int
+
+
+def channels_left_out(graph: Graph, small: Graph) -> ChannelsLeftOut:
+    """What `small` does without."""
     counts = []
     for g in (graph, small):
         linear = [n for n in g.nodes if isinstance(n, Linear)]
         counts.append((sum(g.tensors[n.output].shape[-1] for n in linear), sum(n.macs(g) for n in linear)))
     (channels, macs), (kept, needed) = counts
-    return {"channels": channels - kept, "macs": macs - needed}
+    return ChannelsLeftOut(channels - kept, macs - needed)
 
 
 def channel_ranges(graph: Graph) -> Mapping[str, Range]:

@@ -43,7 +43,7 @@ class Program:
         return any(self.homes[n][0] == "arena" for n in named)
 
     @property
-    def places(self) -> list[int | None]:
+    def port_offsets(self) -> list[int | None]:
         """Where in the arena every input and then every output lives; None where its memory is the caller's."""
         names = [p.tensor for p in self.graph.outputs]
         homes = [self.homes[p.tensor] for p in self.graph.inputs]

@@ -3,34 +3,49 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import parsed, plain
+
+if TYPE_CHECKING:
+    from pipeline.judging.report.plan import Explained
+
+T = TypeVar("T")
 
 USAGE = "chipfit explain [PRODUCT or PRODUCT.yaml ...] [--json]"
 
 
 def explain(arguments: Sequence[str]) -> int:
     """Tell the plans of the products that were built in the current folder; `--json` prints the same as JSON."""
-    from pipeline.judging.report.plan import plan_rows, plan_sentences
-
     named = [a for a in arguments if a != "--json"]
     unknown = next((a for a in named if a.startswith("-")), None)
     if unknown is not None:
         raise ChipfitError(f"explain does not know {unknown}", hint=USAGE)
-    told = {}
-    for product in [_product(a) for a in named] or _built():
-        plan, simulate = _read(product, "codegen/plan.json"), _read(product, "simulate/simulate.json", needed=False)
-        rows, verdict = plan_rows(plan, simulate), _read(product, "report/verdict.json", needed=False)
-        told[product] = {"layers": rows, "said": plan_sentences(plan), "plan": plan["plan"], "verdict": verdict}
+    told = {product: _explained(product) for product in [_product(a) for a in named] or _built()}
     if "--json" in arguments:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(plain(told), indent=1))
         return 0
     from stages.app.terminal import print_plan
 
-    for product, document in told.items():
-        print_plan(product, document)
+    for product, explained in told.items():
+        print_plan(product, explained)
     return 0
+
+
+def _explained(product: str) -> "Explained":
+    from pipeline.judging.report.plan import Explained, plan_rows, plan_sentences
+    from pipeline.judging.verdict import Verdict
+    from pipeline.measuring.simulate_file import SimulateFile
+    from pipeline.planning.plan_file import PlanFile
+
+    plan = _read(product, "codegen/plan.json", PlanFile)
+    if plan is None:
+        place = str(Path("build") / product / "codegen/plan.json")
+        raise ChipfitError(f"{product!r} was not built here", place=place, hint="Run chipfit build first.")
+    rows = plan_rows(plan, _read(product, "simulate/simulate.json", SimulateFile))
+    verdict = _read(product, "report/verdict.json", Verdict)
+    return Explained(tuple(rows), tuple(plan_sentences(plan)), plan.plan, verdict)
 
 
 def _product(argument: str) -> str:
@@ -48,13 +63,9 @@ def _built() -> list[str]:
     return found
 
 
-def _read(product: str, name: str, *, needed: bool = True) -> Any:
-    path = Path("build") / product / name
+def _read(product: str, name: str, kind: type[T]) -> T | None:
+    """What a stage said; None where it has not, or where what it said is no more."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        if not needed:
-            return None
-        raise ChipfitError(
-            f"{product!r} was not built here", place=str(path), hint="Run chipfit build first."
-        ) from error
+        return parsed(kind, (Path("build") / product / name).read_bytes(), name)
+    except (OSError, ChipfitError):
+        return None

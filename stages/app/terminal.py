@@ -1,7 +1,6 @@
 """What a person sees: one line per stage, progress on long work, the table, and one line per error."""
 
 import io
-import json
 import multiprocessing
 import sys
 import time
@@ -13,10 +12,14 @@ from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
 from pipeline.facts.cores import APPLICATION
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import parsed
 from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
+    from pipeline.judging.report.plan import Explained
+    from pipeline.judging.verdict import Verdict
     from pipeline.planning.estimate import Layer, Need
 
 
@@ -113,6 +116,8 @@ def table(build: Path, products: Sequence[str]) -> str:
     from rich.box import SIMPLE
     from rich.table import Table
 
+    from pipeline.judging.verdict import Verdict
+
     made = Table(box=SIMPLE, pad_edge=False)
     for heading in ("product", "chip"):
         made.add_column(heading)
@@ -129,11 +134,11 @@ def table(build: Path, products: Sequence[str]) -> str:
     rows = 0
     for product in products:
         try:
-            verdict = json.loads((build / product / "report" / "verdict.json").read_bytes())
-        except (OSError, ValueError):
+            verdict = parsed(Verdict, (build / product / "report" / "verdict.json").read_bytes(), "verdict.json")
+        except (OSError, ChipfitError):
             continue
         rows += 1
-        made.add_row(*_row(verdict), style=None if verdict["passed"] else "bold")
+        made.add_row(*_row(verdict), style=None if verdict.passed else "bold")
     if not rows:
         return ""
     return _printed(made)
@@ -195,7 +200,7 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
     print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
 
 
-def print_plan(product: str, told: Mapping[str, Any]) -> None:
+def print_plan(product: str, explained: "Explained") -> None:
     """One product of `chipfit explain`."""
     from rich.box import SIMPLE
     from rich.table import Table
@@ -205,53 +210,51 @@ def print_plan(product: str, told: Mapping[str, Any]) -> None:
     made = Table(box=SIMPLE, pad_edge=False)
     for heading in ("layer", "variant"):
         made.add_column(heading)
-    waiting = any(row["waits"] for row in told["layers"])
+    waiting = any(row.waits for row in explained.layers)
     for heading in ("cycles", *(("waits",) if waiting else ()), "of floor", "flash", "stack"):
         made.add_column(heading, justify="right")
     made.add_column("instead")
-    for row in told["layers"]:
-        cycles = row["measured"] if row["cycles"] is None else row["cycles"]
+    for row in explained.layers:
+        cycles = row.measured if row.cycles is None else row.cycles
         made.add_row(
-            _cell(brief(row["layer"])),
-            row["variant"],
+            _cell(brief(row.layer)),
+            row.variant,
             "?" if cycles is None else f"{cycles:,}",
-            *((f"~{row['waits']:,}",) if waiting else ()),
-            f"{row['ratio']:.2f}" if row["ratio"] else "-",
-            f"{row['flash']:,} B",
-            "-" if row["stack"] is None else f"{row['stack']} B",
-            "\n".join(_cell(f"{a['variant']}: {a['why']}") for a in row["alternatives"]) or "-",
+            *((f"~{row.waits:,}",) if waiting else ()),
+            f"{row.ratio:.2f}" if row.ratio else "-",
+            f"{row.flash:,} B",
+            "-" if row.stack is None else f"{row.stack} B",
+            "\n".join(_cell(f"{a.variant}: {a.why}") for a in row.alternatives) or "-",
         )
-    print(in_sentence(f"{product}: {' '.join(told['said'])}"))
+    print(in_sentence(f"{product}: {' '.join(explained.said)}"))
     print(_printed(made), end="")
-    verdict = told["verdict"]
+    verdict = explained.verdict
     if verdict:
-        used = f"{show_size(verdict['flash']['used'])} of flash, {verdict['stack']['used']} B of stack"
-        print(f"Measured: {verdict['cycles']:,} cycles with every wait state counted, {used}.\n")
+        used = f"{show_size(verdict.flash.used)} of flash, {verdict.stack.used} B of stack"
+        print(f"Measured: {verdict.cycles:,} cycles with every wait state counted, {used}.\n")
 
 
 def _undecided(need: "Need") -> str:
     return "-" if need.core == APPLICATION else "perhaps"
 
 
-def _row(verdict: dict[str, Any]) -> list[str]:
+def _row(verdict: "Verdict") -> list[str]:
     def pair(used: str, limit: str | None) -> str:
         return f"{used} / {limit}" if limit else used
 
-    limit_us = verdict["latency_limit_us"]
-    accuracy = verdict["accuracy"]
+    limit_us, accuracy = verdict.latency_limit_us, verdict.accuracy
     shares = "-"
-    if accuracy["integer"] is not None:
-        real = "-" if accuracy["float"] is None else f"{100 * accuracy['float']:.2f}"
-        shares = f"{real} / {100 * accuracy['integer']:.2f} %"
-    stack = verdict["stack"]["used"]
+    if accuracy.integer is not None:
+        real = "-" if accuracy.real is None else f"{100 * accuracy.real:.2f}"
+        shares = f"{real} / {100 * accuracy.integer:.2f} %"
     return [
-        _cell(verdict["product"]),
-        _cell(verdict["chip"]),
-        pair(show_size(verdict["flash"]["used"]), show_size(verdict["flash"]["limit"])),
-        pair(show_size(verdict["ram"]["used"]), show_size(verdict["ram"]["limit"])),
-        "?" if stack is None else f"{stack} B",
-        f"{verdict['cycles']:,}",
-        pair(show_time(verdict["latency_us"] / 1e6), None if limit_us is None else show_time(limit_us / 1e6)),
+        _cell(verdict.product),
+        _cell(verdict.chip),
+        pair(show_size(verdict.flash.used), show_size(verdict.flash.limit)),
+        pair(show_size(verdict.ram.used), show_size(verdict.ram.limit)),
+        "?" if verdict.stack.used is None else f"{verdict.stack.used} B",
+        f"{verdict.cycles:,}",
+        pair(show_time(verdict.latency_us / 1e6), None if limit_us is None else show_time(limit_us / 1e6)),
         shares,
-        verdict["verdict"] if verdict["passed"] else verdict["verdict"].upper(),
+        verdict.verdict if verdict.passed else verdict.verdict.upper(),
     ]

@@ -1,5 +1,6 @@
 """The verdict: what each rule says of figures that are right, and of each kind that is not."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 from judged import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged, missed
 
+from pipeline.facts.records import from_plain
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Port, QuantParams, Tensor
-from pipeline.judging.rules import RULES, verdict_of
+from pipeline.judging.rules import RULES
+from pipeline.judging.verdict import Accuracy, verdict_of
+from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.quantizing.evaluate import top1
 from stages.report import accuracy_shown
 
@@ -37,7 +41,7 @@ def test_what_is_right_passes_every_rule(product: Path) -> None:
     ("yaml", "key", "change"),
     [
         ("", "budget.flash", {"size": {"flash": SIZE["flash"] | {"used": 2001}}}),
-        ("", "budget.ram", {"size": {"ram": {"used": 201, "limit": 200}}}),
+        ("", "budget.ram", {"size": {"ram": SIZE["ram"] | {"used": 201}}}),
         ("budget: {stack: 63 B}\n", "budget.stack", {}),
         ("budget: {latency: 99 us}\n", "budget.latency", {}),
         ("accuracy: {at_least: 0.941}\n", "accuracy.at_least", {}),
@@ -179,10 +183,12 @@ def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path)
 
 def test_the_accuracy_shown_is_that_of_the_emulated_code() -> None:
     quantize = {"accuracy": {"float": 0.95, "integer": 0.94, "agreement": 0.99}}
-    simulate = {"vectors": {"mismatches": 0}, "accuracy": {"integer": 0.9, "samples": 32}}
-    assert accuracy_shown(quantize, simulate) == quantize["accuracy"]  # equal on every vector, so that of all samples
-    wrong = simulate | {"vectors": {"mismatches": 1}}
-    assert accuracy_shown(quantize, wrong) == {"float": 0.95, "integer": 0.9, "agreement": None}
+    right = from_plain(SimulateFile, SIMULATE)
+    assert accuracy_shown(quantize, right) == Accuracy(
+        0.95, 0.94, 0.99
+    )  # equal on every vector, so that of all samples
+    wrong = replace(right, vectors=replace(right.vectors, mismatches=1))
+    assert accuracy_shown(quantize, wrong) == Accuracy(0.95, 0.9, None)
 
 
 def test_emulated_answers_are_judged_in_the_file_s_layout() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from judged import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged
 
-from pipeline.judging.rules import Finding
+from pipeline.judging.verdict import Finding
 
 CALIBRATE = "Try quantization.calibration: percentile or min-max, or more calibration data."
 UNITS = "Are the data in the units of the training data? data.evaluation takes scale and zero_point."
@@ -56,7 +56,7 @@ def product(tmp_path: Path) -> Path:
 
 
 def findings(rows: tuple[tuple[Any, ...], ...], passed: bool) -> list[Finding]:
-    return [Finding(k, passed, m, x, said, hint, k.startswith(BUDGETS)) for k, m, x, said, hint in rows]
+    return [Finding(k, passed, m, x, said, hint, budget=k.startswith(BUDGETS)) for k, m, x, said, hint in rows]
 
 
 def test_what_is_kept_is_said_with_its_figures_limits_and_hints(product: Path) -> None:
@@ -67,7 +67,7 @@ def test_what_is_kept_is_said_with_its_figures_limits_and_hints(product: Path) -
 
 
 def test_what_is_missed_is_said_with_its_figures_limits_and_hints(product: Path) -> None:
-    flash, ram = SIZE["flash"] | {"used": 5000, "constants": 3000, "code": 2000}, {"used": 300, "limit": 200}
+    flash, ram = SIZE["flash"] | {"used": 5000, "constants": 3000, "code": 2000}, SIZE["ram"] | {"used": 300}
     quantize = CHECKS["span"][0] | {
         "answers": GOOD["answers"] | {"labels": [-1, 3], "integer": 1},
         "accuracy": {"float": 0.95, "integer": 0.26, "agreement": 0.5},
@@ -87,7 +87,7 @@ def test_what_is_missed_is_said_with_its_figures_limits_and_hints(product: Path)
 def test_at_the_limit_the_other_hint_and_the_other_side(product: Path) -> None:
     even = judged(product, size={"flash": SIZE["flash"] | {"code": 500, "constants": 500}})
     assert even["budget.flash"].hint == "Code is most of it: fewer kinds of layers."
-    none = judged(product, size={"ram": {"used": 1, "limit": 0}})["budget.ram"]
+    none = judged(product, size={"ram": SIZE["ram"] | {"used": 1, "limit": 0}})["budget.ram"]
     assert (none.passed, none.said) == (False, "needs 1 B, limit 0 B")
     stack = {"stack": SIZE["stack"] | {"worst_case": None, "unknown": "recursion in f"}}
     assert judged(product, "budget: {stack: 1 KiB}\n", size=stack)["budget.stack"] == Finding(

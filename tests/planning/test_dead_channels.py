@@ -122,8 +122,8 @@ def test_outputs_stay_as_they_are(requantizer: str) -> None:
         assert_equal(graph, small, noise)
         assert without_dead_channels(small) is small
         left_out = channels_left_out(graph, small)
-        assert left_out["macs"] >= 0 and left_out["channels"] >= 0
-        gone, same = gone + left_out["channels"], same + (small is graph)
+        assert left_out.macs >= 0 and left_out.channels >= 0
+        gone, same = gone + left_out.channels, same + (small is graph)
     assert gone > 200 and same > 0
 
 
@@ -181,7 +181,7 @@ def test_half_of_visual_wake_words_is_not_needed(shared_models: Path) -> None:
     graph = read_model(tiny / "vww_96_int8.tflite", "vww", "net")
     small = without_dead_channels(graph)
     left_out = channels_left_out(graph, small)
-    assert left_out["channels"] > 1000 and 2 * left_out["macs"] > graph.macs
+    assert left_out.channels > 1000 and 2 * left_out.macs > graph.macs
     port = graph.inputs[0]
     real = np.load(tiny / "vww_96_int8.vectors.npz")["input"][:4].reshape(-1, *port.onnx_shape)
     noise = np.random.default_rng(0).integers(-128, 128, (4, *port.onnx_shape)).astype(np.int8)

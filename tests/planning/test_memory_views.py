@@ -132,7 +132,7 @@ def test_every_call_and_caller_reads_what_was_written(network: Network, own_inpu
     else:
         execute(program)
         inside = [own_inputs] * len(network.graph.inputs) + [own_outputs] * len(network.graph.outputs)
-        assert [p is not None for p in program.places] == inside
+        assert [p is not None for p in program.port_offsets] == inside
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pipeline.planning.plan.least_memory", lambda graph: graph)
             as_given = plan("net", network.graph, own_inputs=own_inputs, own_outputs=own_outputs)

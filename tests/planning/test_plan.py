@@ -68,7 +68,7 @@ def test_views_are_exact_on_the_chip_and_on_the_host(core: str, tmp_path: Path) 
 def test_inputs_and_outputs_may_live_in_the_arena(core: str, tmp_path: Path) -> None:
     net = replace(branches(), own=True)
     program = net.program
-    assert all(p is not None for p in some(program.places))
+    assert all(p is not None for p in some(program.port_offsets))
     library = write_library(net, tmp_path, core)
     header = (library / "include" / "net.h").read_text()
     assert "int8_t *net_input(void);" in header and "void net_run(void);" in header

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.judging.report.plan import brief, plan_rows
+from pipeline.facts.records import parsed
+from pipeline.judging.report.plan import Alternative, brief, plan_rows
+from pipeline.planning.plan_file import PlanFile, Refusal
 from stages.app.cli import main
 
 
@@ -30,13 +33,13 @@ def test_it_tells_every_layer_and_what_else_there_was(
 
 
 def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
-    plan = json.loads((workshop / "build" / "digits" / "codegen" / "plan.json").read_text())
-    assert [c["refused"] for c in plan["calls"]] == [[]] * 5
-    refused = {"variant": "packed_split", "why": "needs 712 B of stack, 200 B are free"}
-    plan["calls"][0]["refused"] = [refused]
-    first, second, *_ = plan_rows(plan, None)
-    assert first["alternatives"][-1] == refused
-    assert refused not in second["alternatives"]
+    plan = parsed(PlanFile, (workshop / "build" / "digits" / "codegen" / "plan.json").read_bytes(), "plan.json")
+    assert [c.refused for c in plan.calls] == [()] * 5
+    why = "needs 712 B of stack, 200 B are free"
+    refusing = replace(plan.calls[0], refused=(Refusal("packed_split", why),))
+    first, second, *_ = plan_rows(replace(plan, calls=(refusing, *plan.calls[1:])), None)
+    assert first.alternatives[-1] == Alternative("packed_split", why)
+    assert Alternative("packed_split", why) not in second.alternatives
 
 
 def test_the_summary_for_a_pull_request_has_a_line_about_the_plan(workshop: Path) -> None:

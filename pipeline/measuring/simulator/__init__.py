@@ -69,11 +69,11 @@ def simulate(
     output_sizes: Sequence[int],
     progress: Callable[[int, int], None] = lambda done, total: None,
     time_limit: float = 600.0,
-    places: Sequence[int | None] = (),
+    port_offsets: Sequence[int | None] = (),
 ) -> list[Run]:
     """Run `entry` once per vector (one bytes object per input buffer) in one emulated chip.
 
-    `places` says for every input and output where in the library's arena it lives, None for memory of the caller's.
+    `port_offsets` says for every input and output where in the library's arena it lies, None for the caller's memory.
     `layers` is the most kernel calls that the entry may make. Raises ChipfitError on a fault, a broken calling
     standard, code that cannot be priced, or a vector that runs for more than `time_limit` seconds.
     """
@@ -87,10 +87,10 @@ def simulate(
     paths: dict[tuple[int, bytes], tuple[Cycles, tuple[Cycles, ...]]] = {}
     runs = []
     for done, inputs in enumerate(vectors, start=1):
-        outputs, stack = machine.call(inputs, output_sizes, time_limit, places)
+        outputs, stack = machine.call(inputs, output_sizes, time_limit, port_offsets)
         if machine.path not in paths:
             if counting is not machine:
-                counting.call(inputs, output_sizes, time_limit, places)
+                counting.call(inputs, output_sizes, time_limit, port_offsets)
             paths[machine.path] = _priced(counting, core, target, prices)
         total, rows = paths[machine.path]
         runs.append(Run(tuple(outputs), total, rows[0], rows[1:], stack))

@@ -157,11 +157,11 @@ class Machine:
         inputs: Sequence[bytes],
         outputs: Sequence[int],
         time_limit: float = 600.0,
-        places: Sequence[int | None] = (),
+        port_offsets: Sequence[int | None] = (),
     ) -> tuple[list[bytes], int]:
         """Run once; returns the output buffers and the deepest byte of stack used.
 
-        `places` are the inputs' and outputs' offsets in the library's arena, None (or nothing) for the caller's memory.
+        `port_offsets`: those of inputs and outputs in the library's arena, None (or nothing) for the caller's memory.
 
         RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, on a
         register or byte changed that the calling convention keeps, and after `time_limit` seconds.
@@ -175,7 +175,7 @@ class Machine:
             if address >= self.ram:
                 engine.mem_write(address, data)
         arena = self.image.arena or 0
-        own = [None if p is None else arena + p for p in places] or [None] * 99
+        own = [None if p is None else arena + p for p in port_offsets] or [None] * 99
         arguments, at, where = [], self.buffers, []
         for index, data in enumerate((*inputs, *(bytes([_PAINT]) * n for n in outputs))):
             inside = own[index]

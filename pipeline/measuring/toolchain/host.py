@@ -54,9 +54,9 @@ def host_library(
 class HostLibrary:
     """A library for this machine, run in a process of its own: what it does, it does not do to chipfit."""
 
-    def __init__(self, path: Path, product: str, places: Sequence[int | None] = ()) -> None:
-        """`places`: for every input and output, its offset in the arena, or None for the caller's memory."""
-        self._path, self._product, self._places = path, product, places
+    def __init__(self, path: Path, product: str, port_offsets: Sequence[int | None] = ()) -> None:
+        """`port_offsets`: for every input and output, its offset in the arena, or None for the caller's memory."""
+        self._path, self._product, self._port_offsets = path, product, port_offsets
 
     def __call__(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
         """Inference of every vector: the first axis counts them, in `inputs` and in what comes back.
@@ -66,7 +66,7 @@ class HostLibrary:
         """
         count = len(inputs[0])
         names = [*_names("input", len(inputs)), *_names("output", len(outputs))]
-        owned = [p is not None for p in self._places] or [False] * len(names)
+        owned = [p is not None for p in self._port_offsets] or [False] * len(names)
         sizes = [a.nbytes // max(len(a), 1) for a in (*inputs, *outputs)]
         ports = list(zip(names, sizes, owned, strict=True))
         seconds = _SECONDS + count

@@ -1,0 +1,217 @@
+"""plan.json: what codegen says of its plan to the other stages, to the report and to whoever reads it."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pipeline.facts.records import Key
+from pipeline.graph.ir import Graph
+from pipeline.graph.kernel_call import RoutineMemory
+from pipeline.planning.choose_kernels import Choice
+from pipeline.planning.dead_channels import ChannelsLeftOut, channels_left_out
+from pipeline.planning.integer_program import Option, Point, together
+from pipeline.planning.plan import Home, Program
+
+
+@dataclass(frozen=True)
+class PlannedBuffer:
+    """A buffer of the arena: `offset` and `size` in bytes, alive from the first to the last of `calls`."""
+
+    name: str
+    offset: int
+    size: int
+    calls: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PlannedArena:
+    """Bytes; `needed`: whether anything but a chain of layers in assembly reads or writes it."""
+
+    size: int
+    lower_bound: int
+    optimal: bool
+    needed: bool
+    buffers: tuple[PlannedBuffer, ...]
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """One plan: planned cycles and cycles of wait states, bytes of flash and RAM, the variant of every call."""
+
+    cycles: int
+    waits: int
+    flash: int
+    ram: int
+    variants: tuple[str, ...]
+    memories: Annotated[tuple[RoutineMemory, ...], Key("places")]
+
+    @property
+    def total(self) -> int:
+        """Cycles with wait states."""
+        return self.cycles + self.waits
+
+
+@dataclass(frozen=True)
+class MoreFlash:
+    """Cycles with wait states, and bytes of flash, of the plan that another KiB of it allows."""
+
+    cycles: int
+    flash: int
+
+
+@dataclass(frozen=True)
+class MoreRam:
+    """Cycles with wait states, and bytes of RAM, of the plan that has code there."""
+
+    cycles: int
+    ram: int
+
+
+@dataclass(frozen=True)
+class ChosenPlan:
+    """The plan that was chosen, as `PlannedPoint` has it, and others that could have been."""
+
+    optimize: str
+    cycles: int
+    waits: int
+    flash: int
+    ram: int
+    variants: tuple[str, ...]
+    memories: Annotated[tuple[RoutineMemory, ...], Key("places")]
+    next_kib: MoreFlash
+    from_ram: MoreRam | None
+    frontier: tuple[PlannedPoint, ...]
+
+    @property
+    def total(self) -> int:
+        """Cycles with wait states."""
+        return self.cycles + self.waits
+
+
+@dataclass(frozen=True)
+class PlannedOption:
+    """A variant that could compute a call: planned cycles, cycles of wait states, bytes of flash, RAM and stack."""
+
+    memory: Annotated[RoutineMemory, Key("place")]
+    variant: str
+    cycles: int
+    waits: int
+    flash: int
+    ram: int
+    stack: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A variant that could compute a call but is no option."""
+
+    variant: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """A call in the order of execution; `least_cycles` is None in C.
+
+    `inputs` and `outputs`: which memory, offset in the arena or number of the port, and byte offset in a port unless 0.
+    """
+
+    layer: str
+    kernel: str
+    macs: int
+    least_cycles: Annotated[int | None, Key("roof")]
+    options: tuple[PlannedOption, ...]
+    refused: tuple[Refusal, ...]
+    inputs: tuple[tuple[int | str, ...], ...]
+    outputs: tuple[tuple[int | str, ...], ...]
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """`port_offsets`: where in the arena every input and then every output lies; None where the caller has it."""
+
+    arena: PlannedArena
+    port_offsets: Annotated[tuple[int | None, ...], Key("places")]
+    left_out: ChannelsLeftOut
+    plan: ChosenPlan
+    calls: tuple[PlannedCall, ...]
+
+
+def plan_file(graph: Graph, lean: Graph, choice: Choice, optimize: str) -> PlanFile:
+    """What there is to say of a choice for `lean`, which is `graph` without the channels that change no output."""
+    program = choice.program
+    return PlanFile(
+        arena=_arena(program, choice.begins),
+        port_offsets=tuple(program.port_offsets),
+        left_out=channels_left_out(graph, lean),
+        plan=_chosen(choice, optimize),
+        calls=tuple(
+            PlannedCall(
+                layer=c.node,
+                kernel=c.routine.variant if c.routine else c.kernel,
+                macs=c.macs,
+                least_cycles=c.routine.least_cycles if c.routine else None,
+                options=tuple(_option(o) for o in _alternatives(choice, begin)),
+                refused=tuple(Refusal(variant, why) for variant, why in choice.refused[begin]),
+                inputs=tuple(_home(program.homes[n]) for n in c.inputs if n in program.homes),
+                outputs=tuple(_home(program.homes[n]) for n in c.outputs),
+            )
+            for c, begin in zip(program.calls, choice.begins, strict=True)
+        ),
+    )
+
+
+def _arena(program: Program, begins: Sequence[int]) -> PlannedArena:
+    def during(calls: tuple[int, int]) -> tuple[int, int]:
+        first, last = (bisect_right(begins, i) - 1 for i in calls)
+        return first, last
+
+    arena = program.arena
+    buffers = [PlannedBuffer(b.name, arena.offsets[b.name], b.size, during((b.first, b.last))) for b in arena.buffers]
+    return PlannedArena(arena.size, arena.lower_bound, arena.optimal, program.needs_arena, tuple(buffers))
+
+
+def _chosen(choice: Choice, optimize: str) -> ChosenPlan:
+    point, from_ram = _point(choice, choice.point), choice.from_ram
+    return ChosenPlan(
+        optimize=optimize,
+        cycles=point.cycles,
+        waits=point.waits,
+        flash=point.flash,
+        ram=point.ram,
+        variants=point.variants,
+        memories=point.memories,
+        next_kib=MoreFlash(choice.next_kib.total, choice.next_kib.flash),
+        from_ram=None if from_ram is None else MoreRam(from_ram.total, from_ram.ram),
+        frontier=tuple(_point(choice, p) for p in choice.frontier),
+    )
+
+
+def _point(choice: Choice, point: Point) -> PlannedPoint:
+    chosen = [options[i] for options, i in zip(choice.options, point.chosen, strict=True) if i >= 0]
+    variants, memories = tuple(o.variant for o in chosen), tuple(o.memory for o in chosen)
+    return PlannedPoint(point.cycles, point.waits, point.flash, point.ram, variants, memories)
+
+
+def _alternatives(choice: Choice, begin: int) -> list[Option]:
+    """What else would do what the call that begins there does; for a chain, also its layers one by one."""
+    chosen = choice.options[begin][choice.point.chosen[begin]]
+    alike = [o for o in choice.options[begin] if o.span == chosen.span]
+    if chosen.span == 1:
+        return alike
+    each = [
+        min((o for o in of if o.span == 1), key=lambda o: o.cycles + o.waits)
+        for of in choice.options[begin : begin + chosen.span]
+    ]
+    return [*alike, together(each)]
+
+
+def _option(option: Option) -> PlannedOption:
+    return PlannedOption(
+        option.memory, option.variant, option.cycles, option.waits, option.flash, option.ram, option.stack
+    )
+
+
+def _home(home: Home) -> tuple[int | str, ...]:
+    return home if home[2] else home[:2]
