@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
-from pipeline.facts.artifact import digests, file_sha256, intact, sha256, sweep, to_json, write_folder
+from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import parsed
@@ -121,8 +121,8 @@ def code_version() -> str:
 
 
 def up_to_date(stage: Stage, job: Job) -> bool:
-    """Whether the stage's files are intact and were made from exactly what is there now."""
-    return intact(job.folder / stage.NAME, key_of(stage, job))
+    """Whether the stage's files are is_intact and were made from exactly what is there now."""
+    return is_intact(job.folder / stage.NAME, key_of(stage, job))
 
 
 def execute(stage: Stage, job: Job) -> None:
@@ -136,7 +136,7 @@ def execute(stage: Stage, job: Job) -> None:
         job.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(job.folder / ".lock", timeout=600)
         with lock:
-            sweep(job.folder)
+            remove_leftovers(job.folder)
             sweep_scratch()
             if not up_to_date(stage, job):
                 key = key_of(stage, job)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.files import absent, is_file
+from pipeline.facts.files import absence_reason, is_file
 from stages.base import Job
 
 NAME = "export"
@@ -38,7 +38,7 @@ def run(job: Job) -> dict[str, bytes]:
     written = job.project.config.model.source
     place, path = job.project.place("model.source"), job.project.file("model.source", written)
     if not is_file(path):
-        raise ChipfitError(f"model.source: {written} {absent(path)}", place=place)
+        raise ChipfitError(f"model.source: {written} {absence_reason(path)}", place=place)
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("onnxscript") is None:
         raise ChipfitError(
             f"model.source: {written} needs PyTorch to be read",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError, ManyErrors
-from pipeline.facts.files import absent, is_file
+from pipeline.facts.files import absence_reason, is_file
 from pipeline.facts.units import show_size
 from pipeline.facts.weight_bits import BITS
 from pipeline.graph.ir import Graph
@@ -66,7 +66,7 @@ def run(job: Job) -> dict[str, bytes]:
     if path.suffix == ".pt2":
         path = job.folder / "export" / "model.onnx"
     if not is_file(path):
-        raise ChipfitError(f"model.source: {written} {absent(path)}", place=project.place("model.source"))
+        raise ChipfitError(f"model.source: {written} {absence_reason(path)}", place=project.place("model.source"))
     _refuse_giants(project, path, written)
     graph = read_model(path, written, project.config.product)
     floor = floor_of(graph, project.config.quantization.widths)

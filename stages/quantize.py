@@ -110,7 +110,7 @@ def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
     from pipeline.quantizing.input_statistics import moments
 
     widths = job.project.config.quantization.widths
-    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
+    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.bits(n.name) < 8]
     if not narrow or job.project.config.data.calibration is None:
         return {}
     return moments(graph, calibration(job.project, graph), narrow, lambda d, t: job.progress("weights", d, t))
@@ -191,7 +191,7 @@ def _check_widths(project: Project, graph: "Graph") -> None:
         place = project.place(f"quantization.layers.{name}")
         hint = hint if linear else "No layer of this network has weights."
         errors.append(ChipfitError(f"quantization.layers: {said}", place=place, hint=hint))
-    fixed = next((n for n, prescribed in linear.items() if prescribed and asked.widths.of(n) < 8), None)
+    fixed = next((n for n, prescribed in linear.items() if prescribed and asked.widths.bits(n) < 8), None)
     if fixed is not None:
         key = f"quantization.layers.{fixed}" if fixed in asked.layers else "quantization.weights"
         errors.append(

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.facts.config import DataSource, Project
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.files import MAX_DATA, MAX_MODEL, size_of
+from pipeline.facts.files import MAX_DATA, MAX_MODEL, file_size
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array, Port
 from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files
@@ -25,7 +25,7 @@ def model_files(project: Project) -> Mapping[str, Path]:
     source = project.file("model.source", written)
     _check_size(project, "model.source", written, source, MAX_MODEL)
     beside = external_files(source, place) if source.suffix == ".onnx" else {}
-    size = sum(size_of(path) for path in beside.values())
+    size = sum(file_size(path) for path in beside.values())
     if size > MAX_EXTERNAL:
         raise ChipfitError(
             f"model.source: the files in which {written} keeps tensors have {size} bytes, the limit is {MAX_EXTERNAL}",
@@ -46,8 +46,8 @@ def data_files(project: Project) -> Mapping[str, Path]:
 
 
 def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) -> None:
-    if size_of(path) > limit:
-        said = f"{key}: {shown} has {size_of(path)} bytes, the limit is {limit}"
+    if file_size(path) > limit:
+        said = f"{key}: {shown} has {file_size(path)} bytes, the limit is {limit}"
         raise ChipfitError(said, place=project.place(key), hint="Check that it is the file that you mean.")
 
 

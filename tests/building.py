@@ -62,7 +62,7 @@ def build(
     policy = replace(policy, dtype=activations)
     graph = prepared(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), policy)
     observed = observe(graph, Samples(calibration), lambda done, total: None)
-    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.of(n.name) < 8]
+    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.bits(n.name) < 8]
     seen = moments(graph, Samples(calibration), narrow, lambda done, total: None) if narrow else {}
     result = quantize(
         graph, observed, policy, per_channel=per_channel, requantizer=requantizer, widths=widths, seen=seen

@@ -31,7 +31,7 @@ def file_sha256(path: Path) -> str:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON for people and for diffs: sorted by insertion, indented, one final newline."""
+    """`value` as JSON for people and for diffs: keys in their order of insertion, indented, one final newline."""
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
@@ -42,7 +42,7 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
     Raises ChipfitError when the disk is full or read-only; the old folder is then still there.
     """
     recorded = {name: sha256(data) for name, data in sorted(files.items())}
-    stamp = {"key": key, "files": recorded, "seal": _seal(key, recorded)}
+    stamp = {"key": key, "files": recorded, "seal": _stamp_digest(key, recorded)}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -73,23 +73,23 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
         ) from error
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed builds left behind in a product's build folder."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary folders that killed builds left in a product's build folder."""
     for leftover in folder.glob(".*.*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def intact(target: Path, key: str) -> bool:
+def is_intact(target: Path, key: str) -> bool:
     """Whether `target` was written for `key` and no file of it, nor its stamp, was changed, cut, added or deleted.
 
     A link or a folder that nobody wrote counts as added.
     """
-    stamp = _stamp(target)
+    stamp = _read_stamp(target)
     if stamp is None or stamp[0] != key:
         return False
     recorded = stamp[1]
-    if _listed(target) != {STAMP, *recorded}:
+    if _files_below(target) != {STAMP, *recorded}:
         return False
     files = {name: target / name for name in recorded}
     return all(not p.is_symlink() and file_sha256(p) == recorded[n] for n, p in files.items())
@@ -97,26 +97,26 @@ def intact(target: Path, key: str) -> bool:
 
 def digests(target: Path) -> dict[str, str]:
     """File name -> sha256, as the stamp recorded them; empty when there is none, or it was changed."""
-    stamp = _stamp(target)
+    stamp = _read_stamp(target)
     return {} if stamp is None else stamp[1]
 
 
-def _stamp(target: Path) -> tuple[str, dict[str, str]] | None:
-    """Key and digests, when the stamp is what was written."""
+def _read_stamp(target: Path) -> tuple[str, dict[str, str]] | None:
+    """Key, and digests by file name, of a folder's stamp; None where it is missing or was changed."""
     try:
         stamp = json.loads((target / STAMP).read_bytes())
         key, recorded = stamp["key"], stamp["files"]
-        return (key, recorded) if stamp["seal"] == _seal(key, recorded) else None
+        return (key, recorded) if stamp["seal"] == _stamp_digest(key, recorded) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _seal(key: str, recorded: Mapping[str, str]) -> str:
+def _stamp_digest(key: str, recorded: Mapping[str, str]) -> str:
     return sha256(to_json([key, dict(recorded)]))
 
 
-def _listed(target: Path) -> set[str]:
-    """Every file below `target`; of links, and of folders without files, the name itself."""
+def _files_below(target: Path) -> set[str]:
+    """Relative paths of every file, every link to a folder, and every empty folder below `target`."""
     found: set[str] = set()
     for folder, folders, files in os.walk(target):
         here = Path(folder).relative_to(target)

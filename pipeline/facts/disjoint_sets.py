@@ -1,10 +1,10 @@
-"""Names in groups that grow together."""
+"""Disjoint sets of names that can be joined: union-find."""
 
 from collections.abc import Iterable
 
 
-class Disjoint:
-    """Each name alone at first. Source: union-find with path halving (Tarjan and van Leeuwen)."""
+class DisjointSets:
+    """Groups of names, at first one for each name. Source: union-find with path halving (Tarjan and van Leeuwen)."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._leader = {n: n for n in names}
@@ -21,11 +21,11 @@ class Disjoint:
         return name
 
     def join(self, first: str, second: str) -> None:
-        """One group of both, whose leader is the first one's."""
+        """Unite the groups of both names; the leader of `first` leads the new one."""
         self._leader[self.find(second)] = self.find(first)
 
     def groups(self) -> dict[str, list[str]]:
-        """The members by their leader, in the order of the names."""
+        """The members of each group by their leader, in the order of the names."""
         found: dict[str, list[str]] = {}
         for name in self._leader:
             found.setdefault(self.find(name), []).append(name)

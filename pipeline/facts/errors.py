@@ -1,4 +1,4 @@
-"""What a user can cause, said in one sentence with place, cause and hint."""
+"""Errors that a user can cause: one sentence with place, cause and hint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.facts.text import in_sentence
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the user's own files something was said: a file and, when known, a 1-based line."""
+    """A position in the user's own files: a path and, when known, a 1-based line."""
 
     file: str
     line: int | None = None

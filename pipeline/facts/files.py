@@ -1,4 +1,4 @@
-"""Asking for files by names that others chose."""
+"""Questions about files whose names others chose: whether there is one, and how large it is."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ MAX_DATA = 1 << 31
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; no also for a name that no file can have (too long, a NUL in it).
+    """Whether there is such a file; False also for a name that no file can have (too long, a NUL in it).
 
     A folder, a device or a pipe is none: reading one could go on for ever.
     """
@@ -19,16 +19,16 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def absent(path: Path) -> str:
-    """How a sentence goes on about a path for which `is_file` says no."""
+def absence_reason(path: Path) -> str:
+    """The rest of a sentence that begins with a path for which `is_file` is false: "does not exist" or the like."""
     try:
         return "is not a regular file" if path.exists() else "does not exist"
     except (OSError, ValueError):
         return "does not exist"
 
 
-def size_of(path: Path) -> int:
-    """Bytes of the file, known without reading any; 0 where there is none."""
+def file_size(path: Path) -> int:
+    """Size of the file in bytes, without reading it; 0 where there is no file."""
     try:
         return path.stat().st_size if is_file(path) else 0
     except OSError:

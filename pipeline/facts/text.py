@@ -1,24 +1,24 @@
-"""What may be written of a name from a model file or a YAML: one function for each language that chipfit writes.
+"""Escaping of names from a model file or a YAML: one function for each language that chipfit writes.
 
-Whoever sends a model chooses the names of its nodes and tensors. Here, and nowhere else, is said which characters of
-them reach a comment, a page or a terminal.
+Whoever sends a model chooses the names of its nodes and tensors. This module alone decides which characters of them
+reach a comment, a page or a terminal.
 """
 
 import re
 
-LONGEST = 200
+MAX_NAME = 200
 """Characters of one name in a comment or a table."""
-_LONGEST_SENTENCE = 3000
-_WORD = re.compile(rf"\S{{{LONGEST + 1},}}")
+_MAX_SENTENCE = 3000
+_WORD = re.compile(rf"\S{{{MAX_NAME + 1},}}")
 _COMMENT = re.compile(r"[^ !#$%&(),\-.0-9:<=>+A-Z\[\]^_a-z{|}~]")
 _CODE = re.compile(r"[^\x20-\x7e]|\\(?![a-z])|\?\?|/\*|\*/|//")
 # Drawn as nothing, although Python calls them printable.
-_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 # Of `:` only what may begin or end an emoji, or is followed by an address: after a word comes mostly a space.
 _MARKDOWN = re.compile(r"[&<>`*\[\]|~\\@#!$]|(?<![^\W_])_|_(?![^\W_])|:(?=[\w+\-/])|(?<=www)\.", re.IGNORECASE)
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
+def shortened(text: str, longest: int = MAX_NAME) -> str:
     """`text`, without its middle where it is longer than `longest`."""
     return text if len(text) <= longest else f"{text[: longest * 2 // 3]}...{text[-longest // 3 + 3 :]}"
 
@@ -40,23 +40,23 @@ def is_code(text: str) -> bool:
     return _CODE.search(text) is None
 
 
-def visible(text: str, longest: int = _LONGEST_SENTENCE) -> str:
-    """Text for a terminal or a page: what moves the cursor, turns the writing direction or is not seen is spelt out.
+def visible(text: str, longest: int = _MAX_SENTENCE) -> str:
+    """Text for a terminal or a page: what moves the cursor, turns the writing direction or is not seen is escaped.
 
     Covers control characters, ESC, line ends, direction marks (U+202E), zero widths, unpaired surrogates.
     """
     text = shortened(text, longest)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() and not _UNSEEN.match(c) else _spelt(c) for c in text)
+    return "".join(c if c.isprintable() and not _INVISIBLE.match(c) else _escaped(c) for c in text)
 
 
 def in_sentence(text: str) -> str:
-    """A sentence for a terminal, as `visible`, in which no name, path or number of many characters hides the rest."""
+    """A sentence for a terminal: long words are shortened so that none hides the rest, invisible characters escaped."""
     return visible(_WORD.sub(lambda m: shortened(m[0]), text))
 
 
-def _spelt(character: str) -> str:
+def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 

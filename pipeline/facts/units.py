@@ -29,8 +29,8 @@ def parse(text: object, units: Mapping[str, int] | Mapping[str, Fraction], examp
     return Fraction(matched[1]) * units[matched[2]]
 
 
-def whole(text: object, units: Mapping[str, int], example: str) -> int:
-    """As `parse`, for what must come out whole (bytes, Hz, cycles)."""
+def parse_integer(text: object, units: Mapping[str, int], example: str) -> int:
+    """`text` such as "48 MHz" as an integer of the base unit (bytes, Hz, cycles); ValueError says what was expected."""
     value = parse(text, units, example)
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number of the smallest unit, expected for example {example}")
@@ -38,7 +38,7 @@ def whole(text: object, units: Mapping[str, int], example: str) -> int:
 
 
 def show_size(count: int) -> str:
-    """Bytes for people: 512 B, 2.3 KiB, 61.0 MiB."""
+    """A number of bytes as text for people: 512 B, 2.3 KiB, 61.0 MiB."""
     for unit, factor in (("MiB", 1024**2), ("KiB", 1024)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
@@ -46,7 +46,7 @@ def show_size(count: int) -> str:
 
 
 def show_time(seconds: Fraction | float) -> str:
-    """Seconds for people: 357 us, 9.6 ms, 1.20 s."""
+    """A number of seconds as text for people: 357 us, 9.6 ms, 1.20 s."""
     value = float(seconds)
     for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if value >= factor or unit == "us":

@@ -11,7 +11,7 @@ from math import ceil
 import numpy as np
 
 from pipeline.facts.cores import CORES
-from pipeline.facts.weight_bits import Widths, bits_of, peak_of
+from pipeline.facts.weight_bits import Widths, bits_needed, largest_weight
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array
 from pipeline.ops.conv import Conv
@@ -81,14 +81,14 @@ def _kept(layer: Linear, graph: Graph, widths: Widths) -> tuple[int, Array, int]
     """Bits of a layer's weights, which of them may be other than zero, and one in how many of those surely is."""
     weights, quant = graph.constant(layer.weights), graph.tensors[layer.weights].quant
     if weights.dtype.kind != "f":
-        return bits_of(weights), weights != 0, 1
+        return bits_needed(weights), weights != 0, 1
     if quant is not None:
-        return bits_of(np.rint(weights / quant.spread(weights.ndim))), weights != 0, 1
-    bits = widths.of(layer.name)
+        return bits_needed(np.rint(weights / quant.spread(weights.ndim))), weights != 0, 1
+    bits = widths.bits(layer.name)
     magnitude = np.abs(weights)
     # At least half of a scale's steps are used by the layer's largest weight, unless its bias dwarfs it. Eight bits are
     # rounded to the nearest step, fewer to one of the two neighbours: above half a step, or a whole one, none is lost.
-    step = 2.0 * float(magnitude.max(initial=0)) / peak_of(bits)
+    step = 2.0 * float(magnitude.max(initial=0)) / largest_weight(bits)
     sure = magnitude > (step / 2 if bits == 8 else step)
     some = magnitude > 0
     return (bits, sure, 1) if bits == 8 or sure.sum() * SPARSEST > some.sum() else (bits, some, SPARSEST)

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.facts.files import MAX_DATA, absent, is_file, size_of
+from pipeline.facts.files import MAX_DATA, absence_reason, file_size, is_file
 from pipeline.graph.tensor import Array
 
 MAX_BYTES = 1 << 29
@@ -32,9 +32,9 @@ class Npz(Mapping[str, Array]):
     def __init__(self, path: Path, place: Place) -> None:
         self._path, self._place = path, place
         if not is_file(path):
-            raise ChipfitError(f"{path.name} {absent(path)}", place=place)
-        if size_of(path) > MAX_DATA:
-            said = f"{path.name} has {size_of(path)} bytes, the limit is {MAX_DATA}"
+            raise ChipfitError(f"{path.name} {absence_reason(path)}", place=place)
+        if file_size(path) > MAX_DATA:
+            said = f"{path.name} has {file_size(path)} bytes, the limit is {MAX_DATA}"
             raise ChipfitError(said, place=place, hint="Leave out samples.")
         try:
             _check_directory(path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.facts.files import MAX_MODEL, is_file, size_of
+from pipeline.facts.files import MAX_MODEL, file_size, is_file
 
 _MARK = b"location"
 """The key that every tensor with external data has; a file without these bytes has none."""
@@ -54,7 +54,7 @@ def external_files(path: Path, place: Place | None = None) -> dict[str, Path]:
     that is no ONNX, is too large, or cannot be read, there are none. Raises ChipfitError for one of more than
     MAX_FIELDS fields.
     """
-    if not is_file(path) or size_of(path) > MAX_MODEL:
+    if not is_file(path) or file_size(path) > MAX_MODEL:
         return {}
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -9,10 +9,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.facts.files import MAX_MODEL, absent, is_file, size_of
+from pipeline.facts.files import MAX_MODEL, absence_reason, file_size, is_file
 from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files, inside
+from pipeline.model_files.onnx_names import check_names
 from pipeline.model_files.onnx_size import MAX_NODES, count_nodes
-from pipeline.model_files.onnx_words import check_words
 
 MAX_BYTES = MAX_MODEL
 """Of the file itself."""
@@ -43,9 +43,9 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
     place = Place(shown)
     model = onnx.ModelProto()
     if not is_file(path):
-        raise ChipfitError(absent(path), place=place, hint="Check model.source in the product YAML.")
-    if size_of(path) > MAX_BYTES:
-        raise ChipfitError(f"the file has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=place)
+        raise ChipfitError(absence_reason(path), place=place, hint="Check model.source in the product YAML.")
+    if file_size(path) > MAX_BYTES:
+        raise ChipfitError(f"the file has {file_size(path)} bytes, the limit is {MAX_BYTES}", place=place)
     try:
         model.ParseFromString(path.read_bytes())  # and let go of the bytes: a second copy of every weight
     except OSError as error:
@@ -68,7 +68,7 @@ def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
             place=place,
             hint="No network of that many fits a microcontroller.",
         )
-    check_words(model, place)
+    check_names(model, place)
     return model
 
 
@@ -116,7 +116,7 @@ def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
                 hint="Copy the .data file together with the .onnx file.",
             )
         offset, length = _span(tensor, place)
-        size = size_of(target)
+        size = file_size(target)
         length = max(size - offset, 0) if length is None else length
         if offset + length > size:
             raise ChipfitError(

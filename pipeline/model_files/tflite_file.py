@@ -14,7 +14,7 @@ import numpy as np
 import tflite
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.facts.files import MAX_MODEL, absent, is_file, size_of
+from pipeline.facts.files import MAX_MODEL, absence_reason, file_size, is_file
 from pipeline.graph.tensor import Array, Shape
 
 MAX_BYTES = MAX_MODEL
@@ -113,9 +113,9 @@ class TfliteModel:
 def load_tflite(path: Path, shown: str) -> TfliteModel:
     """The checked model. `shown` is the path as the user wrote it. Raises ChipfitError."""
     if not is_file(path):
-        raise ChipfitError(absent(path), place=Place(shown), hint="Check model.source in the product YAML.")
-    if size_of(path) > MAX_BYTES:
-        raise ChipfitError(f"the file has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
+        raise ChipfitError(absence_reason(path), place=Place(shown), hint="Check model.source in the product YAML.")
+    if file_size(path) > MAX_BYTES:
+        raise ChipfitError(f"the file has {file_size(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
     try:
         with path.open("rb") as file:
             _check_mark(file.read(_BEGIN), shown)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.flash_waits import FlashTiming
+from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.integer_program import IN_RAM, Option, Point, Problem
 from pipeline.planning.placement import estimated_waits, in_each_memory

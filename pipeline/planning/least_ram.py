@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.facts.disjoint_sets import Disjoint
+from pipeline.facts.disjoint_sets import DisjointSets
 from pipeline.graph.ir import Graph, Node
 from pipeline.ops.shared.linear import Linear
 from pipeline.planning.dead_channels import without_dead_channels
@@ -126,7 +126,7 @@ def _itself(node: Node, graph: Graph, sizes: Mapping[str, int], held: Mapping[st
 
 def _shares(graph: Graph, surviving: float) -> dict[str, float]:
     """By name, which part of a tensor is surely there: all of it where channels cannot be taken out."""
-    sets = Disjoint(n for n, t in graph.tensors.items() if t.data is None)
+    sets = DisjointSets(n for n, t in graph.tensors.items() if t.data is None)
     fixed = {p.tensor for p in (*graph.inputs, *graph.outputs)}
     for node in graph.nodes:
         moving = graph.activations(node)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import get_args
 
 from pipeline.facts.cores import CORES
-from pipeline.facts.flash_waits import WORD, FlashTiming, ReadCounts, most_waits
+from pipeline.facts.flash_wait_states import WORD, FlashTiming, ReadCounts, max_wait_states
 from pipeline.graph.kernel_call import KernelCall, Routine, RoutineMemory
 from pipeline.graph.kernel_params.linear import ConvS16Params, LinearParams
 
@@ -42,10 +42,10 @@ def estimated_waits(call: KernelCall, routine: Routine | None, cycles: int, timi
         code, blocks, ends = size * mix.instructions * cycles, mix.blocks * cycles, round(mix.ends * cycles)
         reads = call.macs if isinstance(call.params, LinearParams | ConvS16Params) else 0
     elif routine.memory == "code":
-        return most_waits(timing, ReadCounts(0, 0, 0, routine.reads, 0, 0, 0), known)
+        return max_wait_states(timing, ReadCounts(0, 0, 0, routine.reads, 0, 0, 0), known)
     else:
         run = routine.executed
         code, blocks, ends = size * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
         reads = routine.reads + run.literals
     lines, words = (round(code / unit + blocks * (1 - size / unit)) for unit in (timing.line, WORD))
-    return most_waits(timing, ReadCounts(lines, words, ends, reads, 0, 0, 0), known)
+    return max_wait_states(timing, ReadCounts(lines, words, ends, reads, 0, 0, 0), known)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pipeline.arithmetic.fixedpoint import accumulator_bound, folded_bias
-from pipeline.facts.disjoint_sets import Disjoint
+from pipeline.facts.disjoint_sets import DisjointSets
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
 from pipeline.graph.ir import Graph
@@ -131,7 +131,7 @@ def _groups(graph: Graph) -> tuple[dict[str, list[str]], dict[str, QuantParams]]
     """Float activations that share one scale, by their leader, and the scale that the file prescribes for a leader."""
     names = [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"]
     pins = {n: q for n in names if (q := graph.tensors[n].quant) is not None}
-    sets = Disjoint(names)
+    sets = DisjointSets(names)
     for node in graph.nodes:
         for a, b in node.ties():
             if a in sets and b in sets:

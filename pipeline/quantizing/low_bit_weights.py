@@ -9,7 +9,7 @@ Correction", arXiv:1906.04721). Without calibration data C is the identity and e
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import largest_shift
-from pipeline.facts.weight_bits import peak_of
+from pipeline.facts.weight_bits import largest_weight
 from pipeline.graph.tensor import Array
 from pipeline.quantizing.calibrate import snap
 from pipeline.quantizing.input_statistics import Moments
@@ -37,7 +37,7 @@ class Narrow(Rounding):
 
     def __init__(self, kernel: Array, bias: Array, per_channel: bool, bits: int, seen: Moments | None) -> None:
         super().__init__(kernel, bias, per_channel)
-        self.limit = peak_of(bits)
+        self.limit = largest_weight(bits)
         taps = kernel.shape[1]
         self.mean = np.zeros((1, taps)) if seen is None else seen.mean
         self.covariance = np.ones((1, taps)) if seen is None else seen.covariance

@@ -244,7 +244,7 @@ class Quantizer:
         pinned = self.graph.tensors[kernel_name].quant
         if x.dtype != y.dtype:
             self.refuse(node, f"goes from {x.dtype} to {y.dtype}", _ONE_TYPE)
-        bits = self.widths.of(node.name)
+        bits = self.widths.bits(node.name)
         rounding = Rounding(kernel, bias, self.per_channel)
         if pinned is not None:
             rounding = Prescribed(kernel, bias, pinned)

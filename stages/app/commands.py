@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.files import absent, is_file
+from pipeline.facts.files import absence_reason, is_file
 
 USAGE = """chipfit: from a trained network to integer C that provably fits a small chip
 
@@ -102,7 +102,7 @@ def build(arguments: Sequence[str]) -> int:
     rest = [a for a in arguments if a not in products]
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
-        raise ChipfitError(absent(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
+        raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     products = products or find_here()
     try:
         code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)

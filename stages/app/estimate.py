@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError, Place
-from pipeline.facts.files import absent, is_file
+from pipeline.facts.files import absence_reason, is_file
 
 USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
 SUFFIXES = (".onnx", ".tflite")
@@ -23,7 +23,7 @@ def estimate(arguments: Sequence[str]) -> int:
     if path.suffix not in SUFFIXES:
         raise ChipfitError(f"is not one of {', '.join(SUFFIXES)}", place=Place(given), hint=USAGE)
     if not is_file(path):
-        raise ChipfitError(absent(path), place=Place(given), hint=USAGE)
+        raise ChipfitError(absence_reason(path), place=Place(given), hint=USAGE)
     names = known_chips() if chip is None else [chip]
     folder = chip_folder() if chip is None else Path()  # a chip of one's own lies here, or in chips/
     chips = [find_chip(name, folder, Place("--chip")) for name in names]

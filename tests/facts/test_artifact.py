@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.facts.artifact import STAMP, digests, file_sha256, intact, sha256, sweep, to_json, write_folder
+from pipeline.facts.artifact import (
+    STAMP,
+    digests,
+    file_sha256,
+    is_intact,
+    remove_leftovers,
+    sha256,
+    to_json,
+    write_folder,
+)
 from pipeline.facts.errors import ChipfitError
 
 FILES = {"b.json": b"{}\n", "src/deep/a.c": b"int a;\n"}
@@ -45,7 +54,7 @@ def test_a_folder_holds_its_files_and_a_stamp_of_them(target: Path) -> None:
     assert written == stamp
     assert found == FILES
     assert digests(target) == stamp["files"]
-    assert intact(target, "key") and not intact(target, "other")
+    assert is_intact(target, "key") and not is_intact(target, "other")
     assert [p.name for p in target.parent.iterdir()] == ["codegen"], "nothing is left beside it"
     assert target.stat().st_mode & 0o777 == 0o755
 
@@ -53,7 +62,7 @@ def test_a_folder_holds_its_files_and_a_stamp_of_them(target: Path) -> None:
 def test_a_folder_is_replaced_whole(target: Path) -> None:
     write_folder(target, {"c.txt": b"new"}, "second")
     assert sorted(below(target)) == [STAMP, "c.txt"]
-    assert intact(target, "second") and not intact(target, "key")
+    assert is_intact(target, "second") and not is_intact(target, "key")
     assert [p.name for p in target.parent.iterdir()] == ["codegen"]
     assert target.stat().st_mode & 0o777 == 0o755
 
@@ -75,7 +84,7 @@ def test_a_folder_is_replaced_whole(target: Path) -> None:
 )
 def test_what_was_changed_is_not_believed(change: Callable[[Path], object], target: Path) -> None:
     change(target)
-    assert not intact(target, "key")
+    assert not is_intact(target, "key")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "\xff"])
@@ -98,7 +107,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 def test_a_write_that_fails_leaves_the_old_folder_and_nothing_beside_it(target: Path) -> None:
     with pytest.raises(ChipfitError, match="cannot write"):
         write_folder(target, {"a": b"", "a/b": b""}, "second")
-    assert intact(target, "key")
+    assert is_intact(target, "key")
     assert [p.name for p in target.parent.iterdir()] == ["codegen"]
 
 
@@ -107,6 +116,6 @@ def test_what_killed_builds_left_is_swept(target: Path) -> None:
     left.mkdir(parents=True)
     (left / "x").write_text("")
     (target.parent / ".hidden.txt").write_text("a file stays")
-    sweep(target.parent)
+    remove_leftovers(target.parent)
     assert sorted(p.name for p in target.parent.iterdir()) == [".hidden.txt", "codegen"]
-    assert intact(target, "key")
+    assert is_intact(target, "key")

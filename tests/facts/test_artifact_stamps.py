@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.facts.artifact import STAMP, digests, intact, write_folder
+from pipeline.facts.artifact import STAMP, digests, is_intact, write_folder
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.simulator import native
 from pipeline.measuring.toolchain import TOOLCHAINS, compile_library, host_library, process
@@ -50,11 +50,11 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_folder_that_is_not_as_it_was_written_is_not_intact(change: str, tmp_path: Path) -> None:
     folder = tmp_path / "codegen"
     write_folder(folder, FILES, "key")
-    assert intact(folder, "key") and not intact(folder, "other") and set(digests(folder)) == set(FILES)
+    assert is_intact(folder, "key") and not is_intact(folder, "other") and set(digests(folder)) == set(FILES)
     CHANGES[change](folder)
-    assert not intact(folder, "key")
+    assert not is_intact(folder, "key")
     write_folder(folder, FILES, "key")
-    assert intact(folder, "key") and sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["codegen"]
+    assert is_intact(folder, "key") and sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["codegen"]
 
 
 def test_where_the_new_folder_cannot_take_its_place_the_old_one_is_put_back(
@@ -73,7 +73,7 @@ def test_where_the_new_folder_cannot_take_its_place_the_old_one_is_put_back(
     monkeypatch.setattr(Path, "replace", refuse_once)
     with pytest.raises(ChipfitError, match=r"cannot write .*codegen: Input/output error"):
         write_folder(target, {"other": b""}, "other")
-    assert refused and intact(target, "key") and list(tmp_path.iterdir()) == [target]
+    assert refused and is_intact(target, "key") and list(tmp_path.iterdir()) == [target]
 
 
 def test_what_an_earlier_stage_wrote_is_read_only_as_it_wrote_it(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_each_invalid_product_gives_exactly_its_message(path: Path, monkeypatch:
     [("100 KiB", 102400), ("64 kB", 64000), ("1 MiB", 1 << 20), ("0.5 KiB", 512), ("7B", 7)],
 )
 def test_sizes(text: str, expected: int) -> None:
-    assert units.whole(text, units.SIZES, "100 KiB") == expected
+    assert units.parse_integer(text, units.SIZES, "100 KiB") == expected
 
 
 def test_times_are_exact() -> None:
@@ -40,7 +40,7 @@ def test_times_are_exact() -> None:
 @pytest.mark.parametrize("text", ["100", 100, "100 KB", "-1 KiB", "KiB", "1 kib", "0.3 B", None, True, "1e3 B"])
 def test_wrong_sizes_say_what_was_expected(text: object) -> None:
     with pytest.raises(ValueError, match="100 KiB"):
-        units.whole(text, units.SIZES, "100 KiB")
+        units.parse_integer(text, units.SIZES, "100 KiB")
 
 
 def test_sizes_and_times_for_people() -> None:

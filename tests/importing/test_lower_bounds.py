@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.weight_bits import Widths, bits_of
+from pipeline.facts.weight_bits import Widths, bits_needed
 from pipeline.graph.ir import Graph
 from pipeline.importing.lower_bounds import Floor, floor_of, taps_inside
 from pipeline.importing.onnx_graph import graph_of
@@ -118,7 +118,7 @@ def test_zeros_cost_nothing_and_ternary_weights_half() -> None:
     ("least", "largest", "bits"), [(-1, 1, 2), (-2, 1, 2), (-2, 2, 3), (-4, 3, 3), (0, 127, 8), (-128, 0, 8), (0, 0, 1)]
 )
 def test_bits_that_hold_integers(least: int, largest: int, bits: int) -> None:
-    assert bits_of(np.array([least, largest], np.int8)) == bits
+    assert bits_needed(np.array([least, largest], np.int8)) == bits
 
 
 def test_weights_that_layers_share_count_once() -> None:

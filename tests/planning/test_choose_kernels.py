@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import chipfit, some
 
-from pipeline.facts.flash_waits import FlashTiming
+from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.graph_file import load
 from pipeline.ops import NODES
 from pipeline.planning.choose_kernels import ENTRY_STACK, Limits, choose

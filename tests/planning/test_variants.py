@@ -14,7 +14,7 @@ from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 from pipeline.arithmetic.fixedpoint import accumulator_reach, apply_rescale, quantize_multiplier
 from pipeline.arithmetic.thresholds import climb, climbed
 from pipeline.facts.cores import CORES
-from pipeline.facts.flash_waits import FlashTiming
+from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, RoutineMemory
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from pipeline.facts.config import load_project
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.weight_bits import BITS, Widths, peak_of
+from pipeline.facts.weight_bits import BITS, Widths, largest_weight
 from pipeline.graph.graph_file import load
 from pipeline.graph.onnx_export import float_model, qdq_model
 from pipeline.graph.tensor import QuantParams
@@ -49,7 +49,7 @@ def weights(built: Built) -> dict[str, np.ndarray]:
 def check(sample: Sample, built: Built, bits: int, steps: float) -> None:
     """Weights in their range, and the integers within so many steps of ONNX Runtime on the QDQ model."""
     for kernel in weights(built).values():
-        assert kernel.dtype == np.int8 and 0 < np.abs(kernel.astype(int)).max() <= peak_of(bits)
+        assert kernel.dtype == np.int8 and 0 < np.abs(kernel.astype(int)).max() <= largest_weight(bits)
     model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
     qdq = FloatOracle(model).stacked(sample.inputs(16))
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
@@ -139,7 +139,7 @@ def test_less_is_lost_than_by_plain_rounding(bits: int, groups: int, per_channel
         kernel, bias, seen = rows(seed, max(groups, 1))
         known = seen if groups else None
         narrow = Narrow(kernel, bias, per_channel, bits, known)
-        plain = narrow.peaks / peak_of(bits)
+        plain = narrow.peaks / largest_weight(bits)
         rounded = np.rint(kernel / plain[:, None])
         scales = narrow.scales(64.0)
         assert (len(set(scales)) > 1) == per_channel
@@ -173,7 +173,7 @@ def test_an_output_without_weights_keeps_its_bias_and_spares_the_others(requanti
 
 
 def test_ternary_is_another_name_for_two_bits_and_eight_change_nothing() -> None:
-    assert BITS["ternary"] == BITS["int2"] == 2 and peak_of(2) == 1
+    assert BITS["ternary"] == BITS["int2"] == 2 and largest_weight(2) == 1
     sample = SAMPLES["Gemm_1x5_17_transB1"]
     one, other = made(sample, Widths(8)), made(sample, Widths(2, dict.fromkeys(weights(made(sample, Widths())), 8)))
     for name, kernel in weights(one).items():

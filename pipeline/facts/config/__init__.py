@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipeline.facts.config.models import ChipSpec, DataSource, ProjectConfig
-from pipeline.facts.config.yaml_file import Written, read_yaml
+from pipeline.facts.config.yaml_file import YamlDocument, read_yaml
 from pipeline.facts.errors import ChipfitError, ManyErrors, Place, did_you_mean
 from pipeline.facts.files import is_file
 from pipeline.facts.units import show_size
@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True, eq=False)
 class Project:
-    """A product as loaded: its config, its chip, and where everything was written."""
+    """A product as loaded: its config, its chip, the place of every dotted key, and the folder of every path."""
 
     config: ProjectConfig
     chip: ChipSpec
@@ -35,14 +35,14 @@ class Project:
         return Place(str(self.path))
 
     def file(self, key: str, written: str) -> Path:
-        """A path as it is to be opened: relative to the YAML file in which it stands."""
+        """The path to open for the path `written` at `key`: relative to the YAML file in which it stands."""
         return self.folders.get(key, self.path.parent) / written
 
 
 def load_project(path: Path) -> Project:
     """Read one product YAML with what it extends, and its chip. Raises ChipfitError or ManyErrors."""
     written = read_yaml(path, str(path))
-    config = _validated(ProjectConfig, written, str(path))
+    config = _validate(ProjectConfig, written, str(path))
     assert isinstance(config, ProjectConfig)
     chip = config.chip
     if isinstance(chip, str):
@@ -54,7 +54,7 @@ def load_project(path: Path) -> Project:
 
 
 def chip_folder() -> Path:
-    """Where chipfit's own chips lie: in an installed wheel, or in the checkout."""
+    """The folder of chipfit's own chips: in an installed wheel, or in the checkout."""
     installed = _PACKAGE / "chip_files"
     return installed if installed.is_dir() else _PACKAGE.parent / "configs" / "chips"
 
@@ -72,20 +72,20 @@ def find_chip(name: str, folder: Path, place: Place) -> ChipSpec:
             written = read_yaml(path, str(path) if candidate != chip_folder() else f"chips/{path.name}")
             if "core" not in written.values:
                 continue
-            chip = _validated(ChipSpec, written, str(path))
+            chip = _validate(ChipSpec, written, str(path))
             assert isinstance(chip, ChipSpec)
             return chip
     raise ChipfitError(f"chip: {name!r} is not known", place=place, hint=did_you_mean(name, known_chips()))
 
 
-def _validated(model: type[BaseModel], written: Written, shown: str) -> BaseModel:
+def _validate(model: type[BaseModel], written: YamlDocument, shown: str) -> BaseModel:
     try:
         return model.model_validate(written.values)
     except ValidationError as error:
-        raise ManyErrors(_sentences(error, written, shown)) from error
+        raise ManyErrors(_errors(error, written, shown)) from error
 
 
-def _sentences(error: ValidationError, written: Written, shown: str) -> list[ChipfitError]:
+def _errors(error: ValidationError, written: YamlDocument, shown: str) -> list[ChipfitError]:
     found: dict[tuple[str, str], ChipfitError] = {}
     inline = isinstance(written.values.get("chip"), dict)
     for detail in error.errors():
@@ -97,7 +97,7 @@ def _sentences(error: ValidationError, written: Written, shown: str) -> list[Chi
                 continue
             parts = ["chip", *parts[2:]]
         key = ".".join(parts)
-        message, hint = _said(detail, parts, written)
+        message, hint = _message_and_hint(detail, parts, written)
         parent = key
         while parent and parent not in written.places:
             parent = parent.rpartition(".")[0]
@@ -106,11 +106,11 @@ def _sentences(error: ValidationError, written: Written, shown: str) -> list[Chi
     return sorted(found.values(), key=lambda e: (e.place.line or 0) if isinstance(e.place, Place) else 0)
 
 
-def _said(detail: Any, parts: list[str], written: Written) -> tuple[str, str]:
-    """pydantic's finding in plain words, and a hint."""
+def _message_and_hint(detail: Any, parts: list[str], written: YamlDocument) -> tuple[str, str]:
+    """Message and hint for one of pydantic's findings."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return "is not a known key", did_you_mean(parts[-1], _keys_of(parts[:-1]))
+        return "is not a known key", did_you_mean(parts[-1], _known_keys(parts[:-1]))
     if kind == "missing":
         return "is missing", ""
     if kind == "literal_error":
@@ -123,7 +123,7 @@ def _said(detail: Any, parts: list[str], written: Written) -> tuple[str, str]:
     return f"is {detail['input']!r}, {text[0].lower()}{text[1:]}", ""
 
 
-def _keys_of(parts: list[str]) -> list[str]:
+def _known_keys(parts: list[str]) -> list[str]:
     model: Any = ProjectConfig
     for index, part in enumerate(parts):
         if part == "chip":

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from pipeline.facts import units
 from pipeline.facts.cores import CORES, with_slow_multiplier
-from pipeline.facts.flash_waits import FlashTiming
+from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.facts.weight_bits import BITS, Widths
 
 _C_WORDS = frozenset(
@@ -88,12 +88,12 @@ def _text(pattern: str, example: str) -> WithJsonSchema:
 
 Size = Annotated[
     int,
-    BeforeValidator(lambda v: units.whole(v, units.SIZES, "100 KiB")),
+    BeforeValidator(lambda v: units.parse_integer(v, units.SIZES, "100 KiB")),
     _text(r"^[0-9.]+ *(B|kB|KiB|MB|MiB)$", "100 KiB"),
 ]
 Frequency = Annotated[
     int,
-    BeforeValidator(lambda v: units.whole(v, units.FREQUENCIES, "48 MHz")),
+    BeforeValidator(lambda v: units.parse_integer(v, units.FREQUENCIES, "48 MHz")),
     _text(r"^[0-9.]+ *(Hz|kHz|MHz)$", "48 MHz"),
 ]
 Time = Annotated[
@@ -108,12 +108,12 @@ Decibels = Annotated[
 ]
 Line = Annotated[
     Literal[4, 8, 16, 32],
-    BeforeValidator(lambda v: units.whole(v, units.SIZES, "8 B")),
+    BeforeValidator(lambda v: units.parse_integer(v, units.SIZES, "8 B")),
     _text(r"^(4|8|16|32) B$", "8 B"),
 ]
 Cycles = Annotated[
     Literal[1, 32],
-    BeforeValidator(lambda v: units.whole(v, units.CYCLES, "1 cycle")),
+    BeforeValidator(lambda v: units.parse_integer(v, units.CYCLES, "1 cycle")),
     _text(r"^(1 cycle|32 cycles)$", "1 cycle"),
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.facts.errors import ChipfitError, ManyErrors, Place
-from pipeline.facts.files import absent, is_file, size_of
+from pipeline.facts.files import absence_reason, file_size, is_file
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 10_000
@@ -26,16 +26,17 @@ _PATHS = (
 
 
 @dataclass(frozen=True)
-class Written:
-    """Plain values, and the place of every dotted key; `origins` maps path-valued keys to their file's folder."""
+class YamlDocument:
+    """A YAML file as plain values, with the place of every dotted key; `origins` maps path-valued keys to the folder of
+    the file in which they stand."""
 
     values: Mapping[str, Any]
     places: Mapping[str, Place]
     origins: Mapping[str, Path]
 
 
-def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> Written:
-    """One file and everything it `extends`, deep-merged, the child winning.
+def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> YamlDocument:
+    """Read one YAML file and everything it `extends`, deep-merged; a key of the child replaces its parent's.
 
     Raises ManyErrors for an unreadable, oversized or malformed file, duplicate keys, and circular extends.
     """
@@ -46,28 +47,28 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> Written:
         raise ChipfitError("is not a mapping of keys", place=Place(shown, 1), hint="chipfit init writes a starter.")
     errors: list[ChipfitError] = []
     places: dict[str, Place] = {}
-    values = _plain(root, "", shown, places, errors, [0])
+    values = _plain_value(root, "", shown, places, errors, [0])
     if errors:
         raise ManyErrors(errors)
     origins = {k: path.parent for k in _PATHS if k in places}
     base = values.pop("extends", None)
     if base is None:
-        return Written(values, places, origins)
+        return YamlDocument(values, places, origins)
     where = places.pop("extends")
     if not isinstance(base, str):
         raise ChipfitError("extends: expected the path of a YAML file", place=where)
     target = path.parent / base
     if not is_file(target):
-        raise ChipfitError(f"extends: {base} {absent(target)}", place=where)
+        raise ChipfitError(f"extends: {base} {absence_reason(target)}", place=where)
     below = read_yaml(target, str(Path(shown).parent / base), (*seen, path.resolve()))
-    return Written(_merged(below.values, values), {**below.places, **places}, {**below.origins, **origins})
+    return YamlDocument(_deep_merge(below.values, values), {**below.places, **places}, {**below.origins, **origins})
 
 
 def _compose(path: Path, shown: str) -> yaml.Node | None:
     if not is_file(path):
-        raise ChipfitError(absent(path), place=Place(shown))
-    if size_of(path) > MAX_BYTES:
-        raise ChipfitError(f"has {size_of(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
+        raise ChipfitError(absence_reason(path), place=Place(shown))
+    if file_size(path) > MAX_BYTES:
+        raise ChipfitError(f"has {file_size(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -84,7 +85,7 @@ def _compose(path: Path, shown: str) -> yaml.Node | None:
         raise ChipfitError("is not valid YAML", place=Place(shown)) from error
 
 
-def _plain(
+def _plain_value(
     node: yaml.Node,
     key: str,
     shown: str,
@@ -93,7 +94,10 @@ def _plain(
     count: list[int],
     depth: int = 0,
 ) -> Any:
-    """The node's value; aliases are counted as often as they are used, so that none can explode or go in a circle."""
+    """The value of a YAML node as plain Python.
+
+    Aliases are counted as often as they are used, so that none can explode or go in a circle.
+    """
     count[0] += 1
     if count[0] > MAX_NODES:
         raise ChipfitError(f"expands to more than {MAX_NODES} values", place=Place(shown))
@@ -101,37 +105,37 @@ def _plain(
         where = Place(shown, node.start_mark.line + 1)
         raise ChipfitError(f"is nested deeper than {MAX_DEPTH} levels, or holds itself", place=where)
     if isinstance(node, yaml.MappingNode):
-        made: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for name, value in node.value:
             at = Place(shown, name.start_mark.line + 1)
             if not isinstance(name, yaml.ScalarNode) or len(name.value) > MAX_TEXT:
                 errors.append(ChipfitError(f"{key or 'a key'}: a key is plain text of one line", place=at))
                 continue
             dotted = f"{key}.{name.value}" if key else str(name.value)
-            if name.value in made:
+            if name.value in mapping:
                 errors.append(ChipfitError(f"{dotted}: is given twice", place=at, hint="Delete one of the two."))
             places[dotted] = at
-            made[str(name.value)] = _plain(value, dotted, shown, places, errors, count, depth + 1)
-        return made
+            mapping[str(name.value)] = _plain_value(value, dotted, shown, places, errors, count, depth + 1)
+        return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(n, key, shown, places, errors, count, depth + 1) for n in node.value]
+        return [_plain_value(n, key, shown, places, errors, count, depth + 1) for n in node.value]
     number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
     longest = MAX_DIGITS if number else MAX_TEXT
     if len(node.value) > longest:
-        said = f"{key}: has {len(node.value)} characters, the limit is {longest}"
-        errors.append(ChipfitError(said, place=Place(shown, node.start_mark.line + 1)))
+        message = f"{key}: has {len(node.value)} characters, the limit is {longest}"
+        errors.append(ChipfitError(message, place=Place(shown, node.start_mark.line + 1)))
         return None
     try:
         return yaml.SafeLoader("").construct_object(node)
     except Exception as error:  # PyYAML raises whatever a tag makes of a value that is not its own
-        said = (str(error).splitlines() or ["cannot be read"])[0]
-        errors.append(ChipfitError(f"{key}: {said}", place=Place(shown, node.start_mark.line + 1)))
+        message = (str(error).splitlines() or ["cannot be read"])[0]
+        errors.append(ChipfitError(f"{key}: {message}", place=Place(shown, node.start_mark.line + 1)))
         return None
 
 
-def _merged(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
-    made = dict(base)
+def _deep_merge(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
     for key, value in child.items():
-        both = isinstance(value, dict) and isinstance(made.get(key), dict)
-        made[key] = _merged(made[key], value) if both else value
-    return made
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _deep_merge(merged[key], value) if both else value
+    return merged

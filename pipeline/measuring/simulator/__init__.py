@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.facts.cores import CORES, Core, Cost
-from pipeline.facts.flash_waits import (
+from pipeline.facts.flash_wait_states import (
     WORD,
     FlashTiming,
     ReadCounts,
     flash_cycles,
-    least_waits,
-    most_waits,
+    max_wait_states,
+    min_wait_states,
     units_touched,
 )
 from pipeline.measuring.families import FAMILIES
@@ -39,7 +39,7 @@ class Target:
 class Cycles:
     """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
 
-    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.facts.flash_waits).
+    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.facts.flash_wait_states).
     """
 
     zero_wait: Cost
@@ -126,7 +126,7 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
     split = int(machine.unaligned[row])
     reads = _reads(machine, row)
     reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
-    waits = least_waits(target.timing, reads, core), most_waits(target.timing, reads, core)
+    waits = min_wait_states(target.timing, reads, core), max_wait_states(target.timing, reads, core)
     return Cycles((low, high + split), low + waits[0], high + split + waits[1], instructions)
 
 

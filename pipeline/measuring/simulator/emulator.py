@@ -10,7 +10,7 @@ import unicorn
 
 from pipeline.facts.cores import Core
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.flash_waits import FlashTiming
+from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.measuring.families import FAMILIES
 from pipeline.measuring.machine_code.decoder import instruction_at
 from pipeline.measuring.machine_code.engine import engine_of, register

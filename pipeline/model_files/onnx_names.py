@@ -12,7 +12,7 @@ _COMMENTS = ("doc_string", "metadata_props")
 _AGAIN = "Export the model again, or copy the whole file."
 
 
-def check_words(model: onnx.ModelProto, place: Place) -> None:
+def check_names(model: onnx.ModelProto, place: Place) -> None:
     """Raises ChipfitError for a name that is not UTF-8, which protobuf gives as bytes, or an unknown element type."""
     for message in _messages(model):
         for field, value in message.ListFields():

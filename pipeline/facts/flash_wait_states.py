@@ -1,4 +1,4 @@
-"""What flash wait states add to a run: a lower and an upper bound. docs/cycles.md derives both."""
+"""Flash wait states: a lower and an upper bound on what they add to a run. docs/cycles.md derives both."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ LINES_AHEAD = 3
 
 @dataclass(frozen=True)
 class FlashTiming:
-    """How the flash is read: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read lines
+    """Timing of the flash: every read takes `wait_states` + 1 cycles and brings `line` bytes; the chip may read lines
     ahead (`prefetch`), and may keep lines that were read before (`cache`; of instructions: apart from data)."""
 
     wait_states: int = 0
@@ -25,11 +25,12 @@ class FlashTiming:
 
 @dataclass(frozen=True)
 class ReadCounts:
-    """Counted in one stretch of code, of flash only.
+    """Reads of flash by one stretch of code; other memories are not counted.
 
-    Of each block that ran: `lines` and `words` that its instructions lie in; `ends`, as often as code read ahead may
-    have been discarded at its end; `data`, accesses that are no fetch. Those for which no buffer can help: `jumps` to
-    a line not lately read, `new_lines` (run, and not lately read), `new_data` (read by a load, and not lately read).
+    Summed over the basic blocks that ran: `lines` and `words` that their instructions lie in; `ends`, how often code
+    read ahead may have been discarded at a block's end; `data`, accesses that are no instruction fetch. Accesses for
+    which no buffer can help: `jumps` to a line not lately read, `new_lines` (run, and not lately read), `new_data`
+    (read by a load, and not lately read).
     """
 
     lines: int
@@ -46,9 +47,9 @@ def units_touched(address: int, size: int, unit: int) -> int:
     return (address + size - 1) // unit - address // unit + 1
 
 
-def most_waits(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
-    """Wait states that no run can exceed. Whenever the core stands still the flash makes some read, and no read holds
-    it up for longer than the wait states: so the reads are counted, as many as there can be.
+def max_wait_states(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
+    """Upper bound on the cycles that a run waits for flash. Whenever the core stalls the flash makes some read, and no
+    read stalls it for longer than the wait states: so the reads are counted, as many as there can be.
 
     Every line of every block is read anew. A data read is one more, and may displace the line that is run, which is
     then read again, though never more often than the core asks for words; a cache of instructions keeps it. What was
@@ -60,9 +61,10 @@ def most_waits(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
     return flash.wait_states * (min(reads.lines + again, reads.words) + reads.data + lost)
 
 
-def least_waits(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
-    """Wait states that no run can avoid: the core stands still while a data word is read, and, without a prefetch
-    unit, while the target of a jump is. A prefetch unit may have asked for it while something else was executed.
+def min_wait_states(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
+    """Lower bound on the cycles that a run waits for flash: the core stalls while a data word is read, and, without
+    a prefetch unit, while the target of a jump is. A prefetch unit may have asked for it while something else was
+    executed.
 
     Straight code proves nothing, with or without prefetch: the core itself reads ahead while it executes. What a cache
     may hold does not count.
@@ -72,6 +74,6 @@ def least_waits(flash: FlashTiming, reads: ReadCounts, core: Core) -> int:
 
 
 def flash_cycles(flash: FlashTiming, reads: ReadCounts) -> int:
-    """Cycles that the flash alone needs, for it makes one read at a time: no run is shorter."""
+    """Lower bound on the cycles of a run from the flash alone, which makes one read at a time."""
     lines = reads.new_lines if flash.cache == "none" else 0
     return (flash.wait_states + 1) * (lines + (0 if flash.cache == "all" else reads.new_data))
