@@ -100,7 +100,8 @@ def _call(program: Program, call: KernelCall, number: str, routine: Routine | No
 
 
 def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) -> Invocation:
-    types = ", ".join([*["const void *"] * len(call.inputs), *["void *"] * len(call.outputs)])
+    inputs, outputs = _numbered("const void *x", len(call.inputs)), _numbered("void *y", len(call.outputs))
+    types = ", ".join([*inputs, *outputs])
     tables = {
         key: table(f"routine_{index}_{key}", f"{call.node}: {key}", array, "assembly", routine.memory == "all")
         for key, array in routine.tables.items()
@@ -116,6 +117,10 @@ def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) 
         names={key: t.name for key, t in tables.items()} | {"layer": str(index)},
         tables=tuple(tables.values()),
     )
+
+
+def _numbered(parameter: str, count: int) -> list[str]:
+    return [parameter] if count == 1 else [f"{parameter}_{i}" for i in range(count)]
 
 
 def _title(call: KernelCall, program: Program) -> str:

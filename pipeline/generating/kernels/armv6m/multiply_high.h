@@ -13,7 +13,8 @@ static inline int32_t multiply_floor(int32_t a, int32_t b, int32_t half)
     int32_t high = a_high * b_high + (middle >> 16) + (int32_t)(upper >> 16);
     /* Bits 30 and 31 of the product's low word, which (upper << 16 | low & 0xffff) is. */
     uint32_t rounded = (((upper << 16) >> 30) + (uint32_t)half) >> 1;
-    return (int32_t)((uint32_t)high * 2u + rounded);
+    uint32_t bits = (uint32_t)high * 2u + rounded;
+    return (int32_t)bits;
 }
 
 /* floor(a * b / 2^31 + 1/2) for b >= 0. */

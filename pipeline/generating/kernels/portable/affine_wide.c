@@ -6,7 +6,9 @@
 static inline int64_t product(int32_t value, int32_t scale)
 {
     int64_t high = value * (scale >> 16);
-    return high * 65536 + value * (int32_t)((uint32_t)scale & 0xffffu);
+    uint32_t low = (uint32_t)scale & 0xffffu;
+    int32_t rest = value * (int32_t)low;
+    return high * 65536 + rest;
 }
 
 void KERNEL(affine_wide)(const struct affine_wide *p, const int16_t *x, int16_t *y)

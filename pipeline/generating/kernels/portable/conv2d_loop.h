@@ -82,7 +82,7 @@ static inline void conv2d_position(const struct conv2d *p, const int16_t *offset
         int32_t last = o + 1 == p->out_channels;
         const int8_t *next = last ? w : w + size;
         int32_t acc[2] = {p->bias[o], last ? 0 : p->bias[o + 1]};
-        if (offset) {
+        if (offset != 0) {
             acc[0] += offset[o] * total;
             acc[1] += last ? 0 : offset[o + 1] * total;
         }
@@ -98,7 +98,7 @@ static inline void conv2d_position(const struct conv2d *p, const int16_t *offset
                 in += step;
             }
         }
-        if (border) {
+        if (border != 0) {
             acc[0] += p->input_zero_point * conv2d_outside(p, &view, w);
             acc[1] += p->input_zero_point * conv2d_outside(p, &view, next);
         }

@@ -16,5 +16,5 @@ void KERNEL(copy)(const struct copy *p, const void *source, void *target)
             b += t_step;
             OPAQUE(b); /* else compilers call memcpy, which a freestanding library must not */
         }
-    } while (walk_next(p->dims, p->source_strides, p->target_strides, index, &s, &t));
+    } while (walk_next(p->dims, p->source_strides, p->target_strides, index, &s, &t) != 0);
 }

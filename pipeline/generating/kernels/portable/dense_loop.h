@@ -10,7 +10,7 @@ static inline void dense_rows(const struct dense *p, const int16_t *offset, cons
         int32_t total = offset ? sum(x, n) : 0, o = 0;
         for (; o + 1 < p->outputs; o += 2) {
             int32_t acc[2] = {p->bias[o], p->bias[o + 1]};
-            if (offset) {
+            if (offset != 0) {
                 acc[0] += offset[o] * total;
                 acc[1] += offset[o + 1] * total;
             }

@@ -5,7 +5,8 @@
 static inline int32_t divide_away(int32_t sum, int32_t count)
 {
     int32_t sign = negative_mask(sum);
-    uint32_t value = (uint32_t)((sum ^ sign) - sign) + ((uint32_t)count >> 1);
+    int32_t magnitude = (sum ^ sign) - sign;
+    uint32_t value = (uint32_t)magnitude + ((uint32_t)count >> 1);
     uint32_t result = 0;
     for (int32_t bit = 15; bit >= 0; --bit) {
         /* count << bit may not fit: compare value >> bit instead; the remainder stays exact. */

@@ -15,5 +15,5 @@ static inline void extremum_loop(const struct extremum *p, const ELEMENT *a, con
             at_a += s_step;
             at_b += t_step;
         }
-    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t));
+    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }

@@ -6,7 +6,7 @@ void KERNEL(gather)(const struct gather *p, const void *x, void *y)
     int8_t *to = y;
     for (int32_t a = 0; a < p->outer; ++a) {
         for (int32_t i = 0; i < p->count; ++i) {
-            const int8_t *entry = from + p->indices[i] * p->inner;
+            const int8_t *entry = from + (int32_t)p->indices[i] * p->inner;
             for (int32_t k = 0; k < p->inner; ++k) {
                 *to++ = entry[k];
                 /* Else compilers make this loop a call of memcpy, which a freestanding library lacks. */

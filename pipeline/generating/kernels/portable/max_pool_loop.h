@@ -3,7 +3,7 @@
 /* The including file chooses ELEMENT, the type of an activation. */
 static inline ELEMENT largest(const struct pool *p, const struct pool_view *view, const ELEMENT *x)
 {
-    int32_t best = sizeof(ELEMENT) == 1 ? INT8_MIN : INT16_MIN;
+    int32_t best = sizeof(ELEMENT) == 1u ? (int32_t)INT8_MIN : (int32_t)INT16_MIN;
     int32_t step_y = p->dilation_y * p->width * p->channels, step_x = p->dilation_x * p->channels;
     int32_t line = view->at;
     for (int32_t ky = 0; ky < view->rows; ++ky) {

@@ -14,5 +14,5 @@ void KERNEL(mul)(const struct mul *p, const int8_t *a, const int8_t *b, int8_t *
             at_a += s_step;
             at_b += t_step;
         }
-    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t));
+    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }

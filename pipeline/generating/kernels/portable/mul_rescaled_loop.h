@@ -17,5 +17,5 @@ static inline void mul_rescaled_loop(const struct mul_rescaled *p, const ELEMENT
             at_a += s_step;
             at_b += t_step;
         }
-    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t));
+    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }

@@ -52,5 +52,5 @@ void KERNEL(mul_wide_s16)(const struct mul_wide *p, const int16_t *a, const int1
             at_a += s_step;
             at_b += t_step;
         }
-    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t));
+    } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }

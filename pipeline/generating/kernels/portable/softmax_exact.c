@@ -27,7 +27,8 @@ static int32_t one_over_one_plus(int32_t a)
         x += multiply_high(error, x) * 4;
     }
     /* 2^30 in Q1.30 is 1, one more than Q0.31 holds. */
-    return (int32_t)((uint32_t)x * 2u - ((uint32_t)x >> 30));
+    uint32_t bits = (uint32_t)x * 2u - ((uint32_t)x >> 30);
+    return (int32_t)bits;
 }
 
 static void along(const struct softmax_exact *p, const int8_t *x, int8_t *y)
@@ -40,7 +41,7 @@ static void along(const struct softmax_exact *p, const int8_t *x, int8_t *y)
     }
     at = 0;
     for (int32_t i = 0; i < p->count; ++i) {
-        total += ((uint32_t)p->exponentials[largest - x[at]] + (1u << 11)) >> 12;
+        total += ((uint32_t)p->exponentials[largest - x[at]] + 2048u) >> 12;
         at += p->inner;
     }
     int32_t headroom = leading_zeros(total);
