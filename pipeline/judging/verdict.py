@@ -39,10 +39,10 @@ class StackUsed:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of right answers of the model file and of the integer network, and of equal ones; None where unknown."""
+    """Shares of right answers of the integer network and of the model file, and of equal ones; None where unknown."""
 
-    real: Annotated[float | None, Key("float")]
     integer: float | None
+    real: Annotated[float | None, Key("float")]
     agreement: float | None
 
 
