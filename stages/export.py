@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
+from pipeline.importing.readers import EXPORTED
 from stages.base import Job
 
 NAME = "export"
@@ -19,7 +20,7 @@ _SECONDS = 600
 
 def applies(project: Project) -> bool:
     """Whether the product's model is a torch.export program."""
-    return Path(project.config.model.source).suffix == ".pt2"
+    return Path(project.config.model.source).suffix in EXPORTED
 
 
 def keys(project: Project) -> Any:

@@ -10,8 +10,9 @@ from pipeline.facts.files import absence_reason, is_file
 from pipeline.facts.units import show_size
 from pipeline.facts.weight_bits import BITS
 from pipeline.graph.ir import Graph
+from pipeline.importing.readers import READERS, SUFFIXES, reader_of
 from stages.base import Job
-from stages.samples import model_files
+from stages.samples import model_files, model_path
 
 if TYPE_CHECKING:
     from pipeline.importing.lower_bounds import Floor
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 NAME = "import"
 AFTER = ("export",)
 TARGETS = ("graph.json", "weights.bin")
-SUFFIXES = (".onnx", ".tflite", ".pt2")
 _GIANT = 1 << 22
 """Weights from which reading them takes longer than a wait for one's answer should."""
 _FAR = 4
@@ -57,32 +57,27 @@ def run(job: Job) -> dict[str, bytes]:
     project = job.project
     written = project.config.model.source
     path = project.file("model.source", written)
-    if path.suffix not in SUFFIXES:
+    reader = reader_of(path)
+    if reader is None:
         raise ChipfitError(
             f"model.source: {written} is not one of {', '.join(SUFFIXES)}",
             place=project.place("model.source"),
             hint=_PICKLES if path.suffix in (".pt", ".pth", ".pkl") else "Export the network to ONNX.",
         )
-    if path.suffix == ".pt2":
-        path = job.folder / "export" / "model.onnx"
+    path = model_path(job)
     if not is_file(path):
         raise ChipfitError(f"model.source: {written} {absence_reason(path)}", place=project.place("model.source"))
-    _refuse_giants(project, path, written)
+    _refuse_giants(project, reader.least(path, written))
     graph = read_model(path, written, project.config.product)
     floor = floor_of(graph, project.config.quantization.widths)
     _refuse_hopeless(project, floor, "zeros", float_weights(graph), graph)
     return save(graph)
 
 
-def _refuse_giants(project: Project, path: Path, written: str) -> None:
+def _refuse_giants(project: Project, floor: "Floor | None") -> None:
     """What the dimensions say before any weight is looked at: what is far too large is refused in a second."""
-    if path.suffix != ".onnx":
-        return
     from pipeline.importing.lower_bounds import SPARSEST
-    from pipeline.importing.onnx_lower_bounds import onnx_floor
-    from pipeline.model_files.onnx_file import parse_onnx
 
-    floor = onnx_floor(parse_onnx(path, written))
     if floor is not None and floor.weights > _GIANT:
         bits = project.config.quantization.widths.least
         _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights", True)
@@ -163,18 +158,11 @@ def read_model(path: Path, written: str, product: str) -> Graph:
     from pipeline.importing.passes import canonical
     from pipeline.ops.shared.linear import Linear
 
-    if path.suffix == ".tflite":
-        from pipeline.importing.tflite_graph import import_tflite
-
-        graph = import_tflite(path, written, product)
-        graph = graph if graph.integer else canonical(graph, written)
-    else:
-        from pipeline.importing.onnx_graph import import_onnx
-
-        imported = import_onnx(path, written, product)
+    graph = READERS[path.suffix].read(path, written, product)
+    if not graph.integer:
         # The passes merge others into these, and never these.
-        _refuse_long(sum(isinstance(n, Linear) for n in imported.nodes), written)
-        graph = canonical(imported, written)
+        _refuse_long(sum(isinstance(n, Linear) for n in graph.nodes), written)
+        graph = canonical(graph, written)
     _refuse_long(len(graph.nodes), written)
     return graph
 

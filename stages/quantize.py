@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.facts.config import Project
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
+from pipeline.importing.readers import reader_of
 from stages.base import Job
-from stages.samples import calibration, data_files, evaluation, model_files
+from stages.samples import calibration, data_files, evaluation, model_files, model_path
 
 if TYPE_CHECKING:
     from pipeline.graph.ir import Graph
@@ -36,9 +37,9 @@ def _asked(project: Project) -> str | None:
     """The version of the framework whose answers quantize.json compares with; None where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
-    quantized = Path(project.config.model.source).suffix == ".tflite"
+    reader = reader_of(Path(project.config.model.source))
     try:
-        return version("ai-edge-litert") if quantized else version("onnxruntime")
+        return None if reader is None else version(reader.FRAMEWORK)
     except PackageNotFoundError:
         return None
 
@@ -53,7 +54,6 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.artifact import to_json
     from pipeline.graph.graph_file import load, save
     from pipeline.graph.onnx_export import named_model, qdq_model
-    from pipeline.model_files.onnx_file import load_onnx
     from pipeline.ops import NODES
     from pipeline.quantizing.calibrate import Policy, observe
     from pipeline.quantizing.evaluate import evaluate, evaluate_integer
@@ -90,13 +90,13 @@ def run(job: Job) -> dict[str, bytes]:
         raise
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
-    path = project.file("model.source", source)
-    path = job.folder / "export" / "model.onnx" if path.suffix == ".pt2" else path
-    original = load_onnx(path, source) if path.suffix == ".onnx" else named_model(graph)
-    whose = source if path.suffix == ".onnx" else None
+    path = model_path(job)
+    reader = reader_of(path)
+    original = None if reader is None else reader.original(path, source)
     document = evaluate(
-        graph, result, observed, original, qdq, held_out, lambda d, t: job.progress("evaluate", d, t), whose
-    )
+        graph, result, observed, original or named_model(graph), qdq, held_out,
+        lambda d, t: job.progress("evaluate", d, t), None if original is None else source,
+    )  # fmt: skip
     document["signal_tried"] = _tried(job, graph, policy, observed, document["signal"], held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),

@@ -10,8 +10,10 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import MAX_DATA, MAX_MODEL, file_size
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array, Port
-from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files
+from pipeline.importing.readers import EXPORTED, READERS
+from pipeline.model_files.onnx_external import MAX_EXTERNAL
 from pipeline.quantizing.data import Samples, load_samples
+from stages.base import Job
 
 _NOISE = 64
 
@@ -24,7 +26,8 @@ def model_files(project: Project) -> Mapping[str, Path]:
     written, place = project.config.model.source, project.place("model.source")
     source = project.file("model.source", written)
     _check_size(project, "model.source", written, source, MAX_MODEL)
-    beside = external_files(source, place) if source.suffix == ".onnx" else {}
+    reader = READERS.get(source.suffix)
+    beside = {} if reader is None else reader.files_beside(source, place)
     size = sum(file_size(path) for path in beside.values())
     if size > MAX_EXTERNAL:
         raise ChipfitError(
@@ -33,6 +36,13 @@ def model_files(project: Project) -> Mapping[str, Path]:
             hint="Save the model with its tensors in a file that holds nothing else.",
         )
     return {"model": source, **{f"model: {name}": path for name, path in beside.items()}}
+
+
+def model_path(job: Job) -> Path:
+    """The file that a reader reads: the product's own, or what the stage `export` made of it."""
+    source = job.project.file("model.source", job.project.config.model.source)
+    made = EXPORTED.get(source.suffix)
+    return source if made is None else job.folder / "export" / f"model{made}"
 
 
 def data_files(project: Project) -> Mapping[str, Path]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import absence_reason, is_file
+from pipeline.importing.readers import READERS
 
 USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
-SUFFIXES = (".onnx", ".tflite")
 
 
 def estimate(arguments: Sequence[str]) -> int:
@@ -20,8 +20,8 @@ def estimate(arguments: Sequence[str]) -> int:
 
     given, chip = _options(arguments)
     path = Path(given)
-    if path.suffix not in SUFFIXES:
-        raise ChipfitError(f"is not one of {', '.join(SUFFIXES)}", place=Place(given), hint=USAGE)
+    if path.suffix not in READERS:
+        raise ChipfitError(f"is not one of {', '.join(READERS)}", place=Place(given), hint=USAGE)
     if not is_file(path):
         raise ChipfitError(absence_reason(path), place=Place(given), hint=USAGE)
     names = known_chips() if chip is None else [chip]

@@ -1,0 +1,39 @@
+"""ONNX files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.facts.errors import Place
+from pipeline.model_files.onnx_external import external_files
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from pipeline.graph.ir import Graph
+    from pipeline.importing.lower_bounds import Floor
+
+FRAMEWORK = "onnxruntime"
+
+
+def files_beside(path: Path, place: Place | None) -> Mapping[str, Path]:
+    return external_files(path, place)
+
+
+def least(path: Path, shown: str) -> "Floor | None":
+    from pipeline.importing.onnx_lower_bounds import onnx_floor
+    from pipeline.model_files.onnx_file import parse_onnx
+
+    return onnx_floor(parse_onnx(path, shown))
+
+
+def read(path: Path, shown: str, product: str) -> "Graph":
+    from pipeline.importing.onnx_graph import import_onnx
+
+    return import_onnx(path, shown, product)
+
+
+def original(path: Path, shown: str) -> "ModelProto":
+    from pipeline.model_files.onnx_file import load_onnx
+
+    return load_onnx(path, shown)
