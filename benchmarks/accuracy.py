@@ -19,9 +19,9 @@ from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.evaluate import batch_of_one
-from pipeline.quantizing.input_statistics import moments
+from pipeline.quantizing.input_statistics import measure_inputs
 from pipeline.quantizing.integer_graph import quantize
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,11 @@ class Trial:
         typical = Samples((task.calibration.reshape(-1, *shape).astype(np.float32),))
         self.observed = observe(self.graph, typical, lambda done, total: None)
         layers = [n for n in self.graph.nodes if isinstance(n, Linear)]
-        self.seen = moments(self.graph, typical, layers, lambda done, total: None)
+        self.seen = measure_inputs(self.graph, typical, layers, lambda done, total: None)
 
     def floats(self) -> str:
         """Accuracy of the file itself in ONNX Runtime."""
-        oracle = FloatOracle(batch_of_one(onnx.load(self.task.model)))
+        oracle = FloatSession(batch_of_one(onnx.load(self.task.model)))
         return self._right(oracle.stacked({self.graph.inputs[0].onnx_name: self.real})[self.graph.outputs[0].onnx_name])
 
     def integers(self, requantizer: str = "auto", activations: str = "int8", bits: int = 8) -> str:
@@ -79,7 +79,7 @@ class Trial:
         try:
             made = quantize(
                 self.graph, self.observed, Policy("mse", dtype=activations), per_channel=True,
-                requantizer=requantizer, widths=Widths(bits), seen=self.seen,
+                requantizer=requantizer, widths=Widths(bits), input_statistics=self.seen,
             ).graph  # fmt: skip
         except ChipfitError:
             return "-"

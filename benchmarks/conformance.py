@@ -33,8 +33,8 @@ from pipeline.measuring.toolchain.scratch import scratch
 from pipeline.planning.plan import plan
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.integer_graph import quantize, unsettled
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
 _PERTURBATIONS = 8
@@ -138,7 +138,7 @@ def _run(model: onnx.ModelProto, live: Mapping[str, Array], expected: Sequence[A
     graph = canonical(graph_of(model, _FILE, "net"), _FILE)
     real = [np.asarray(live[p.onnx_name], np.float32).reshape(1, *p.onnx_shape) for p in graph.inputs]
     real = [_real(graph, p.tensor, p.unsigned, live[p.onnx_name], v) for p, v in zip(graph.inputs, real, strict=True)]
-    names = unsettled(graph)
+    names = unprescribed_activations(graph)
     observed = observe(graph, Samples(tuple(real)), lambda done, total: None, names) if names else {}
     result = quantize(graph, observed, Policy("min-max", dtype=width), per_channel=True, requantizer="multiplier")
     inputs = result.graph.integers(real)
@@ -159,7 +159,7 @@ def _run(model: onnx.ModelProto, live: Mapping[str, Array], expected: Sequence[A
         off = np.abs(quant.dequantize(mine) - wanted.astype(np.float64))
         limit = _limit(model, live, graph, result.params, port.onnx_name, quant.scale[0], wanted)
         if not (off <= limit).all():
-            ideal = FloatOracle(qdq_model(graph, result.params, result.constants))
+            ideal = FloatSession(qdq_model(graph, result.params, result.constants))
             theirs = ideal.stacked(dict(zip((p.onnx_name for p in graph.inputs), real, strict=True)), [port.onnx_name])
             if not (np.abs(theirs[port.onnx_name][0] - wanted.astype(np.float64)) <= limit).all():
                 raise ChipfitError(f"{width} activations cannot hold the range of its tensors")
@@ -195,7 +195,7 @@ def _limit(
                 signs = rng.choice([-1.0, 1.0], value.shape)
                 moved = value.astype(np.float64) + signs * halves[name] if value.dtype.kind == "f" else value
                 feeds[name] = np.asarray(moved, value.dtype)[None]
-            theirs = FloatOracle(_shaken(base, rng)).stacked(feeds, [output])[output][0]
+            theirs = FloatSession(_shaken(base, rng)).stacked(feeds, [output])[output][0]
             spread = np.abs(theirs.astype(np.float64) - wanted) * 2
             limit = np.maximum(limit, step * (1.5 + layers) + np.where(np.isfinite(spread), spread, 0))
     except Exception:  # ONNX Runtime does not have every operator: then the steps alone must do

@@ -13,9 +13,9 @@ from stages.samples import calibration, data_files, evaluation, model_files, mod
 
 if TYPE_CHECKING:
     from pipeline.graph.ir import Graph
-    from pipeline.quantizing.calibrate import Observed, Policy
+    from pipeline.quantizing.calibrate import Histogram, Policy
     from pipeline.quantizing.data import Samples
-    from pipeline.quantizing.input_statistics import Moments
+    from pipeline.quantizing.input_statistics import InputStatistics
     from pipeline.quantizing.integer_graph import Quantized
 
 NAME = "quantize"
@@ -57,7 +57,7 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.ops import NODES
     from pipeline.quantizing.calibrate import Policy, observe
     from pipeline.quantizing.evaluate import evaluate, evaluate_integer
-    from pipeline.quantizing.integer_graph import prepared, quantize, unsettled
+    from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
 
     project, asked = job.project, job.project.config.quantization
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")}, NODES)
@@ -68,13 +68,13 @@ def run(job: Job) -> dict[str, bytes]:
         model = project.file("model.source", project.config.model.source).read_bytes()
         return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out, model))}
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
-    graph = prepared(graph, policy)
+    graph = join_int8_functions(graph, policy)
     observed = {}
-    if names := unsettled(graph):
+    if names := unprescribed_activations(graph):
         typical = calibration(project, graph, names)
         _check_varied(project, typical)
         observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
-    seen = _seen(job, graph)
+    statistics = _input_statistics(job, graph)
     try:
         result = quantize(
             graph,
@@ -83,7 +83,7 @@ def run(job: Job) -> dict[str, bytes]:
             per_channel=asked.scales == "per-channel",
             requantizer=_requantizer(project),
             widths=asked.widths,
-            seen=seen,
+            input_statistics=statistics,
         )
     except ChipfitError as error:  # of a layer, which stands in the model file
         error.place = error.place or project.place("model.source")
@@ -97,57 +97,57 @@ def run(job: Job) -> dict[str, bytes]:
         graph, result, observed, original or named_model(graph), qdq, held_out,
         lambda d, t: job.progress("evaluate", d, t), None if original is None else source,
     )  # fmt: skip
-    document["signal_tried"] = _tried(job, graph, policy, observed, document["signal"], held_out)
+    document["signal_tried"] = _alternatives(job, graph, policy, observed, document["signal"], held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": to_json(document),
     }
 
 
-def _seen(job: Job, graph: "Graph") -> "dict[str, Moments]":
-    """What the layers with narrow weights read on the calibration data, where a product has any."""
+def _input_statistics(job: Job, graph: "Graph") -> "dict[str, InputStatistics]":
+    """What the layers with weights of less than eight bits read on the calibration data, where a product has any."""
     from pipeline.ops.shared.linear import Linear
-    from pipeline.quantizing.input_statistics import moments
+    from pipeline.quantizing.input_statistics import measure_inputs
 
     widths = job.project.config.quantization.widths
-    narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.bits(n.name) < 8]
-    if not narrow or job.project.config.data.calibration is None:
+    low_bit = [n for n in graph.nodes if isinstance(n, Linear) and widths.bits(n.name) < 8]
+    if not low_bit or job.project.config.data.calibration is None:
         return {}
-    return moments(graph, calibration(job.project, graph), narrow, lambda d, t: job.progress("weights", d, t))
+    return measure_inputs(graph, calibration(job.project, graph), low_bit, lambda d, t: job.progress("weights", d, t))
 
 
-def _tried(
+def _alternatives(
     job: Job,
     graph: "Graph",
     policy: "Policy",
-    observed: "Mapping[str, Observed]",
+    observed: "Mapping[str, Histogram]",
     rows: list[dict[str, Any]],
     held_out: "Samples",
 ) -> list[dict[str, Any]]:
     """How the part with the least signal fares otherwise quantized, when it has too little."""
     from pipeline.quantizing.calibrate import observe
     from pipeline.quantizing.evaluate import PROBES
-    from pipeline.quantizing.integer_graph import prepared, quantize, unsettled
-    from pipeline.quantizing.signal_to_noise import elements, parts, tried, worst
+    from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
+    from pipeline.quantizing.signal_to_noise import alternatives, least_signal, output_elements, tensor_parts
 
     project, asked = job.project, job.project.config.quantization
-    least = worst(rows, project.config.accuracy.signal)
-    if least is None or least["tensor"] not in unsettled(graph):
+    least = least_signal(rows, project.config.accuracy.signal)
+    if least is None or least["tensor"] not in unprescribed_activations(graph):
         return []
 
     def attempt(changed: "Graph", how: "Policy", typical: "Samples") -> "Quantized":
         own = changed is graph
-        changed = prepared(changed, how)
-        names = unsettled(changed)
+        changed = join_int8_functions(changed, how)
+        names = unprescribed_activations(changed)
         known = own and all(n in observed for n in names)  # float values, whatever becomes of them
         ranges = observed if known else observe(changed, typical, lambda done, total: None, names)
         return quantize(
             changed, ranges, how, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
-            widths=asked.widths, seen=_seen(job, changed),
+            widths=asked.widths, input_statistics=_input_statistics(job, changed),
         )  # fmt: skip
 
-    part = next(p for p in (*parts(graph), *elements(graph)) if p.said == least["part"])
-    return tried(part, graph, policy, attempt, calibration(project, graph), held_out.take(PROBES))
+    part = next(p for p in (*tensor_parts(graph), *output_elements(graph)) if p.description == least["part"])
+    return alternatives(part, graph, policy, attempt, calibration(project, graph), held_out.take(PROBES))
 
 
 def _check_labels(project: Project, held_out: "Samples") -> None:
@@ -177,7 +177,7 @@ def _check_varied(project: Project, typical: "Samples") -> None:
 
 
 def _check_widths(project: Project, graph: "Graph") -> None:
-    """Every layer named has weights, and none that is to be narrow comes with integers of its own."""
+    """Every layer named has weights, and none that is to have less than eight bits comes with integers of its own."""
     from pipeline.ops.shared.linear import Linear
 
     asked = project.config.quantization

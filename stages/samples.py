@@ -61,19 +61,19 @@ def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) 
         raise ChipfitError(said, place=project.place(key), hint="Check that it is the file that you mean.")
 
 
-def calibration(project: Project, graph: Graph, unsettled: Sequence[str] = ()) -> Samples:
-    """Typical inputs, for the scales of the tensors `unsettled`. Raises ChipfitError when the product names none."""
+def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()) -> Samples:
+    """Typical inputs, for the scales of the tensors `unprescribed`. Raises ChipfitError when the product names none."""
     source = project.config.data.calibration
     if source is None:
         raise ChipfitError(
-            f"data.calibration: no calibration data are given{_unsettled(graph, unsettled)}",
+            f"data.calibration: no calibration data are given{_names_of_unprescribed(graph, unprescribed)}",
             place=project.place("data"),
             hint="Name an .npz file with typical inputs; int8 ranges are chosen from them.",
         )
     return _load(project, "data.calibration", source, graph, ("calib", "x"))
 
 
-def _unsettled(graph: Graph, names: Sequence[str]) -> str:
+def _names_of_unprescribed(graph: Graph, names: Sequence[str]) -> str:
     """Which tensor a file that is quantized in part has no scale for; nothing for a float file."""
     if all(t.quant is None for t in graph.tensors.values() if t.data is None):
         return ""

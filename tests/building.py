@@ -25,8 +25,8 @@ from pipeline.planning.choose_kernels import Limits, choose
 from pipeline.planning.plan import Program, plan
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.input_statistics import moments
-from pipeline.quantizing.integer_graph import Quantized, prepared, quantize
+from pipeline.quantizing.input_statistics import measure_inputs
+from pipeline.quantizing.integer_graph import Quantized, join_int8_functions, quantize
 
 ORIGIN = Origin("net.onnx", "0.0.0", "0" * 64, "f" * 64)
 """What the generated files of tests say they were made from."""
@@ -60,12 +60,12 @@ def build(
     widths: Widths = Widths(),  # noqa: B008
 ) -> Built:
     policy = replace(policy, dtype=activations)
-    graph = prepared(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), policy)
+    graph = join_int8_functions(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), policy)
     observed = observe(graph, Samples(calibration), lambda done, total: None)
     narrow = [n for n in graph.nodes if isinstance(n, Linear) and widths.bits(n.name) < 8]
-    seen = moments(graph, Samples(calibration), narrow, lambda done, total: None) if narrow else {}
+    seen = measure_inputs(graph, Samples(calibration), narrow, lambda done, total: None) if narrow else {}
     result = quantize(
-        graph, observed, policy, per_channel=per_channel, requantizer=requantizer, widths=widths, seen=seen
+        graph, observed, policy, per_channel=per_channel, requantizer=requantizer, widths=widths, input_statistics=seen
     )
     return ran(graph, result, result.graph.integers(inputs))
 

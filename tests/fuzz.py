@@ -120,7 +120,7 @@ def attempt(kind: str, data: bytes) -> str:
     from pipeline.planning.plan import plan
     from pipeline.quantizing.calibrate import Policy, observe
     from pipeline.quantizing.data import Samples
-    from pipeline.quantizing.integer_graph import quantize, unsettled
+    from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
 
     try:
         graph = imported(kind, data)
@@ -130,7 +130,7 @@ def attempt(kind: str, data: bytes) -> str:
         if not graph.integer:
             graph = canonical(graph, "model")
             real = tuple(rng.normal(0, 1, (2, *p.onnx_shape)).astype(np.float32) for p in graph.inputs)
-            names = unsettled(graph)
+            names = unprescribed_activations(graph)
             observed = observe(graph, Samples(real), lambda done, total: None, names) if names else {}
             graph = quantize(graph, observed, Policy("min-max"), per_channel=True, requantizer="multiplier").graph
         inputs = [

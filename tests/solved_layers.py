@@ -15,7 +15,7 @@ from pipeline.arithmetic.fixedpoint import (
 )
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, QuantParams
-from pipeline.quantizing.linear_integers import Solved
+from pipeline.quantizing.linear_integers import LinearIntegers
 
 REQUANTIZERS = ("auto", "shift", "multiplier")
 MONSTERS = {
@@ -67,7 +67,7 @@ def layers(draw: st.DrawFn, dtype: str = "int8") -> Layer:
     return Layer(kernel, bias, x, y)
 
 
-def run(solved: Solved, layer: Layer, x: Array, shifted: bool = False) -> tuple[Array, Array]:
+def run(solved: LinearIntegers, layer: Layer, x: Array, shifted: bool = False) -> tuple[Array, Array]:
     """(sums, outputs) by the specification."""
     sums = (x - layer.x.zero_point).astype(np.int64) @ solved.weights.T.astype(np.int64) + solved.bias
     low, high = layer.y.limits
@@ -75,7 +75,7 @@ def run(solved: Solved, layer: Layer, x: Array, shifted: bool = False) -> tuple[
     return sums, apply_rescale(sums, rescale, solved.shift, solved.multiplier)
 
 
-def assert_fits(solved: Solved, layer: Layer, prescribed: bool = False) -> None:
+def assert_fits(solved: LinearIntegers, layer: Layer, prescribed: bool = False) -> None:
     """What C does with any sum stays in its type."""
     largest = -layer.x.limits[0]
     folded = folded_bias(solved.weights, solved.bias, layer.x.zero_point)
@@ -102,7 +102,7 @@ def assert_fits(solved: Solved, layer: Layer, prescribed: bool = False) -> None:
         assert product + 2**15 <= INT32_MAX
 
 
-def assert_within_the_bound(solved: Solved, layer: Layer, x: Array) -> None:
+def assert_within_the_bound(solved: LinearIntegers, layer: Layer, x: Array) -> None:
     taps = layer.kernel.shape[1]
     ratio = layer.y.scale[0] / layer.x.scale[0]
     far = max(layer.x.limits[1] - layer.x.zero_point, layer.x.zero_point - layer.x.limits[0])

@@ -14,7 +14,7 @@ from pipeline.graph.onnx_export import float_model
 from pipeline.graph.tensor import Array, Shape
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 
 @dataclass
@@ -191,8 +191,8 @@ def imported(model: onnx.ModelProto) -> Graph:
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     x = X[:4].reshape(4, *shape)
-    theirs = FloatOracle(model).stacked({"x": x})
-    ours = FloatOracle(float_model(graph)).stacked({p.tensor: p.to_stored(x) for p in graph.inputs})
+    theirs = FloatSession(model).stacked({"x": x})
+    ours = FloatSession(float_model(graph)).stacked({p.tensor: p.to_stored(x) for p in graph.inputs})
     for port in graph.outputs:
         expected = theirs[port.onnx_name]
         np.testing.assert_allclose(

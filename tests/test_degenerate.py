@@ -15,7 +15,7 @@ from pipeline.graph.onnx_export import qdq_model
 from pipeline.graph.tensor import Array
 from pipeline.planning.plan import Program, plan
 from pipeline.quantizing.calibrate import Policy
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 F = TensorProto.FLOAT
 WIDE, NARROW = ("x", F, [1, 6]), ("y", F, [1, 4])
@@ -51,7 +51,7 @@ def built(model: onnx.ModelProto, *, inputs: bool = False, outputs: bool = False
     shapes = [[d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input]
     x = tuple(rng.uniform(-2, 2, (16, *s)).astype(np.float32) for s in shapes)
     net = build(model, x, x, policy=Policy("min-max"))
-    theirs = FloatOracle(model).stacked({i.name: v for i, v in zip(model.graph.input, x, strict=True)})
+    theirs = FloatSession(model).stacked({i.name: v for i, v in zip(model.graph.input, x, strict=True)})
     for port, got in zip(net.quantized.graph.outputs, net.expected, strict=True):
         quant = net.quantized.graph.tensors[port.tensor].quant
         assert quant is not None
@@ -114,4 +114,4 @@ def test_the_model_with_pairs_of_an_input_that_is_an_output_loads() -> None:
     net = built(model_of(*PORTS["input is output"], {}))
     pairs = qdq_model(net.graph, net.quantized.params, net.quantized.constants)
     onnx.checker.check_model(pairs, full_check=True)
-    assert set(FloatOracle(pairs).outputs) == {"x", "y"}
+    assert set(FloatSession(pairs).outputs) == {"x", "y"}

@@ -13,7 +13,7 @@ from pipeline.importing.onnx_graph import import_onnx
 from pipeline.importing.passes import canonical
 from pipeline.ops.conv import Conv
 from pipeline.quantizing.calibrate import Policy
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 MODELS = ROOT / "configs" / "models"
 
@@ -21,7 +21,7 @@ MODELS = ROOT / "configs" / "models"
 @pytest.mark.parametrize(("name", "accuracy"), [("touch", 0.9625), ("digits", 0.9867)])
 def test_shipped_models_have_the_documented_float_accuracy(name: str, accuracy: float) -> None:
     data = np.load(MODELS / f"{name}.npz")
-    oracle = FloatOracle(onnx.load(MODELS / f"{name}.onnx"))
+    oracle = FloatSession(onnx.load(MODELS / f"{name}.onnx"))
     guesses = [next(iter(oracle.run({"input": x[None, None]}))) for x in data["x"]]
     got = np.mean([int(g["logits"].argmax()) == y for g, y in zip(guesses, data["y"], strict=True)])
     assert got == pytest.approx(accuracy, abs=1e-3)
@@ -78,7 +78,7 @@ def test_every_policy_costs_at_most_one_point(
     model, calibration, x, y = first_data(shared_models, *names)
     policy = Policy(method, symmetric=symmetric)
     built = build(model, (calibration,), (x,), requantizer, policy, per_channel)
-    reference = FloatOracle(model).stacked({"input": x})[model.graph.output[0].name]
+    reference = FloatSession(model).stacked({"input": x})[model.graph.output[0].name]
     ours = np.mean(built.expected[0].reshape(len(y), -1).argmax(1) == y)
     assert ours >= np.mean(reference.reshape(len(y), -1).argmax(1) == y) - 0.01
 

@@ -19,7 +19,7 @@ from pipeline.ops.lookup import Interpolate
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.shared.samples import Sample
 from pipeline.quantizing.fidelity import compare_export
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 SAMPLES = {s.name: s for s in samples()}
 LINEAR = {n: s for n, s in SAMPLES.items() if n.startswith(("Conv", "Gemm", "MatMul"))}
@@ -45,9 +45,9 @@ def test_import_and_passes_keep_the_float_meaning(sample: Sample) -> None:
     ours = float_model(graph)
     onnx.checker.check_model(ours)
     inputs = sample.inputs(4)
-    reference = FloatOracle(sample.model).stacked(inputs)
+    reference = FloatSession(sample.model).stacked(inputs)
     stored = {p.tensor: p.to_stored(inputs[p.onnx_name]) for p in graph.inputs}
-    results = FloatOracle(ours).stacked(stored)
+    results = FloatSession(ours).stacked(stored)
     for port in graph.outputs:
         got = port.to_onnx(results[port.tensor])
         assert got.shape == reference[port.onnx_name].shape
@@ -59,10 +59,10 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
     """Within 4 output steps of float: one from the output, the rest from inputs and weights of one int8 layer."""
     inputs = sample.inputs(64)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), requantizer)
-    reference = FloatOracle(sample.model).stacked(inputs)
+    reference = FloatSession(sample.model).stacked(inputs)
     model = said_again(built)
     assert compare_export(model, built.quantized.graph, tuple(inputs.values())).first is None
-    qdq = FloatOracle(model).stacked(inputs)
+    qdq = FloatSession(model).stacked(inputs)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         if quant is None:
@@ -88,7 +88,7 @@ def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_p
     inputs = sample.inputs(16)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
     model = said_again(built)
-    qdq = FloatOracle(model).stacked(inputs)
+    qdq = FloatSession(model).stacked(inputs)
     kinked = any(isinstance(n, Interpolate) for n in built.quantized.graph.nodes)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant

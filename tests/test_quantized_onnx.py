@@ -24,8 +24,8 @@ from pipeline.importing.onnx_qoperator import MICROSOFT, OPERATORS
 from pipeline.importing.passes import canonical
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.integer_graph import quantize, unsettled
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 MODELS = ROOT / "configs" / "models"
 FORMATS = [
@@ -40,7 +40,7 @@ FORMATS = [
 def built(model: onnx.ModelProto, real: list[Array]) -> Built:
     """The integer network, fed `real` inputs."""
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
-    names = unsettled(graph)
+    names = unprescribed_activations(graph)
     observed = observe(graph, Samples(tuple(real)), lambda done, total: None, names) if names else {}
     result = quantize(graph, observed, Policy("min-max"), per_channel=True, requantizer="multiplier")
     return ran(graph, result, result.graph.integers(real))
@@ -48,7 +48,7 @@ def built(model: onnx.ModelProto, real: list[Array]) -> Built:
 
 def steps(net: Built, model: onnx.ModelProto, feeds: Mapping[str, Array]) -> tuple[int, int]:
     """(differing outputs, largest difference) between our integers and ONNX Runtime's, in steps of the output."""
-    theirs = FloatOracle(model).stacked(feeds)
+    theirs = FloatSession(model).stacked(feeds)
     differing = worst = 0
     for port, ours in zip(net.quantized.graph.outputs, net.expected, strict=True):
         quant = net.quantized.graph.tensors[port.tensor].quant
@@ -236,7 +236,7 @@ def test_the_oracle_reads_quantized_operators_of_old_opsets() -> None:
         old.opset_import[0].version = 10
         kind, shape = (np.float32, (2, 1, 6)) if op == "MatMulInteger" else (np.uint8, (2, 1, 3, 5, 5))
         feeds = {"x": RNG.integers(0, 9, shape).astype(kind)}
-        for a, b in some(zip(FloatOracle(old).run(feeds), FloatOracle(QLINEAR[op]).run(feeds), strict=True)):
+        for a, b in some(zip(FloatSession(old).run(feeds), FloatSession(QLINEAR[op]).run(feeds), strict=True)):
             np.testing.assert_array_equal(a["y"], b["y"])
 
 
@@ -260,7 +260,7 @@ def test_pytorch_export_with_float_bias_axis_on_scalars_and_a_clip_between(tmp_p
     model = model_of(nodes, {"x": (F, [1, 3, 5, 5])}, {"y": (F, [1, 4, 5, 5])}, constants)
     x = RNG.normal(0, 1, (64, 1, 3, 5, 5)).astype(np.float32)
     net = built(model, [x])
-    assert not unsettled(net.graph)
+    assert not unprescribed_activations(net.graph)
     differing, worst = steps(net, model, {"x": x})
     assert worst <= 1
     assert differing <= 0.02 * net.expected[0].size

@@ -12,7 +12,7 @@ from pipeline.facts.units import show_size, show_time
 from pipeline.judging.verdict import Finding
 from pipeline.measuring.footprint.size_file import SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
-from pipeline.quantizing.signal_to_noise import worst
+from pipeline.quantizing.signal_to_noise import least_signal
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def signal(e: Evidence) -> Finding | None:
     quantization noise than the YAML asks (10 dB unless it does): what is less was lost to a scale that does not suit
     it. No element of an output (beyond 64: no channel) has less signal than noise, 0 dB, except of probabilities."""
     rows, limit = e.quantize["signal"], e.config.accuracy.signal
-    least = worst(rows, limit)
+    least = least_signal(rows, limit)
     if least is None or limit is None:
         known = [r["signal_db"] for r in rows if r["signal_db"] is not None]
         if not known or limit is None:

@@ -12,27 +12,27 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
 from pipeline.graph.tensor import Array
 from pipeline.quantizing import litert
-from pipeline.quantizing.calibrate import Observed
+from pipeline.quantizing.calibrate import Histogram
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.fidelity import compare, compare_export, document
-from pipeline.quantizing.integer_graph import Quantized, proofs, unsettled
-from pipeline.quantizing.onnx_runtime import FloatOracle, batch_of_one
-from pipeline.quantizing.quantizer import Proof
-from pipeline.quantizing.rounding_bounds import constants
-from pipeline.quantizing.signal_to_noise import Meter, elements, parts
+from pipeline.quantizing.fidelity import compare, compare_export, to_document
+from pipeline.quantizing.integer_graph import Quantized, proofs, unprescribed_activations
+from pipeline.quantizing.onnx_runtime import FloatSession, batch_of_one
+from pipeline.quantizing.quantizer import AccumulatorProof
+from pipeline.quantizing.rounding_bounds import constant_errors
+from pipeline.quantizing.signal_to_noise import SignalMeter, output_elements, tensor_parts
 
 PROBES = 64
-_COMPARED = 256
-_TOGETHER = 8
-_HARD = 8
+_QDQ_SAMPLES = 256
+_BATCH = 8
+_HARD_SAMPLES = 8
 """Samples that are compared tensor by tensor, beside extremes."""
-_WORST = 5
+_WORST_SAMPLES = 5
 
 
 def evaluate(
     graph: Graph,
     result: Quantized,
-    observed: Mapping[str, Observed],
+    observed: Mapping[str, Histogram],
     original: onnx.ModelProto,
     qdq: onnx.ModelProto,
     samples: Samples,
@@ -49,18 +49,18 @@ def evaluate(
     port = result.graph.outputs[0]
     quant = result.graph.tensors[port.tensor].quant
     real = port.to_onnx(outputs[0] if quant is None else quant.dequantize(outputs[0]))
-    oracle = FloatOracle(batch_of_one(original), source)
-    feeds = _feeds(result, original, samples)
-    rows = []
-    for done, row in enumerate(oracle.run(feeds, [port.onnx_name]), start=1):
-        rows.append(row[port.onnx_name])
+    session = FloatSession(batch_of_one(original), source)
+    feeds = _onnx_inputs(result, original, samples)
+    float_outputs = []
+    for done, row in enumerate(session.run(feeds, [port.onnx_name]), start=1):
+        float_outputs.append(row[port.onnx_name])
         progress(done, samples.count)
-    reference = np.stack(rows).reshape(real.shape)
+    reference = np.stack(float_outputs).reshape(real.shape)
     if reference.dtype.kind in "iu" and quant is not None:
         reference = quant.dequantize(reference)
-    meter = Meter([p for p in parts(graph) if p.tensor in result.params], elements(graph))
+    meter = SignalMeter([p for p in tensor_parts(graph) if p.tensor in result.params], output_elements(graph))
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
-    hard = hard_inputs(result.graph, samples)
+    hard_samples = hard_inputs(result.graph, samples)
     return {
         "samples": samples.count,
         "accuracy": _accuracy(real, reference, samples.labels),
@@ -69,23 +69,27 @@ def evaluate(
         "tensors": _tensors(graph, result, observed, samples.take(PROBES), meter),
         "signal": meter.document(),
         "layers": _layers(result.proofs),
-        "qdq": _distance(
+        "qdq": _qdq_distance(
             result,
-            qdq if unsettled(graph) else original,
-            samples.take(_COMPARED),
-            Samples(tuple(outputs)).take(_COMPARED),
+            qdq if unprescribed_activations(graph) else original,
+            samples.take(_QDQ_SAMPLES),
+            Samples(tuple(outputs)).take(_QDQ_SAMPLES),
         ),
         "answers": _answers(real, reference, samples.labels),
         "inputs": _inputs(result.graph, samples),
-        "faithful": document(compare(original, result.graph, hard, constants(graph, result))) if prescribed else None,
-        "export": None if prescribed else document(compare_export(qdq, result.graph, hard)),
+        "faithful": to_document(compare(original, result.graph, hard_samples, constant_errors(graph, result)))
+        if prescribed
+        else None,
+        "export": None if prescribed else to_document(compare_export(qdq, result.graph, hard_samples)),
     }
 
 
 def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> dict[str, Any]:
     """quantize.json of a quantized .tflite, `model`: LiteRT's reference kernels are what it is compared with."""
-    every = [np.concatenate([a, b]) for a, b in zip(samples.inputs, hard_inputs(graph, samples.take(0)), strict=True)]
-    integers = graph.integers(every)
+    all_inputs = [
+        np.concatenate([a, b]) for a, b in zip(samples.inputs, hard_inputs(graph, samples.take(0)), strict=True)
+    ]
+    integers = graph.integers(all_inputs)
     outputs = graph.run(integers)
     port = graph.outputs[0]
     quant = graph.tensors[port.tensor].quant
@@ -120,15 +124,15 @@ def top1(graph: Graph, outputs: Array, labels: Array | None) -> float | None:
 
 def hard_inputs(graph: Graph, samples: Samples) -> list[Array]:
     """Real inputs for a comparison of integers: a few samples, the least and the largest integers, and noise."""
-    rng, made = np.random.default_rng(0), []
-    for port, array in zip(graph.inputs, samples.take(_HARD).inputs, strict=True):
+    rng, inputs = np.random.default_rng(0), []
+    for port, array in zip(graph.inputs, samples.take(_HARD_SAMPLES).inputs, strict=True):
         quant = graph.tensors[port.tensor].quant
         assert quant is not None
         low, high = quant.limits
         noise = rng.integers(low, high, (3, *port.onnx_shape), endpoint=True)
         noise[0], noise[1] = low, high
-        made.append(np.concatenate([array, quant.dequantize(noise).astype(np.float32)]))
-    return made
+        inputs.append(np.concatenate([array, quant.dequantize(noise).astype(np.float32)]))
+    return inputs
 
 
 def _answers(real: Array, reference: Array | None, labels: Array | None) -> dict[str, Any]:
@@ -145,24 +149,24 @@ def _answers(real: Array, reference: Array | None, labels: Array | None) -> dict
 
 def _inputs(graph: Graph, samples: Samples) -> list[dict[str, Any]]:
     """For each input its range as integers, that of the data, and the share of data more than a step outside."""
-    made = []
+    rows = []
     for port, array in zip(graph.inputs, samples.inputs, strict=True):
         quant = graph.tensors[port.tensor].quant
         assert quant is not None
         low, high = (float(v) for v in quant.dequantize(np.array(quant.limits)))
         outside = (array < low - quant.scale[0]) | (array > high + quant.scale[0])
-        made.append(
+        rows.append(
             {
                 "name": port.onnx_name,
-                "range": [_short(low), _short(high)],
-                "data": [_short(array.min()), _short(array.max())],
+                "range": [_six_digits(low), _six_digits(high)],
+                "data": [_six_digits(array.min()), _six_digits(array.max())],
                 "outside": round(float(np.mean(outside)), 6),
             }
         )
-    return made
+    return rows
 
 
-def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
+def _layers(layer_proofs: Sequence[AccumulatorProof]) -> list[dict[str, Any]]:
     return [
         {
             "name": p.node,
@@ -175,23 +179,23 @@ def _layers(found: Sequence[Proof]) -> list[dict[str, Any]]:
                 "constant": p.changed.constant,
                 "step": p.changed.step,
                 "coarser": p.changed.coarser,
-                "largest_error": _short(p.changed.largest_error),
+                "largest_error": _six_digits(p.changed.largest_error),
             },
         }
-        for p in found
+        for p in layer_proofs
     ]
 
 
-def _feeds(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[str, Array]:
+def _onnx_inputs(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[str, Array]:
     """The samples as the inputs of `model`: integers where it takes those."""
     kinds = {i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
-    made = {}
+    inputs = {}
     for port, real in zip(result.graph.inputs, samples.inputs, strict=True):
         kind, tensor = kinds[port.onnx_name], result.graph.tensors[port.tensor]
-        made[port.onnx_name] = (
+        inputs[port.onnx_name] = (
             real.astype(kind) if kind.kind == "f" else port.to_onnx(tensor.stored(port.to_stored(real)))
         )
-    return made
+    return inputs
 
 
 def _classes(values: Array) -> Array:
@@ -219,18 +223,18 @@ def _confusion(real: Array, labels: Array | None) -> list[list[int]] | None:
     size = int(max(ours.max(), labels.max())) + 1
     if size > 64 or labels.min() < 0 or ours.min() < 0:
         return None
-    counted: list[list[int]] = np.bincount(labels * size + ours, minlength=size * size).reshape(size, size).tolist()
-    return counted
+    matrix: list[list[int]] = np.bincount(labels * size + ours, minlength=size * size).reshape(size, size).tolist()
+    return matrix
 
 
 def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
     error = np.abs(real - reference).reshape(len(real), -1).max(axis=1)
-    order = np.argsort(-error, kind="stable")[:_WORST]
+    order = np.argsort(-error, kind="stable")[:_WORST_SAMPLES]
     ours, theirs = _classes(real), _classes(reference)
     return [
         {
             "sample": int(i),
-            "error": _short(error[i]),
+            "error": _six_digits(error[i]),
             "float_class": int(theirs[i]),
             "integer_class": int(ours[i]),
         }
@@ -239,29 +243,31 @@ def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
 
 
 def _tensors(
-    graph: Graph, result: Quantized, observed: Mapping[str, Observed], probes: Samples, meter: Meter
+    graph: Graph, result: Quantized, observed: Mapping[str, Histogram], probes: Samples, meter: SignalMeter
 ) -> list[dict[str, Any]]:
     """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation.
 
     `meter` sees those whose scale the file prescribes, too, beside a network that does not round them. The ends of
     their ranges are the file's bounds on them and stay: exporters leave out a ReLU that a zero point says.
     """
-    held = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
-    chosen = unsettled(graph)
-    spans = {n: result.params[n].span for n in held if n in result.params and n not in chosen}
-    names = [n for n in held if n in observed or (n in spans and n in meter.wanted)]
-    made = [n for n in names if all(n != p.tensor for p in graph.inputs)]
+    activations = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
+    chosen = unprescribed_activations(graph)
+    ranges = {n: result.params[n].span for n in activations if n in result.params and n not in chosen}
+    names = [n for n in activations if n in observed or (n in ranges and n in meter.wanted)]
+    computed = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}
     integers = result.graph.integers(probes.inputs)
     sums = {n: np.zeros(4) for n in names}  # squares of the error and of the values, saturated values, all of them
-    for i, row in enumerate(FloatOracle(float_model(graph, made, spans)).run(feeds, made)):
-        if i % _TOGETHER == 0:
-            kept: dict[str, Array] = {}
-            result.graph.run([a[i : i + _TOGETHER] for a in integers], kept.__setitem__)
+    for i, float_values in enumerate(FloatSession(float_model(graph, computed, ranges)).run(feeds, computed)):
+        if i % _BATCH == 0:
+            integer_values: dict[str, Array] = {}
+            result.graph.run([a[i : i + _BATCH] for a in integers], integer_values.__setitem__)
         for name in names:
-            quant, ours = result.params[name], kept[name][i % _TOGETHER]
-            real = (row[name] if name in row else feeds[name][i]).astype(np.float64).reshape(ours.shape)
-            real = real.clip(*spans[name]) if name in spans else real
+            quant, ours = result.params[name], integer_values[name][i % _BATCH]
+            real = (
+                (float_values[name] if name in float_values else feeds[name][i]).astype(np.float64).reshape(ours.shape)
+            )
+            real = real.clip(*ranges[name]) if name in ranges else real
             error = quant.dequantize(ours) - real
             meter.add(name, real, error)
             sums[name] += (error**2).sum(), (real**2).sum(), np.isin(ours, quant.limits).sum(), real.size
@@ -272,8 +278,8 @@ def _tensors(
         rows.append(
             {
                 "name": name,
-                "low": _short(observed[name].low),
-                "high": _short(observed[name].high),
+                "low": _six_digits(observed[name].low),
+                "high": _six_digits(observed[name].high),
                 "scale": quant.scale[0],
                 "zero_point": quant.zero_point,
                 "sqnr_db": None if not noise or not signal else round(10 * log10(signal / noise), 2),
@@ -283,31 +289,31 @@ def _tensors(
     return rows
 
 
-def _distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours: Samples) -> dict[str, Any]:
+def _qdq_distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours: Samples) -> dict[str, Any]:
     """How far ONNX Runtime's answers on model.qdq.onnx are from `ours`, in output steps."""
     model = batch_of_one(qdq)
-    theirs = FloatOracle(model).stacked(_feeds(result, model, probes))
-    worst, differing, total = 0, 0, 0
+    theirs = FloatSession(model).stacked(_onnx_inputs(result, model, probes))
+    least_signal, differing, total = 0, 0, 0
     for port, mine in zip(result.graph.outputs, ours.inputs, strict=True):
         quant = result.graph.tensors[port.tensor].quant
         other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
         steps = other
         if quant is not None and other.dtype.kind == "f":
             steps = np.rint(other / quant.scale[0]) + quant.zero_point
-        off = np.abs(steps.astype(np.float64) - port.to_onnx(mine)).astype(np.int64)
-        worst, differing, total = (
-            max(worst, int(off.max())),
-            differing + int((off > 0).sum()),
-            total + off.size,
+        differences = np.abs(steps.astype(np.float64) - port.to_onnx(mine)).astype(np.int64)
+        least_signal, differing, total = (
+            max(least_signal, int(differences.max())),
+            differing + int((differences > 0).sum()),
+            total + differences.size,
         )
     return {
         "samples": probes.count,
         "outputs": total,
         "differing": differing,
-        "largest_difference_lsb": worst,
+        "largest_difference_lsb": least_signal,
     }
 
 
-def _short(value: Any) -> float:
+def _six_digits(value: Any) -> float:
     """Six significant digits: float reductions differ between machines in the last ones."""
     return float(f"{float(value):.6g}")

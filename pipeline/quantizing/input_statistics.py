@@ -11,43 +11,43 @@ from pipeline.graph.onnx_export import float_model
 from pipeline.graph.tensor import Array
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 _SAMPLES = 256
-_ROWS = 1 << 15
-_TAPS = 1024
+_MAX_ROWS = 1 << 15
+_MAX_COVARIANCE_TAPS = 1024
 """Above so many taps only the variances are kept: their covariances would take more memory than the network."""
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class InputStatistics:
     """Of what one output's taps read: `mean` (groups, taps), `covariance` (groups, taps, taps) or (groups, taps)."""
 
     mean: Array
     covariance: Array
 
 
-def moments(
+def measure_inputs(
     graph: Graph, samples: Samples, layers: Sequence[Linear], progress: Callable[[int, int], None]
-) -> dict[str, Moments]:
+) -> dict[str, InputStatistics]:
     """By the layer's name, over a few hundred samples of the float graph. `progress(done, total)`."""
     samples = samples.take(_SAMPLES)
     ports = {p.tensor for p in graph.inputs}
-    made = sorted({n.inputs[0] for n in layers} - ports)
+    computed = sorted({n.inputs[0] for n in layers} - ports)
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, samples.inputs, strict=True)}
-    kept = -(-_ROWS // samples.count)
-    sums = {n.name: _Sums() for n in layers}
-    oracle = FloatOracle(float_model(graph, made))
-    for done, row in enumerate(oracle.run(feeds, made or None), start=1):
+    rows_per_sample = -(-_MAX_ROWS // samples.count)
+    sums = {n.name: _PowerSums() for n in layers}
+    session = FloatSession(float_model(graph, computed))
+    for done, outputs in enumerate(session.run(feeds, computed or None), start=1):
         for node in layers:
             name = node.inputs[0]
-            read = node.read(feeds[name][done - 1] if name in ports else row[name], graph)
-            sums[node.name].add(read[:, :: -(-read.shape[1] // kept)])
+            taps = node.read(feeds[name][done - 1] if name in ports else outputs[name], graph)
+            sums[node.name].add(taps[:, :: -(-taps.shape[1] // rows_per_sample)])
         progress(done, samples.count)
-    return {n: s.moments() for n, s in sums.items()}
+    return {n: s.statistics() for n, s in sums.items()}
 
 
-class _Sums:
+class _PowerSums:
     def __init__(self) -> None:
         self.count = 0
         self.first: Array = np.zeros(())
@@ -56,19 +56,19 @@ class _Sums:
     def add(self, rows: Array) -> None:
         self.count += rows.shape[1]
         self.first = self.first + rows.sum(axis=1)
-        full = rows.shape[2] <= _TAPS
+        full = rows.shape[2] <= _MAX_COVARIANCE_TAPS
         self.second = self.second + (rows.transpose(0, 2, 1) @ rows if full else (rows**2).sum(axis=1))
 
-    def moments(self) -> Moments:
+    def statistics(self) -> InputStatistics:
         mean, second = self.first / self.count, self.second / self.count
         square = mean[:, :, None] * mean[:, None, :] if second.ndim == 3 else mean**2
-        return Moments(_snapped(mean), _snapped(second - square))
+        return InputStatistics(_rounded_to_12_bits(mean), _rounded_to_12_bits(second - square))
 
 
-def _snapped(values: Array) -> Array:
+def _rounded_to_12_bits(values: Array) -> Array:
     """Rounded to 12 bits of each group's largest: float sums differ in the last bits between machines."""
     axes = tuple(range(1, values.ndim))
     largest = np.abs(values).max(axis=axes, keepdims=True, initial=0)
     step = np.vectorize(lambda v: ldexp(1.0, frexp(v)[1] - 12))(largest)
-    snapped: Array = np.rint(values / step) * step
-    return snapped
+    rounded: Array = np.rint(values / step) * step
+    return rounded

@@ -12,9 +12,9 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import QuantParams, Tensor
 from pipeline.importing.passes.expressions import join_functions
 from pipeline.ops.shared.linear import Linear
-from pipeline.quantizing.calibrate import Observed, Policy, choose, merged
-from pipeline.quantizing.input_statistics import Moments
-from pipeline.quantizing.quantizer import Proof, Quantizer
+from pipeline.quantizing.calibrate import Histogram, Policy, choose_params, merge_histograms
+from pipeline.quantizing.input_statistics import InputStatistics
+from pipeline.quantizing.quantizer import AccumulatorProof, Quantizer
 from pipeline.quantizing.weight_rounding import LEAST_SCALE
 
 
@@ -25,15 +25,15 @@ class Quantized:
     graph: Graph
     params: Mapping[str, QuantParams]
     constants: Mapping[str, Tensor]
-    proofs: tuple[Proof, ...]
+    proofs: tuple[AccumulatorProof, ...]
 
 
-def prepared(graph: Graph, policy: Policy) -> Graph:
+def join_int8_functions(graph: Graph, policy: Policy) -> Graph:
     """The float graph as it is quantized: what is a function of one int8 value is one node, without scales inside."""
-    return join_functions(graph) if _settled(graph, policy).dtype == "int8" else graph
+    return join_functions(graph) if _with_prescribed_dtype(graph, policy).dtype == "int8" else graph
 
 
-def _settled(graph: Graph, policy: Policy) -> Policy:
+def _with_prescribed_dtype(graph: Graph, policy: Policy) -> Policy:
     """The policy with the type of activations that the model file itself prescribes, where that is one."""
     kinds = {t.quant.dtype for t in graph.tensors.values() if t.data is None and t.quant is not None}
     return replace(policy, dtype=kinds.pop()) if len(kinds) == 1 else policy
@@ -41,24 +41,24 @@ def _settled(graph: Graph, policy: Policy) -> Policy:
 
 def quantize(
     graph: Graph,
-    observed: Mapping[str, Observed],
+    observed: Mapping[str, Histogram],
     policy: Policy,
     *,
     per_channel: bool,
     requantizer: str,
     widths: Widths = Widths(),  # noqa: B008
-    seen: Mapping[str, Moments] = MappingProxyType({}),
+    input_statistics: Mapping[str, InputStatistics] = MappingProxyType({}),
 ) -> Quantized:
     """Post-training quantization.
 
     `requantizer` is `shift` or `multiplier`, or `auto`: shift wherever it can say the layer's scale. Weights of less
-    than eight bits are fitted to what their layers were `seen` to read. Raises ChipfitError when `shift` is demanded
-    and a layer's output is scaled up.
+    than eight bits are rounded so that layers with these `input_statistics` (by the layer's name) err least. Raises
+    ChipfitError when `shift` is demanded and a layer's output is scaled up.
     """
-    graph = prepared(graph, policy)
-    params = activation_params(graph, observed, _settled(graph, policy))
-    spans = {n: (o.low, o.high) for n, o in observed.items()}
-    quantizer = Quantizer(graph, params, per_channel, requantizer, spans, widths, seen)
+    graph = join_int8_functions(graph, policy)
+    params = activation_params(graph, observed, _with_prescribed_dtype(graph, policy))
+    ranges = {n: (o.low, o.high) for n, o in observed.items()}
+    quantizer = Quantizer(graph, params, per_channel, requantizer, ranges, widths, input_statistics)
     for node in graph.nodes:
         node.quantize(quantizer)
     integer = quantizer.out.build(quantizer.inputs, quantizer.outputs(), graph.opset)
@@ -66,9 +66,9 @@ def quantize(
     return Quantized(integer, params, quantizer.constants, tuple(quantizer.proofs))
 
 
-def proofs(graph: Graph) -> tuple[Proof, ...]:
+def proofs(graph: Graph) -> tuple[AccumulatorProof, ...]:
     """The accumulator bound of every linear layer of an integer graph."""
-    made = []
+    proofs_of_layers = []
     for node in graph.nodes:
         if isinstance(node, Linear) and node.rescale is not None:
             x = graph.tensors[node.inputs[0]]
@@ -77,25 +77,25 @@ def proofs(graph: Graph) -> tuple[Proof, ...]:
             weights = weights.reshape(len(weights), -1)
             folded = folded_bias(weights, graph.constant(node.bias), x.quant.zero_point)
             bound = accumulator_bound(weights, folded, -x.quant.limits[0])
-            made.append(Proof(node.name, int(bound.max(initial=0)), node.rescale.kind))
-    return tuple(made)
+            proofs_of_layers.append(AccumulatorProof(node.name, int(bound.max(initial=0)), node.rescale.kind))
+    return tuple(proofs_of_layers)
 
 
-def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Policy) -> dict[str, QuantParams]:
+def activation_params(graph: Graph, observed: Mapping[str, Histogram], policy: Policy) -> dict[str, QuantParams]:
     """One scale and zero point for every float activation; tied tensors share theirs.
 
     What the model file prescribes (`Tensor.quant`) is taken; the rest is chosen from `observed`. Raises
     ChipfitError for a tensor that has neither.
     """
-    groups, pins = _groups(graph)
+    groups, prescribed = _groups(graph)
     roots = {m: root for root, members in groups.items() for m in members}
-    again = _again(graph)
-    fixed = {
+    reshaped = _reshaped(graph)
+    fixed_params = {
         roots[n.output]: f for n in graph.nodes if n.output in roots and (f := n.fixed_output(policy.dtype)) is not None
     }
     params: dict[str, QuantParams] = {}
     for root, members in groups.items():
-        shared = pins.get(root) or fixed.get(root)
+        shared = prescribed.get(root) or fixed_params.get(root)
         if shared is None:
             missing = [m for m in members if m not in observed]
             if missing:
@@ -103,8 +103,8 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
                     f"tensor {missing[0]!r} has no scale in the model file",
                     hint="Write data.calibration: an .npz file with typical inputs, from which it is chosen.",
                 )
-            counted = [m for m in members if m not in again] or members
-            shared = choose(merged([observed[m] for m in counted]), policy)
+            counted = [m for m in members if m not in reshaped] or members
+            shared = choose_params(merge_histograms([observed[m] for m in counted]), policy)
             if shared.scale[0] < LEAST_SCALE:
                 raise ChipfitError(
                     f"tensor {members[0]!r} holds values so small that float32 has no normal number for their scale",
@@ -114,23 +114,23 @@ def activation_params(graph: Graph, observed: Mapping[str, Observed], policy: Po
     return params
 
 
-def _again(graph: Graph) -> set[str]:
+def _reshaped(graph: Graph) -> set[str]:
     """Activations that are others with more or fewer axes of size 1: their values count once."""
     views = [n for n in graph.nodes if n.is_view]
     shapes = {n: [d for d in t.shape if d != 1] for n, t in graph.tensors.items()}
     return {n.output for n in views if shapes[n.inputs[0]] == shapes[n.output]}
 
 
-def unsettled(graph: Graph) -> list[str]:
+def unprescribed_activations(graph: Graph) -> list[str]:
     """The float activations whose scale the model file does not prescribe."""
-    groups, pins = _groups(graph)
-    return [m for root, members in groups.items() if root not in pins for m in members]
+    groups, prescribed = _groups(graph)
+    return [m for root, members in groups.items() if root not in prescribed for m in members]
 
 
 def _groups(graph: Graph) -> tuple[dict[str, list[str]], dict[str, QuantParams]]:
     """Float activations that share one scale, by their leader, and the scale that the file prescribes for a leader."""
     names = [n for n, t in graph.tensors.items() if t.data is None and t.dtype == "float32"]
-    pins = {n: q for n in names if (q := graph.tensors[n].quant) is not None}
+    prescribed = {n: q for n in names if (q := graph.tensors[n].quant) is not None}
     sets = DisjointSets(names)
     for node in graph.nodes:
         for a, b in node.ties():
@@ -138,6 +138,6 @@ def _groups(graph: Graph) -> tuple[dict[str, list[str]], dict[str, QuantParams]]
                 first, second = sets.find(a), sets.find(b)
                 # Two prescribed scales stay two; the node between them requantizes. What could take a prescribed
                 # one without loss has it already.
-                if first != second and pins.get(first) == pins.get(second):
+                if first != second and prescribed.get(first) == prescribed.get(second):
                     sets.join(first, second)
-    return sets.groups(), pins
+    return sets.groups(), prescribed

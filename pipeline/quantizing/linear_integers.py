@@ -43,20 +43,20 @@ from pipeline.arithmetic.fixedpoint import (
     rounding_constant,
 )
 from pipeline.graph.tensor import Array, QuantParams
-from pipeline.quantizing.weight_rounding import STEP, Rounding
+from pipeline.quantizing.weight_rounding import SATURATING_SHIFT, WeightRounding
 
 _LARGEST_BIAS = 2**30 - 1
 _LARGEST_WIDE_BIAS = 2**46
 _MARGIN = 2**16
 """Left in 32 bits for an output's zero point."""
-_ROOM = INT32_MAX - 4 * _MARGIN
+_MAX_PRODUCT = INT32_MAX - 4 * _MARGIN
 """For a bounded product; a 15-bit multiplier may be larger than the real one by 2**-15 of it."""
-_EXPONENT, _WIDE_EXPONENT = 30, 14
+_MAX_EXPONENT, _MAX_WIDE_EXPONENT = 30, 14
 """The largest of a multiplier: what shifts a sum left, and a right shift of at least 1 of a wide product."""
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedChannels:
     """Channels that their natural scale could not say: how many became what (see this module).
 
     `largest_error`: output steps by which their output can differ from that of the real weights, rounding aside,
@@ -71,7 +71,7 @@ class Changed:
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class LinearIntegers:
     """`weights` int8 (int16 where a zero point was taken out), `scales` of them, `kind` of requantizer, largest sum."""
 
     weights: Array
@@ -81,10 +81,12 @@ class Solved:
     multiplier: Array | None
     bound: int
     kind: str
-    changed: Changed | None = None
+    changed: ChangedChannels | None = None
 
 
-def solve(rounding: Rounding, x: QuantParams, y: QuantParams, requantizer: str) -> Solved | None:
+def quantize_linear(
+    rounding: WeightRounding, x: QuantParams, y: QuantParams, requantizer: str
+) -> LinearIntegers | None:
     """Integers for y = kernel * x + bias in int8, or None when `shift` is demanded and cannot say it.
 
     `auto` takes shifts unless a channel scales its sums up by less than a step: then all scales are free. Where steps
@@ -99,7 +101,7 @@ def solve(rounding: Rounding, x: QuantParams, y: QuantParams, requantizer: str) 
     return _by_multiplier(layer, rounding.scales(layer.ratio), rounding.kind)
 
 
-def solve_wide(rounding: Rounding, x: QuantParams, y: QuantParams) -> Solved:
+def quantize_linear_int16(rounding: WeightRounding, x: QuantParams, y: QuantParams) -> LinearIntegers:
     """int8 weights on int16 activations: requantizer `once` where the sums provably fit 32 bits, else `wide`.
 
     A channel whose multiplier either has to bound, or that no input moves by half an output step, has no say in that.
@@ -114,22 +116,26 @@ def solve_wide(rounding: Rounding, x: QuantParams, y: QuantParams) -> Solved:
     wanted = rounding.scales(layer.ratio)
     made = layer.fit(wanted, _LARGEST_WIDE_BIAS, too_large)
     multipliers, exponents = _multipliers(made.scales / layer.ratio)
-    said = ~_too_large(made.bounds, multipliers, exponents) & ~_leaves(made.bounds, multipliers, exponents)
-    far = made.bounds * (made.scales / layer.ratio) > _ROOM
+    said = ~_leaves_int32(made.bounds, multipliers, exponents) & ~_leaves_int32_shifted(
+        made.bounds, multipliers, exponents
+    )
+    far = made.bounds * (made.scales / layer.ratio) > _MAX_PRODUCT
     if (said | far | layer.constant).all():
         return _by_multiplier(layer, wanted, "once", wanted, layer.constant & ~said)
-    capped = far | (exponents > _WIDE_EXPONENT)
-    multipliers, exponents = _bounded(made.bounds, multipliers, exponents, capped, layer.reach, _WIDE_EXPONENT)
+    capped = far | (exponents > _MAX_WIDE_EXPONENT)
+    multipliers, exponents = _cap_multipliers(
+        made.bounds, multipliers, exponents, capped, layer.reach, _MAX_WIDE_EXPONENT
+    )
     reduced = np.where(multipliers < 0x7FFF0000, (multipliers + (1 << 15)) >> 16, 0x7FFF)
     changed = layer.changed(made, wanted, capped, multipliers * 2.0 ** (exponents - 31.0))
     shifted = (15 - exponents).astype(np.uint8), reduced.astype(np.uint16)
-    return Solved(made.weights, made.bias, made.scales, *shifted, made.bound, "wide", changed)
+    return LinearIntegers(made.weights, made.bias, made.scales, *shifted, made.bound, "wide", changed)
 
 
-def _by_shift(layer: "_Layer", demanded: bool) -> Solved | None:
+def _by_shift(layer: "_Layer", demanded: bool) -> LinearIntegers | None:
     rounding, ratio = layer.rounding, layer.ratio
     shifts = rounding.shifts(ratio, demanded)
-    steps = shifts <= -STEP
+    steps = shifts <= -SATURATING_SHIFT
     if (shifts < 0)[~steps].any() or (demanded and steps.any()):
         return None
     wanted = np.where(steps, rounding.scales(ratio), ratio * 2.0**-shifts)
@@ -140,25 +146,27 @@ def _by_shift(layer: "_Layer", demanded: bool) -> Solved | None:
         return _by_multiplier(layer, made.scales, "once", wanted, made.fixed)
     shifts = np.rint(np.log2(ratio / made.scales)).astype(np.int8)
     changed = layer.changed(made, wanted, np.zeros_like(steps), made.scales / ratio)
-    return Solved(made.weights, made.bias.astype(np.int32), made.scales, shifts, None, made.bound, "shift", changed)
+    return LinearIntegers(
+        made.weights, made.bias.astype(np.int32), made.scales, shifts, None, made.bound, "shift", changed
+    )
 
 
 def _by_multiplier(
     layer: "_Layer", scales: Array, kind: str, wanted: Array | None = None, fixed: Array | None = None
-) -> Solved:
+) -> LinearIntegers:
     """`kind` is multiplier or once. `fixed`: channels that are constants, `wanted`: what the scales began with."""
 
     def too_large(bounds: Array, scales: Array) -> Array:
-        return _too_large(bounds, *_multipliers(scales / layer.ratio))
+        return _leaves_int32(bounds, *_multipliers(scales / layer.ratio))
 
     free = not layer.rounding.prescribed and layer.y.dtype == "int8"
     made = layer.fit(scales, _LARGEST_BIAS if free else INT32_MAX, too_large, fixed)
     multipliers, exponents = _multipliers(made.scales / layer.ratio)
-    capped = _leaves(made.bounds, multipliers, exponents)
-    multipliers, exponents = _bounded(made.bounds, multipliers, exponents, capped, layer.reach, _EXPONENT)
+    capped = _leaves_int32_shifted(made.bounds, multipliers, exponents)
+    multipliers, exponents = _cap_multipliers(made.bounds, multipliers, exponents, capped, layer.reach, _MAX_EXPONENT)
     changed = layer.changed(made, scales if wanted is None else wanted, capped, multipliers * 2.0 ** (exponents - 31.0))
     shifted = exponents.astype(np.int8), multipliers.astype(np.int32)
-    return Solved(made.weights, made.bias.astype(np.int32), made.scales, *shifted, made.bound, kind, changed)
+    return LinearIntegers(made.weights, made.bias.astype(np.int32), made.scales, *shifted, made.bound, kind, changed)
 
 
 def _multipliers(real: Array) -> tuple[Array, Array]:
@@ -167,20 +175,20 @@ def _multipliers(real: Array) -> tuple[Array, Array]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def _too_large(bounds: Array, multipliers: Array, exponents: Array) -> Array:
+def _leaves_int32(bounds: Array, multipliers: Array, exponents: Array) -> Array:
     """Whether a sum leaves 32 bits, or its product with half of what a right shift divides by added."""
     half = (np.int64(1) << np.maximum(-exponents, 0)) >> 1
     return (bounds > INT32_MAX) | ((np.minimum(bounds, INT32_MAX) * multipliers >> 31) + half + _MARGIN > INT32_MAX)
 
 
-def _leaves(bounds: Array, multipliers: Array, exponents: Array) -> Array:
+def _leaves_int32_shifted(bounds: Array, multipliers: Array, exponents: Array) -> Array:
     """Whether a sum that was shifted left leaves 32 bits, or its product with an output's zero point added does."""
     left = np.ldexp(bounds.astype(np.float64), np.maximum(exponents, 0))  # exact, or far beyond 32 bits
     too_far = (left > INT32_MAX) | (left * multipliers * 2.0**-31 > INT32_MAX - _MARGIN)
-    return (exponents > _EXPONENT) | ((exponents > 0) & too_far)
+    return (exponents > _MAX_EXPONENT) | ((exponents > 0) & too_far)
 
 
-def _bounded(
+def _cap_multipliers(
     bounds: Array, multipliers: Array, exponents: Array, capped: Array, reach: int, most: int
 ) -> tuple[Array, Array]:
     """(multipliers, exponents): of the `capped` channels those as large as 32 bits and exponents up to `most` allow.
@@ -189,15 +197,15 @@ def _bounded(
     """
     multipliers, exponents = multipliers.copy(), exponents.copy()
     for c in np.flatnonzero(capped):
-        room = _ROOM // max(int(bounds[c]), 1)
-        fits = min(room.bit_length() - 1, most) if room else -(int(bounds[c]) // _ROOM).bit_length()
-        saturates = reach <= 1 << STEP < 1 << max(fits, 0)
-        multipliers[c], exponents[c] = (1 << 30, STEP + 1) if saturates else (INT32_MAX, fits)
+        room = _MAX_PRODUCT // max(int(bounds[c]), 1)
+        fits = min(room.bit_length() - 1, most) if room else -(int(bounds[c]) // _MAX_PRODUCT).bit_length()
+        saturates = reach <= 1 << SATURATING_SHIFT < 1 << max(fits, 0)
+        multipliers[c], exponents[c] = (1 << 30, SATURATING_SHIFT + 1) if saturates else (INT32_MAX, fits)
     return multipliers, exponents
 
 
 @dataclass(frozen=True, eq=False)
-class _Fitted:
+class _Integers:
     """Integers of a layer: `bias` int64, `bounds` of each channel's sum, `fixed` where it became a constant."""
 
     weights: Array
@@ -214,7 +222,7 @@ class _Fitted:
 class _Layer:
     """One layer in output steps: see this module."""
 
-    def __init__(self, rounding: Rounding, x: QuantParams, y: QuantParams) -> None:
+    def __init__(self, rounding: WeightRounding, x: QuantParams, y: QuantParams) -> None:
         self.rounding, self.x, self.y = rounding, x, y
         self.ratio = y.scale[0] / x.scale[0]
         (low, high), (bottom, top) = x.limits, y.limits
@@ -237,7 +245,7 @@ class _Layer:
         too_large: Callable[[Array, Array], Array],
         fixed: Array | None = None,
         by_shift: bool = False,
-    ) -> _Fitted:
+    ) -> _Integers:
         """The integers at these scales; where a bias or a sum does not fit, those at 2, 4, 8... times the scale.
 
         `too_large(bounds, scales)`. `by_shift`: sums contain the rounding constant. Constants that do not fit become
@@ -261,7 +269,7 @@ class _Layer:
                 bounds = self._bounds(weights, bias, scales, by_shift)
                 large = too_large(bounds, scales)
                 if not large.any():
-                    return _Fitted(weights, bias, scales, bounds, fixed)
+                    return _Integers(weights, bias, scales, bounds, fixed)
             fixed = fixed | (large & self.constant)
             scales = scales * 2.0 ** np.where(large, np.maximum(np.frexp(excess)[1], 1), 0)
 
@@ -272,7 +280,7 @@ class _Layer:
             folded = folded + rounding_constant(shifts, self.y.zero_point)
         return accumulator_bound(weights, folded, -self.x.limits[0])
 
-    def changed(self, made: _Fitted, wanted: Array, capped: Array, multipliers: Array) -> Changed | None:
+    def changed(self, made: _Integers, wanted: Array, capped: Array, multipliers: Array) -> ChangedChannels | None:
         """What became of the channels; None when all are said at the `wanted` scales by multipliers of their own."""
         coarser = made.scales != wanted
         if not (coarser | capped).any():
@@ -289,7 +297,7 @@ class _Layer:
         lost = lost + np.where(capped, np.maximum(missed, bounded), 0.0)
         errors = np.where(self.saturated, 0.0, np.minimum(lost, self.range))
         flat = ~made.weights.any(axis=1)
-        return Changed(
+        return ChangedChannels(
             constant=int(((coarser | capped) & flat).sum()),
             step=int((capped & ~flat).sum()),
             coarser=int((coarser & ~flat & ~capped).sum()),

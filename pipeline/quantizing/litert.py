@@ -27,20 +27,20 @@ def run(model: bytes, inputs: Sequence[Array], real: Sequence[Array]) -> list[Ar
     from ai_edge_litert.interpreter import Interpreter, OpResolverType  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     # LiteRT writes a sum over an operand that it still repeats, unless every tensor is kept.
-    made: Any = Interpreter(
+    interpreter: Any = Interpreter(
         model_content=model,
         experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
         experimental_preserve_all_tensors=True,
     )
-    made.allocate_tensors()
-    given, wanted = made.get_input_details(), made.get_output_details()
+    interpreter.allocate_tensors()
+    input_details, output_details = interpreter.get_input_details(), interpreter.get_output_details()
     rows: list[list[Array]] = []
     for i in range(len(inputs[0])):
-        for detail, array, floats in zip(given, inputs, real, strict=True):
+        for detail, array, floats in zip(input_details, inputs, real, strict=True):
             source = floats if np.dtype(detail["dtype"]).kind == "f" else array
-            made.set_tensor(detail["index"], source[i].reshape(detail["shape"]).astype(detail["dtype"]))
-        made.invoke()
-        rows.append([made.get_tensor(d["index"]).copy() for d in wanted])
+            interpreter.set_tensor(detail["index"], source[i].reshape(detail["shape"]).astype(detail["dtype"]))
+        interpreter.invoke()
+        rows.append([interpreter.get_tensor(d["index"]).copy() for d in output_details])
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
@@ -51,40 +51,40 @@ def compare(
 
     `integers` and `outputs` are those of `graph`, which was made of `model`; every output must be equal.
     """
-    told: dict[str, Any] = {"against": "LiteRT", "why": "", "samples": len(integers[0]), "tensors": len(outputs)}
-    told |= {"values": 0, "differing": 0, "unexplained": 0, "largest_difference": 0, "left_out": [], "first": None}
+    document: dict[str, Any] = {"against": "LiteRT", "why": "", "samples": len(integers[0]), "tensors": len(outputs)}
+    document |= {"values": 0, "differing": 0, "unexplained": 0, "largest_difference": 0, "left_out": [], "first": None}
     if not available():
-        return told | {"against": None, "why": MISSING}, None
+        return document | {"against": None, "why": MISSING}, None
     try:
-        theirs = run(model, *_given(graph, integers))
+        theirs = run(model, *_file_inputs(graph, integers))
     except (ValueError, RuntimeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        return told | {
+        return document | {
             "against": None,
             "why": f"not compared: LiteRT's reference kernels refuse the model: {first}",
         }, None
-    kept = []
+    stored_outputs = []
     for port, ours, other in zip(graph.outputs, outputs, theirs, strict=True):
         quant = graph.tensors[port.tensor].quant
         other = other.reshape(len(ours), *port.onnx_shape)
         if other.dtype.kind == "f" and quant is not None:
             other = quant.quantize(other)
         stored = port.to_stored(other)
-        off = np.abs(stored.astype(np.int64) - ours)
-        wrong, steps = int((off > 0).sum()), int(off.max(initial=0))
-        told["values"], told["differing"] = told["values"] + off.size, told["differing"] + wrong
-        told["largest_difference"] = max(told["largest_difference"], steps)
-        if wrong and told["first"] is None:
-            bad = int(np.argmax(off.reshape(len(off), -1).any(axis=1)))
-            told["first"] = {
-                "tensor": port.onnx_name, "layer": "the output", "values": off.size, "differing": wrong,
+        differences = np.abs(stored.astype(np.int64) - ours)
+        wrong, steps = int((differences > 0).sum()), int(differences.max(initial=0))
+        document["values"], document["differing"] = document["values"] + differences.size, document["differing"] + wrong
+        document["largest_difference"] = max(document["largest_difference"], steps)
+        if wrong and document["first"] is None:
+            bad = int(np.argmax(differences.reshape(len(differences), -1).any(axis=1)))
+            document["first"] = {
+                "tensor": port.onnx_name, "layer": "the output", "values": differences.size, "differing": wrong,
                 "unexplained": wrong, "steps": steps, "allowed": 0.0, "first": bad,
             }  # fmt: skip
-        kept.append(stored)
-    return told | {"unexplained": told["differing"]}, kept[0]
+        stored_outputs.append(stored)
+    return document | {"unexplained": document["differing"]}, stored_outputs[0]
 
 
-def _given(graph: Graph, integers: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+def _file_inputs(graph: Graph, integers: Sequence[Array]) -> tuple[list[Array], list[Array]]:
     """The inputs as the file names them, as integers and as real values."""
     raw, real = [], []
     for port, array in zip(graph.inputs, integers, strict=True):

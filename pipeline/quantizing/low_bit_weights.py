@@ -11,23 +11,23 @@ import numpy as np
 from pipeline.arithmetic.fixedpoint import largest_shift
 from pipeline.facts.weight_bits import largest_weight
 from pipeline.graph.tensor import Array
-from pipeline.quantizing.calibrate import snap
-from pipeline.quantizing.input_statistics import Moments
-from pipeline.quantizing.weight_rounding import LEAST_SCALE, STEP, Rounding, unweighted
+from pipeline.quantizing.calibrate import rounded_up_scale
+from pipeline.quantizing.input_statistics import InputStatistics
+from pipeline.quantizing.weight_rounding import LEAST_SCALE, SATURATING_SHIFT, WeightRounding, zero_weights_scale
 
 _DAMPING = 0.01
 """Of the mean variance, added to each: calibration data never show everything."""
-_SWEEPS, _TRIED = 8, 2
+_MAX_SWEEPS, _CANDIDATE_SWEEPS = 8, 2
 """How often all taps of a layer are gone through at most, and how often to compare scales."""
-_FACTORS = 0.1 ** (np.arange(24) / 23)
+_SCALE_FACTORS = 0.1 ** (np.arange(24) / 23)
 """Scales tried, as parts of the one that reaches the largest weight: a smaller one cuts some off."""
-_SHIFTS = 4
+_SHIFT_CANDIDATES = 4
 """Powers of two tried, from the one that reaches the largest weight."""
-_WORSE, _NEGLIGIBLE = 1.2, 0.005
+_MAX_ERROR_RATIO, _NEGLIGIBLE_ERROR = 1.2, 0.005
 """`auto` takes shifts for their speed if they err so many times as much as free scales, or so little of the output."""
 
 
-class Narrow(Rounding):
+class LowBitRounding(WeightRounding):
     """Weights in [-peak, peak] of `bits`, each channel at the scale (or all at the one) that errs least.
 
     One step of a sum is most of an output's step here: to round twice, as TensorFlow Lite does, would show.
@@ -35,98 +35,108 @@ class Narrow(Rounding):
 
     kind = "once"
 
-    def __init__(self, kernel: Array, bias: Array, per_channel: bool, bits: int, seen: Moments | None) -> None:
+    def __init__(
+        self, kernel: Array, bias: Array, per_channel: bool, bits: int, statistics: InputStatistics | None
+    ) -> None:
         super().__init__(kernel, bias, per_channel)
         self.limit = largest_weight(bits)
         taps = kernel.shape[1]
-        self.mean = np.zeros((1, taps)) if seen is None else seen.mean
-        self.covariance = np.ones((1, taps)) if seen is None else seen.covariance
+        self.mean = np.zeros((1, taps)) if statistics is None else statistics.mean
+        self.covariance = np.ones((1, taps)) if statistics is None else statistics.covariance
         if self.covariance.ndim == 3:
             average = np.trace(self.covariance, axis1=1, axis2=2) / taps
             self.covariance = self.covariance + _damping(average)[:, None, None] * np.eye(taps)
         else:
             self.covariance = self.covariance + _damping(self.covariance.mean(axis=1, keepdims=True))
-        self.groups = len(self.covariance)
+        self.group_count = len(self.covariance)
 
     def shifts(self, ratio: float, demanded: bool) -> Array:
         """As `Rounding.shifts`; unless `shift` is demanded, negative where a free scale would err much less."""
-        most = np.array([largest_shift(ratio, float(p) * 127.0 / self.limit) for p in self.peaks])
-        steps = most <= -STEP
-        tried = np.array([np.clip(most + i, 0, 24) for i in range(_SHIFTS)])
-        if (most + _SHIFTS <= 0)[~steps].any():
-            return np.full(len(most), -1)
-        errors = self._errors(ratio * 2.0**-tried)
-        best = (self._least(errors), np.arange(len(most)))
+        largest = np.array([largest_shift(ratio, float(p) * 127.0 / self.limit) for p in self.peaks])
+        saturating = largest <= -SATURATING_SHIFT
+        candidates = np.array([np.clip(largest + i, 0, 24) for i in range(_SHIFT_CANDIDATES)])
+        if (largest + _SHIFT_CANDIDATES <= 0)[~saturating].any():
+            return np.full(len(largest), -1)
+        errors = self._candidate_errors(ratio * 2.0**-candidates)
+        best = (self._best_candidates(errors), np.arange(len(largest)))
         if not demanded:
-            free = self.scales(ratio)
-            least, all_of_it = (
-                self._error(w, free)[~steps].sum() for w in (self.weights(free), np.zeros_like(self.kernel))
+            free_scales = self.scales(ratio)
+            free_error, zero_weights_error = (
+                self._channel_errors(w, free_scales)[~saturating].sum()
+                for w in (self.weights(free_scales), np.zeros_like(self.kernel))
             )
-            if errors[best][~steps].sum() > max(_WORSE * least, _NEGLIGIBLE * all_of_it):
-                return np.full(len(most), -1)
-        return np.where(steps, most, tried[best]).astype(np.int64)
+            if errors[best][~saturating].sum() > max(
+                _MAX_ERROR_RATIO * free_error, _NEGLIGIBLE_ERROR * zero_weights_error
+            ):
+                return np.full(len(largest), -1)
+        return np.where(saturating, largest, candidates[best]).astype(np.int64)
 
     def scales(self, ratio: float) -> Array:
-        peaks = np.where(self.peaks > 0, np.maximum(self.peaks, LEAST_SCALE * 1024), 127 * unweighted(ratio))
-        tried = np.array([[snap(float(p * f / self.limit)) for p in peaks] for f in _FACTORS])
-        errors = self._errors(tried)
-        scales: Array = tried[self._least(errors), np.arange(len(peaks))]
+        peaks = np.where(self.peaks > 0, np.maximum(self.peaks, LEAST_SCALE * 1024), 127 * zero_weights_scale(ratio))
+        candidates = np.array([[rounded_up_scale(float(p * f / self.limit)) for p in peaks] for f in _SCALE_FACTORS])
+        errors = self._candidate_errors(candidates)
+        scales: Array = candidates[self._best_candidates(errors), np.arange(len(peaks))]
         if not self.per_channel:
             return scales
-        refined = self._refined(self.weights(scales), scales)
-        both = np.array([scales, np.minimum(refined, tried[0])])
-        finer: Array = both[self._least(self._errors(both)), np.arange(len(peaks))]
-        return finer
+        refined = self._least_squares_scales(self.weights(scales), scales)
+        alternatives = np.array([scales, np.minimum(refined, candidates[0])])
+        best: Array = alternatives[self._best_candidates(self._candidate_errors(alternatives)), np.arange(len(peaks))]
+        return best
 
     def weights(self, scales: Array) -> Array:
         """Coordinate descent on e' C e from the nearest integers: never worse than they are."""
-        return self._fitted(scales, _SWEEPS)
+        return self._rounded(scales, _MAX_SWEEPS)
 
-    def _fitted(self, scales: Array, sweeps: int) -> Array:
+    def _rounded(self, scales: Array, sweeps: int) -> Array:
         parts = [
-            _descend(k, s, c, self.limit, sweeps)
-            for k, s, c in zip(self._split(self.kernel), self._split(scales), self.covariance, strict=True)
+            _coordinate_descent(k, s, c, self.limit, sweeps)
+            for k, s, c in zip(self._by_group(self.kernel), self._by_group(scales), self.covariance, strict=True)
         ]
         return np.concatenate(parts).astype(np.int8)
 
     def shifted_bias(self, weights: Array, scales: Array) -> Array:
         error = self.kernel - weights * scales[:, None]
-        moved = [e @ m for e, m in zip(self._split(error), self.mean, strict=True)]
-        corrected: Array = self.bias + np.concatenate(moved)
+        mean_errors = [e @ m for e, m in zip(self._by_group(error), self.mean, strict=True)]
+        corrected: Array = self.bias + np.concatenate(mean_errors)
         return corrected
 
-    def _split(self, rows: Array) -> list[Array]:
-        return np.split(rows, self.groups)
+    def _by_group(self, rows: Array) -> list[Array]:
+        return np.split(rows, self.group_count)
 
-    def _error(self, weights: Array, scales: Array) -> Array:
+    def _channel_errors(self, weights: Array, scales: Array) -> Array:
         """e' C e of each channel."""
         error = self.kernel - weights * scales[:, None]
         parts = [
             ((e @ c if c.ndim == 2 else e * c) * e).sum(axis=1)
-            for e, c in zip(self._split(error), self.covariance, strict=True)
+            for e, c in zip(self._by_group(error), self.covariance, strict=True)
         ]
         return np.concatenate(parts)
 
-    def _errors(self, tried: Array) -> Array:
+    def _candidate_errors(self, candidates: Array) -> Array:
         """(candidates, channels) from scales of that shape."""
-        return np.array([self._error(self._fitted(s, _TRIED), s) for s in tried])
+        return np.array([self._channel_errors(self._rounded(s, _CANDIDATE_SWEEPS), s) for s in candidates])
 
-    def _least(self, errors: Array) -> Array:
+    def _best_candidates(self, errors: Array) -> Array:
         """The best candidate of each channel; of all together when they share a scale."""
         if self.per_channel:
             return errors.argmin(axis=0)
         return np.full(errors.shape[1], errors.sum(axis=1).argmin())
 
-    def _refined(self, weights: Array, scales: Array) -> Array:
+    def _least_squares_scales(self, weights: Array, scales: Array) -> Array:
         """The scale that fits these integers best: w' C q / q' C q."""
         parts = []
         for k, q, c in zip(
-            self._split(self.kernel), self._split(weights.astype(np.float64)), self.covariance, strict=True
+            self._by_group(self.kernel), self._by_group(weights.astype(np.float64)), self.covariance, strict=True
         ):
             weighted = q @ c if c.ndim == 2 else q * c
             parts.append(np.stack([(weighted * k).sum(axis=1), (weighted * q).sum(axis=1)]))
-        above, below = np.concatenate(parts, axis=1)
-        return np.array([snap(a / b) if a > 0 and b > 0 else s for a, b, s in zip(above, below, scales, strict=True)])
+        numerators, denominators = np.concatenate(parts, axis=1)
+        return np.array(
+            [
+                rounded_up_scale(a / b) if a > 0 and b > 0 else s
+                for a, b, s in zip(numerators, denominators, scales, strict=True)
+            ]
+        )
 
 
 def _damping(average: Array) -> Array:
@@ -134,7 +144,7 @@ def _damping(average: Array) -> Array:
     return _DAMPING * np.where(average > 0, average, 1.0)
 
 
-def _descend(kernel: Array, scales: Array, covariance: Array, limit: int, sweeps: int) -> Array:
+def _coordinate_descent(kernel: Array, scales: Array, covariance: Array, limit: int, sweeps: int) -> Array:
     """Integers (out, taps) for rows of weights: one tap after the other makes good what the others miss.
 
     Each weight goes up or down to one of its two neighbours, so that calibration data have little to be fitted to.

@@ -14,11 +14,11 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_qoperator import expanded
 
-_QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
-_REFUSALS = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.InvalidProtobuf)
+_QDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
+_REFUSAL_ERRORS = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.InvalidProtobuf)
 
 
-class FloatOracle:
+class FloatSession:
     """An ONNX model in ONNX Runtime, fed one sample at a time (the model's batch is 1).
 
     A quantized model is run with float kernels, each node by itself. ONNX Runtime's integer kernels, into which it
@@ -32,16 +32,18 @@ class FloatOracle:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         model = in_floats(model)
-        if any(n.op_type in _QUANTIZING for n in model.graph.node):
+        if any(n.op_type in _QDQ_OPS for n in model.graph.node):
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except _REFUSALS as error:
+        except _REFUSAL_ERRORS as error:
             if source is None:
                 raise
-            raise ChipfitError(f"ONNX Runtime refuses it: {_reason(error)}", place=source, hint=_REFUSED) from error
+            raise ChipfitError(
+                f"ONNX Runtime refuses it: {_reason(error)}", place=source, hint=_REFUSAL_HINT
+            ) from error
         self.outputs: list[str] = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> Iterator[dict[str, Array]]:
@@ -58,7 +60,7 @@ class FloatOracle:
         return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
 
 
-_REFUSED = (
+_REFUSAL_HINT = (
     f"Export the model for an opset that ONNX Runtime {onnxruntime.__version__} takes, with the types that its "
     "operators have there (int16 in QuantizeLinear from opset 21 on)."
 )
@@ -66,21 +68,21 @@ _REFUSED = (
 
 def _reason(error: Exception) -> str:
     """One line without ONNX Runtime's error code and place in its own source."""
-    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
-    return shorten(re.sub(r"^/\S+:\d+ .*?\) ", "", said), 300, placeholder=" ...").rstrip(". ")
+    message = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+    return shorten(re.sub(r"^/\S+:\d+ .*?\) ", "", message), 300, placeholder=" ...").rstrip(". ")
 
 
 def batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with a dynamic or larger batch set to 1, as the import did."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    constants = {t.name for t in made.graph.initializer}
-    for value in made.graph.input:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    constants = {t.name for t in copy.graph.initializer}
+    for value in copy.graph.input:
         dims = value.type.tensor_type.shape.dim
         if value.name not in constants and len(dims) and not dims[0].dim_value:
             dims[0].dim_value = 1
-    del made.graph.value_info[:]
-    return made
+    del copy.graph.value_info[:]
+    return copy
 
 
 def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -89,31 +91,33 @@ def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
     Below opset 13 DequantizeLinear knows no axis, and below 21 no int16: constants need neither. Raises
     ChipfitError for an operator that chooses scales at run time.
     """
-    plain = expanded(model, model.graph.name)
-    if plain is model:
+    without_qoperators = expanded(model, model.graph.name)
+    if without_qoperators is model:
         return model
-    constants = {t.name: t for t in plain.graph.initializer}
-    made = onnx.ModelProto()
-    made.CopyFrom(plain)
-    del made.graph.node[:]
-    for node in plain.graph.node:
-        given = [constants.get(i) for i in node.input]
-        if node.op_type == "DequantizeLinear" and all(given):
+    constants = {t.name: t for t in without_qoperators.graph.initializer}
+    dequantized = onnx.ModelProto()
+    dequantized.CopyFrom(without_qoperators)
+    del dequantized.graph.node[:]
+    for node in without_qoperators.graph.node:
+        constant_inputs = [constants.get(i) for i in node.input]
+        if node.op_type == "DequantizeLinear" and all(constant_inputs):
             axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-            real = _dequantized([numpy_helper.to_array(t) for t in given if t is not None], axis)
-            made.graph.initializer.append(numpy_helper.from_array(real, node.output[0]))
+            real = _dequantized([numpy_helper.to_array(t) for t in constant_inputs if t is not None], axis)
+            dequantized.graph.initializer.append(numpy_helper.from_array(real, node.output[0]))
         else:
-            made.graph.node.add().CopyFrom(node)
-            made.graph.node[-1].name = ""  # ONNX Runtime refuses two nodes of one name, as the two inputs of an Add get
-            scale = given[1] if node.op_type == "DequantizeLinear" else None
+            dequantized.graph.node.add().CopyFrom(node)
+            dequantized.graph.node[
+                -1
+            ].name = ""  # ONNX Runtime refuses two nodes of one name, as the two inputs of an Add get
+            scale = constant_inputs[1] if node.op_type == "DequantizeLinear" else None
             if scale is not None and np.prod(scale.dims) == 1:
-                del made.graph.node[-1].attribute[:]
-    return made
+                del dequantized.graph.node[-1].attribute[:]
+    return dequantized
 
 
-def _dequantized(given: Sequence[Array], axis: int) -> Array:
+def _dequantized(tensors: Sequence[Array], axis: int) -> Array:
     """DequantizeLinear of (integers, scale, zero point unless 0), one scale for each index of `axis` or for all."""
-    integers, scale, *zero = given
+    integers, scale, *zero = tensors
     shape = [1] * integers.ndim
     if scale.size > 1:
         shape[axis] = scale.size

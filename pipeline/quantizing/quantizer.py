@@ -14,23 +14,23 @@ from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 from pipeline.ops.affine import Affine, solve_affine
 from pipeline.ops.lookup import BEND, FLIP, LARGEST, Interpolate, Lookup
-from pipeline.quantizing.input_statistics import Moments
-from pipeline.quantizing.linear_integers import Changed, Solved, solve, solve_wide
-from pipeline.quantizing.low_bit_weights import Narrow
-from pipeline.quantizing.weight_rounding import LEAST_SCALE, Prescribed, Rounding
+from pipeline.quantizing.input_statistics import InputStatistics
+from pipeline.quantizing.linear_integers import ChangedChannels, LinearIntegers, quantize_linear, quantize_linear_int16
+from pipeline.quantizing.low_bit_weights import LowBitRounding
+from pipeline.quantizing.weight_rounding import LEAST_SCALE, PrescribedRounding, WeightRounding
 
-_NUDGE = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
-_ONE_TYPE = "Give the activations around it one type: in quantize_static one activation_type, without overrides."
+_TIE_MARGIN = 1e-9  # rounds a tie the same way whichever way a platform's exp or tanh errs in its last bit
+_ONE_DTYPE_HINT = "Give the activations around it one type: in quantize_static one activation_type, without overrides."
 
 
 @dataclass(frozen=True)
-class Proof:
+class AccumulatorProof:
     """That a layer's accumulator cannot overflow: the largest magnitude it can reach, whatever the input."""
 
     node: str
     bound: int
     requantizer: str
-    changed: Changed | None = None
+    changed: ChangedChannels | None = None
     """Channels that are not what their weights would make of them."""
 
 
@@ -43,16 +43,16 @@ class Quantizer:
         params: Mapping[str, QuantParams],
         per_channel: bool,
         requantizer: str,
-        spans: Mapping[str, tuple[float, float]],
+        ranges: Mapping[str, tuple[float, float]],
         widths: Widths,
-        seen: Mapping[str, Moments],
+        input_statistics: Mapping[str, InputStatistics],
     ) -> None:
-        """`spans`: the values that tensors were seen to take, `seen`: the inputs of layers; where observed."""
-        self.graph, self.per_channel, self.requantizer, self.spans = graph, per_channel, requantizer, spans
-        self.widths, self.seen = widths, seen
+        """`ranges`: least and largest calibration value by tensor; `input_statistics`: of layers, by name."""
+        self.graph, self.per_channel, self.requantizer, self.ranges = graph, per_channel, requantizer, ranges
+        self.widths, self.input_statistics = widths, input_statistics
         self.out = GraphBuilder(graph.name)
         self.constants: dict[str, Tensor] = {}
-        self.proofs: list[Proof] = []
+        self.proofs: list[AccumulatorProof] = []
         self._params = dict(params)
         self._prescribed = {t.quant for t in graph.tensors.values() if t.data is None}
         self.inputs = [self._input(p) for p in graph.inputs]
@@ -62,29 +62,29 @@ class Quantizer:
         if not port.unsigned:
             self.out.add(replace(tensor, dtype=quant.dtype, quant=quant))
             return port
-        stored = self._unsigned(port, tensor)
-        self._flip(stored, tensor.name, quant)
-        return replace(port, tensor=stored)
+        twin = self._uint8_twin(port, tensor)
+        self._flip_sign_bit(twin, tensor.name, quant)
+        return replace(port, tensor=twin)
 
     def outputs(self) -> list[Port]:
         """The output ports, once every node is there."""
-        made = []
+        ports = []
         for port in self.graph.outputs:
             if port.unsigned:
-                stored = self._unsigned(port, self.out.tensors[port.tensor])
-                self._flip(port.tensor, stored, self.out.tensors[stored].quant)
-                port = replace(port, tensor=stored)
-            made.append(port)
-        return made
+                twin = self._uint8_twin(port, self.out.tensors[port.tensor])
+                self._flip_sign_bit(port.tensor, twin, self.out.tensors[twin].quant)
+                port = replace(port, tensor=twin)
+            ports.append(port)
+        return ports
 
-    def _unsigned(self, port: Port, tensor: Tensor) -> str:
+    def _uint8_twin(self, port: Port, tensor: Tensor) -> str:
         """The uint8 twin of a port's int8 tensor."""
         quant = self.params(port.tensor)
         raw = replace(quant, zero_point=quant.zero_point + 128, dtype="uint8")
         name = self.fresh(f"{tensor.name}.uint8")  # an input that is an output has two
         return self.out.add(Tensor(name, tensor.shape, "uint8", None, raw))
 
-    def _flip(self, x: str, y: str, quant: QuantParams | None) -> None:
+    def _flip_sign_bit(self, x: str, y: str, quant: QuantParams | None) -> None:
         table = self.constant(f"{y}.flip", FLIP)
         node = Lookup(name=f"{y}.flip", inputs=(x, table), outputs=(y,))
         if y in self.out.tensors:
@@ -118,9 +118,9 @@ class Quantizer:
         if source.quant is None or target is None or source.quant == target:
             self.out.append(node, source.dtype, source.quant)
             return
-        made = self.fresh(f"{node.output}.moved")
-        self.out.append(node.renamed({node.output: made}), source.dtype, source.quant)
-        self.requantize(made, source.quant, node.output, target)
+        unscaled = self.fresh(f"{node.output}.moved")
+        self.out.append(node.renamed({node.output: unscaled}), source.dtype, source.quant)
+        self.requantize(unscaled, source.quant, node.output, target)
 
     def clamp(self, node: ClampedNode, params: QuantParams | None = None) -> tuple[int, int]:
         """The node's clamp as integers of its output, within its type."""
@@ -133,7 +133,7 @@ class Quantizer:
     def table(self, node: Node, function: Callable[[Array], Array]) -> None:
         """`node` as a lookup of `function` (float64 to float64): every int8 value, or lines between 513 of int16."""
         x = node.inputs[0]
-        self._lookup(node.name, x, self.params(x), node.output, function, self.params(node.output))
+        self._append_lookup(node.name, x, self.params(x), node.output, function, self.params(node.output))
 
     def requantized(self, name: str, target: QuantParams) -> str:
         """`name` (activation or constant) with exactly the parameters `target`."""
@@ -142,16 +142,16 @@ class Quantizer:
             return self.out.constant(f"{name}.{target.dtype}", data, target)
         if self.params(name) == target:
             return name
-        made = self.fresh(f"{name}.requantized")
-        self.requantize(name, self.params(name), made, target)
-        return made
+        requantized = self.fresh(f"{name}.requantized")
+        self.requantize(name, self.params(name), requantized, target)
+        return requantized
 
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
         """The same real values with other parameters."""
         if source.dtype == target.dtype == "int16":
             self.scaled(y, x, source, y, target, target.limits)
             return
-        self._lookup(y, x, source, y, lambda v: v, target)
+        self._append_lookup(y, x, source, y, lambda v: v, target)
 
     def scaled(
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
@@ -167,27 +167,27 @@ class Quantizer:
         )
         self.out.append(node, target.dtype, target)
 
-    def _lookup(
+    def _append_lookup(
         self, label: str, x: str, source: QuantParams, y: str, function: Callable[[Array], Array], target: QuantParams
     ) -> None:
         if source.dtype != target.dtype:
-            raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint=_ONE_TYPE)
-        small = source.dtype == "int8"
-        integers = np.arange(-128, 128) if small else np.arange(-32768, 32769, 128)
-        held = source.dequantize(integers)
+            raise ChipfitError(f"layer {label!r} goes from {source.dtype} to {target.dtype}", hint=_ONE_DTYPE_HINT)
+        is_int8 = source.dtype == "int8"
+        integers = np.arange(-128, 128) if is_int8 else np.arange(-32768, 32769, 128)
+        inputs = source.dequantize(integers)
         prescribed = target in self._prescribed
         if prescribed:
-            held = held.astype(np.float32).astype(np.float64)  # as DequantizeLinear says it
-        real = np.nan_to_num(function(held), posinf=np.inf, neginf=-np.inf)
-        rounded = np.floor(real / target.scale[0] + target.zero_point + 0.5 + _NUDGE)
+            inputs = inputs.astype(np.float32).astype(np.float64)  # as DequantizeLinear says it
+        outputs = np.nan_to_num(function(inputs), posinf=np.inf, neginf=-np.inf)
+        rounded = np.floor(outputs / target.scale[0] + target.zero_point + 0.5 + _TIE_MARGIN)
         if prescribed:  # as QuantizeLinear rounds, half to even
-            rounded = np.rint(real.astype(np.float32) / np.float32(target.scale[0])) + target.zero_point
-        if small:
+            rounded = np.rint(outputs.astype(np.float32) / np.float32(target.scale[0])) + target.zero_point
+        if is_int8:
             name = self.constant(f"{label}.table", np.clip(rounded, *target.limits).astype(target.dtype))
             self.out.append(Lookup(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target)
             return
         table = np.clip(rounded, -LARGEST, LARGEST).astype(np.int32)
-        if not _follows(table, function, source, target, self.spans.get(x)):
+        if not _lines_follow(table, function, source, target, self.ranges.get(x)):
             raise ChipfitError(
                 f"layer {label!r}: its function bends too sharply for straight lines between 513 values",
                 hint="Use activations: int8 for this network.",
@@ -199,23 +199,23 @@ class Quantizer:
         """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
         if not self.graph.is_constant(name):
             return name
-        data, pinned = self.graph.constant(name), self.graph.tensors[name].quant
+        data, prescribed = self.graph.constant(name), self.graph.tensors[name].quant
         dtype = next((p.dtype for p in self._params.values()), "int8")
         peak = 127.0 if dtype == "int8" else 32767.0
         largest = float(np.abs(data).max(initial=0)) or 1.0
         quant = QuantParams((max(largest / peak, LEAST_SCALE),), 0, None, dtype)
-        if pinned is not None and pinned.axis is None:
-            quant = pinned if pinned.dtype == dtype else _recentred(pinned, data, dtype) or quant
-        made = self.out.constant(f"{name}.{quant.dtype}", quant.quantize(data), quant)
-        self.constants[name] = self.out.tensors[made]
-        self._params[made] = quant
-        return made
+        if prescribed is not None and prescribed.axis is None:
+            quant = prescribed if prescribed.dtype == dtype else _recentered(prescribed, data, dtype) or quant
+        constant = self.out.constant(f"{name}.{quant.dtype}", quant.quantize(data), quant)
+        self.constants[name] = self.out.tensors[constant]
+        self._params[constant] = quant
+        return constant
 
     def linear(self, node: ClampedNode) -> tuple[tuple[str, ...], Rescale]:
         """The integer inputs and the requantizer of a node whose inputs are (x, weights (out, ...), bias (out,))."""
         x, kernel_name, bias_name = node.inputs
         kernel = self.graph.constant(kernel_name).astype(np.float64)
-        solved = self._solved(node, kernel.reshape(len(kernel), -1))
+        solved = self._linear_integers(node, kernel.reshape(len(kernel), -1))
         y = self.params(node.output)
         # Only a channel without weights has a scale that float32 cannot say.
         scales = np.clip(solved.scales, LEAST_SCALE, 2.0**127).tolist()
@@ -234,23 +234,27 @@ class Quantizer:
             multiplier = self.constant(f"{node.name}.multiplier", solved.multiplier)
         low, high = self.clamp(node)
         rescale = Rescale(shift, multiplier, y.zero_point, low, high, solved.kind)
-        self.proofs.append(Proof(node.name, solved.bound, rescale.kind, solved.changed))
+        self.proofs.append(AccumulatorProof(node.name, solved.bound, rescale.kind, solved.changed))
         return (x, weights, bias, shift, *(() if multiplier is None else (multiplier,))), rescale
 
-    def _solved(self, node: ClampedNode, kernel: Array) -> Solved:
+    def _linear_integers(self, node: ClampedNode, kernel: Array) -> LinearIntegers:
         source, kernel_name, bias_name = node.inputs
         bias = self.graph.constant(bias_name).astype(np.float64)
         x, y = self.params(source), self.params(node.output)
-        pinned = self.graph.tensors[kernel_name].quant
+        prescribed = self.graph.tensors[kernel_name].quant
         if x.dtype != y.dtype:
-            self.refuse(node, f"goes from {x.dtype} to {y.dtype}", _ONE_TYPE)
+            self.refuse(node, f"goes from {x.dtype} to {y.dtype}", _ONE_DTYPE_HINT)
         bits = self.widths.bits(node.name)
-        rounding = Rounding(kernel, bias, self.per_channel)
-        if pinned is not None:
-            rounding = Prescribed(kernel, bias, pinned)
+        rounding = WeightRounding(kernel, bias, self.per_channel)
+        if prescribed is not None:
+            rounding = PrescribedRounding(kernel, bias, prescribed)
         elif bits < 8:
-            rounding = Narrow(kernel, bias, self.per_channel, bits, self.seen.get(node.name))
-        solved = solve_wide(rounding, x, y) if x.dtype == "int16" else solve(rounding, x, y, self.requantizer)
+            rounding = LowBitRounding(kernel, bias, self.per_channel, bits, self.input_statistics.get(node.name))
+        solved = (
+            quantize_linear_int16(rounding, x, y)
+            if x.dtype == "int16"
+            else quantize_linear(rounding, x, y, self.requantizer)
+        )
         if solved is None:
             raise ChipfitError(
                 f"layer {node.name!r} multiplies its input up by more than a shift can say",
@@ -264,7 +268,7 @@ class Quantizer:
                 "In quantize_static write weight_type=QuantType.QInt8 and extra_options={'WeightSymmetric': True}.",
             )
         changed = solved.changed
-        if pinned is not None and changed is not None and changed.largest_error >= 1:
+        if prescribed is not None and changed is not None and changed.largest_error >= 1:
             raise ChipfitError(
                 f"layer {node.name!r}, output channel {changed.worst}: 32 bits cannot hold its sums at the scales of "
                 f"the model file; at others it would be off by up to {changed.largest_error:.3g} output steps",
@@ -273,25 +277,34 @@ class Quantizer:
         return solved
 
 
-def _recentred(quant: QuantParams, data: Array, dtype: str) -> QuantParams | None:
+def _recentered(quant: QuantParams, data: Array, dtype: str) -> QuantParams | None:
     """The same steps with a zero point that brings `data` into `dtype`: integers less their zero point may be wider."""
-    integers, made = quant.quantize(data).astype(np.int64) - quant.zero_point, replace(quant, dtype=dtype)
-    least, most = made.limits[0] - int(integers.min(initial=0)), made.limits[1] - int(integers.max(initial=0))
-    return replace(made, zero_point=int(np.clip(0, least, most))) if least <= most else None
+    integers, recentered = quant.quantize(data).astype(np.int64) - quant.zero_point, replace(quant, dtype=dtype)
+    least, most = (
+        recentered.limits[0] - int(integers.min(initial=0)),
+        recentered.limits[1] - int(integers.max(initial=0)),
+    )
+    return replace(recentered, zero_point=int(np.clip(0, least, most))) if least <= most else None
 
 
-def _follows(
+def _lines_follow(
     table: Array,
     function: Callable[[Array], Array],
     source: QuantParams,
     target: QuantParams,
-    span: tuple[float, float] | None,
+    value_range: tuple[float, float] | None,
 ) -> bool:
     """Whether straight lines between the table's values stay within BEND steps of the function, where x was seen."""
     x = np.arange(-32768, 32768)
     real = source.dequantize(x)
-    at = x + 32768
-    line = np.clip(table[at >> 7] + (table[(at >> 7) + 1] - table[at >> 7]) * (at & 127) / 128, *target.limits)
+    index = x + 32768
+    interpolated = np.clip(
+        table[index >> 7] + (table[(index >> 7) + 1] - table[index >> 7]) * (index & 127) / 128, *target.limits
+    )
     exact = np.nan_to_num(function(real), posinf=np.inf, neginf=-np.inf) / target.scale[0] + target.zero_point
-    off = np.abs(np.clip(exact, *target.limits) - line)
-    return bool(off[(real >= span[0]) & (real <= span[1])].max(initial=0) <= BEND if span else off.max() <= BEND)
+    differences = np.abs(np.clip(exact, *target.limits) - interpolated)
+    return bool(
+        differences[(real >= value_range[0]) & (real <= value_range[1])].max(initial=0) <= BEND
+        if value_range
+        else differences.max() <= BEND
+    )

@@ -7,13 +7,13 @@ from pipeline.graph.tensor import Array, QuantParams
 
 LEAST_SCALE = 2.0**-126
 """The least normal float32."""
-STEP = 8
+SATURATING_SHIFT = 8
 """2**STEP output steps are beyond any int8 range, whatever its zero point."""
-_UNWEIGHTED = 12
+_ZERO_WEIGHTS_SHIFT = 12
 """A channel without weights has a multiplier of 2**-12: its constant is as good as rounded once."""
 
 
-class Rounding:
+class WeightRounding:
     """How float weights (out, taps) and their bias become integers: eight bits, each to its nearest step.
 
     `peaks`: the largest magnitude of each channel, or of all. `kind`: the requantizer where scales are free.
@@ -33,7 +33,7 @@ class Rounding:
 
     def scales(self, ratio: float) -> Array:
         """Each channel's weight scale when it is free; `ratio` is that of the output over that of the input."""
-        return np.where(self.peaks > 0, np.maximum(self.peaks / 127.0, LEAST_SCALE), unweighted(ratio))
+        return np.where(self.peaks > 0, np.maximum(self.peaks / 127.0, LEAST_SCALE), zero_weights_scale(ratio))
 
     def weights(self, scales: Array) -> Array:
         """int8 (out, taps)."""
@@ -44,7 +44,7 @@ class Rounding:
         return self.bias
 
 
-class Prescribed(Rounding):
+class PrescribedRounding(WeightRounding):
     """The scales, and with them the integers, that the model file prescribes.
 
     y = round(sum * scale) once, half up: at most the ties differ from ONNX, which rounds them to even.
@@ -53,20 +53,20 @@ class Prescribed(Rounding):
     kind = "once"
     prescribed = True
 
-    def __init__(self, kernel: Array, bias: Array, pinned: QuantParams) -> None:
+    def __init__(self, kernel: Array, bias: Array, params: QuantParams) -> None:
         super().__init__(kernel, bias, True)
-        self.pinned = np.broadcast_to(np.asarray(pinned.scale, np.float64), len(kernel))
+        self.prescribed_scales = np.broadcast_to(np.asarray(params.scale, np.float64), len(kernel))
 
     def scales(self, ratio: float) -> Array:
-        return self.pinned
+        return self.prescribed_scales
 
     def weights(self, scales: Array) -> Array:
         """int8, or int16 where the file's weights have a zero point of their own."""
         weights = np.rint(self.kernel / scales[:, None])
-        narrow = weights.min(initial=0) >= -128 and weights.max(initial=0) <= 127
-        return weights.astype(np.int8 if narrow else np.int16)
+        fits_int8 = weights.min(initial=0) >= -128 and weights.max(initial=0) <= 127
+        return weights.astype(np.int8 if fits_int8 else np.int16)
 
 
-def unweighted(ratio: float) -> float:
+def zero_weights_scale(ratio: float) -> float:
     """The weight scale of a channel without weights."""
-    return max(ratio * 2.0**-_UNWEIGHTED, LEAST_SCALE)
+    return max(ratio * 2.0**-_ZERO_WEIGHTS_SHIFT, LEAST_SCALE)

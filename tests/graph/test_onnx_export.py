@@ -10,7 +10,7 @@ from building import Built, build, said_again
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.graph.tensor import Array
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(0, 1, (16, 1, 6)).astype(np.float32)
@@ -30,7 +30,7 @@ def answers(built: Built) -> Array:
     port = built.quantized.graph.outputs[0]
     quant = built.quantized.graph.tensors[port.tensor].quant
     assert quant is not None
-    theirs = FloatOracle(model).stacked({"x": X})[port.onnx_name]
+    theirs = FloatSession(model).stacked({"x": X})[port.onnx_name]
     return np.abs(port.to_onnx(quant.dequantize(built.expected[0])) - theirs) / quant.scale[0]
 
 

@@ -17,7 +17,7 @@ from pipeline.importing.passes import canonical
 from pipeline.importing.passes.expressions import join_functions
 from pipeline.ops.expression import Expression
 from pipeline.ops.lookup import Lookup
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 SHAPE = (1, 3, 4)
 
@@ -51,7 +51,7 @@ def test_a_chain_is_one_table_as_near_to_float_as_its_output_is() -> None:
     source, quant = (built.quantized.graph.tensors[n].quant for n in ("x", port.tensor))
     assert source is not None and quant is not None
     seen = source.dequantize(source.quantize(x)).astype(np.float32)
-    reference = FloatOracle(model).stacked({"x": seen})["y"]
+    reference = FloatSession(model).stacked({"x": seen})["y"]
     assert np.abs(quant.dequantize(built.expected[0]) - reference).max() <= 0.51 * quant.scale[0]
 
 

@@ -13,7 +13,7 @@ from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.onnx_qoperator import MICROSOFT
 from pipeline.quantizing.calibrate import Policy
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 F, I4, U4 = TensorProto.FLOAT, TensorProto.INT4, TensorProto.UINT4
 RNG = np.random.default_rng(3)
@@ -48,7 +48,7 @@ def near(model: onnx.ModelProto, steps: float = 2.5) -> Built:
     (port,) = net.quantized.graph.outputs
     quant = net.quantized.graph.tensors[port.tensor].quant
     assert quant is not None
-    theirs = FloatOracle(model).stacked({"x": x})["y"]
+    theirs = FloatSession(model).stacked({"x": x})["y"]
     assert np.abs(port.to_onnx(quant.dequantize(net.expected[0])) - theirs).max() <= steps * quant.scale[0]
     return net
 

@@ -18,8 +18,8 @@ from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.onnx_integers import VALUES
 from pipeline.importing.passes import canonical
 from pipeline.quantizing.calibrate import Policy
-from pipeline.quantizing.integer_graph import quantize, unsettled
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 F = TensorProto.FLOAT
 TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "int16": TensorProto.INT16}
@@ -40,7 +40,7 @@ def model_of(
 def integers_of(model: onnx.ModelProto, real: Array) -> Array:
     """What chipfit's integer network makes of `real` (n, *shape), as the file's own integers."""
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
-    assert not unsettled(graph)
+    assert not unprescribed_activations(graph)
     integer = quantize(graph, {}, Policy("min-max"), per_channel=True, requantizer="multiplier").graph
     (port,) = integer.outputs
     return port.to_onnx(integer.run(integer.integers([real]))[0])
@@ -49,7 +49,7 @@ def integers_of(model: onnx.ModelProto, real: Array) -> Array:
 def theirs(model: onnx.ModelProto, x: Array) -> Array:
     """The file's answers by ONNX Runtime, or by ONNX's reference evaluator for types that that lacks."""
     try:
-        return FloatOracle(model).stacked({"x": x})["y"]
+        return FloatSession(model).stacked({"x": x})["y"]
     except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
         evaluator = ReferenceEvaluator(model)
         return np.stack([np.asarray(evaluator.run(None, {"x": row})[0]) for row in x])

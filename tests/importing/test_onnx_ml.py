@@ -14,7 +14,7 @@ from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.onnx_ml import DOMAIN, without_ml
 from pipeline.quantizing.calibrate import Policy
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 F, I64, I32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
 RNG = np.random.default_rng(5)
@@ -82,7 +82,7 @@ def test_a_classifier_gives_its_class_and_the_tensor_of_probabilities() -> None:
     sure = np.sort(probabilities)[:, -1] - np.sort(probabilities)[:, -2] > 0.1
     labels = np.array([label[0] for label, _ in rows])
     np.testing.assert_array_equal(real(net, 0)[sure, 0], labels[sure])
-    np.testing.assert_array_equal(np.stack([r["map"] for r in FloatOracle(model).run({"x": X})])[:, 0], probabilities)
+    np.testing.assert_array_equal(np.stack([r["map"] for r in FloatSession(model).run({"x": X})])[:, 0], probabilities)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from test_onnx_integers import SCALE, SHAPE, integers_of, model_of, theirs
 
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
-from pipeline.quantizing.integer_graph import unsettled
+from pipeline.quantizing.integer_graph import unprescribed_activations
 
 F = TensorProto.FLOAT
 CONSTANTS = {
@@ -50,7 +50,7 @@ def check(nodes: list[NodeProto], shape: tuple[int, ...] = SHAPE) -> None:
         [*nodes, helper.make_node("QuantizeLinear", [nodes[-1].output[0], "t", "z"], ["y"])], F, 3, CONSTANTS
     )
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
-    assert graph.quantized_inputs and not unsettled(graph)
+    assert graph.quantized_inputs and not unprescribed_activations(graph)
     x = np.random.default_rng(3).uniform(-2, 2, (8, *shape)).astype(np.float32)
     np.testing.assert_array_equal(integers_of(model, x), theirs(model, x))
 
@@ -65,7 +65,7 @@ def test_a_move_or_a_bound_before_the_first_or_behind_the_last_pair_takes_its_sc
     graph = canonical(
         graph_of(model_of([*nodes, helper.make_node("Identity", ["r"], ["y"])], F, F, CONSTANTS), "n", "n"), "n"
     )
-    assert not unsettled(graph)
+    assert not unprescribed_activations(graph)
     check(nodes)
 
 
@@ -85,13 +85,13 @@ def test_several_moves_and_two_readers_of_one_scale() -> None:
 def test_what_leaves_the_grid_is_not_settled(op: str, names: list[str]) -> None:
     """A bound between two steps, a function: the output has values that the input's scale has not."""
     model = model_of([*pair("x", "d"), helper.make_node(op, ["d", *names], ["y"])], F, F, CONSTANTS)
-    assert unsettled(canonical(graph_of(model, "n", "n"), "n"))
+    assert unprescribed_activations(canonical(graph_of(model, "n", "n"), "n"))
 
 
 def test_halves_with_two_scales_leave_the_whole_without_one() -> None:
     nodes = [helper.make_node("Split", ["x"], ["u", "v"], axis=2, num_outputs=2), *pair("u", "c"), *pair("v", "d", "t")]
     model = model_of([*nodes, helper.make_node("Concat", ["c", "d"], ["y"], axis=2)], F, F, CONSTANTS)
-    assert "x" in unsettled(canonical(graph_of(model, "n", "n"), "n"))
+    assert "x" in unprescribed_activations(canonical(graph_of(model, "n", "n"), "n"))
 
 
 def test_a_pad_with_a_value_outside_the_range_of_what_it_pads_keeps_it() -> None:

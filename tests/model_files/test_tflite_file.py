@@ -17,7 +17,7 @@ from pipeline.graph.onnx_export import float_model
 from pipeline.importing.passes import canonical
 from pipeline.importing.tflite_graph import tflite_graph_of
 from pipeline.model_files.tflite_file import MAX_BYTES, MAX_ITEMS, load_tflite, parse_tflite
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 
 def said(model: bytes) -> str:
@@ -189,7 +189,7 @@ def test_a_float_model_becomes_a_float_graph() -> None:
     graph = canonical(tflite_graph_of(parse_tflite(model, "n"), "n", "net"), "n")
     assert not graph.integer
     port = graph.outputs[0]
-    ours = FloatOracle(float_model(graph)).stacked({"x": graph.inputs[0].to_stored(x)})[port.tensor]
+    ours = FloatSession(float_model(graph)).stacked({"x": graph.inputs[0].to_stored(x)})[port.tensor]
     np.testing.assert_allclose(port.to_onnx(ours), litert(model, [x])[0], rtol=1e-4, atol=1e-5)
 
 

@@ -28,8 +28,8 @@ from pipeline.model_files.tflite_file import parse_tflite
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.fidelity import compare
-from pipeline.quantizing.integer_graph import prepared, quantize, unsettled
-from pipeline.quantizing.rounding_bounds import constants
+from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
+from pipeline.quantizing.rounding_bounds import constant_errors
 
 _SHOWN = "net.onnx"
 
@@ -87,7 +87,7 @@ def check_float(case: Case) -> Outcome:
     equal = compare_import(network, graph, feeds, expected)
     real = tuple(feeds[p.onnx_name] for p in graph.inputs)
     policy = Policy(settings["calibration"], symmetric=settings["symmetric"], dtype=settings["activations"])
-    graph = prepared(graph, policy)
+    graph = join_int8_functions(graph, policy)
     observed = observe(graph, Samples(real), lambda done, total: None)
     result = quantize(graph, observed, policy, per_channel=settings["per_channel"], requantizer=settings["requantize"])
     kept: dict[str, Array] = {}
@@ -144,8 +144,8 @@ def check_qdq(case: Case) -> Outcome:
     given = tuple(real[p.onnx_name] for p in graph.inputs)
     wide = "int16" in network.kinds.values()
     policy = Policy("min-max", dtype="int16" if wide else "int8")
-    graph = prepared(graph, policy)
-    names = unsettled(graph)
+    graph = join_int8_functions(graph, policy)
+    names = unprescribed_activations(graph)
     observed = observe(graph, Samples(given), lambda done, total: None, names) if names else {}
     result = quantize(graph, observed, policy, per_channel=True, requantizer="multiplier")
     kept: dict[str, Array] = {}
@@ -157,7 +157,9 @@ def check_qdq(case: Case) -> Outcome:
     compare_forced(network, feeds, stored_as(imported), graph, result, kept, free)
     # Beside units this small exp(x) - 1 of ONNX Runtime has no digits left.
     least = min(p.scale[0] for p in result.params.values())
-    found = compare(written.model(), result.graph, given, constants(graph, result)).first if least > 1e-5 else None
+    found = (
+        compare(written.model(), result.graph, given, constant_errors(graph, result)).first if least > 1e-5 else None
+    )
     if found is not None:
         detail = f"{found.unexplained} of {found.values}, by {found.steps} steps, {found.allowed:.3f} allowed"
         raise Wrong("faithful", found.tensor, detail)

@@ -12,7 +12,7 @@ from pipeline.importing.passes import canonical
 from pipeline.ops.softmax import SoftmaxScaled
 from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.integer_graph import quantize
-from pipeline.quantizing.rounding_bounds import bound
+from pipeline.quantizing.rounding_bounds import rounding_bound
 
 
 def built(count: int, input_scale: float, scale: float, zero: int) -> Built:
@@ -22,9 +22,9 @@ def built(count: int, input_scale: float, scale: float, zero: int) -> Built:
         helper.make_node("Softmax", ["d"], ["p"], axis=1),
         helper.make_node("QuantizeLinear", ["p", "t", "u"], ["y"]),
     ]
-    constants = {"s": np.float32(input_scale), "z": np.int8(7), "t": np.float32(scale), "u": np.int8(zero)}
+    constant_errors = {"s": np.float32(input_scale), "z": np.int8(7), "t": np.float32(scale), "u": np.int8(zero)}
     infos = [[helper.make_tensor_value_info(n, TensorProto.INT8, [1, count, 2])] for n in "xy"]
-    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constant_errors.items()]
     graph = helper.make_graph(nodes, "net", *infos, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     canon = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
@@ -50,7 +50,7 @@ def test_within_half_a_step_of_the_exact_value(scale: float, count: int, input_s
     total, largest = (f(e, axis=node.axis + 1, keepdims=True) for f in (np.sum, np.max))
     wanted = np.clip(e / total / y.scale[0] + y.zero_point, *y.limits)
     off = np.abs(net.expected[0] - wanted)
-    assert off.max() <= 0.5 + np.max(bound(node, net.quantized.graph).slack)
+    assert off.max() <= 0.5 + np.max(rounding_bound(node, net.quantized.graph).slack)
     last_bit = 0.5 * (2 + count * e / total) / 2**15 * largest / total
     assert (off <= 0.52 + 2.0**-node.shift + last_bit / y.scale[0]).all()
 

@@ -13,7 +13,7 @@ from pipeline.importing.passes import canonical
 from pipeline.ops.shared.samples import one_node, weights
 from pipeline.ops.shared.sums import CHUNK, correlation, exact_type, pieces, products
 from pipeline.ops.shared.window import Window
-from pipeline.quantizing.calibrate import Observed, observe
+from pipeline.quantizing.calibrate import Histogram, observe
 from pipeline.quantizing.data import Samples
 
 RNG = np.random.default_rng(4)
@@ -93,4 +93,4 @@ def test_calibration_keeps_only_what_a_histogram_needs() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 << 20, "200 samples of 128 KiB each are 26 MB"
-    assert all(isinstance(o, Observed) for o in some(observed.values()))
+    assert all(isinstance(o, Histogram) for o in some(observed.values()))

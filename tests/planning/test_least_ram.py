@@ -22,7 +22,7 @@ from pipeline.planning.least_ram import ram_floor
 from pipeline.planning.plan import plan
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.integer_graph import prepared, quantize
+from pipeline.quantizing.integer_graph import join_int8_functions, quantize
 from stages import import_model
 from stages.base import Job
 from stages.import_model import read_model
@@ -70,7 +70,7 @@ def integer_of(graph: Graph) -> Graph:
     if graph.integer:
         return graph
     rng, policy = np.random.default_rng(1), Policy("min-max")
-    graph = prepared(graph, policy)
+    graph = join_int8_functions(graph, policy)
     inputs = tuple(rng.normal(0, 1, (3, *p.onnx_shape)).astype(np.float32) for p in graph.inputs)
     observed = observe(graph, Samples(inputs), lambda done, total: None)
     return quantize(graph, observed, policy, per_channel=True, requantizer="multiplier").graph

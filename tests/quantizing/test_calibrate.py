@@ -12,7 +12,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
 from pipeline.generating.ports import exact_ratio
 from pipeline.ops.shared.samples import Sample, one_node, weights
-from pipeline.quantizing.calibrate import Observed, Policy, choose, merged
+from pipeline.quantizing.calibrate import Histogram, Policy, choose_params, merge_histograms
 
 SCALED = {
     "Conv": one_node("Conv", {"x": (1, 3, 5, 5)}, {"w": weights(4, 3, 3, 3)}),
@@ -68,10 +68,10 @@ def test_values_without_a_normal_scale_are_refused_by_name() -> None:
 
 @pytest.mark.parametrize("value", [1e-30, 1e-8, 0.5, 3e7, 1e30])
 def test_a_tensor_of_one_value_keeps_it(value: float) -> None:
-    observed = Observed.of(np.full(100, value, np.float32))
+    observed = Histogram.of(np.full(100, value, np.float32))
     for method in ("mse", "percentile", "min-max"):
-        for seen in (observed, merged([observed, observed])):
-            quant = choose(seen, Policy(method))
+        for seen in (observed, merge_histograms([observed, observed])):
+            quant = choose_params(seen, Policy(method))
             made = quant.dequantize(quant.quantize(np.array([value])))
             np.testing.assert_allclose(made, [value], rtol=0.01)
 

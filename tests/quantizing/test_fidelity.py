@@ -253,7 +253,7 @@ def test_weights_that_the_file_leaves_as_floats_are_part_of_the_bound() -> None:
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     real = [RNG.normal(0, 1, (64, 1, 3)).astype(np.float32)]
     net = built(model, real)
-    found = compare(model, net.quantized.graph, real, rounding.constants(net.graph, net.quantized))
+    found = compare(model, net.quantized.graph, real, rounding.constant_errors(net.graph, net.quantized))
     assert found.first is None and 0.6 < found.tensors[-1].allowed < 3
 
 

@@ -13,7 +13,7 @@ from pipeline.importing.passes import canonical
 from pipeline.quantizing import litert
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.integer_graph import quantize, unsettled
+from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
 from stages.quantize import keys
 
 
@@ -35,7 +35,7 @@ def test_tensors_without_a_scale_have_the_type_of_those_with_one() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     canon = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
     real = [np.random.default_rng(i).uniform(-3, 3, (50, *shape)).astype(np.float32) for i in range(3)]
-    observed = observe(canon, Samples(tuple(real)), lambda done, total: None, unsettled(canon))
+    observed = observe(canon, Samples(tuple(real)), lambda done, total: None, unprescribed_activations(canon))
     result = quantize(canon, observed, Policy("min-max"), per_channel=True, requantizer="multiplier")
     assert {t.dtype for t in result.graph.tensors.values() if t.data is None} == {"int16"}
     (got,) = result.graph.run(result.graph.integers(real))

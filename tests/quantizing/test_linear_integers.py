@@ -9,15 +9,15 @@ from solved_layers import MONSTERS, REQUANTIZERS, Layer, assert_fits, assert_wit
 from pipeline.arithmetic.fixedpoint import apply_rescale
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import QuantParams
-from pipeline.quantizing.linear_integers import Solved, solve, solve_wide
-from pipeline.quantizing.low_bit_weights import Narrow
-from pipeline.quantizing.weight_rounding import Prescribed, Rounding
+from pipeline.quantizing.linear_integers import LinearIntegers, quantize_linear, quantize_linear_int16
+from pipeline.quantizing.low_bit_weights import LowBitRounding
+from pipeline.quantizing.weight_rounding import PrescribedRounding, WeightRounding
 
 
 @settings(max_examples=150, deadline=None)
 @given(layers(), st.sampled_from(REQUANTIZERS), st.booleans())
 def test_outputs_stay_within_the_bound_and_sums_within_32_bits(layer: Layer, kind: str, reread: bool) -> None:
-    solved = solve(Rounding(layer.kernel, layer.bias, True), layer.x, layer.y, kind)
+    solved = quantize_linear(WeightRounding(layer.kernel, layer.bias, True), layer.x, layer.y, kind)
     if solved is None:
         assert kind == "shift"
         return
@@ -26,7 +26,9 @@ def test_outputs_stay_within_the_bound_and_sums_within_32_bits(layer: Layer, kin
     assert_within_the_bound(solved, layer, x)
     if reread:  # the file prescribes what was solved
         pinned = QuantParams(tuple(solved.scales), 0, 0)
-        again = solve(Prescribed(solved.weights * solved.scales[:, None], layer.bias, pinned), layer.x, layer.y, "auto")
+        again = quantize_linear(
+            PrescribedRounding(solved.weights * solved.scales[:, None], layer.bias, pinned), layer.x, layer.y, "auto"
+        )
         assert again is not None
         assert_fits(again, layer, prescribed=True)
         off = np.abs(run(again, layer, x)[1] - run(solved, layer, x)[1]).max()
@@ -37,7 +39,7 @@ def test_outputs_stay_within_the_bound_and_sums_within_32_bits(layer: Layer, kin
 @settings(max_examples=100, deadline=None)
 @given(layers("int16"))
 def test_int16_outputs_stay_within_the_bound_too(layer: Layer) -> None:
-    solved = solve_wide(Rounding(layer.kernel, layer.bias, True), layer.x, layer.y)
+    solved = quantize_linear_int16(WeightRounding(layer.kernel, layer.bias, True), layer.x, layer.y)
     assert_fits(solved, layer)
     assert_within_the_bound(solved, layer, layer.inputs(np.random.default_rng(0)))
 
@@ -45,7 +47,7 @@ def test_int16_outputs_stay_within_the_bound_too(layer: Layer) -> None:
 @settings(max_examples=60, deadline=None)
 @given(layers(), st.sampled_from([2, 3, 4, 7]), st.sampled_from(REQUANTIZERS))
 def test_narrow_weights_leave_no_type(layer: Layer, bits: int, kind: str) -> None:
-    solved = solve(Narrow(layer.kernel, layer.bias, True, bits, None), layer.x, layer.y, kind)
+    solved = quantize_linear(LowBitRounding(layer.kernel, layer.bias, True, bits, None), layer.x, layer.y, kind)
     assert solved is not None or kind == "shift"
     if solved is not None:
         assert_fits(solved, layer)
@@ -73,10 +75,10 @@ def beside(name: str, taps: int = 9, dtype: str = "int8") -> tuple[Layer, Layer]
 def test_the_other_channels_keep_their_integers(name: str, kind: str, bits: int) -> None:
     """As if the monster were not there. Beside a step, shifts are said as multipliers of the same meaning."""
 
-    def solved_for(layer: Layer) -> Solved | None:
-        made = Rounding(layer.kernel, layer.bias, True)
-        rounding = made if bits == 8 else Narrow(layer.kernel, layer.bias, True, bits, None)
-        return solve(rounding, layer.x, layer.y, kind)
+    def solved_for(layer: Layer) -> LinearIntegers | None:
+        made = WeightRounding(layer.kernel, layer.bias, True)
+        rounding = made if bits == 8 else LowBitRounding(layer.kernel, layer.bias, True, bits, None)
+        return quantize_linear(rounding, layer.x, layer.y, kind)
 
     layer, without = beside(name)
     ours, theirs = solved_for(layer), solved_for(without)
@@ -88,7 +90,7 @@ def test_the_other_channels_keep_their_integers(name: str, kind: str, bits: int)
     assert ours.kind == theirs.kind or (MONSTERS[name][0] >= 1e8 and (ours.kind, theirs.kind) == ("once", "shift"))
 
 
-def assert_the_rest_is_equal(ours: Solved, theirs: Solved, layer: Layer, without: Layer) -> None:
+def assert_the_rest_is_equal(ours: LinearIntegers, theirs: LinearIntegers, layer: Layer, without: Layer) -> None:
     rest = [0, 2, 3, 4]
     np.testing.assert_array_equal(ours.weights[rest], theirs.weights)
     np.testing.assert_array_equal(ours.bias[rest], theirs.bias)
@@ -106,7 +108,7 @@ def assert_the_rest_is_equal(ours: Solved, theirs: Solved, layer: Layer, without
 def test_the_other_channels_keep_their_integers_on_int16_activations(name: str, taps: int) -> None:
     """Weights that move the output by a few thousandths of its range are no monster there: they need wide sums."""
     layer, without = beside(name, taps, "int16")
-    ours, theirs = (solve_wide(Rounding(v.kernel, v.bias, True), v.x, v.y) for v in (layer, without))
+    ours, theirs = (quantize_linear_int16(WeightRounding(v.kernel, v.bias, True), v.x, v.y) for v in (layer, without))
     assert theirs.kind == ("once" if taps == 9 else "wide")
     assert_fits(ours, layer)
     assert_within_the_bound(ours, layer, layer.inputs(np.random.default_rng(0)))
@@ -123,7 +125,7 @@ def test_a_bounded_multiplier_is_exact_for_its_integers(kind: str, zero_point: i
     x, y = QuantParams((0.02,), 3), QuantParams((0.004,), zero_point)
     layer = Layer(rng.standard_normal((3, 6)), np.zeros(3), x, y)
     layer.kernel[1] = np.array([1e8, -1e8, 5e7, -5e7, 1e6, -1e6])
-    solved = solve(Rounding(layer.kernel, layer.bias, True), x, y, kind)
+    solved = quantize_linear(WeightRounding(layer.kernel, layer.bias, True), x, y, kind)
     assert solved is not None and solved.changed is not None
     assert (solved.changed.step, solved.changed.largest_error) == (1, 0.0)
     inputs = rng.integers(-128, 128, (2000, 6)) // rng.choice([1, 32], (2000, 1))
@@ -137,7 +139,7 @@ def test_what_a_bounded_multiplier_costs_is_said() -> None:
     """Sums of so many inputs leave no room for 256: the ones nearest to zero no longer saturate."""
     x, y = QuantParams((0.02,), 3), QuantParams((0.004,), 10)
     kernel = np.random.default_rng(2).standard_normal((1, 4000)) * 1e8
-    solved = solve(Rounding(kernel, np.zeros(1), True), x, y, "multiplier")
+    solved = quantize_linear(WeightRounding(kernel, np.zeros(1), True), x, y, "multiplier")
     assert solved is not None and solved.changed is not None and solved.multiplier is not None
     sums = np.arange(-400, 401)[:, None]
     rescale = Rescale("", "", 10, -128, 127, solved.kind)
@@ -153,7 +155,7 @@ def test_half_a_step_of_the_largest_right_shift_leaves_room(share: float) -> Non
     x, y = QuantParams((1.0,), 0), QuantParams((1.0,), 0)
     scale = share * 2.0**-31
     layer = Layer(np.array([[scale, 127 * scale]]), np.array([0.9 * 2.0**31 * scale]), x, y)
-    solved = solve(Prescribed(layer.kernel, layer.bias, QuantParams((scale,), 0, 0)), x, y, "auto")
+    solved = quantize_linear(PrescribedRounding(layer.kernel, layer.bias, QuantParams((scale,), 0, 0)), x, y, "auto")
     assert solved is not None
     assert_fits(solved, layer, prescribed=True)
     assert_within_the_bound(solved, layer, layer.inputs(np.random.default_rng(0)))
@@ -167,7 +169,7 @@ def test_a_dead_channel_ends_as_its_bias(kind: str, bias: float) -> None:
     for factor in (0.0, 1e-30, 1e-12):
         kernel = rng.standard_normal((2, 9)) * np.array([[1], [factor]])
         layer = Layer(kernel, np.array([0.1, bias]), x, y)
-        solved = solve(Rounding(kernel, layer.bias, True), x, y, kind)
+        solved = quantize_linear(WeightRounding(kernel, layer.bias, True), x, y, kind)
         assert solved is not None
         _, got = run(solved, layer, rng.integers(-128, 128, (50, 9)))
         assert (got[:, 1] == np.floor(bias / 0.05 + 0.5) + 4).all()
@@ -184,7 +186,7 @@ def test_a_prescribed_scale_too_fine_for_the_bias_keeps_the_function() -> None:
     scales = np.array([0.01, 1.2e-7, 1.2e-7, 1.2e-9, 1e-30, 0.005])
     bias = np.array([0.3, 5.0, 0.09375, 0.15625, 1e9, 0.1])
     kernel = integers * scales[:, None]
-    solved = solve(Prescribed(kernel, bias, QuantParams(tuple(scales), 0, 0)), x, y, "auto")
+    solved = quantize_linear(PrescribedRounding(kernel, bias, QuantParams(tuple(scales), 0, 0)), x, y, "auto")
     assert solved is not None and solved.changed is not None
     assert (solved.changed.constant, solved.changed.largest_error) == (3, 0.0)
     np.testing.assert_array_equal(solved.weights, integers)
@@ -200,7 +202,7 @@ def test_a_prescribed_bias_that_only_saturates_is_exact_and_any_other_is_reporte
         scales = np.array([0.01, 1e-9])
         kernel = integers * scales[:, None]
         layer = Layer(kernel, np.array([0.0, bias]), x, y)
-        solved = solve(Prescribed(kernel, layer.bias, QuantParams(tuple(scales), 0, 0)), x, y, "auto")
+        solved = quantize_linear(PrescribedRounding(kernel, layer.bias, QuantParams(tuple(scales), 0, 0)), x, y, "auto")
         assert solved is not None and solved.changed is not None
         assert solved.changed.worst == (1 if error else 0) and solved.changed.largest_error <= error
         inputs = layer.inputs(np.random.default_rng(0))

@@ -21,11 +21,11 @@ from pipeline.ops import NODES, samples
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.input_statistics import Moments, moments
-from pipeline.quantizing.linear_integers import solve
-from pipeline.quantizing.low_bit_weights import Narrow
-from pipeline.quantizing.onnx_runtime import FloatOracle
-from pipeline.quantizing.weight_rounding import Rounding
+from pipeline.quantizing.input_statistics import InputStatistics, measure_inputs
+from pipeline.quantizing.linear_integers import quantize_linear
+from pipeline.quantizing.low_bit_weights import LowBitRounding
+from pipeline.quantizing.onnx_runtime import FloatSession
+from pipeline.quantizing.weight_rounding import WeightRounding
 from stages import STAGES
 from stages.base import Job, execute
 
@@ -51,7 +51,7 @@ def check(sample: Sample, built: Built, bits: int, steps: float) -> None:
     for kernel in weights(built).values():
         assert kernel.dtype == np.int8 and 0 < np.abs(kernel.astype(int)).max() <= largest_weight(bits)
     model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
-    qdq = FloatOracle(model).stacked(sample.inputs(16))
+    qdq = FloatSession(model).stacked(sample.inputs(16))
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         assert quant is not None
@@ -104,9 +104,9 @@ def test_moments_of_the_inputs_tell_those_of_the_outputs(sample: Sample) -> None
     graph = canonical(graph_of(sample.model, "net.onnx", "net"), "net.onnx")
     inputs = sample.inputs(8)
     (layer,) = (n for n in graph.nodes if isinstance(n, Linear))
-    seen = moments(graph, Samples(tuple(inputs.values())), [layer], lambda done, total: None)[layer.name]
+    seen = measure_inputs(graph, Samples(tuple(inputs.values())), [layer], lambda done, total: None)[layer.name]
     feeds = {p.tensor: p.to_stored(inputs[p.onnx_name]) for p in graph.inputs}
-    outputs = FloatOracle(float_model(graph, [layer.output])).stacked(feeds, [layer.output])[layer.output]
+    outputs = FloatSession(float_model(graph, [layer.output])).stacked(feeds, [layer.output])[layer.output]
     outputs = outputs.reshape(-1, outputs.shape[-1]).astype(np.float64)
     kernel = graph.constant(layer.weights).reshape(outputs.shape[1], -1).astype(np.float64)
     split = np.split(kernel, len(seen.mean))
@@ -116,15 +116,19 @@ def test_moments_of_the_inputs_tell_those_of_the_outputs(sample: Sample) -> None
     np.testing.assert_allclose(variances, outputs.var(axis=0), rtol=0.02, atol=0.01)
 
 
-def rows(seed: int, groups: int = 1) -> tuple[np.ndarray, np.ndarray, Moments]:
+def rows(seed: int, groups: int = 1) -> tuple[np.ndarray, np.ndarray, InputStatistics]:
     """Weights (8, 20), a bias, and inputs that depend on each other."""
     rng = np.random.default_rng(seed)
     mixed = rng.standard_normal((groups, 20, 20))
     covariance = mixed @ mixed.transpose(0, 2, 1) / 20
-    return rng.standard_t(4, (8, 20)), rng.standard_normal(8), Moments(rng.standard_normal((groups, 20)), covariance)
+    return (
+        rng.standard_t(4, (8, 20)),
+        rng.standard_normal(8),
+        InputStatistics(rng.standard_normal((groups, 20)), covariance),
+    )
 
 
-def lost(kernel: np.ndarray, integers: np.ndarray, scales: np.ndarray, seen: Moments | None) -> float:
+def lost(kernel: np.ndarray, integers: np.ndarray, scales: np.ndarray, seen: InputStatistics | None) -> float:
     error = np.split(kernel - integers * scales[:, None], 1 if seen is None else len(seen.mean))
     matrices = [np.eye(20)] if seen is None else list(seen.covariance)
     return float(sum(np.trace(e @ c @ e.T) for e, c in zip(error, matrices, strict=True)))
@@ -138,7 +142,7 @@ def test_less_is_lost_than_by_plain_rounding(bits: int, groups: int, per_channel
     for seed in range(5):
         kernel, bias, seen = rows(seed, max(groups, 1))
         known = seen if groups else None
-        narrow = Narrow(kernel, bias, per_channel, bits, known)
+        narrow = LowBitRounding(kernel, bias, per_channel, bits, known)
         plain = narrow.peaks / largest_weight(bits)
         rounded = np.rint(kernel / plain[:, None])
         scales = narrow.scales(64.0)
@@ -153,7 +157,7 @@ def test_less_is_lost_than_by_plain_rounding(bits: int, groups: int, per_channel
 
 def test_the_mean_error_goes_into_the_bias() -> None:
     kernel, bias, seen = rows(0)
-    narrow = Narrow(kernel, bias, True, 2, seen)
+    narrow = LowBitRounding(kernel, bias, True, 2, seen)
     scales = narrow.scales(64.0)
     integers = narrow.weights(scales)
     made = integers * scales[:, None] @ seen.mean[0] + narrow.shifted_bias(integers, scales)
@@ -165,8 +169,8 @@ def test_an_output_without_weights_keeps_its_bias_and_spares_the_others(requanti
     kernel, bias, _ = rows(0)
     kernel[3] = 0.0
     x, y = QuantParams((0.02,), 3), QuantParams((0.5,), -5)
-    for rounding in (Narrow(kernel, bias, True, 4, None), Rounding(kernel, bias, True)):
-        solved = solve(rounding, x, y, requantizer)
+    for rounding in (LowBitRounding(kernel, bias, True, 4, None), WeightRounding(kernel, bias, True)):
+        solved = quantize_linear(rounding, x, y, requantizer)
         assert solved is not None
         assert not solved.weights[3].any() and all(solved.weights[i].any() for i in (0, 1, 2, 4, 5, 6, 7))
         np.testing.assert_allclose(solved.bias * solved.scales * 0.02, bias, atol=0.02)

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.quantizing.onnx_runtime import FloatOracle
+from pipeline.quantizing.onnx_runtime import FloatSession
 
 
 def model_of(nodes: list[onnx.NodeProto], opset: int, zero: type = np.int8) -> onnx.ModelProto:
@@ -31,7 +31,7 @@ REFUSED = [
 def test_what_onnx_runtime_refuses_is_said_in_one_line(model: onnx.ModelProto, why: str) -> None:
     onnx.checker.check_model(model)
     with pytest.raises(ChipfitError) as refused:
-        FloatOracle(model, "net.onnx")
+        FloatSession(model, "net.onnx")
     said = str(refused.value)
     assert said.startswith(f"net.onnx: ONNX Runtime refuses it: {why}") and "opset" in refused.value.hint
     assert "\n" not in said and "ONNXRuntimeError" not in said and "/" not in said
@@ -39,4 +39,4 @@ def test_what_onnx_runtime_refuses_is_said_in_one_line(model: onnx.ModelProto, w
 
 def test_a_model_that_chipfit_made_and_onnx_runtime_refuses_is_no_error_of_the_user() -> None:
     with pytest.raises(Fail):
-        FloatOracle(REFUSED[0][0])
+        FloatSession(REFUSED[0][0])

@@ -13,11 +13,18 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import qdq_model
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
-from pipeline.quantizing.calibrate import Observed, Policy, observe
+from pipeline.quantizing.calibrate import Histogram, Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.evaluate import evaluate
-from pipeline.quantizing.integer_graph import Quantized, prepared, quantize, unsettled
-from pipeline.quantizing.signal_to_noise import Meter, Part, elements, parts, tried, worst
+from pipeline.quantizing.integer_graph import Quantized, join_int8_functions, quantize, unprescribed_activations
+from pipeline.quantizing.signal_to_noise import (
+    SignalMeter,
+    TensorPart,
+    alternatives,
+    least_signal,
+    output_elements,
+    tensor_parts,
+)
 
 RNG = np.random.default_rng(9)
 
@@ -36,15 +43,15 @@ def none(done: int, total: int) -> None:
 
 
 def attempt(graph: Graph, policy: Policy, typical: Samples) -> Quantized:
-    graph = prepared(graph, policy)
-    observed = observe(graph, typical, none, unsettled(graph))
+    graph = join_int8_functions(graph, policy)
+    observed = observe(graph, typical, none, unprescribed_activations(graph))
     return quantize(graph, observed, policy, per_channel=True, requantizer="multiplier")
 
 
 def measured(model: onnx.ModelProto, samples: Samples) -> tuple[Graph, dict[str, Any]]:
-    graph = prepared(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), Policy("mse"))
-    names = unsettled(graph)
-    observed: Mapping[str, Observed] = observe(graph, samples, none, names) if names else {}
+    graph = join_int8_functions(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), Policy("mse"))
+    names = unprescribed_activations(graph)
+    observed: Mapping[str, Histogram] = observe(graph, samples, none, names) if names else {}
     result = quantize(graph, observed, Policy("mse"), per_channel=True, requantizer="multiplier")
     qdq = qdq_model(graph, result.params, result.constants)
     return graph, evaluate(graph, result, observed, model, qdq, samples, none)
@@ -63,7 +70,10 @@ def test_an_output_that_lost_its_signal_is_found_and_what_helps_was_tried() -> N
     graph, document = measured(model, samples)
     rows = document["signal"]
     assert [r["part"] for r in rows] == ["output 'y'", "element 1 of output 'y'"] and rows[0]["signal_db"] < 10
-    found = {r["what"]: r["signal_db"] for r in tried(parts(graph)[0], graph, Policy("mse"), attempt, samples, samples)}
+    found = {
+        r["what"]: r["signal_db"]
+        for r in alternatives(tensor_parts(graph)[0], graph, Policy("mse"), attempt, samples, samples)
+    }
     assert set(found) == {
         "quantization: {activations: int16}", "quantization: {calibration: min-max}",
         "quantization: {calibration: percentile}",
@@ -90,9 +100,9 @@ def test_the_small_part_of_a_joined_output_is_measured_alone() -> None:
         "the part of output 'y' that comes from 'scores'",
     ]  # fmt: skip
     assert found["output 'y'"] > 30 and found["the part of output 'y' that comes from 'scores'"] < 10
-    least = worst(document["signal"], 10.0)
+    least = least_signal(document["signal"], 10.0)
     assert least is not None and least["part"].endswith("'scores'")
-    assert worst(document["signal"], None) is None and worst(document["signal"], -90.0) is None
+    assert least_signal(document["signal"], None) is None and least_signal(document["signal"], -90.0) is None
 
 
 def test_parts_that_a_split_takes_out_are_measured() -> None:
@@ -108,8 +118,8 @@ def test_parts_that_a_split_takes_out_are_measured() -> None:
 
 @pytest.mark.parametrize(("real", "error", "expected"), [(1.0, 0.1, 20.0), (1.0, 0.0, inf), (0.0, 0.1, None)])
 def test_signal_is_power_about_the_mean(real: float, error: float, expected: float | None) -> None:
-    part = Part("t", "t")
-    meter = Meter([part])
+    part = TensorPart("t", "t")
+    meter = SignalMeter([part])
     for sign in (-1, 1):
         meter.add("t", 500 + sign * np.full((2, 3), real), np.full((2, 3), error))
         meter.add("other", np.ones(1), np.ones(1))
@@ -134,9 +144,9 @@ def test_a_small_variation_on_a_large_offset_is_measured() -> None:
 def test_an_element_that_is_lost_beside_a_large_one_is_named() -> None:
     """Kelvin beside pascals; what is constant in the float network loses nothing."""
     document = measured(*regression([298, 101300, 7], [2, 5000, 0]))[1]
-    least = worst(document["signal"], 10.0)
+    least = least_signal(document["signal"], 10.0)
     assert least is not None and least["part"] == "element 0 of output 'y'" and least["limit_db"] == 0
-    assert worst(measured(*regression([298, 310], [20, 0]))[1]["signal"], 10.0) is None
+    assert least_signal(measured(*regression([298, 310], [20, 0]))[1]["signal"], 10.0) is None
 
 
 def test_probabilities_of_a_class_that_no_sample_has_are_no_finding() -> None:
@@ -145,7 +155,7 @@ def test_probabilities_of_a_class_that_no_sample_has_are_no_finding() -> None:
     model = model_of(nodes, {"x": [1, 3]}, {"y": [1, 3]}, constants)
     samples = Samples((RNG.normal(0, 1, (64, 1, 3)).astype(np.float32),))
     graph, document = measured(model, samples)
-    assert worst(document["signal"], 10.0) is None and not elements(graph)
+    assert least_signal(document["signal"], 10.0) is None and not output_elements(graph)
 
 
 def test_elements_have_their_onnx_index_and_beyond_64_channels_are_taken() -> None:
@@ -153,7 +163,7 @@ def test_elements_have_their_onnx_index_and_beyond_64_channels_are_taken() -> No
         model = model_of(
             [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1, 1])], {"x": shape}, {"y": shape}, {}
         )
-        return [p.said for p in elements(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"))]
+        return [p.description for p in output_elements(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"))]
 
     assert said([1, 2, 1, 2]) == [
         f"element {i} of output 'y'" for i in ((0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 1), (0, 1, 0, 1))
@@ -176,7 +186,7 @@ def test_a_quantized_file_is_measured_beside_the_network_without_its_rounding(sc
     model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 8]}, {"s": 0.01, "t": scale, "hundred": [100 * scale / 5]})
     model.graph.initializer.append(numpy_helper.from_array(np.asarray(0, np.int8), "z"))
     _, document = measured(model, Samples((RNG.uniform(-1, 1, (64, 1, 4)).astype(np.float32),)))
-    least = worst(document["signal"], 10.0)
+    least = least_signal(document["signal"], 10.0)
     assert (least is not None) == lost and len(document["signal"]) == 3 + lost
 
 
