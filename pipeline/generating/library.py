@@ -68,7 +68,7 @@ def generate(program: Program, core: str, origin: Origin, vectors: Vectors) -> d
     """
     kernels = kernel_files({c.kernel for call in program.calls for c in call.each}, core)
     library = _library(program, origin, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0]))
-    product, test = library.product, selftest_of(library.ports, vectors)
+    product, test = library.product, selftest_of(library.product, library.ports, vectors)
     files = {
         f"include/{product}.h": _rendered("header.h.j2", library),
         f"src/{product}.c": _rendered("model.c.j2", library),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.generating.ports import CPort
+from pipeline.generating.tables import lines
 from pipeline.graph.tensor import Array
 
 
@@ -19,11 +20,11 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Expected:
-    """A port and its vectors, one line of numbers each, in `array`."""
+    """A port and its vectors, each as lines of numbers, in the C array `array`."""
 
     port: CPort
     array: str
-    rows: tuple[str, ...]
+    vectors: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -36,22 +37,18 @@ class SelfTest:
     arguments: str
 
 
-def selftest_of(ports: Sequence[CPort], vectors: Vectors) -> SelfTest:
+def selftest_of(product: str, ports: Sequence[CPort], vectors: Vectors) -> SelfTest:
     """The test of `ports`, in the order of the arrays of `vectors`."""
     arrays = [*vectors.inputs, *vectors.outputs]
     shown = tuple(
-        Expected(port, f"{port.name}_vectors", tuple(_row(a) for a in array))
+        Expected(port, f"{product}__{port.name}_vectors", tuple(lines(np.reshape(a, -1)) for a in array))
         for port, array in zip(ports, arrays, strict=True)
     )
     callers = [e for e in shown if e.port.place is None]
-    arguments = [f"{e.array}[v]" if e.port.direction == "input" else f"got_{e.array}" for e in callers]
+    arguments = [f"{e.array}[v]" if e.port.direction == "input" else f"got_{e.port.name}" for e in callers]
     return SelfTest(
         arrays=shown,
         outputs=tuple(e for e in shown if e.port.direction == "output"),
         owned=tuple(e for e in shown if e.port.place is not None and e.port.direction == "input"),
         arguments=", ".join(arguments),
     )
-
-
-def _row(array: Array) -> str:
-    return ", ".join(str(v) for v in np.asarray(array).reshape(-1).tolist())

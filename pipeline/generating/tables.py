@@ -34,17 +34,18 @@ def table(name: str, title: str, array: Array, use: Use, ram: bool = False) -> T
     """`array` under the name TABLE(name)."""
     shape = "x".join(str(d) for d in array.shape)
     ctype = C_TYPES[array.dtype.name]
-    return Table(f"TABLE({name})", f"{title}, {shape}", ctype, array.size, array.nbytes, _rows(array), use, ram)
+    return Table(f"TABLE({name})", f"{title}, {shape}", ctype, array.size, array.nbytes, lines(array), use, ram)
 
 
-def _rows(array: Array) -> tuple[str, ...]:
+def lines(array: Array) -> tuple[str, ...]:
     """Numbers in lines of at most WIDTH characters; what one index of the first axis has begins on a new line."""
     words = [str(v) if v != -(2**31) else "(-2147483647 - 1)" for v in array.reshape(-1).tolist()]
     widest = max(len(w) for w in words) + 2
     fitting = max(1, (WIDTH - 2 * _INDENT) // widest)
-    row = max(1, prod([d for d in array.shape if d > 1][1:])) if array.ndim > 1 else max(1, array.size)
+    axes = [d for d in array.shape if d > 1]
+    row = prod(axes[1:]) if len(axes) > 1 else max(1, array.size)
     return tuple(
-        (" " * _INDENT if i > begin else "") + ", ".join(words[i : min(i + fitting, begin + row)])
+        (" " * _INDENT if row < len(words) and i > begin else "") + ", ".join(words[i : min(i + fitting, begin + row)])
         for begin in range(0, len(words), row)
         for i in range(begin, begin + row, fitting)
     )
