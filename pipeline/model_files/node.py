@@ -20,7 +20,7 @@ MALFORMED = (
 
 @dataclass(frozen=True, eq=False)
 class ImportNode:
-    """`inputs` holds "" for an omitted optional input; `file` is the model's path for messages."""
+    """A node of the file; `inputs` holds "" for an omitted optional input, `file` is the model's path for messages."""
 
     op: str
     name: str
@@ -30,11 +30,11 @@ class ImportNode:
     file: str
 
     def refuse(self, why: str, hint: str = "") -> NoReturn:
-        """Say that this operator cannot do `why`."""
+        """Raise ChipfitError: this operator is not supported with `why`."""
         raise ChipfitError(f"{self.op} node {self.name!r}: {why}", place=Place(self.file), hint=hint)
 
     def malformed(self, error: Exception) -> ChipfitError:
-        """What reading a node ends in when its attributes, shapes and inputs contradict each other unforeseen."""
+        """The ChipfitError for an `error` that no check foresaw: what the node states contradicts itself."""
         first = (str(error).splitlines() or [""])[0][:100]
         return ChipfitError(
             f"{self.op} node {self.name!r} is malformed ({type(error).__name__}: {first})",
@@ -55,11 +55,11 @@ class ImportNode:
         return self.has(index) and self.graph.data(self.inputs[index]) is not None
 
     def constant(self, index: int, what: str) -> Array:
-        """The constant at input `index`; refuses an activation there."""
+        """The constant at input `index`, called `what` in messages; refuses an activation there."""
         data = self.graph.data(self.inputs[index]) if self.has(index) else None
         if data is None:
-            made = index < len(self.inputs) and any(self.inputs[index] in n.outputs for n in self.graph.nodes)
-            hint = "It is computed from the network's input." if made else "Freeze it when you export the model."
+            computed = index < len(self.inputs) and any(self.inputs[index] in n.outputs for n in self.graph.nodes)
+            hint = "It is computed from the network's input." if computed else "Freeze it when you export the model."
             self.refuse(f"its {what} (input {index}) must be a constant", hint)
         return data
 
@@ -67,7 +67,7 @@ class ImportNode:
         return self.constant(index, what) if self.has(index) else None
 
     def axis(self, value: int, rank: int) -> int:
-        """A possibly negative axis as a non-negative one."""
+        """The axis `value`, negative from the end, as 0 to rank - 1; refuses one that does not exist."""
         if not -rank <= value < rank:
             self.refuse(f"axis {value} does not exist in a tensor of rank {rank}")
         return value % rank

@@ -1,4 +1,4 @@
-"""Opening an .npz file that may be broken or hostile: what an array needs is known before it is unpacked."""
+"""Reader of .npz files that may be broken or hostile: the size of an array is known before it is unpacked."""
 
 import io
 import zipfile
@@ -14,11 +14,11 @@ from pipeline.facts.files import MAX_DATA, absence_reason, file_size, is_file
 from pipeline.graph.tensor import Array
 
 MAX_BYTES = 1 << 29
-"""Of one array once it is unpacked; it is held once more as float32."""
-_DIRECTORY = 1 << 20
+"""Bytes of one array once it is unpacked; it is held once more as float32."""
+_MAX_DIRECTORY = 1 << 20
 """Bytes of the archive's directory: some 10,000 arrays. Python reads it whole before it says how many there are."""
-_HEADER = 1 << 16
-"""Bytes that say what an array is."""
+_MAX_HEADER = 1 << 16
+"""Bytes of the header that states an array's shape and type."""
 _END, _END64 = b"PK\x05\x06", b"PK\x06\x07"
 _HINT = "Write it with numpy.savez from plain number arrays."
 
@@ -26,7 +26,7 @@ _HINT = "Write it with numpy.savez from plain number arrays."
 class Npz(Mapping[str, Array]):
     """The arrays of an .npz file by name, each read when it is asked for.
 
-    Raises ChipfitError for a file that is none, and where an array is asked for that is no plain numbers or too large.
+    Raises ChipfitError for a file that is not readable as .npz, and for an array that is too large or not of numbers.
     """
 
     def __init__(self, path: Path, place: Place) -> None:
@@ -34,8 +34,8 @@ class Npz(Mapping[str, Array]):
         if not is_file(path):
             raise ChipfitError(f"{path.name} {absence_reason(path)}", place=place)
         if file_size(path) > MAX_DATA:
-            said = f"{path.name} has {file_size(path)} bytes, the limit is {MAX_DATA}"
-            raise ChipfitError(said, place=place, hint="Leave out samples.")
+            message = f"{path.name} has {file_size(path)} bytes, the limit is {MAX_DATA}"
+            raise ChipfitError(message, place=place, hint="Leave out samples.")
         try:
             _check_directory(path)
             with zipfile.ZipFile(path) as archive:
@@ -71,7 +71,7 @@ class Npz(Mapping[str, Array]):
         if dtype.kind not in "fiub" or dtype.shape:
             raise self._refuse(key, f"has type {dtype}, expected numbers", _HINT)
         if min(shape, default=0) < 0 or len(shape) > 32 or prod(shape) * dtype.itemsize != size - file.tell():
-            raise self._refuse(key, f"says that it has shape {_shown(shape)}, which is not what it holds", _HINT)
+            raise self._refuse(key, f"says that it has shape {_shape_text(shape)}, which is not what it holds", _HINT)
         flat = np.frombuffer(file.read(), dtype)
         array: Array = flat.reshape(shape, order="F" if fortran else "C")
         return array
@@ -84,31 +84,35 @@ class Npz(Mapping[str, Array]):
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, "np.dtype[Any]"]:
-    """Shape, whether the first axis runs fastest, and type; NumPy itself reads a header of any length that it states.
+    """Shape, whether the order is Fortran's, and type of an array, from a header of bounded length.
 
-    Source: numpy.lib.format. Raises ValueError.
+    NumPy itself would read a header of any length that the file states. Raises ValueError. Source: numpy.lib.format.
     """
-    first = np.lib.format.read_magic(file) == (1, 0)
-    stated = file.read(2 if first else 4)
+    version_1 = np.lib.format.read_magic(file) == (1, 0)
+    stated = file.read(2 if version_1 else 4)
     length = int.from_bytes(stated, "little")
-    if length > _HEADER:
+    if length > _MAX_HEADER:
         raise ValueError("a header that is longer than any array's")
     header = io.BytesIO(stated + file.read(length))
-    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    read = np.lib.format.read_array_header_1_0 if version_1 else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(header)
     return shape, fortran, dtype
 
 
-def _shown(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     return "(" + ", ".join(str(d) if abs(d) < 1 << 64 else "..." for d in shape[:8]) + ")"
 
 
 def _check_directory(path: Path) -> None:
-    """Raises ValueError where the directory of the archive is larger than that of any set of arrays."""
+    """Raise ValueError where the archive's directory is larger than that of any set of arrays."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(size - (1 << 16) - 64, 0))
         tail = file.read()
     at = tail.rfind(_END)
-    if at < 0 or int.from_bytes(tail[at + 12 : at + 16], "little") > _DIRECTORY or _END64 in tail[max(at - 20, 0) : at]:
+    if (
+        at < 0
+        or int.from_bytes(tail[at + 12 : at + 16], "little") > _MAX_DIRECTORY
+        or _END64 in tail[max(at - 20, 0) : at]
+    ):
         raise ValueError("no archive, or one of too many members")

@@ -1,4 +1,4 @@
-"""Opening an ONNX file that may be broken or hostile: bounded, checked, external data confined to its folder."""
+"""Reader of ONNX files that may be broken or hostile: bounded, checked, external data confined to its folder."""
 
 import re
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from google.protobuf.message import DecodeError
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import MAX_MODEL, absence_reason, file_size, is_file
-from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files, inside
+from pipeline.model_files.onnx_external import MAX_EXTERNAL, external_files, file_inside
 from pipeline.model_files.onnx_names import check_names
 from pipeline.model_files.onnx_size import MAX_NODES, count_nodes
 
 MAX_BYTES = MAX_MODEL
-"""Of the file itself."""
+"""Bytes of the .onnx file itself, without external data."""
 _EXPORT_HINT = "Export the model again, or copy the whole file."
 
 
 def load_onnx(path: Path, shown: str) -> onnx.ModelProto:
-    """The checked model with its external data loaded.
+    """The checked model with its external data loaded; `shown` is the path as the user wrote it, for messages.
 
-    As `parse_onnx`; also raises ChipfitError for a model that is structurally invalid, or whose external data is
-    missing or outside the model's folder.
+    Raises ChipfitError where `parse_onnx` does, and for a model that is structurally invalid, or whose external data
+    is missing or outside the model's folder.
     """
     model, place = parse_onnx(path, shown), Place(shown)
     _load_external(model, path, place)
@@ -35,7 +35,7 @@ def load_onnx(path: Path, shown: str) -> onnx.ModelProto:
 
 
 def parse_onnx(path: Path, shown: str) -> onnx.ModelProto:
-    """The model as the file says it: not yet checked, external data not yet loaded.
+    """The model as it stands in the file: not yet checked, external data not yet loaded.
 
     `shown` is the path as the user wrote it, for messages. Raises ChipfitError for a file that is missing, too
     large, not ONNX, of an unknown IR version, of too many nodes, or with names that are not text.
@@ -95,14 +95,14 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
-    """Read what lies in files beside the model into its tensors: the one place where such a file is opened."""
+    """Read external data into the tensors of `model`: no other function opens such a file."""
     tensors = [t for t in tensors_of(model) if t.data_location == onnx.TensorProto.EXTERNAL]
     listed = external_files(path, place) if tensors else {}
-    left = MAX_EXTERNAL
+    bytes_left = MAX_EXTERNAL
     for tensor in tensors:
         named = [e.value for e in tensor.external_data if e.key == "location"]
         location = named[-1] if named else ""
-        if inside(path.resolve().parent, location) is None or location not in listed:
+        if file_inside(path.resolve().parent, location) is None or location not in listed:
             raise ChipfitError(
                 f"tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
                 place=place,
@@ -115,7 +115,7 @@ def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
                 place=place,
                 hint="Copy the .data file together with the .onnx file.",
             )
-        offset, length = _span(tensor, place)
+        offset, length = _byte_range(tensor, place)
         size = file_size(target)
         length = max(size - offset, 0) if length is None else length
         if offset + length > size:
@@ -124,8 +124,8 @@ def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
                 place=place,
                 hint="Copy the whole .data file.",
             )
-        left -= length
-        if left < 0:
+        bytes_left -= length
+        if bytes_left < 0:
             raise ChipfitError(f"its tensors keep more than {MAX_EXTERNAL} bytes in other files", place=place)
         try:
             with target.open("rb") as file:
@@ -137,13 +137,13 @@ def _load_external(model: onnx.ModelProto, path: Path, place: Place) -> None:
         del tensor.external_data[:]
 
 
-def _span(tensor: onnx.TensorProto, place: Place) -> tuple[int, int | None]:
-    """Where in its file the tensor's bytes begin, and how many there are if it says so."""
-    said = {e.key: e.value for e in tensor.external_data if e.key in ("offset", "length")}
-    for key, value in said.items():
+def _byte_range(tensor: onnx.TensorProto, place: Place) -> tuple[int, int | None]:
+    """Offset of the tensor's bytes in its file, and their number if the model states it."""
+    entries = {e.key: e.value for e in tensor.external_data if e.key in ("offset", "length")}
+    for key, value in entries.items():
         if not re.fullmatch("[0-9]{1,15}", value):
             raise ChipfitError(f"tensor {tensor.name!r} has the {key} {value!r}, expected a number", place=place)
-    return int(said.get("offset", 0)), int(said["length"]) if "length" in said else None
+    return int(entries.get("offset", 0)), int(entries["length"]) if "length" in entries else None
 
 
 def _first_line(error: Exception) -> str:

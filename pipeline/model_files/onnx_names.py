@@ -1,4 +1,4 @@
-"""Names and element types of an ONNX file that protobuf lets through and no reader can take."""
+"""Check of names and element types that protobuf accepts in an ONNX file and no reader can use."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from google.protobuf.message import Message
 from pipeline.facts.errors import ChipfitError, Place
 
 _COMMENTS = ("doc_string", "metadata_props")
-_AGAIN = "Export the model again, or copy the whole file."
+_HINT = "Export the model again, or copy the whole file."
 
 
 def check_names(model: onnx.ModelProto, place: Place) -> None:
-    """Raises ChipfitError for a name that is not UTF-8, which protobuf gives as bytes, or an unknown element type."""
+    """Raise ChipfitError for a name that is not UTF-8, which protobuf gives as bytes, or an unknown element type."""
     for message in _messages(model):
         for field, value in message.ListFields():
             if field.type != field.TYPE_STRING or field.name in _COMMENTS:
@@ -23,13 +23,13 @@ def check_names(model: onnx.ModelProto, place: Place) -> None:
                     raise ChipfitError(
                         f"the {field.name} {word[:40]!r} of a {type(message).__name__} is not UTF-8",
                         place=place,
-                        hint=_AGAIN,
+                        hint=_HINT,
                     )
         if isinstance(message, onnx.TensorProto) and message.data_type not in onnx.TensorProto.DataType.values():
             raise ChipfitError(
                 f"tensor {message.name!r} has the element type {message.data_type}, which ONNX does not define",
                 place=place,
-                hint=_AGAIN,
+                hint=_HINT,
             )
 
 

@@ -27,7 +27,7 @@ class OnnxNode(ImportNode):
         return self.kinds[index] if index < len(self.kinds) else ""
 
     def without(self, attribute: str) -> "OnnxNode":
-        """The same node without one attribute."""
+        """This node without one of its attributes."""
         return replace(self, attributes={k: v for k, v in self.attributes.items() if k != attribute})
 
     def attr(self, name: str, default: Any = None) -> Any:

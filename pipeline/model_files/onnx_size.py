@@ -1,4 +1,4 @@
-"""How many nodes an ONNX model has once its functions stand where they are called: counted, not put there."""
+"""The number of nodes that an ONNX model has once its functions are inlined, counted without inlining them."""
 
 from collections import Counter
 from collections.abc import Set
@@ -13,21 +13,24 @@ _Key = tuple[str, str, str]
 
 
 def count_nodes(model: onnx.ModelProto) -> int:
-    """Nodes of the graph, its subgraphs and every call of a function; at most MAX_NODES + 1 is counted.
+    """Nodes of the graph, its subgraphs and every call of a function, at most MAX_NODES + 1.
 
     Functions that call each other in a circle count as more than MAX_NODES.
     """
     functions = {(f.domain, f.name, f.overload): f for f in model.functions}
-    bodies = {k: _direct(f, functions.keys()) for k, f in functions.items()}
+    bodies = {k: _count_own(f, functions.keys()) for k, f in functions.items()}
     known: dict[_Key, int] = {}
     for start in bodies:
-        _settle(start, bodies, known)
-    plain, calls = _direct(model.graph, functions.keys())
+        _count_inlined(start, bodies, known)
+    plain, calls = _count_own(model.graph, functions.keys())
     return min(plain + sum(known[k] * n for k, n in calls.items()), MAX_NODES + 1)
 
 
-def _settle(start: _Key, bodies: dict[_Key, tuple[int, Counter[_Key]]], known: dict[_Key, int]) -> None:
-    """Put what `start` and all that it calls have into `known`; no recursion, for chains may be long."""
+def _count_inlined(start: _Key, bodies: dict[_Key, tuple[int, Counter[_Key]]], known: dict[_Key, int]) -> None:
+    """Add the inlined nodes of `start`, and of each function that it calls, to `known`.
+
+    No recursion, for call paths may be long.
+    """
     waiting, begun = [start], set()
     while waiting:
         key = waiting[-1]
@@ -44,8 +47,8 @@ def _settle(start: _Key, bodies: dict[_Key, tuple[int, Counter[_Key]]], known: d
             waiting += open_calls
 
 
-def _direct(holder: Any, functions: Set[_Key]) -> tuple[int, "Counter[_Key]"]:
-    """The nodes of a graph or function that are no calls, and how often each function is called."""
+def _count_own(holder: Any, functions: Set[_Key]) -> tuple[int, "Counter[_Key]"]:
+    """How many nodes of a graph or function are no calls, and how often it calls each function."""
     calls: Counter[_Key] = Counter()
     plain, waiting = 0, [holder]
     while waiting:

@@ -1,4 +1,4 @@
-"""Opening a TensorFlow Lite flatbuffer that may be broken or hostile: every offset, length and number is checked here.
+"""Reader of TensorFlow Lite flatbuffers that may be broken or hostile: every offset, length and number is checked.
 
 What comes out is plain data; nothing later touches the flatbuffer but for an operator's own options.
 """
@@ -21,11 +21,11 @@ MAX_BYTES = MAX_MODEL
 MAX_ELEMENTS = 1 << 26
 MAX_ITEMS = 20_000
 _MAX_VALUES = 1 << 26
-"""Values of all tensors together."""
-_BEGIN = 8
-"""Bytes of the flatbuffer up to the end of its mark."""
+"""Values of all tensors together at most."""
+_HEADER_BYTES = 8
+"""Bytes of the flatbuffer up to the end of its file identifier."""
 _PER_INDEX = 64
-"""So many values an index counts for, which becomes a Python number."""
+"""Values that one tensor index counts for: it becomes a Python number."""
 _HINT = "Convert the model again, or copy the whole file."
 _DTYPES = {
     tflite.TensorType.FLOAT32: "float32",
@@ -111,14 +111,17 @@ class TfliteModel:
 
 
 def load_tflite(path: Path, shown: str) -> TfliteModel:
-    """The checked model. `shown` is the path as the user wrote it. Raises ChipfitError."""
+    """The checked model in the file at `path`; `shown` is the path as the user wrote it, for messages.
+
+    Raises ChipfitError for a file that is missing, too large, damaged, or not TensorFlow Lite.
+    """
     if not is_file(path):
         raise ChipfitError(absence_reason(path), place=Place(shown), hint="Check model.source in the product YAML.")
     if file_size(path) > MAX_BYTES:
         raise ChipfitError(f"the file has {file_size(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
     try:
         with path.open("rb") as file:
-            _check_mark(file.read(_BEGIN), shown)
+            _check_identifier(file.read(_HEADER_BYTES), shown)
             file.seek(0)
             data = file.read()
     except OSError as error:
@@ -129,35 +132,35 @@ def load_tflite(path: Path, shown: str) -> TfliteModel:
 
 
 def parse_tflite(data: bytes, shown: str) -> TfliteModel:
-    """As `load_tflite`, from bytes."""
-    _check_mark(data[:_BEGIN], shown)
+    """The checked model in the bytes of a file; raises ChipfitError where they are damaged or not TensorFlow Lite."""
+    _check_identifier(data[:_HEADER_BYTES], shown)
     try:
         return _Reader(data, shown).model()
     except _BROKEN as error:
         raise ChipfitError("is damaged or truncated", place=Place(shown), hint=_HINT) from error
 
 
-def _check_mark(begin: bytes, shown: str) -> None:
-    if begin[4:] != b"TFL3":
+def _check_identifier(header: bytes, shown: str) -> None:
+    if header[4:] != b"TFL3":
         raise ChipfitError("is not a TensorFlow Lite file", place=Place(shown), hint=_HINT)
 
 
 class _Reader:
     def __init__(self, data: bytes, shown: str) -> None:
-        self.data, self.shown, self.left = data, shown, _MAX_VALUES
+        self.data, self.shown, self.values_left = data, shown, _MAX_VALUES
         self.proto = tflite.Model.GetRootAsModel(data, 0)
 
     def fail(self, message: str, hint: str = _HINT) -> ChipfitError:
         return ChipfitError(message, place=Place(self.shown), hint=hint)
 
     def spend(self, values: int) -> None:
-        """Count what is copied out of the file: many tensors may name the same bytes."""
-        self.left -= values
-        if self.left < 0:
+        """Count values that are copied out of the file: many tensors may name the same bytes."""
+        self.values_left -= values
+        if self.values_left < 0:
             raise self.fail(f"its tensors hold more than {_MAX_VALUES} values", "No microcontroller holds that.")
 
     def ints(self, array: Any) -> tuple[int, ...]:
-        """A vector of the flatbuffer; the reader gives 0 for an absent one."""
+        """The numbers of a flatbuffer vector; none for an absent one, for which the package `tflite` gives 0."""
         if isinstance(array, int):
             return ()
         if len(array) > MAX_ITEMS:
@@ -190,9 +193,9 @@ class _Reader:
         return TfliteModel(tensors, operators, inputs, outputs)
 
     def tensor(self, proto: Any, index: int) -> TfliteTensor:
-        spelt = proto.Name() or b""
-        self.spend(len(spelt))
-        name = spelt.decode("utf-8", "replace") or f"tensor_{index}"
+        name_bytes = proto.Name() or b""
+        self.spend(len(name_bytes))
+        name = name_bytes.decode("utf-8", "replace") or f"tensor_{index}"
         dtype = _DTYPES.get(proto.Type())
         if dtype is None:
             dtype = next((k.lower() for k, v in vars(tflite.TensorType).items() if v == proto.Type()), "unknown")
@@ -209,14 +212,14 @@ class _Reader:
     def quantization(
         self, proto: Any, name: str, dtype: str, shape: Shape
     ) -> tuple[tuple[float, ...], tuple[int, ...], int]:
-        given = proto.Quantization()
-        if given is None or given.ScaleLength() == 0 or dtype.startswith("float"):
+        quantization = proto.Quantization()
+        if quantization is None or quantization.ScaleLength() == 0 or dtype.startswith("float"):
             return (), (), 0
-        scales = np.asarray(given.ScaleAsNumpy(), np.float32)
-        zeros = np.asarray(given.ZeroPointAsNumpy(), np.int64).reshape(-1)
-        zeros = np.zeros(len(scales), np.int64) if given.ZeroPointLength() == 0 else zeros
+        scales = np.asarray(quantization.ScaleAsNumpy(), np.float32)
+        zeros = np.asarray(quantization.ZeroPointAsNumpy(), np.int64).reshape(-1)
+        zeros = np.zeros(len(scales), np.int64) if quantization.ZeroPointLength() == 0 else zeros
         # A bias of older converters carries its weights' dimension, which it does not have; a vector has only one.
-        axis = given.QuantizedDimension() if len(shape) != 1 else 0
+        axis = quantization.QuantizedDimension() if len(shape) != 1 else 0
         if not (np.isfinite(scales).all() and (scales > 0).all()):
             raise self.fail(f"tensor {name!r} has a scale of zero, below zero, infinite or NaN")
         if len(zeros) == 1 < len(scales):
@@ -261,7 +264,7 @@ class _Reader:
         return TfliteOperator(name, inputs, outputs, proto.BuiltinOptions())
 
     def check_options(self, name: str, proto: Any) -> None:
-        """Options of another operator's type would be read as something that they do not say."""
+        """Refuse options of another operator's type, whose fields would be misread."""
         kind = _OPTIONS_NAMES.get(proto.BuiltinOptionsType(), f"number {proto.BuiltinOptionsType()}")
         expected = OPTIONS.get(name, "NONE")
         if kind not in ("NONE", expected) and (name in OPTIONS or name in WITHOUT_OPTIONS):
@@ -271,7 +274,7 @@ class _Reader:
 
 
 def builtin_code(code: Any) -> int:
-    """The larger of both fields, as schema.fbs says of OperatorCode.
+    """Number of the builtin operator: the larger of two fields, as schema.fbs says of OperatorCode.
 
     The accessor of the package `tflite` (2.18) gives the deprecated field wherever the new one is below 127, so that
     one is read here: field 3, at offset 10 of the table.

@@ -22,7 +22,7 @@ LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767), "int32": (-(2**31), 2**
 
 @dataclass(frozen=True, eq=False)
 class TfliteNode(ImportNode):
-    """`declared` are the output tensors as the file describes them; `table` is the operator's options.
+    """A node with its output tensors as the file declares them, and the flatbuffer table of its options.
 
     `unsigned`: the file's activations are uint8; here they are int8, 128 lower.
     """
@@ -35,9 +35,9 @@ class TfliteNode(ImportNode):
         """The options table read as `kind`, a class of the `tflite` package."""
         if self.table is None:
             self.refuse("it has no options", "Convert the model again.")
-        made = kind()
-        made.Init(self.table.Bytes, self.table.Pos)
-        return made
+        options = kind()
+        options.Init(self.table.Bytes, self.table.Pos)
+        return options
 
     @property
     def quantized(self) -> bool:
@@ -60,32 +60,35 @@ class TfliteNode(ImportNode):
         return tensor.quant
 
     def scale(self, index: int) -> float:
-        """The one scale of input `index`."""
-        return self._scalar(self.quant(index), self.inputs[index]).scale[0]
+        """The scale of input `index`; refuses one scale for each channel."""
+        return self._per_tensor(self.quant(index), self.inputs[index]).scale[0]
 
     def output_scale(self, index: int = 0) -> float:
-        return self._scalar(self.output_quant(index), self.declared[index].name).scale[0]
+        return self._per_tensor(self.output_quant(index), self.declared[index].name).scale[0]
 
-    def _scalar(self, quant: QuantParams, name: str) -> QuantParams:
+    def _per_tensor(self, quant: QuantParams, name: str) -> QuantParams:
         if quant.axis is not None:
             self.refuse(f"{name!r} has a scale per channel")
         return quant
 
-    def zero(self, index: int) -> int:
+    def zero_point(self, index: int) -> int:
         return self.quant(index).zero_point
 
-    def output_zero(self, index: int = 0) -> int:
+    def output_zero_point(self, index: int = 0) -> int:
         return self.output_quant(index).zero_point
 
     def real_range(self, code: int) -> tuple[float, float]:
-        """The real clamp of a fused activation."""
+        """Least and largest real value of the fused activation `code`; refuses an unknown one."""
         if code not in _RANGES:
             self.refuse(f"fused activation {code}", "NONE, RELU, RELU6 and RELU_N1_TO_1 are supported.")
         return _RANGES[code]
 
     def clamp(self, low: float, high: float) -> tuple[int, int]:
-        """The clamp [low, high] as integers of the output. Source: TFLite CalculateActivationRangeQuantized."""
-        scale, zero = np.float32(self.output_scale()), self.output_zero()
+        """The real clamp [low, high] as integers of the output, within its type.
+
+        Source: TFLite CalculateActivationRangeQuantized.
+        """
+        scale, zero = np.float32(self.output_scale()), self.output_zero_point()
         bottom, top = LIMITS[self.dtype]
         if low != -inf:
             bottom = max(bottom, zero + round_away(np.float32(low) / scale))
@@ -102,7 +105,7 @@ class TfliteNode(ImportNode):
         return {"low": low, "high": high, "bottom": bottom, "top": top}
 
     def emit(self, node: Node) -> None:
-        """Append a node that makes this operator's outputs; shapes must be those that the file declares."""
+        """Append the node that computes this operator's outputs; refuses shapes other than the declared ones."""
         shapes = node.shapes([self.graph.tensors[n].shape for n in node.inputs])
         for shape, tensor in zip(shapes, self.declared, strict=True):
             if tuple(shape) != tensor.shape:
@@ -111,18 +114,18 @@ class TfliteNode(ImportNode):
             self.graph.add(tensor)
         self.graph.nodes.append(node)
 
-    def step(self, node: Node, dtype: str, quant: QuantParams | None) -> str:
-        """Append an intermediate node; returns its output."""
+    def append(self, node: Node, dtype: str, quant: QuantParams | None) -> str:
+        """Append a node for an intermediate result; returns the name of its output."""
         return self.graph.append(node, dtype, quant)
 
     def fold(self, value: Array) -> None:
-        """The only output is this constant."""
+        """Set the operator's only output to the constant `value`, of the shape that the file declares."""
         if value.shape != self.declared[0].shape:
             self.refuse(f"the file says it makes {list(self.declared[0].shape)}, not {list(value.shape)}")
         self.graph.add(Tensor.constant(self.outputs[0], value, self.declared[0].quant))
 
 
 def round_away(value: Any) -> int:
-    """To the nearest integer, ties away from zero: C's round()."""
+    """`value` rounded to the nearest integer, ties away from zero, as C's round() does."""
     wide = float(value)
     return int(np.copysign(np.floor(abs(wide) + 0.5), wide))

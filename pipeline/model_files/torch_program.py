@@ -15,7 +15,7 @@ OPSET = 18
 
 def main(source: str, target: str) -> int:
     """Write `target`; 1 and a line that begins with `error: ` when that cannot be done."""
-    refusal = unsafe(Path(source))
+    refusal = refusal_reason(Path(source))
     if refusal:
         print(f"error: {refusal}")
         return 1
@@ -30,13 +30,13 @@ def main(source: str, target: str) -> int:
         print(f"error: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}")
         return 1
     model = exported.model_proto
-    strip(model)
+    clear_metadata(model)
     Path(target).write_bytes(model.SerializeToString(deterministic=True))
     return 0
 
 
-def unsafe(path: Path) -> str:
-    """Why an archive must not be loaded, or nothing: objects that can only be unpickled."""
+def refusal_reason(path: Path) -> str:
+    """The reason not to load an archive, "" where there is none: damaged, or objects that can only be unpickled."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -50,8 +50,8 @@ def unsafe(path: Path) -> str:
     return ""
 
 
-def strip(model: Any) -> None:
-    """Take out of an onnx.ModelProto what differs between machines: stack traces, paths, tools' notes."""
+def clear_metadata(model: Any) -> None:
+    """Clear the fields of an onnx.ModelProto that differ between machines: stack traces, paths, tools' notes."""
     graph = model.graph
     holders = (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer)
     for holder in (*holders, *model.functions):

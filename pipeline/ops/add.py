@@ -145,7 +145,7 @@ def import_tflite_add(node: TfliteNode) -> None:
             outputs=node.outputs,
             subtract=subtract,
             left=left,
-            zero_points=(node.zero(0), node.zero(1), node.output_zero()),
+            zero_points=(node.zero_point(0), node.zero_point(1), node.output_zero_point()),
             rescales=(pairs[0], pairs[1], pairs[2]),
             **fields,
         )

@@ -91,7 +91,7 @@ def import_tflite_argmax(node: TfliteNode) -> None:
     given = node.shape(0)
     axis = node.axis(int(node.constant(1, "axis").reshape(-1)[0]), len(given))
     kept = node.graph.fresh(f"{node.outputs[0]}.kept")
-    made = node.step(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), "int32", None)
+    made = node.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), "int32", None)
     rest = tuple(d for i, d in enumerate(given) if i != axis)
     node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
 

@@ -192,7 +192,7 @@ class AveragePoolExact(AveragePool):
 def import_tflite_average_pool(node: TfliteNode) -> None:
     options = node.options(tflite.Pool2DOptions)
     window = tflite_window(node, (options.FilterHeight(), options.FilterWidth()), options)
-    if node.quantized and (node.scale(0), node.zero(0)) != (node.output_scale(), node.output_zero()):
+    if node.quantized and (node.scale(0), node.zero_point(0)) != (node.output_scale(), node.output_zero_point()):
         node.refuse("its input and output have different scales")
     fields = node.activation(options.FusedActivationFunction())
     if node.quantized:

@@ -110,7 +110,7 @@ def import_tflite_concat(node: TfliteNode) -> None:
                 views.append(node.graph.add(Tensor.constant(made, source.data.reshape(shape), source.quant)))
                 continue
             view = Reshape(name=f"{node.name}.{i}", inputs=(name,), outputs=(made,), shape=shape)
-            views.append(node.step(view, source.dtype, source.quant))
+            views.append(node.append(view, source.dtype, source.quant))
         node.emit(Concat(name=node.name, inputs=tuple(views), outputs=node.outputs, axis=axis))
         return
     options = node.options(tflite.ConcatenationOptions)
@@ -144,7 +144,7 @@ def _rescaled(node: TfliteNode, index: int) -> str:
     rounded = np.copysign(np.floor(np.abs(real.astype(np.float64)) + 0.5), real) + zero_y
     table = node.graph.constant(f"{x.name}.rescale", (np.clip(rounded, 0, 255) - 128).astype(np.int8))
     made = node.graph.fresh(f"{x.name}.rescaled")
-    return node.step(Lookup(name=made, inputs=(x.name, table), outputs=(made,)), "int8", y.quant)
+    return node.append(Lookup(name=made, inputs=(x.name, table), outputs=(made,)), "int8", y.quant)
 
 
 ONNX = {"Concat": import_concat}

@@ -172,14 +172,14 @@ def import_fully_connected(node: TfliteNode) -> None:
     if given[-1] != rows[1]:
         source = node.graph.tensors[x]
         view = Reshape(name=f"{node.name}.rows", inputs=(x,), outputs=(node.graph.fresh(f"{x}.rows"),), shape=rows)
-        x, given = node.step(view, source.dtype, source.quant), rows
+        x, given = node.append(view, source.dtype, source.quant), rows
     fields["inputs"] = (x, *fields["inputs"][1:])
     made, target = (*given[:-1], len(kernel)), node.declared[0].shape
     if made == target:
         node.emit(Dense(name=node.name, outputs=node.outputs, **fields))
         return
     dense = Dense(name=node.name, outputs=(node.graph.fresh(f"{node.outputs[0]}.rows"),), **fields)
-    y = node.step(dense, node.dtype, node.declared[0].quant)
+    y = node.append(dense, node.dtype, node.declared[0].quant)
     if prod(target) != prod(made):
         node.refuse(f"the file says it makes {list(target)}, its inputs make {list(made)}")
     node.emit(Reshape(name=f"{node.name}.shape", inputs=(y,), outputs=node.outputs, shape=target))

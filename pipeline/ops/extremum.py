@@ -77,9 +77,9 @@ def import_tflite_extremum(node: TfliteNode) -> None:
     if folded(node):
         return
     if node.quantized:
-        y = (node.output_scale(), node.output_zero())
+        y = (node.output_scale(), node.output_zero_point())
         for i in range(2):
-            if node.graph.tensors[node.inputs[i]].dtype != node.dtype or (node.scale(i), node.zero(i)) != y:
+            if node.graph.tensors[node.inputs[i]].dtype != node.dtype or (node.scale(i), node.zero_point(i)) != y:
                 node.refuse(f"{node.inputs[i]!r} has another type or scale than its output")
     largest = node.op == "MAXIMUM"
     limits = LIMITS[node.dtype] if node.quantized else (0, 0)

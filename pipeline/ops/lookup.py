@@ -66,7 +66,7 @@ def clamp_table(node: TfliteNode, fused: int, make: Callable[[str], Node]) -> No
     if isinf(low) and isinf(high):
         node.emit(make(node.outputs[0]))
         return
-    raw = node.step(make(node.graph.fresh(f"{node.outputs[0]}.raw")), node.dtype, node.declared[0].quant)
+    raw = node.append(make(node.graph.fresh(f"{node.outputs[0]}.raw")), node.dtype, node.declared[0].quant)
     if not node.quantized:
         node.emit(Clamp(name=f"{node.name}.clamp", inputs=(raw,), outputs=node.outputs, low=low, high=high))
         return

@@ -172,9 +172,9 @@ def import_tflite_mean(node: TfliteNode) -> None:
             inputs=node.inputs[:1],
             outputs=node.outputs,
             axes=axes,
-            offset=-node.zero(0) * count,
+            offset=-node.zero_point(0) * count,
             rescale=rescale,
-            zero_point=node.output_zero(),
+            zero_point=node.output_zero_point(),
             bottom=limits[0],
             top=limits[1],
         )
@@ -184,7 +184,7 @@ def import_tflite_mean(node: TfliteNode) -> None:
         node.emit(mean)
         return
     inner = replace(mean, outputs=(node.graph.fresh(f"{node.outputs[0]}.kept"),))
-    made = node.step(inner, node.dtype, node.declared[0].quant)
+    made = node.append(inner, node.dtype, node.declared[0].quant)
     rest = tuple(d for i, d in enumerate(given) if i not in axes)
     node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
 

@@ -153,7 +153,7 @@ def import_tflite_mul(node: TfliteNode) -> None:
             name=node.name,
             inputs=node.inputs[:2],
             outputs=node.outputs,
-            zero_points=(node.zero(0), node.zero(1), node.output_zero()),
+            zero_points=(node.zero_point(0), node.zero_point(1), node.output_zero_point()),
             rescale=rescale,
             **fields,
         )

@@ -129,7 +129,7 @@ def import_tflite_pad(node: TfliteNode) -> None:
     pads, rank = node.constant(1, "paddings"), node.rank()
     if pads.shape != (rank, 2) or pads.min(initial=0) < 0 or pads.max(initial=0) > 4096 or rank > MAX_RANK:
         node.refuse(f"paddings {pads.tolist()} for {rank} axes")
-    value = float(node.output_zero()) if node.quantized and node.declared[0].quant else 0.0
+    value = float(node.output_zero_point()) if node.quantized and node.declared[0].quant else 0.0
     if node.op == "PADV2":
         value = float(node.constant(2, "value").reshape(-1)[0])
     begin, end = (tuple(int(v) for v in pads[:, i]) for i in (0, 1))

@@ -188,16 +188,16 @@ def import_tflite_prelu(node: TfliteNode) -> None:
     rescales = (quantize_multiplier(float(x / y)), quantize_multiplier(float(x * a / y)))
     if max(rescales[0][1], rescales[1][1]) > 14:
         node.refuse("an output scale far below its input's")
-    name = node.graph.constant(f"{node.inputs[1]}.slope", slopes.astype(np.int16) - np.int16(node.zero(1)))
+    name = node.graph.constant(f"{node.inputs[1]}.slope", slopes.astype(np.int16) - np.int16(node.zero_point(1)))
     node.emit(
         PReluRescaled(
             name=node.name,
             inputs=(node.inputs[0], name),
             outputs=node.outputs,
             axis=axis,
-            zero_point=node.zero(0),
+            zero_point=node.zero_point(0),
             rescales=rescales,
-            output_zero_point=node.output_zero(),
+            output_zero_point=node.output_zero_point(),
         )
     )
 

@@ -34,7 +34,7 @@ def _clamped(node: TfliteNode, x: Array) -> Array:
     """Source: TFLite QuantizedReluX."""
     low, high = node.clamp(*_RANGES[node.op])
     ratio = float(np.float32(node.scale(0)) / np.float32(node.output_scale()))
-    return (_rescaled(x, ratio) + node.output_zero()).clip(low, high)
+    return (_rescaled(x, ratio) + node.output_zero_point()).clip(low, high)
 
 
 def _leaky(node: TfliteNode, x: Array) -> Array:
@@ -46,7 +46,7 @@ def _leaky(node: TfliteNode, x: Array) -> Array:
     below = _rescaled(x, abs(slope)) if slope > 0 else np.zeros_like(x)
     if slope < 0:
         node.refuse(f"a slope of {alpha}")
-    return np.where(x >= 0, above, below) + node.output_zero()
+    return np.where(x >= 0, above, below) + node.output_zero_point()
 
 
 def _float_table(node: TfliteNode, x: Array, function: Callable[[Array], Array]) -> Array:
@@ -58,7 +58,7 @@ def _float_table(node: TfliteNode, x: Array, function: Callable[[Array], Array])
     y = function(real.astype(np.float64)).astype(np.float32)
     scaled = (y * (np.float32(1) / np.float32(node.output_scale()))).astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
-    made: Array = rounded.astype(np.int64) + node.output_zero()
+    made: Array = rounded.astype(np.int64) + node.output_zero_point()
     return made
 
 
@@ -71,14 +71,14 @@ def _sigmoid(real: Array) -> Array:
 
 def _logistic(node: TfliteNode, x: Array) -> Array:
     """Source: TFLite SigmoidPrepare of the reference kernel."""
-    if (node.output_scale(), node.output_zero()) != (1 / 256, -128):
+    if (node.output_scale(), node.output_zero_point()) != (1 / 256, -128):
         node.refuse("its output must have scale 1/256 and zero point -128 (0 as uint8)")
     return _float_table(node, x, _sigmoid)
 
 
 def _tanh(node: TfliteNode, x: Array) -> Array:
     """Source: TFLite TanhPrepare of the reference kernel."""
-    if (node.output_scale(), node.output_zero()) != (1 / 128, 0):
+    if (node.output_scale(), node.output_zero_point()) != (1 / 128, 0):
         node.refuse("its output must have scale 1/128 and zero point 0 (128 as uint8)")
     return _float_table(node, x, np.tanh)
 
@@ -103,7 +103,7 @@ def _hard_swish(node: TfliteNode, x: Array) -> Array:
     reluish = (reluish + (1 << 15)) >> 1
     product = reluish * wide
     product = np.where(product >= 0, product >> 15, -((-product) >> 15))
-    return gemmlowp.divide_by_pot(np.minimum(product, 32767), -out_exponent) + node.output_zero()
+    return gemmlowp.divide_by_pot(np.minimum(product, 32767), -out_exponent) + node.output_zero_point()
 
 
 def _to_int16(multiplier: int) -> int:
@@ -121,7 +121,7 @@ def _elu(node: TfliteNode, x: Array) -> Array:
 
 def _requantize(node: TfliteNode, x: Array) -> Array:
     """int8 to int8. Source: TFLite reference_ops::Requantize."""
-    return _rescaled(x, node.scale(0) / node.output_scale()) + node.output_zero()
+    return _rescaled(x, node.scale(0) / node.output_scale()) + node.output_zero_point()
 
 
 _INTEGER: Mapping[str, Callable[[TfliteNode, Array], Array]] = {
@@ -143,7 +143,7 @@ def import_unary(node: TfliteNode) -> None:
         return
     if node.graph.tensors[node.inputs[0]].dtype != "int8" or node.dtype != "int8":
         node.refuse(f"{node.graph.tensors[node.inputs[0]].dtype} to {node.dtype}", "int8 and uint8 are supported.")
-    values = np.arange(-128, 128, dtype=np.int64) - node.zero(0)
+    values = np.arange(-128, 128, dtype=np.int64) - node.zero_point(0)
     append_table(node, node.inputs[0], _INTEGER[node.op](node, values).clip(-128, 127))
 
 

@@ -152,7 +152,7 @@ def _emit(node: TfliteNode, starts: Sequence[int], steps: Sequence[int], shape: 
     if target == box.shape or prod(target) != prod(shape):
         node.emit(box)
         return
-    made = node.step(
+    made = node.append(
         replace(box, outputs=(node.graph.fresh(f"{node.outputs[0]}.box"),)), node.dtype, node.declared[0].quant
     )
     node.emit(Reshape(name=f"{node.name}.shape", inputs=(made,), outputs=node.outputs, shape=target))

@@ -212,7 +212,7 @@ def import_tflite_softmax(node: TfliteNode) -> None:
             node.refuse(f"beta {beta}", "Scale the logits before the softmax.")
         node.emit(Softmax(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, axis=last))
         return
-    if node.dtype != "int8" or (node.output_scale(), node.output_zero()) != (1 / 256, -128):
+    if node.dtype != "int8" or (node.output_scale(), node.output_zero_point()) != (1 / 256, -128):
         node.refuse("its output must be int8 with scale 1/256 and zero point -128")
     multiplier, shift = quantize_multiplier(min(beta * node.scale(0) * 2.0**26, 2.0**31 - 1))
     if shift < 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.model_files.torch_program import unsafe
+from pipeline.model_files.torch_program import refusal_reason
 
 PRODUCT = "product: net\nmodel: {{source: {source}}}\nchip: truetouch-m0\n"
 
@@ -59,10 +59,10 @@ def archive(path: Path, files: dict[str, str]) -> Path:
 def test_archives_with_pickles_are_not_loaded(tmp_path: Path) -> None:
     config = '{"config": {"w": {"path_name": "weight_0", "use_pickle": true}}}'
     files = {"net/models/model.json": "{}", "net/data/weights/model_weights_config.json": config}
-    assert "holds pickled objects" in unsafe(archive(tmp_path / "a.pt2", files))
+    assert "holds pickled objects" in refusal_reason(archive(tmp_path / "a.pt2", files))
 
 
 def test_damaged_and_foreign_archives_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "b.pt2").write_bytes(b"\x80\x02pickle")
-    assert "damaged or truncated" in unsafe(tmp_path / "b.pt2")
-    assert "no program that torch.export.save wrote" in unsafe(archive(tmp_path / "c.pt2", {"x": "y"}))
+    assert "damaged or truncated" in refusal_reason(tmp_path / "b.pt2")
+    assert "no program that torch.export.save wrote" in refusal_reason(archive(tmp_path / "c.pt2", {"x": "y"}))

@@ -44,7 +44,7 @@ def tflite_linear(
     integers = np.zeros(len(kernel), np.int64) if offset is None else offset.astype(np.int64)
     lower = _wide if node.dtype == "int16" and not once else _narrow
     names, kind = lower(node, kernel, integers, _ratios(node, quant, len(kernel), once), once)
-    rescale = Rescale(names[2], names[3], node.output_zero(), *node.clamp(low, high), kind)
+    rescale = Rescale(names[2], names[3], node.output_zero_point(), *node.clamp(low, high), kind)
     return {"inputs": (node.inputs[0], *names), "low": low, "high": high, "rescale": rescale}
 
 
@@ -83,10 +83,10 @@ def _narrow(
         node.refuse("uint8 weights on int16 activations")
     weights = kernel.astype(np.int16) - np.int16(quant.zero_point) if quant.zero_point else kernel
     flat = weights.reshape(len(weights), -1)
-    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)), -LIMITS[node.dtype][0])
+    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero_point(0)), -LIMITS[node.dtype][0])
     pairs = [quantize_multiplier(r) for r in ratios]
     if once:
-        low, high = (v - node.output_zero() for v in LIMITS[node.dtype])
+        low, high = (v - node.output_zero_point() for v in LIMITS[node.dtype])
         pairs = [nearest_multiplier(r, int(b), low, high) for r, b in zip(ratios, bound, strict=True)]
     multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
     if (bound.astype(object) * 2 ** np.maximum(shift, 0).astype(object)).max(initial=0) > INT32_MAX:
@@ -109,7 +109,7 @@ def _wide(
         node.refuse("uint8 weights on int16 activations")
     pairs = [p for p in (wide_multiplier(r) for r in ratios) if p]
     flat = kernel.reshape(len(kernel), -1)
-    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero(0)), 32768)
+    bound = accumulator_bound(flat, folded_bias(flat, bias, node.zero_point(0)), 32768)
     if len(pairs) < len(ratios) or bound.max(initial=0) > INT48_MAX:
         node.refuse("its accumulator or its scale is out of range")
     multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
