@@ -42,11 +42,12 @@ class Built:
     expected: list[Array]
     own: bool = False
     """Whether inputs and outputs live in the arena."""
+    planned: Program | None = None
 
     @cached_property
     def program(self) -> Program:
-        """C alone, as it is planned without a chip."""
-        return plan("net", self.quantized.graph, own_inputs=self.own, own_outputs=self.own)
+        """As it was planned, or as C alone is without a chip."""
+        return self.planned or plan("net", self.quantized.graph, own_inputs=self.own, own_outputs=self.own)
 
 
 def build(
@@ -147,5 +148,14 @@ def said_again(built: Built) -> onnx.ModelProto:
 
 def assert_chip_equals(built: Built, runs: list[Run]) -> None:
     for i, run in enumerate(runs):
-        for got, expected in zip(run.outputs, built.expected, strict=True):
-            assert got == expected[i].tobytes(), f"vector {i}"
+        ports = built.quantized.graph.outputs
+        for port, got, expected in zip(ports, run.outputs, built.expected, strict=True):
+            assert got == expected[i].tobytes(), f"vector {i} of {port.tensor}"
+
+
+def assert_host_equals(
+    built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)
+) -> None:
+    ports = built.quantized.graph.outputs
+    for port, got, expected in zip(ports, on_host(built, library, compiler, flags), built.expected, strict=True):
+        np.testing.assert_array_equal(got, expected, port.tensor)

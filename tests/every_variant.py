@@ -1,13 +1,18 @@
 """A network through every variant of Armv6-M that can do a layer of it: exact, and in the cycles that it said."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from building import Built, assert_chip_equals, build, emulated, on_chip, write_library
 from elftools.elf.elffile import ELFFile
+from pipeline.measuring.footprint.image import read_image
+from together import together
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.weight_bits import Widths
+from pipeline.measuring.footprint.stack import worst_case
 from pipeline.ops.shared.samples import Sample
 from pipeline.planning.choose_kernels import ENTRY_STACK
 from pipeline.planning.plan import Program
@@ -29,37 +34,43 @@ def built_for(sample: Sample, requantizer: str, policy: Policy = Policy("mse"), 
     return build(sample.model, inputs, inputs, requantizer, policy, widths=Widths(bits, {}))
 
 
-CHIPS = (("cortex-m0", 1), ("cortex-m0", 32), ("cortex-m0plus", 1))
+CHIPS = (("cortex-m0", 32), ("cortex-m0plus", 1))
+"""Beside a Cortex-M0 that multiplies in one cycle."""
 
 
-def every_variant(built: Built, folder: Path, toolchain: str = "ziglang") -> int:
-    """Each variant that can do a call of the network: right outputs, and the cycles, stack and code that it said.
+def every_variant(nets: Mapping[str, Built], folder: Path, toolchain: str = "ziglang") -> dict[str, int]:
+    """Each variant that can do a call of a network: right outputs, and the cycles, stack and code that it said.
 
-    How many can.
+    All of them in one image. How many can, for each network.
     """
-    done = 0
-    for variant in ONE_CALL:
-        program = with_variant(built, variant.NAME)
-        done += any(c.routine is not None for c in program.calls)
-        if not any(c.routine for c in program.calls):
-            continue
-        library = write_library(built, folder / variant.NAME, "cortex-m0", program)
-        runs = on_chip(built, library, "cortex-m0", toolchain)
-        assert_chip_equals(built, runs)
-        elf = library / f"{toolchain}-cortex-m0" / "net.elf"
-        sizes = code_sizes(elf)
-        for core, multiplier in CHIPS:
-            (run,) = emulated(built, elf, core, multiplier=multiplier, count=1)
-            for call, layer in zip(program.calls, run.layers, strict=True):
-                if call.routine is not None:
-                    cycles = call.routine.executed.cycles(CORES[core], multiplier)
-                    assert (cycles, cycles) == layer.zero_wait, (variant.NAME, core, multiplier)
-        stacks = [c_costs.stack() if c.routine is None else c.routine.stack for c in program.calls]
-        assert runs[0].stack <= max(stacks) + ENTRY_STACK
-        for index, call in enumerate(program.calls):
+    pairs = {(n, v.NAME): (built, with_variant(built, v.NAME)) for n, built in nets.items() for v in ONE_CALL}
+    parts = {k: (b, p) for k, (b, p) in pairs.items() if any(c.routine for c in p.calls)}
+    done = {name: sum(n == name for n, _ in parts) for name in nets}
+    if not parts:
+        return done
+    whole = together({f"{n} by {v}": part for (n, v), part in parts.items()})
+    calls = whole.program.calls
+    library = write_library(whole, folder, "cortex-m0", whole.program)
+    runs = on_chip(whole, library, "cortex-m0", toolchain)
+    assert_chip_equals(whole, runs)
+    elf = library / f"{toolchain}-cortex-m0" / "net.elf"
+    timed = {(c, m): emulated(whole, elf, c, multiplier=m, count=1)[0] for c, m in CHIPS}
+    for (core, multiplier), run in ({("cortex-m0", 1): runs[0]} | timed).items():
+        for call, layer in zip(calls, run.layers, strict=True):
             if call.routine is not None:
-                code = sum(s for n, s in sizes.items() if n.startswith(f"net__layer_{index}"))
-                assert code <= call.routine.code <= 1.15 * code + 240, variant.NAME
+                cycles = call.routine.executed.cycles(CORES[core], multiplier)
+                assert (cycles, cycles) == layer.zero_wait, (call.outputs, core, multiplier)
+    image, sizes = read_image(elf), code_sizes(elf)
+    begins = {label.name: label.address for label in image.labels if label.function}
+    for index, call in enumerate(calls):
+        if call.routine is not None:
+            own = re.compile(rf"net__layer_{index}(?!\d)")
+            code = sum(s for n, s in sizes.items() if own.match(n))
+            assert code <= call.routine.code <= 1.15 * code + 240, call.outputs
+            stack = worst_case(image, begins[f"net__layer_{index}"])
+            assert stack.worst is not None and stack.worst <= call.routine.stack, (call.outputs, stack)
+    stacks = [c_costs.stack() if c.routine is None else c.routine.stack for c in calls]
+    assert runs[0].stack <= max(stacks) + ENTRY_STACK
     return done
 
 

@@ -1,14 +1,16 @@
 """Layers in assembly: bit for bit what the C kernels compute, in exactly the cycles that the plan counts on."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
-from building import assert_chip_equals, chosen, on_chip, on_host, write_library
+from building import Built, assert_chip_equals, assert_host_equals, chosen, on_chip, write_library
 from conftest import need, some
 from every_variant import built_for, code_sizes, every_variant, with_variant
+from together import batches, together
 from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
 from pipeline.arithmetic.fixedpoint import accumulator_reach, apply_rescale, quantize_multiplier
@@ -35,36 +37,44 @@ LEFT_TO_C = (
 FAST = {(n, b, ("shift", "multiplier")[(i + b // 8) % 2]) for i, n in enumerate(SAMPLES) for b in (8, 3)}
 
 
-@pytest.fixture(params=SAMPLES.values(), ids=SAMPLES.keys())
-def sample(request: pytest.FixtureRequest) -> Sample:
-    made: Sample = request.param
-    return made
+BATCHES = [*batches([c for c in CASES if c in FAST], 6), *batches([c for c in CASES if c not in FAST], 12)]
+"""Cases that share one image: the fast ones, then the exhaustive ones."""
 
 
-@pytest.mark.parametrize(
-    ("name", "bits", "requantizer"),
-    [pytest.param(*c, id="-".join(map(str, c)), marks=[] if c in FAST else pytest.mark.exhaustive) for c in CASES],
-)
+def label(case: tuple[object, ...]) -> str:
+    return "-".join(map(str, case))
+
+
+def batch(cases: Sequence[tuple[str, int, str]]) -> Any:
+    marks = [] if FAST.issuperset(cases) else [pytest.mark.exhaustive]
+    return pytest.param(cases, id=f"{label(cases[0])} to {label(cases[-1])}", marks=marks)
+
+
+@pytest.mark.parametrize("cases", [batch(b) for b in BATCHES])
 @pytest.mark.parametrize("toolchain", ["ziglang", pytest.param("gcc", marks=pytest.mark.exhaustive)])
 def test_routines_equal_the_specification_and_cost_what_they_say(
-    name: str, bits: int, requantizer: str, toolchain: str, tmp_path: Path
+    cases: Sequence[tuple[str, int, str]], toolchain: str, tmp_path: Path
 ) -> None:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    net = built_for(SAMPLES[name], requantizer, bits=bits)
-    done = every_variant(net, tmp_path, toolchain)
-    members = [dict(c.params.members()) for c in net.program.calls]
-    exponents = [np.asarray(m["requantize.exponent"]) for m in members if "requantize.exponent" in m]
-    # A sum that is multiplied up passes over outputs, which no staircase of one step at a time can say.
-    steep = any((e > 0).any() for e in exponents)
-    assert done or steep or name.startswith(LEFT_TO_C)
-    assert not (done and name.startswith(LEFT_TO_C))
+    nets = {label(c): built_for(SAMPLES[c[0]], c[2], bits=c[1]) for c in cases}
+    for name, done in some(every_variant(nets, tmp_path, toolchain).items()):
+        members = [dict(c.params.members()) for c in nets[name].program.calls]
+        exponents = [np.asarray(m["requantize.exponent"]) for m in members if "requantize.exponent" in m]
+        # A sum that is multiplied up passes over outputs, which no staircase of one step at a time can say.
+        steep = any((e > 0).any() for e in exponents)
+        assert done or steep or name.startswith(LEFT_TO_C), name
+        assert not (done and name.startswith(LEFT_TO_C)), name
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(60))
-def test_any_shape_is_done_right_or_left_to_another(seed: int, tmp_path: Path) -> None:
-    """Windows beyond the image, single columns, long rows, odd strides: replay one with -k "[seed]"."""
+@pytest.mark.parametrize("seeds", batches(range(60), 6), ids=str)
+def test_any_shape_is_done_right_or_left_to_another(seeds: Sequence[int], tmp_path: Path) -> None:
+    """Windows beyond the image, single columns, long rows, odd strides."""
+    assert len(every_variant({f"seed {s}": of_any_shape(s) for s in seeds}, tmp_path)) == len(seeds)
+
+
+def of_any_shape(seed: int) -> Built:
     rng = np.random.default_rng(seed)
 
     def upto(low: int, high: int) -> int:
@@ -88,15 +98,15 @@ def test_any_shape_is_done_right_or_left_to_another(seed: int, tmp_path: Path) -
         pads = [p if d == 1 else 6 for p, d in zip(pads, dilations * 2, strict=True)]
         x = (1, channels, height, width)
         sample = conv("any", x, (*own, *kernel), group=group, pads=pads, strides=strides, dilations=dilations)
-    every_variant(built_for(sample, str(rng.choice(["shift", "multiplier"])), bits=bits), tmp_path)
+    return built_for(sample, str(rng.choice(["shift", "multiplier"])), bits=bits)
 
 
-def test_c_in_place_of_assembly_equals_the_specification(sample: Sample, tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", batches(SAMPLES.values(), 20), ids=lambda b: f"{b[0].name} to {b[-1].name}")
+def test_c_in_place_of_assembly_equals_the_specification(samples: Sequence[Sample], tmp_path: Path) -> None:
     """The same library on this machine, which has no use for Thumb code."""
-    built = built_for(sample, "multiplier")
-    library = write_library(built, tmp_path, "cortex-m0", chosen(built, "cortex-m0"))
-    for ours, expected in zip(on_host(built, library), built.expected, strict=True):
-        np.testing.assert_array_equal(ours, expected)
+    nets = {s.name: built_for(s, "multiplier") for s in samples}
+    whole = together({n: (built, chosen(built, "cortex-m0")) for n, built in nets.items()})
+    assert_host_equals(whole, write_library(whole, tmp_path, "cortex-m0", whole.program))
 
 
 def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Path) -> None:

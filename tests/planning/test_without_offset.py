@@ -85,7 +85,7 @@ def test_layers_whose_weights_have_a_zero_point(name: str, tmp_path: Path) -> No
     library = write_library(net, tmp_path / "c", "cortex-m0", net.program)
     for got, expected in zip(on_host(net, library), net.expected, strict=True):
         np.testing.assert_array_equal(got, expected)
-    every_variant(net, tmp_path)
+    every_variant({name: net}, tmp_path)
 
 
 def dense(weights: Array, bias: int = 0) -> DenseParams:
