@@ -1,12 +1,11 @@
 """The assembly file: the macros it includes, and for each memory every layer's invocations of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from pipeline.generating.layers import Invocation, Layer
+from pipeline.generating.layers import Layer
 from pipeline.graph.kernel_call import RoutineMemory
-from pipeline.planning.variants.armv6m.shared_routines import SHARED
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Assembly:
 def assembly_of(layers: Sequence[Layer]) -> Assembly:
     """The file of all layers that have a routine."""
     routines = [x.invocation.routine for x in layers if x.invocation]
-    includes = [*(i for r in routines for i in r.includes), *(f"{s}.inc" for r in routines for s in r.shared)]
+    includes = [*(i for r in routines for i in r.includes), *(f"{s.name}.inc" for r in routines for s in r.shared)]
     sections: list[Section] = []
     for memory in (m for m in get_args(RoutineMemory) if any(r.memory == m for r in routines)):
         defined = {line for s in sections for line in s.shared}
@@ -50,11 +49,10 @@ def assembly_of(layers: Sequence[Layer]) -> Assembly:
 def _section(memory: RoutineMemory, layers: Sequence[Layer], defined: set[str]) -> Section:
     """`defined`: the invocations of shared routines in the sections before."""
     here = [(x.title, x.invocation) for x in layers if x.invocation and x.invocation.routine.memory == memory]
-    names = _shared_names(memory)
-    shared = [
-        f"{s}_routines {', '.join(f'SHARED({names[f]})' for f in SHARED[s].functions)}"
-        for s in sorted({s for _, i in here for s in i.routine.shared})
-    ]
+    routines = sorted({s for _, i in here for s in i.routine.shared}, key=lambda s: s.name)
+    # In RAM they have another name: a call does not reach from one memory to the other.
+    names = {f: f if memory == "flash" else f"{f}_ram" for s in routines for f in s.functions}
+    shared = [f"{s.name}_routines {', '.join(f'SHARED({names[f]})' for f in s.functions)}" for s in routines]
     return Section(
         code_in_ram=int(memory != "flash"),
         constants_in_ram=int(memory == "all"),
@@ -63,14 +61,3 @@ def _section(memory: RoutineMemory, layers: Sequence[Layer], defined: set[str]) 
             Lines(title, i.entry, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in here
         ),
     )
-
-
-def _lines(title: str, invocation: Invocation, names: Mapping[str, str]) -> Lines:
-    lines = invocation.routine.lines
-    return Lines(title, invocation.entry, tuple(t.format(**invocation.names, **names) for t in lines))
-
-
-def _shared_names(memory: RoutineMemory) -> dict[str, str]:
-    """What the shared routines are called in flash and in RAM: a call does not reach from one to the other."""
-    ending = "" if memory == "flash" else "_ram"
-    return {f: f"{f}{ending}" for s in SHARED.values() for f in s.functions}

@@ -30,7 +30,7 @@ def kernel_files(kernels: Iterable[str], core: str) -> dict[str, Path]:
 
 def routine_files(routines: Iterable[Routine], core: str) -> dict[str, Path]:
     """File name -> source file, for the macros and shared routines of layers in assembly."""
-    names = {n for r in routines for n in (*r.includes, *(f"{s}.inc" for s in r.shared))}
+    names = {n for r in routines for n in (*r.includes, *(f"{s.name}.inc" for s in r.shared))}
     return {n: _find(n, core) for n in sorted(names)}
 
 

@@ -27,6 +27,18 @@ def suffix(dtype: str) -> str:
     return {"int8": "", "int16": "_s16"}[dtype]
 
 
+@dataclass(frozen=True)
+class SharedRoutines:
+    """Routines that layers in assembly call, paid once for all layers of the same memory.
+
+    `functions` are what the macro `<name>_routines` of `<name>.inc` defines; `code`: bytes of all (a test compares).
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    code: int
+
+
 @dataclass(frozen=True, eq=False)
 class Routine:
     """One layer in assembly, `routine(x, y)`: what replaces a kernel call where GNU assembly is understood.
@@ -38,7 +50,7 @@ class Routine:
 
     variant: str
     includes: tuple[str, ...]
-    shared: tuple[str, ...]
+    shared: tuple[SharedRoutines, ...]
     lines: tuple[str, ...]
     tables: Mapping[str, Array]
     executed: Executed

@@ -12,7 +12,7 @@ from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, Routine
-from pipeline.planning.integer_program import IN_RAM, Option, Point, Problem
+from pipeline.planning.integer_program import Option, Point, Problem, SharedCode
 from pipeline.planning.placement import estimated_waits, in_each_memory
 from pipeline.planning.plan import Program
 from pipeline.planning.variants import c_costs, chained, routines
@@ -133,7 +133,8 @@ def _linked(program: Program) -> list[bool]:
 
 
 def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option], list[tuple[str, str]]]:
-    c = Option("c", c_costs.cycles(call), c_costs.flash(call), c_costs.stack(), (call.kernel,), None)
+    code = SharedCode(call.kernel, c_costs.CODE[call.kernel])
+    c = Option("c", c_costs.cycles(call), c_costs.flash(call), c_costs.stack(), (code,), None)
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
     c = replace(c, waits=estimated_waits(call, None, c.cycles, limits.timing, core))
@@ -163,7 +164,7 @@ def _in_each_memory(call: KernelCall, routine: Routine, core: str, limits: Limit
     for r, ram in in_each_memory(routine):
         waiting = estimated_waits(call, r, cycles, limits.timing, core)
         if not made or (waiting < made[-1].waits and ram <= limits.ram):
-            shared = r.shared if r.memory == "flash" else tuple(s + IN_RAM for s in r.shared)
+            shared = tuple(SharedCode(s.name, s.code, 0 if r.memory == "flash" else s.code) for s in r.shared)
             made.append(Option(r.variant, cycles, flash, r.stack, shared, r, waiting, ram))
     return made
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.graph.kernel_call import Routine, RoutineMemory
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants import c_costs
-from pipeline.planning.variants.armv6m.shared_routines import SHARED
 
 _ENTRY = 300  # bytes: the run function, its literals, and what aligns functions
 _CALL = 24
@@ -21,23 +19,29 @@ _MANY = 500
 """Options beyond which the frontier has few points."""
 _ROUND = tuple(n * 1024 for n in (16, 32, 48, 64, 100, 128, 256))
 """Free flash that owners of small chips speak of: the frontier has plans for these too."""
-IN_RAM = " in RAM"
-"""What the name of shared code ends in where startup copies it."""
+
+
+class SharedCode(NamedTuple):
+    """Code that several calls need and pay once: bytes of flash, and of RAM where startup copies it."""
+
+    name: str
+    flash: int
+    ram: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Option:
     """One way to compute a call, or `span` calls from this one on.
 
-    `flash`: bytes of its own code and constants, `ram`: of what of them startup copies; `shared`: the names of what it
-    needs beside; `waits`: cycles that wait states add to `cycles`, about.
+    `flash`: bytes of its own code and constants, `ram`: of what of them startup copies; `shared`: what it needs
+    beside; `waits`: cycles that wait states add to `cycles`, about.
     """
 
     variant: str
     cycles: int
     flash: int
     stack: int
-    shared: tuple[str, ...]
+    shared: tuple[SharedCode, ...]
     routine: Routine | None
     waits: int = 0
     ram: int = 0
@@ -79,14 +83,6 @@ class Point:
         return self.cycles + self.waits
 
 
-def _shared_size(name: str) -> int:
-    return c_costs.CODE.get(name) or SHARED[name.removesuffix(IN_RAM)].code
-
-
-def _shared_ram(name: str) -> int:
-    return _shared_size(name) if name.endswith(IN_RAM) else 0
-
-
 class Problem:
     """Binary variables: one for each option of each call, one for each shared piece of code."""
 
@@ -95,9 +91,9 @@ class Problem:
         self.flat = [(i, k, o) for i, of in enumerate(options) for k, o in enumerate(of)]
         self.shared = sorted({s for _, _, o in self.flat for s in o.shared})
         self.cycles = np.array([o.cycles + o.waits for _, _, o in self.flat] + [0] * len(self.shared), np.float64)
-        sizes = [o.flash + _CALL for _, _, o in self.flat] + [_shared_size(s) for s in self.shared]
+        sizes = [o.flash + _CALL for _, _, o in self.flat] + [s.flash for s in self.shared]
         self.flash = np.array(sizes, np.float64)
-        self.ram = np.array([o.ram for _, _, o in self.flat] + [_shared_ram(s) for s in self.shared], np.float64)
+        self.ram = np.array([o.ram for _, _, o in self.flat] + [s.ram for s in self.shared], np.float64)
 
     def solve(self, flash: int | None) -> Point | None:
         """Fewest cycles in so much flash."""
@@ -163,8 +159,8 @@ class Problem:
         for over in covering:
             model.addConstr(model.qsum(over) == 1)
         for j, (_, _, option) in enumerate(self.flat):
-            for name in option.shared:
-                model.addConstr(columns[j] <= columns[starts + self.shared.index(name)])
+            for code in option.shared:
+                model.addConstr(columns[j] <= columns[starts + self.shared.index(code)])
         if self.ram.any():
             limits = [*limits, (self.ram, self.free_ram)]
         for row, limit in limits:
@@ -186,6 +182,6 @@ class Problem:
     def point(self, chosen: Sequence[int]) -> Point:
         taken = [of[k] for of, k in zip(self.options, chosen, strict=True) if k >= 0]
         shared = {s for o in taken for s in o.shared}
-        flash = sum(o.flash + _CALL for o in taken) + sum(_shared_size(s) for s in shared) + _ENTRY
-        ram = sum(o.ram for o in taken) + sum(_shared_ram(s) for s in shared)
+        flash = sum(o.flash + _CALL for o in taken) + sum(s.flash for s in shared) + _ENTRY
+        ram = sum(o.ram for o in taken) + sum(s.ram for s in shared)
         return Point(sum(o.cycles for o in taken), sum(o.waits for o in taken), flash, ram, tuple(chosen))

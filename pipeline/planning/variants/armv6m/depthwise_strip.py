@@ -16,6 +16,7 @@ from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import fill, widen
 from pipeline.planning.variants.armv6m.macro_costs import closing, path, size, straight
 from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of, int32
+from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 NAME = "depthwise_strip"
 SUMMARY = "depthwise: six neighbouring outputs at once, from a widened strip of one channel"
@@ -120,7 +121,7 @@ class _Strips:
         return Routine(
             variant=NAME,
             includes=("frame.inc", "requantize.inc", "depthwise_strip.inc"),
-            shared=("im2col",),
+            shared=(IM2COL,),
             lines=tuple(self._lines()),
             tables={"channels": self._stream()},
             executed=self._executed(),

@@ -18,6 +18,7 @@ from pipeline.planning.variants.armv6m.im2col import widen
 from pipeline.planning.variants.armv6m.loops import Run, Step, executed_by, lines_of
 from pipeline.planning.variants.armv6m.macro_costs import size, straight
 from pipeline.planning.variants.armv6m.packed import FRAME, SAVED, Scheme, block_functions, blocks_size, calls_of
+from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 NAME = "fused_dense"
 SUMMARY = "dense layers of one row in one frame: each leaves its outputs where the next reads them"
@@ -57,7 +58,7 @@ def _routine(schemes: Sequence[Scheme], bases: Sequence[int], words: int) -> Rou
     return Routine(
         variant=NAME,
         includes=(*dict.fromkeys(i for s in schemes for i in s.includes), "fused_dense.inc"),
-        shared=("im2col",),
+        shared=(IM2COL,),
         lines=(*functions, f"fused_dense_layer {FRAME}, 0", *whole),
         tables={"packed": stream},
         executed=executed_by(_steps(schemes, bases))

@@ -18,6 +18,7 @@ from pipeline.planning.variants.armv6m.im2col import Contiguous, Inputs, Windows
 from pipeline.planning.variants.armv6m.loops import Loop, Run, Step, executed_by, lines_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
 from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of
+from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
 FRAME = 9  # words of the frame below the inputs
@@ -234,7 +235,7 @@ def routine_of(scheme: Scheme) -> Routine:
     return Routine(
         variant=scheme.variant,
         includes=scheme.includes,
-        shared=("im2col",),
+        shared=(IM2COL,),
         lines=tuple(lines),
         tables=scheme.tables,
         executed=executed_by(steps) + walk.shared,
