@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.struct import Epilogue
 from pipeline.graph.tensor import DTYPES, INTEGER_DTYPES, Array, Port, QuantParams, Shape, Tensor
+from pipeline.graph.term import Term
 
 if TYPE_CHECKING:
     from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
@@ -47,6 +48,10 @@ class Node:
     """Whether the output is always its input's memory under another shape."""
     shares_memory: ClassVar[bool] = False
     """Whether inputs may lie in the output's memory, or it in theirs, so that nothing is copied."""
+    follows_layout: ClassVar[bool] = False
+    """Whether it computes the same in whatever layout its one activation is stored."""
+    commutes_with_clamp: ClassVar[bool] = False
+    """Whether clamping its input is clamping its output: it moves values, or takes the largest or least of several."""
     table_bytes: ClassVar[int] = 0
     """The table that it becomes once activations are int8."""
 
@@ -82,6 +87,20 @@ class Node:
     def offsets_in_output(self, graph: "Graph") -> tuple[int, ...] | None:
         """The byte of the output at which each input begins, where all lie there one behind the other; else None."""
         return None
+
+    def selected_from(self, graph: "Graph") -> Sequence[Array] | None:
+        """The constants of which output values may be, where each is one of them, an input's or a bound of its clamp;
+        None where values are computed."""
+        return None
+
+    def as_term(self, operands: Sequence[Term]) -> Term | None:
+        """The output, its clamp aside, as a function of single values of its inputs; None where it is no such one."""
+        return None
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether its output is a probability, or several."""
+        return False
 
     def channel_effect(self, graph: "Graph") -> ChannelEffect:
         """How output channels are made of input channels."""
@@ -204,6 +223,10 @@ class Graph:
 
     def is_constant(self, name: str) -> bool:
         return self.tensors[name].data is not None
+
+    def constants_of(self, node: Node) -> list[Array]:
+        """The data of the node's inputs that are constants."""
+        return [self.constant(n) for n in node.inputs if self.is_constant(n)]
 
     def activations(self, node: Node) -> tuple[str, ...]:
         """The node's inputs that are not constants."""

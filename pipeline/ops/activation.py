@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, Shape
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node
 
@@ -87,6 +88,7 @@ OTHERS: Mapping[str, tuple[dict[str, float], Callable[..., Array]]] = {
 class Activation(Node):
     """y = function(x; parameters), element by element. `function` is a key of FUNCTIONS."""
 
+    follows_layout: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
     table_bytes: ClassVar[int] = 256
 
@@ -101,6 +103,13 @@ class Activation(Node):
         table = FUNCTIONS if self.function in FUNCTIONS else OTHERS
         with np.errstate(all="ignore"):
             return table[self.function][1](x, **self.parameters)
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return (self.function, tuple(self.parameters.items()), *operands)
+
+    @property
+    def is_probability(self) -> bool:
+        return self.function in ("Sigmoid", "HardSigmoid")
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit_function(emit, self.function, self.parameters, self.inputs[0], self.output)

@@ -13,6 +13,7 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.pairs import AddParams, AddRescaledParams
 from pipeline.graph.tensor import Array
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.affine import append_affine
@@ -28,6 +29,9 @@ class Add(Binary):
 
     subtract: bool = False
     scales: tuple[int, int] = (0, 0)
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return ("Sub" if self.subtract else "Add", (), *operands)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         total = emit.node("Sub" if self.subtract else "Add", self.inputs[:2])

@@ -6,6 +6,7 @@ The passes fold it into the convolutions and dense layers around it; this is wha
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2, prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.rows import AffineParams, AffineWideParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
@@ -29,6 +31,8 @@ class Affine(ClampedNode):
     to [bottom, top].
     Zero points and the rounding constant are in the offset.
     """
+
+    follows_layout: ClassVar[bool] = True
 
     axis: int
     shift: int = 0
@@ -47,6 +51,9 @@ class Affine(ClampedNode):
 
     def _spread(self, values: Array, rank: int) -> Array:
         return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return ("Add", (), ("Mul", (), operands[0], operands[1]), operands[2])
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         rank = len(graph.tensors[self.inputs[0]].shape)

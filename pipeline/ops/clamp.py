@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ClampedNode, Graph
-from pipeline.graph.tensor import Shape
+from pipeline.graph.tensor import Array, Shape
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.shared.samples import Sample, one_node
 
@@ -18,11 +19,18 @@ SUMMARY = "folded into the requantization before it; standing alone, a 256-byte 
 class Clamp(ClampedNode):
     """y = min(max(x, low), high)."""
 
+    follows_layout: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
     table_bytes: ClassVar[int] = 256
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return operands[0]
+
+    def selected_from(self, graph: Graph) -> Sequence[Array]:
+        return ()
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.clip(self.inputs[0], self.output, self.low, self.high)

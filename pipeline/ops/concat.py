@@ -47,6 +47,9 @@ class Concat(Node):
     def channel_effect(self, graph: Graph) -> ChannelEffect:
         return "joined"
 
+    def selected_from(self, graph: Graph) -> Sequence[Array]:
+        return graph.constants_of(self)
+
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Concat", self.inputs, self.output, axis=self.axis)
 

@@ -13,14 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, Shape
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import FUNCTIONS, OTHERS, emit_function
 from pipeline.ops.shared.samples import Sample
 
 SUMMARY = "of one varying tensor and constants, together with the elementwise operators around: a 256-byte table"
-
-Term = tuple[Any, ...]
-"""("input", index), ("constant", value), or (operator, ((parameter, value), ...), terms...)."""
 
 _COMPARE: dict[str, Callable[..., Any]] = {
     "Greater": np.greater,
@@ -68,6 +66,9 @@ class Expression(Node):
         """The function on float64."""
         with np.errstate(all="ignore"):
             return np.asarray(value_of(self.term, inputs), np.float64)
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return self.term
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         made = _emitted(self.term, self.inputs, emit)

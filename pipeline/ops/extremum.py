@@ -11,6 +11,7 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.pairs import ExtremumParams
 from pipeline.graph.tensor import Array
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.clamp import Clamp
@@ -25,6 +26,12 @@ class Extremum(Binary):
     """y = max(a, b), or min(a, b)."""
 
     largest: bool
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return ("Max" if self.largest else "Min", (), *operands)
+
+    def selected_from(self, graph: Graph) -> Sequence[Array]:
+        return graph.constants_of(self)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.clip(emit.node("Max" if self.largest else "Min", self.inputs[:2]), self.output, self.low, self.high)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import tflite
@@ -24,6 +25,8 @@ SUMMARY = "1-D and 2-D; any stride, padding, dilation; ceil mode"
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Node):
     """x (n, h, w, c) -> (n, oh, ow, c); padding never wins."""
+
+    commutes_with_clamp: ClassVar[bool] = True
 
     window: Window
 

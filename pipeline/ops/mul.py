@@ -18,6 +18,7 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.pairs import MulParams, MulRescaledParams, MulWideParams
 from pipeline.graph.tensor import Array
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
@@ -34,6 +35,9 @@ class Mul(Binary):
 
     zero_points: tuple[int, int] = (0, 0)
     scale: int = 0
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return ("Mul", (), *operands)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.clip(emit.node("Mul", self.inputs[:2]), self.output, self.low, self.high)

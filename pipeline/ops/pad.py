@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ SUMMARY = "any mode; other modes than constant by a table of indices"
 class Pad(Node):
     """x -> x with `begin[i]` and `end[i]` more entries of `value` around axis i. Integer: `value` is quantized."""
 
+    follows_layout: ClassVar[bool] = True
+
     begin: tuple[int, ...]
     end: tuple[int, ...]
     value: float = 0.0
@@ -35,6 +38,9 @@ class Pad(Node):
         more = (0,) * (len(perm) - len(self.begin))
         begin, end = (tuple((*v, *more)[i] for i in np.argsort(perm)) for v in (self.begin, self.end))
         return replace(self, begin=begin, end=end)
+
+    def selected_from(self, graph: Graph) -> Sequence[Array]:
+        return (np.array(self.value, np.float32),)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         pads = emit.integers([*self.begin, *self.end])

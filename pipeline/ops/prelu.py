@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
 from pipeline.graph.kernel_params.rows import PreluParams, PreluRescaledParams
 from pipeline.graph.tensor import Array, Shape
+from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
@@ -32,6 +34,8 @@ class PRelu(Node):
 
     Integer: d = x - zero_point; y = (max(d, 0) * scale + min(d, 0) * slope + offset) >> shift, clamped to int8.
     """
+
+    follows_layout: ClassVar[bool] = True
 
     axis: int
     zero_point: int = 0
@@ -51,6 +55,9 @@ class PRelu(Node):
 
     def _spread(self, values: Array, rank: int) -> Array:
         return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
+
+    def as_term(self, operands: Sequence[Term]) -> Term:
+        return ("LeakyRelu", (("alpha", operands[1][1]),), operands[0])
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         rank = len(graph.tensors[self.inputs[0]].shape)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
@@ -19,6 +20,8 @@ SUMMARY = "over axes that lie side by side in memory"
 @dataclass(frozen=True, kw_only=True)
 class Extreme(Node):
     """x -> x with every axis of `axes` reduced to its largest (or smallest) entry."""
+
+    commutes_with_clamp: ClassVar[bool] = True
 
     axes: tuple[int, ...]
     largest: bool

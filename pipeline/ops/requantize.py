@@ -31,6 +31,7 @@ _SMALL = ("int4", "uint4", "int2", "uint2")
 class Requantize(Node):
     """The same real values with the parameters of the output tensor."""
 
+    follows_layout: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:

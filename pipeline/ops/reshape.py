@@ -22,6 +22,8 @@ SUMMARY = "a view: no code, no copy"
 class Reshape(Node):
     """x -> the same elements in row-major order as `shape`."""
 
+    commutes_with_clamp: ClassVar[bool] = True
+
     shape: Shape
 
     is_view: ClassVar[bool] = True

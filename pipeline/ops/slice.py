@@ -25,6 +25,8 @@ SUMMARY = "constant bounds and steps, backwards too"
 class Slice(Node):
     """y[i, j, ...] = x[starts[0] + i * steps[0], ...] for a box of `shape`; one entry per axis of x."""
 
+    commutes_with_clamp: ClassVar[bool] = True
+
     starts: tuple[int, ...]
     steps: tuple[int, ...]
     shape: Shape

@@ -49,6 +49,10 @@ class Softmax(Node):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Softmax":
         return replace(self, axis=perm[self.axis])
 
+    @property
+    def is_probability(self) -> bool:
+        return True
+
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Softmax", [self.inputs[0]], self.output, axis=self.axis)
 

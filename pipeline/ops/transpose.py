@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
@@ -19,6 +20,8 @@ SUMMARY = "absorbed by the layout of weights, inputs and outputs; else a strided
 @dataclass(frozen=True, kw_only=True)
 class Transpose(Node):
     """y = x.transpose(perm)."""
+
+    commutes_with_clamp: ClassVar[bool] = True
 
     perm: tuple[int, ...]
 

@@ -17,12 +17,10 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.graph.ir import Graph
 from pipeline.graph.onnx_export import float_model
 from pipeline.graph.tensor import Array, Port, Tensor
-from pipeline.ops.activation import Activation
 from pipeline.ops.concat import Concat
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.slice import Slice
-from pipeline.ops.softmax import Softmax
 from pipeline.ops.transpose import Transpose
 from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.data import Samples
@@ -121,7 +119,7 @@ def _is_probability(graph: Graph, tensor: str) -> bool:
     node = next((n for n in graph.nodes if tensor in n.outputs), None)
     if isinstance(node, Reshape | Transpose | Concat):
         return any(_is_probability(graph, name) for name in graph.activations(node))
-    return isinstance(node, Softmax) or (isinstance(node, Activation) and node.function in ("Sigmoid", "HardSigmoid"))
+    return node is not None and node.is_probability
 
 
 @dataclass(eq=False)

@@ -15,10 +15,8 @@ from pipeline.importing.passes.editing import Editing
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.max_pool import MaxPool
-from pipeline.ops.reduce import Extreme
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.linear import Linear
-from pipeline.ops.slice import Slice
 from pipeline.ops.transpose import Transpose
 
 LONGEST = 16
@@ -45,7 +43,7 @@ def _move(editing: Editing, slot: int) -> None:
         if not editing.inner(name) or len(editing.readers[name]) != 1:
             return
         mover = editing.node(made)
-        if not isinstance(mover, Reshape | Transpose | MaxPool | Slice | Extreme):
+        if not mover.commutes_with_clamp:
             break
         path.insert(0, made)
         name = mover.inputs[0]

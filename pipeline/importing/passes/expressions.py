@@ -9,14 +9,8 @@ from typing import Any
 
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import ClampedNode, Graph, Node
-from pipeline.ops.activation import Activation
-from pipeline.ops.add import Add
-from pipeline.ops.affine import Affine
-from pipeline.ops.clamp import Clamp
-from pipeline.ops.expression import Expression, Term
-from pipeline.ops.extremum import Extremum
-from pipeline.ops.mul import Mul
-from pipeline.ops.prelu import PRelu
+from pipeline.graph.term import Term
+from pipeline.ops.expression import Expression
 
 _MOST = 64  # operators in one expression
 
@@ -97,27 +91,8 @@ def _put(term: Term, parts: list[Term]) -> Term:
 
 def _term(node: Node, graph: Graph) -> Term | None:
     """One node as a term of its activations, in their order; None for what is no function of single values."""
-    if isinstance(node, Expression):
-        return node.term
     operands = _operands(node, graph)
-    if operands is None:
-        return None
-    made: Term | None = None
-    match node:
-        case Activation():
-            made = (node.function, tuple(node.parameters.items()), *operands)
-        case Clamp():
-            made = operands[0]
-        case Affine():
-            made = ("Add", (), ("Mul", (), operands[0], operands[1]), operands[2])
-        case PRelu():
-            made = ("LeakyRelu", (("alpha", operands[1][1]),), operands[0])
-        case Add():
-            made = ("Sub" if node.subtract else "Add", (), *operands)
-        case Mul():
-            made = ("Mul", (), *operands)
-        case Extremum():
-            made = ("Max" if node.largest else "Min", (), *operands)
+    made = None if operands is None else node.as_term(operands)
     return _clamped(made, node) if made is not None else None
 
 

@@ -24,8 +24,6 @@ from pipeline.ops.clamp import Clamp
 from pipeline.ops.concat import Concat
 from pipeline.ops.dense import Dense
 from pipeline.ops.mean import Mean, block_of
-from pipeline.ops.pad import Pad
-from pipeline.ops.prelu import PRelu
 from pipeline.ops.reduce import Extreme
 from pipeline.ops.requantize import Requantize
 from pipeline.ops.reshape import Reshape
@@ -92,7 +90,7 @@ class _Layout:
         waiting = [name]
         while waiting:
             for node in self.readers[waiting.pop()]:
-                if isinstance(node, Activation | Affine | Clamp | Pad | PRelu | Requantize):
+                if node.follows_layout:
                     waiting.append(node.output)
                 elif isinstance(node, Transpose):
                     found.add((node.perm, self.places(node.output)))

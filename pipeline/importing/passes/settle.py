@@ -8,12 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.graph.ir import Graph, Node
+from pipeline.graph.ir import ClampedNode, Graph, Node
 from pipeline.graph.tensor import QuantParams
-from pipeline.ops.clamp import Clamp
-from pipeline.ops.concat import Concat
-from pipeline.ops.extremum import Extremum
-from pipeline.ops.pad import Pad
 from pipeline.ops.requantize import Requantize
 
 Scales = dict[str, QuantParams | None]
@@ -44,15 +40,14 @@ def _from_inputs(graph: Graph, node: Node, name: str, found: Scales) -> QuantPar
     tied = [found[a] for a, b in node.ties() if b == name and a in found]
     if tied:
         return tied[0]
-    if not isinstance(node, Clamp | Concat | Extremum | Pad):
+    constants = node.selected_from(graph)
+    if constants is None:
         return None
     (first, *others) = {found.get(n) for n in graph.activations(node)}
     if first is None or others:
         return None
-    constants = [graph.constant(n) for n in node.inputs if graph.is_constant(n)]
-    constants += [np.array(node.value, np.float32)] if isinstance(node, Pad) else []
     exact = all(np.array_equal(first.dequantize(first.quantize(c)).astype(np.float32), c) for c in constants)
-    return first if exact and (isinstance(node, Concat | Pad) or _bounded(node.low, node.high, first)) else None
+    return first if exact and (not isinstance(node, ClampedNode) or _bounded(node.low, node.high, first)) else None
 
 
 def _bounded(low: float, high: float, quant: QuantParams) -> bool:
@@ -68,4 +63,5 @@ def _from_output(graph: Graph, node: Node, name: str, found: Scales) -> QuantPar
     tied = [found[b] for a, b in node.ties() if a == name and b in found]
     if tied:
         return tied[0] if len(set(tied)) == 1 else None
-    return found[node.output] if isinstance(node, Clamp | Concat | Extremum | Pad | Requantize) else None
+    chosen = isinstance(node, Requantize) or node.selected_from(graph) is not None
+    return found[node.output] if chosen else None
