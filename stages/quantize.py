@@ -185,12 +185,15 @@ def _check_widths(project: Project, graph: "Graph") -> None:
     linear = {n.name: graph.tensors[n.weights].quant is not None for n in graph.nodes if isinstance(n, Linear)}
     errors = []
     for name in (n for n in asked.layers if n not in linear):
-        said, hint = f"no layer is called {name!r}", did_you_mean(name, list(linear))
+        message, hint = f"no layer is called {name!r}", did_you_mean(name, list(linear))
         if name in kinds:
-            said, hint = f"layer {name!r} ({kinds[name]}) has no weights", f"Those with weights: {', '.join(linear)}."
+            message, hint = (
+                f"layer {name!r} ({kinds[name]}) has no weights",
+                f"Those with weights: {', '.join(linear)}.",
+            )
         place = project.place(f"quantization.layers.{name}")
         hint = hint if linear else "No layer of this network has weights."
-        errors.append(ChipfitError(f"quantization.layers: {said}", place=place, hint=hint))
+        errors.append(ChipfitError(f"quantization.layers: {message}", place=place, hint=hint))
     fixed = next((n for n, prescribed in linear.items() if prescribed and asked.widths.bits(n) < 8), None)
     if fixed is not None:
         key = f"quantization.layers.{fixed}" if fixed in asked.layers else "quantization.weights"

@@ -20,7 +20,7 @@ _HISTOGRAM_VALUES = 1 << 17
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """What one tensor was seen to hold: extremes, and a histogram between them."""
+    """Values of one tensor on calibration data: extremes, and `counts` (BINS,) of values about `centers` (BINS,)."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ class Policy:
     def params(self, low: float, high: float) -> QuantParams:
         """Parameters whose range covers [low, high] and 0, where 0 is exact."""
         low, high = min(low, 0.0), max(high, 0.0)
-        if low == high:  # nothing but zeros: any scale says them, and this one leaves room beside others
+        if low == high:  # nothing but zeros: any scale represents them, and this one leaves room beside others
             return QuantParams((1.0,), 0, None, self.dtype)
         if self.dtype != "int8" or self.symmetric:
             largest = np.iinfo(self.dtype).max
@@ -61,7 +61,7 @@ class Policy:
 def observe(
     graph: Graph, samples: Samples, progress: Callable[[int, int], None], names: Sequence[str] = ()
 ) -> dict[str, Histogram]:
-    """Run the float graph on every sample; what each of `names` held (all float activations unless given).
+    """The histogram of each of `names` (all float activations unless given) over every sample of the float graph.
 
     `progress(done, total)`.
     """
@@ -96,7 +96,7 @@ def merge_histograms(parts: Sequence[Histogram]) -> Histogram:
 
 
 def _upper_edge_of_one_value(value: float) -> float:
-    """The other edge of the bins of a tensor that holds one value."""
+    """The upper edge of the bins of a tensor that holds one value only."""
     return value + (abs(value) * 1e-6 or 1.0)
 
 

@@ -57,19 +57,19 @@ def load_samples(
     arrays = Npz(path, place)
     chosen = []
     for port, tensor in zip_longest(ports, tensors):
-        wanted = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
-        key = next((k for k in wanted if k in arrays), None)
+        keys = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
+        key = next((k for k in keys if k in arrays), None)
         if key is None:
             raise ChipfitError(
-                f"{path.name} has no array {' or '.join(repr(k) for k in wanted)}",
+                f"{path.name} has no array {' or '.join(repr(k) for k in keys)}",
                 place=place,
-                hint=did_you_mean(wanted[0], sorted(arrays)) if arrays else "",
+                hint=did_you_mean(keys[0], sorted(arrays)) if arrays else "",
             )
         chosen.append(_fitted(arrays[key], key, path, place, port, tensor, rows, scale, zero_point))
     if len({len(a) for a in chosen}) != 1:
         raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
-    found = _labels(arrays, labels, path, place, rows, len(chosen[0])) if labelled else None
-    return Samples(tuple(chosen), found)
+    found_labels = _labels(arrays, labels, path, place, rows, len(chosen[0])) if labelled else None
+    return Samples(tuple(chosen), found_labels)
 
 
 def _fitted(
@@ -87,17 +87,17 @@ def _fitted(
     array = _rows(array, rows)
     if array.ndim == 0 or len(array) == 0:
         raise ChipfitError(f"{where} holds no samples", place=place)
-    given, wanted = array.shape[1:], port.onnx_shape
-    same = [d for d in given if d != 1] == [d for d in wanted if d != 1]
-    if not same and not (len(given) == 1 and given[0] == prod(wanted)):
-        single = len(wanted) > 1 and wanted[0] == 1
-        several = len(wanted) > 1 < wanted[0] and prod(given) == prod(wanted[1:])
+    sample_shape, port_shape = array.shape[1:], port.onnx_shape
+    equal_but_unit_axes = [d for d in sample_shape if d != 1] == [d for d in port_shape if d != 1]
+    if not equal_but_unit_axes and not (len(sample_shape) == 1 and sample_shape[0] == prod(port_shape)):
+        batched = len(port_shape) > 1 and port_shape[0] == 1
+        several_batches = len(port_shape) > 1 < port_shape[0] and prod(sample_shape) == prod(port_shape[1:])
         raise ChipfitError(
-            f"{where} has samples of shape {given}, the model's input {port.onnx_name!r} wants "
-            f"{wanted[1:] if single else wanted}",
+            f"{where} has samples of shape {sample_shape}, the model's input {port.onnx_name!r} wants "
+            f"{port_shape[1:] if batched else port_shape}",
             place=place,
-            hint=f"If {wanted[0]} is the batch, export the model with a batch of 1."
-            if several
+            hint=f"If {port_shape[0]} is the batch, export the model with a batch of 1."
+            if several_batches
             else "The first axis counts samples.",
         )
     real = _scaled(array, port, tensor, scale, zero_point)
@@ -105,7 +105,7 @@ def _fitted(
         bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
         what = "values beyond the range of float32" if np.isfinite(array[bad]).all() else "NaN or infinity"
         raise ChipfitError(f"{where} holds {what}, first in sample {bad}", place=place)
-    return real.reshape(len(real), *wanted)
+    return real.reshape(len(real), *port_shape)
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -29,7 +29,7 @@ from pipeline.quantizing.onnx_runtime import FloatSession, batch_of_one, in_floa
 from pipeline.quantizing.rounding_bounds import deviation, precision
 
 _OFFSET_FROM_STORED = {"int8": 0, "int16": 0, "uint8": 128, "uint16": 32768}
-"""How much lower an ONNX type's integers are kept here."""
+"""What is subtracted from integers of an ONNX type to store them in a graph."""
 _INPUT_SUFFIX = ".chipfit.given"
 """Behind a quantized tensor's name: our integers of it, which the file's next layers read."""
 
@@ -63,12 +63,12 @@ class Comparison:
 
     @property
     def first(self) -> Difference | None:
-        """The first tensor that nothing explains."""
+        """The first tensor with an unexplained difference."""
         return next((t for t in self.tensors if t.unexplained), None)
 
 
 def to_document(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as quantize.json has it."""
+    """The comparison in the form of quantize.json."""
     return {
         "against": "ONNX Runtime",
         "why": "",
@@ -98,7 +98,7 @@ class _ComparisonPoint:
 def compare(
     model: onnx.ModelProto, graph: Graph, samples: Sequence[Array], errors: Mapping[str, float] | None = None
 ) -> Comparison:
-    """`graph` is the integer graph made of `model`, `samples` real inputs, (n, *onnx_shape) for each input port.
+    """The comparison of `model` with the integer graph that it became, on real inputs, (n, *onnx_shape) for each port.
 
     `errors`: what constants cost that the file leaves float, from `rounding_bounds.constants`; without it layers that
     have any are left out. Raises ChipfitError for a model that cannot be imported.
@@ -117,7 +117,10 @@ def _unprescribed_layers(graph: Graph) -> set[str]:
 
 
 def compare_export(qdq: onnx.ModelProto, graph: Graph, samples: Sequence[Array]) -> Comparison:
-    """As `compare`, for the model with Q/DQ pairs that `onnx_export` wrote of `graph`: stored as that is."""
+    """The comparison of `graph` with its export, the model with Q/DQ pairs that `onnx_export` wrote: stored as that is.
+
+    `samples`: real inputs, (n, *onnx_shape) for each input port.
+    """
     stored = {
         node.output[0]: Stored.as_is(node.name, len(graph.tensors[node.name].shape))
         for node in qdq.graph.node
@@ -165,7 +168,7 @@ _INTEGER_DTYPES = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8, Tenso
 
 
 def _file_integers(cut: _ComparisonPoint, values: Array) -> Array:
-    """Our integers as the file's."""
+    """A tensor's integers in the ONNX type of the model file."""
     return (values.astype(np.int64) + _OFFSET_FROM_STORED[cut.onnx_dtype]).astype(cut.onnx_dtype)
 
 
@@ -191,13 +194,13 @@ def _cuts(
 
 
 def _output_point(port: Port, graph: Graph) -> _ComparisonPoint:
-    """An output of the network."""
+    """An output of the network as a point to compare."""
     stored = Stored(port.tensor, tuple(int(i) for i in np.argsort(port.perm)), len(port.perm))
     return _ComparisonPoint(port.onnx_name, port.onnx_name, "", port.tensor, stored, graph.tensors[port.tensor].quant)
 
 
 def _with_cuts_as_inputs(model: onnx.ModelProto, cuts: Sequence[_ComparisonPoint]) -> onnx.ModelProto:
-    """The model whose layers read the integers of each cut from an input, and whose outputs are what they make."""
+    """The model whose layers read the integers of each cut from an input, and whose outputs are all points."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     del opened.graph.value_info[:]
@@ -217,7 +220,7 @@ def _with_cuts_as_inputs(model: onnx.ModelProto, cuts: Sequence[_ComparisonPoint
 
 
 class _Tally:
-    """Counts of one point over samples."""
+    """Differences of one comparison point, counted over samples."""
 
     def __init__(self, point: _ComparisonPoint, graph: Graph, rounding_bound: tuple[Array | float, ...]) -> None:
         self.point = point

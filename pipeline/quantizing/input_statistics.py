@@ -1,4 +1,4 @@
-"""What the inputs of linear layers look like on calibration data: how much an error of each weight will be seen."""
+"""Mean and covariance of the inputs of linear layers on calibration data: how much an error of each weight matters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,15 @@ from pipeline.quantizing.onnx_runtime import FloatSession
 _SAMPLES = 256
 _MAX_ROWS = 1 << 15
 _MAX_COVARIANCE_TAPS = 1024
-"""Above so many taps only the variances are kept: their covariances would take more memory than the network."""
+"""Taps above which only the variances are kept: their covariances would take more memory than the network."""
 
 
 @dataclass(frozen=True, eq=False)
 class InputStatistics:
-    """Of what one output's taps read: `mean` (groups, taps), `covariance` (groups, taps, taps) or (groups, taps)."""
+    """Statistics of what one output's taps read: `mean` (groups, taps), `covariance` (groups, taps, taps).
+
+    Of layers with many taps `covariance` holds the variances alone: (groups, taps).
+    """
 
     mean: Array
     covariance: Array
@@ -30,7 +33,10 @@ class InputStatistics:
 def measure_inputs(
     graph: Graph, samples: Samples, layers: Sequence[Linear], progress: Callable[[int, int], None]
 ) -> dict[str, InputStatistics]:
-    """By the layer's name, over a few hundred samples of the float graph. `progress(done, total)`."""
+    """The statistics of each layer's inputs by its name, over a few hundred samples of the float graph.
+
+    `progress(done, total)`.
+    """
     samples = samples.take(_SAMPLES)
     ports = {p.tensor for p in graph.inputs}
     computed = sorted({n.inputs[0] for n in layers} - ports)

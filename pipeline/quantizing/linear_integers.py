@@ -4,29 +4,30 @@ Every output channel is solved alone, so that no channel changes another's integ
 
     t(x) = sum_i gain_i * d_i + offset,   gain_i = kernel_i * x.scale / y.scale,   offset = bias / y.scale
 
-with d_i = x_i - x.zero_point, |d_i| <= far. With a weight scale s its integers are q_i = round(kernel_i / s) and
+with d_i = x_i - x.zero_point, |d_i| <= largest_x. With a weight scale s its integers are q_i = round(kernel_i / s) and
 B = round(bias / (s * x.scale)), its multiplier is M = s * x.scale / y.scale, and the chip computes
 
     y = clamp(round(M * (sum_i q_i * d_i + B)) + y.zero_point)
 
 A clamp moves no two values apart, so y differs from the clamped t(x) by at most, in output steps,
 
-    M / 2 * (taps * far + 1)   weights and bias to the nearest step (less with fewer than eight bits: see `narrow`)
+    M / 2 * (taps * largest_x + 1)   weights and bias to the nearest step (`low_bit_weights`: less)
   + 1/2, or 3/4 for `multiplier`   rounding once, or to 1/2 and again to at most 1/4 more
   + |M * sum| * 2**-31 (2**-15 for `wide`)   the multiplier's own rounding.
 
-Where its natural scale (peak / 127) cannot say a channel, it becomes what it is:
+Where its natural scale (peak / 127) cannot represent a channel, it becomes one of:
 
-* saturated: offset alone outweighs all inputs and the output's range, |offset| - sum_i |gain_i| * far > reach, where
-  reach is the farthest that an output is from its zero point. A constant of weight 0 beyond the range: exact.
+* saturated: offset alone outweighs all inputs and the output's range, |offset| - sum_i |gain_i| * largest_x >
+  largest_y, where largest_y is the farthest that an output is from its zero point. A constant of weight 0 beyond the
+  range: exact.
 * coarser: B does not fit 2**30. The scale is doubled until it does, so M <= 2 * |offset| / 2**30, and the first line of
-  the bound is taps * far * |offset| / 2**30: taps * 2**-14 of a step for int8 and an offset within its range. Weights
-  of 1e-30 become 0, and the channel a constant.
-* step: M * sum leaves 32 bits. A bounded multiplier M' < M does: if M' >= reach every sum but 0 saturates under both
-  (|M' * sum| >= reach), so that it is exact for these integers. 256 is enough for int8. Where the sum leaves room for
-  less, an output is off by at most reach - M' * max(1, reach / M), for |sum| < reach / M' alone.
+  the bound is taps * largest_x * |offset| / 2**30: taps * 2**-14 of a step for int8 and an offset within its range.
+  Weights of 1e-30 become 0, and the channel a constant.
+* step: M * sum leaves 32 bits. A bounded multiplier M' < M does: if M' >= largest_y every sum but 0 saturates under
+  both (|M' * sum| >= largest_y), so that it is exact for these integers. 256 is enough for int8. Where the sum leaves
+  room for less, an output is off by at most largest_y - M' * max(1, largest_y / M), for |sum| < largest_y / M' alone.
 
-What is changed with an error says so in `Solved.changed`.
+What is changed with an error is counted in `LinearIntegers.changed`.
 """
 
 from collections.abc import Callable
@@ -57,7 +58,7 @@ _MAX_EXPONENT, _MAX_WIDE_EXPONENT = 30, 14
 
 @dataclass(frozen=True)
 class ChangedChannels:
-    """Channels that their natural scale could not say: how many became what (see this module).
+    """How many channels whose natural scale int8 cannot represent became what (see this module).
 
     `largest_error`: output steps by which their output can differ from that of the real weights, rounding aside,
     whatever the input; `worst` is the channel that can.
@@ -72,7 +73,10 @@ class ChangedChannels:
 
 @dataclass(frozen=True, eq=False)
 class LinearIntegers:
-    """`weights` int8 (int16 where a zero point was taken out), `scales` of them, `kind` of requantizer, largest sum."""
+    """One layer's `weights` (out, taps), `bias`, `scales`, `shift` and `multiplier` (out,): one entry a channel.
+
+    `weights` are int8, or int16 where a zero point was subtracted; `kind` is the requantizer, `bound` the largest sum.
+    """
 
     weights: Array
     bias: Array
@@ -87,11 +91,11 @@ class LinearIntegers:
 def quantize_linear(
     rounding: WeightRounding, x: QuantParams, y: QuantParams, requantizer: str
 ) -> LinearIntegers | None:
-    """Integers for y = kernel * x + bias in int8, or None when `shift` is demanded and cannot say it.
+    """Integers for y = kernel * x + bias in int8, or None when `shift` is demanded and cannot represent it.
 
-    `auto` takes shifts unless a channel scales its sums up by less than a step: then all scales are free. Where steps
-    alone are what shifts cannot say, the others keep the integers of shifts, whose requantizer becomes a multiplier
-    of the same meaning.
+    `auto` takes shifts unless a channel scales its sums up by less than a step: then all scales are free. Where shifts
+    fail on step channels alone, the others keep the integers of shifts, whose requantizer becomes a multiplier of the
+    same meaning.
     """
     layer = _Layer(rounding, x, y)
     if requantizer != "multiplier" and not rounding.prescribed:
@@ -104,7 +108,7 @@ def quantize_linear(
 def quantize_linear_int16(rounding: WeightRounding, x: QuantParams, y: QuantParams) -> LinearIntegers:
     """int8 weights on int16 activations: requantizer `once` where the sums provably fit 32 bits, else `wide`.
 
-    A channel whose multiplier either has to bound, or that no input moves by half an output step, has no say in that.
+    Channels whose multiplier is capped either way, and those that no input moves by half an output step, do not decide.
     """
     layer = _Layer(rounding, x, y)
 
@@ -113,60 +117,76 @@ def quantize_linear_int16(rounding: WeightRounding, x: QuantParams, y: QuantPara
         real = scales / layer.ratio
         return (bounds > INT48_MAX) | ((real < 2.0**-31) & (bounds * real >= 0.5))
 
-    wanted = rounding.scales(layer.ratio)
-    made = layer.fit(wanted, _LARGEST_WIDE_BIAS, too_large)
-    multipliers, exponents = _multipliers(made.scales / layer.ratio)
-    said = ~_leaves_int32(made.bounds, multipliers, exponents) & ~_leaves_int32_shifted(
-        made.bounds, multipliers, exponents
+    natural_scales = rounding.scales(layer.ratio)
+    integers = layer.fit(natural_scales, _LARGEST_WIDE_BIAS, too_large)
+    multipliers, exponents = _multipliers(integers.scales / layer.ratio)
+    representable = ~_leaves_int32(integers.bounds, multipliers, exponents) & ~_leaves_int32_shifted(
+        integers.bounds, multipliers, exponents
     )
-    far = made.bounds * (made.scales / layer.ratio) > _MAX_PRODUCT
-    if (said | far | layer.constant).all():
-        return _by_multiplier(layer, wanted, "once", wanted, layer.constant & ~said)
-    capped = far | (exponents > _MAX_WIDE_EXPONENT)
+    beyond_32_bits = integers.bounds * (integers.scales / layer.ratio) > _MAX_PRODUCT
+    if (representable | beyond_32_bits | layer.constant).all():
+        return _by_multiplier(layer, natural_scales, "once", natural_scales, layer.constant & ~representable)
+    capped = beyond_32_bits | (exponents > _MAX_WIDE_EXPONENT)
     multipliers, exponents = _cap_multipliers(
-        made.bounds, multipliers, exponents, capped, layer.reach, _MAX_WIDE_EXPONENT
+        integers.bounds, multipliers, exponents, capped, layer.largest_y, _MAX_WIDE_EXPONENT
     )
     reduced = np.where(multipliers < 0x7FFF0000, (multipliers + (1 << 15)) >> 16, 0x7FFF)
-    changed = layer.changed(made, wanted, capped, multipliers * 2.0 ** (exponents - 31.0))
+    changed = layer.changed(integers, natural_scales, capped, multipliers * 2.0 ** (exponents - 31.0))
     shifted = (15 - exponents).astype(np.uint8), reduced.astype(np.uint16)
-    return LinearIntegers(made.weights, made.bias, made.scales, *shifted, made.bound, "wide", changed)
+    return LinearIntegers(integers.weights, integers.bias, integers.scales, *shifted, integers.bound, "wide", changed)
 
 
 def _by_shift(layer: "_Layer", demanded: bool) -> LinearIntegers | None:
     rounding, ratio = layer.rounding, layer.ratio
     shifts = rounding.shifts(ratio, demanded)
-    steps = shifts <= -SATURATING_SHIFT
-    if (shifts < 0)[~steps].any() or (demanded and steps.any()):
+    step_channels = shifts <= -SATURATING_SHIFT
+    if (shifts < 0)[~step_channels].any() or (demanded and step_channels.any()):
         return None
-    wanted = np.where(steps, rounding.scales(ratio), ratio * 2.0**-shifts)
-    made = layer.fit(wanted, _LARGEST_BIAS, lambda bounds, scales: bounds > INT32_MAX, by_shift=True)
-    if (made.scales > ratio)[~steps].any():
+    natural_scales = np.where(step_channels, rounding.scales(ratio), ratio * 2.0**-shifts)
+    integers = layer.fit(natural_scales, _LARGEST_BIAS, lambda bounds, scales: bounds > INT32_MAX, by_shift=True)
+    if (integers.scales > ratio)[~step_channels].any():
         return None
-    if steps.any():
-        return _by_multiplier(layer, made.scales, "once", wanted, made.fixed)
-    shifts = np.rint(np.log2(ratio / made.scales)).astype(np.int8)
-    changed = layer.changed(made, wanted, np.zeros_like(steps), made.scales / ratio)
+    if step_channels.any():
+        return _by_multiplier(layer, integers.scales, "once", natural_scales, integers.fixed)
+    shifts = np.rint(np.log2(ratio / integers.scales)).astype(np.int8)
+    changed = layer.changed(integers, natural_scales, np.zeros_like(step_channels), integers.scales / ratio)
     return LinearIntegers(
-        made.weights, made.bias.astype(np.int32), made.scales, shifts, None, made.bound, "shift", changed
+        integers.weights,
+        integers.bias.astype(np.int32),
+        integers.scales,
+        shifts,
+        None,
+        integers.bound,
+        "shift",
+        changed,
     )
 
 
 def _by_multiplier(
-    layer: "_Layer", scales: Array, kind: str, wanted: Array | None = None, fixed: Array | None = None
+    layer: "_Layer", scales: Array, kind: str, natural_scales: Array | None = None, fixed: Array | None = None
 ) -> LinearIntegers:
-    """`kind` is multiplier or once. `fixed`: channels that are constants, `wanted`: what the scales began with."""
+    """Integers for the requantizer `kind`, multiplier or once, at `scales`, which began as `natural_scales`.
+
+    `fixed`: channels that are constants.
+    """
 
     def too_large(bounds: Array, scales: Array) -> Array:
         return _leaves_int32(bounds, *_multipliers(scales / layer.ratio))
 
-    free = not layer.rounding.prescribed and layer.y.dtype == "int8"
-    made = layer.fit(scales, _LARGEST_BIAS if free else INT32_MAX, too_large, fixed)
-    multipliers, exponents = _multipliers(made.scales / layer.ratio)
-    capped = _leaves_int32_shifted(made.bounds, multipliers, exponents)
-    multipliers, exponents = _cap_multipliers(made.bounds, multipliers, exponents, capped, layer.reach, _MAX_EXPONENT)
-    changed = layer.changed(made, scales if wanted is None else wanted, capped, multipliers * 2.0 ** (exponents - 31.0))
+    ours = not layer.rounding.prescribed and layer.y.dtype == "int8"
+    integers = layer.fit(scales, _LARGEST_BIAS if ours else INT32_MAX, too_large, fixed)
+    multipliers, exponents = _multipliers(integers.scales / layer.ratio)
+    capped = _leaves_int32_shifted(integers.bounds, multipliers, exponents)
+    multipliers, exponents = _cap_multipliers(
+        integers.bounds, multipliers, exponents, capped, layer.largest_y, _MAX_EXPONENT
+    )
+    changed = layer.changed(
+        integers, scales if natural_scales is None else natural_scales, capped, multipliers * 2.0 ** (exponents - 31.0)
+    )
     shifted = exponents.astype(np.int8), multipliers.astype(np.int32)
-    return LinearIntegers(made.weights, made.bias.astype(np.int32), made.scales, *shifted, made.bound, kind, changed)
+    return LinearIntegers(
+        integers.weights, integers.bias.astype(np.int32), integers.scales, *shifted, integers.bound, kind, changed
+    )
 
 
 def _multipliers(real: Array) -> tuple[Array, Array]:
@@ -189,17 +209,17 @@ def _leaves_int32_shifted(bounds: Array, multipliers: Array, exponents: Array) -
 
 
 def _cap_multipliers(
-    bounds: Array, multipliers: Array, exponents: Array, capped: Array, reach: int, most: int
+    bounds: Array, multipliers: Array, exponents: Array, capped: Array, largest_y: int, max_exponent: int
 ) -> tuple[Array, Array]:
-    """(multipliers, exponents): of the `capped` channels those as large as 32 bits and exponents up to `most` allow.
+    """(multipliers, exponents), those of the `capped` channels as large as 32 bits and `max_exponent` allow.
 
     256 where that is enough for the range: it saturates as well as any larger one, and takes the fewest bits.
     """
     multipliers, exponents = multipliers.copy(), exponents.copy()
     for c in np.flatnonzero(capped):
         room = _MAX_PRODUCT // max(int(bounds[c]), 1)
-        fits = min(room.bit_length() - 1, most) if room else -(int(bounds[c]) // _MAX_PRODUCT).bit_length()
-        saturates = reach <= 1 << SATURATING_SHIFT < 1 << max(fits, 0)
+        fits = min(room.bit_length() - 1, max_exponent) if room else -(int(bounds[c]) // _MAX_PRODUCT).bit_length()
+        saturates = largest_y <= 1 << SATURATING_SHIFT < 1 << max(fits, 0)
         multipliers[c], exponents[c] = (1 << 30, SATURATING_SHIFT + 1) if saturates else (INT32_MAX, fits)
     return multipliers, exponents
 
@@ -226,16 +246,16 @@ class _Layer:
         self.rounding, self.x, self.y = rounding, x, y
         self.ratio = y.scale[0] / x.scale[0]
         (low, high), (bottom, top) = x.limits, y.limits
-        self.far = max(high - x.zero_point, x.zero_point - low)
-        self.reach = max(top - y.zero_point, y.zero_point - bottom)
+        self.largest_x = max(high - x.zero_point, x.zero_point - low)
+        self.largest_y = max(top - y.zero_point, y.zero_point - bottom)
         self.range = top - bottom
         self.offset: Array = rounding.bias / y.scale[0]
-        moved: Array = np.abs(rounding.kernel).sum(axis=1) * (self.far / self.ratio)
+        largest_change: Array = np.abs(rounding.kernel).sum(axis=1) * (self.largest_x / self.ratio)
         # The sums above are as exact as float64: far within the margin.
-        self.saturated = np.abs(self.offset) * (1 - 1e-9) - moved > self.reach + 1
+        self.saturated = np.abs(self.offset) * (1 - 1e-9) - largest_change > self.largest_y + 1
         """Channels whose output is the same end of the range for any input."""
-        still = moved < 0.5 if y.dtype == "int16" else moved == 0
-        self.constant: Array = self.saturated | still
+        unmoved = largest_change < 0.5 if y.dtype == "int16" else largest_change == 0
+        self.constant: Array = self.saturated | unmoved
         """Those, and channels without weights; for int16 also those that no input moves by half a step."""
 
     def fit(
@@ -263,15 +283,15 @@ class _Layer:
             real = np.rint(self.rounding.shifted_bias(weights, scales) / (scales * self.x.scale[0]))
             real = np.where(fixed, constants, real)
             excess = np.abs(real) / largest_bias
-            large = excess > 1
-            if not large.any():
+            too_coarse = excess > 1
+            if not too_coarse.any():
                 bias = real.astype(np.int64)
                 bounds = self._bounds(weights, bias, scales, by_shift)
-                large = too_large(bounds, scales)
-                if not large.any():
+                too_coarse = too_large(bounds, scales)
+                if not too_coarse.any():
                     return _Integers(weights, bias, scales, bounds, fixed)
-            fixed = fixed | (large & self.constant)
-            scales = scales * 2.0 ** np.where(large, np.maximum(np.frexp(excess)[1], 1), 0)
+            fixed = fixed | (too_coarse & self.constant)
+            scales = scales * 2.0 ** np.where(too_coarse, np.maximum(np.frexp(excess)[1], 1), 0)
 
     def _bounds(self, weights: Array, bias: Array, scales: Array, by_shift: bool) -> Array:
         folded = folded_bias(weights, bias, self.x.zero_point)
@@ -280,27 +300,33 @@ class _Layer:
             folded = folded + rounding_constant(shifts, self.y.zero_point)
         return accumulator_bound(weights, folded, -self.x.limits[0])
 
-    def changed(self, made: _Integers, wanted: Array, capped: Array, multipliers: Array) -> ChangedChannels | None:
-        """What became of the channels; None when all are said at the `wanted` scales by multipliers of their own."""
-        coarser = made.scales != wanted
+    def changed(
+        self, integers: _Integers, natural_scales: Array, capped: Array, multipliers: Array
+    ) -> ChangedChannels | None:
+        """What became of the channels; None when all keep their `natural_scales` and multipliers."""
+        coarser = integers.scales != natural_scales
         if not (coarser | capped).any():
             return None
-        real = made.scales / self.ratio
-        lost = np.abs(self.rounding.kernel - made.weights * made.scales[:, None]).sum(axis=1) * (self.far / self.ratio)
+        real_multipliers = integers.scales / self.ratio
+        error = np.abs(self.rounding.kernel - integers.weights * integers.scales[:, None]).sum(axis=1) * (
+            self.largest_x / self.ratio
+        )
         # The bias of a constant is its output.
-        lost = lost + np.where(made.fixed, 0.0, np.abs(self.offset - made.bias * real))
-        lost = np.where(coarser, lost, 0.0)
+        error = error + np.where(integers.fixed, 0.0, np.abs(self.offset - integers.bias * real_multipliers))
+        error = np.where(coarser, error, 0.0)
         # Without inputs a step is its bias, which may lie between two sums.
-        said = np.clip(made.bias * multipliers, -self.reach, self.reach)
-        missed = np.abs(np.clip(self.offset, -self.reach, self.reach) - said)
-        bounded = np.maximum(self.reach - np.maximum(multipliers, self.reach * multipliers / real), 0.0)
-        lost = lost + np.where(capped, np.maximum(missed, bounded), 0.0)
-        errors = np.where(self.saturated, 0.0, np.minimum(lost, self.range))
-        flat = ~made.weights.any(axis=1)
+        constant_output = np.clip(integers.bias * multipliers, -self.largest_y, self.largest_y)
+        constant_error = np.abs(np.clip(self.offset, -self.largest_y, self.largest_y) - constant_output)
+        capped_error = np.maximum(
+            self.largest_y - np.maximum(multipliers, self.largest_y * multipliers / real_multipliers), 0.0
+        )
+        error = error + np.where(capped, np.maximum(constant_error, capped_error), 0.0)
+        errors = np.where(self.saturated, 0.0, np.minimum(error, self.range))
+        without_weights = ~integers.weights.any(axis=1)
         return ChangedChannels(
-            constant=int(((coarser | capped) & flat).sum()),
-            step=int((capped & ~flat).sum()),
-            coarser=int((coarser & ~flat & ~capped).sum()),
+            constant=int(((coarser | capped) & without_weights).sum()),
+            step=int((capped & ~without_weights).sum()),
+            coarser=int((coarser & ~without_weights & ~capped).sum()),
             largest_error=float(errors.max()),
             worst=int(errors.argmax()),
         )

@@ -18,9 +18,9 @@ def available() -> bool:
 
 
 def run(model: bytes, inputs: Sequence[Array], real: Sequence[Array]) -> list[Array]:
-    """What the reference kernels make of `inputs`, one array (n, *shape) for each; one array for each output.
+    """The outputs of the reference kernels, one array (n, *shape) each, for `inputs`, one array (n, *shape) each.
 
-    `real`: the same as floats, for a file whose inputs are.
+    `real`: the same inputs as floats, for a file whose inputs are floats.
 
     Raises ValueError or RuntimeError for a model that LiteRT refuses.
     """

@@ -16,13 +16,13 @@ from pipeline.quantizing.input_statistics import InputStatistics
 from pipeline.quantizing.weight_rounding import LEAST_SCALE, SATURATING_SHIFT, WeightRounding, zero_weights_scale
 
 _DAMPING = 0.01
-"""Of the mean variance, added to each: calibration data never show everything."""
+"""Share of the mean variance that is added to each variance: calibration data never show everything."""
 _MAX_SWEEPS, _CANDIDATE_SWEEPS = 8, 2
-"""How often all taps of a layer are gone through at most, and how often to compare scales."""
+"""Most passes over all taps of a layer for its final integers, and for those by which candidate scales are compared."""
 _SCALE_FACTORS = 0.1 ** (np.arange(24) / 23)
 """Scales tried, as parts of the one that reaches the largest weight: a smaller one cuts some off."""
 _SHIFT_CANDIDATES = 4
-"""Powers of two tried, from the one that reaches the largest weight."""
+"""Number of powers of two tried, from the one that reaches the largest weight."""
 _MAX_ERROR_RATIO, _NEGLIGIBLE_ERROR = 1.2, 0.005
 """`auto` takes shifts for their speed if they err so many times as much as free scales, or so little of the output."""
 
@@ -51,7 +51,10 @@ class LowBitRounding(WeightRounding):
         self.group_count = len(self.covariance)
 
     def shifts(self, ratio: float, demanded: bool) -> Array:
-        """As `Rounding.shifts`; unless `shift` is demanded, negative where a free scale would err much less."""
+        """For each channel the shift n whose weight scale is ratio * 2**-n.
+
+        Negative where none can be represented, and, unless `shift` is demanded, where a free scale would err much less.
+        """
         largest = np.array([largest_shift(ratio, float(p) * 127.0 / self.limit) for p in self.peaks])
         saturating = largest <= -SATURATING_SHIFT
         candidates = np.array([np.clip(largest + i, 0, 24) for i in range(_SHIFT_CANDIDATES)])
@@ -117,7 +120,7 @@ class LowBitRounding(WeightRounding):
         return np.array([self._channel_errors(self._rounded(s, _CANDIDATE_SWEEPS), s) for s in candidates])
 
     def _best_candidates(self, errors: Array) -> Array:
-        """The best candidate of each channel; of all together when they share a scale."""
+        """The index of the best candidate for each channel; of all together when they share a scale."""
         if self.per_channel:
             return errors.argmin(axis=0)
         return np.full(errors.shape[1], errors.sum(axis=1).argmin())

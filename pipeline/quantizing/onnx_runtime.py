@@ -46,17 +46,17 @@ class FloatSession:
             ) from error
         self.outputs: list[str] = [o.name for o in self._session.get_outputs()]
 
-    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> Iterator[dict[str, Array]]:
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> Iterator[dict[str, Array]]:
         """For each sample of `feeds` (name -> (n, *shape) float32), the wanted outputs by name."""
-        names = list(wanted or self.outputs)
+        names = list(outputs or self.outputs)
         count = len(next(iter(feeds.values())))
         for i in range(count):
             feed = {k: np.asarray(v[i], order="C") for k, v in feeds.items()}
             yield dict(zip(names, self._session.run(names, feed), strict=True))
 
-    def stacked(self, feeds: Mapping[str, Array], wanted: Sequence[str] | None = None) -> dict[str, Array]:
+    def stacked(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """All samples at once: name -> (n, *shape)."""
-        rows = list(self.run(feeds, wanted))
+        rows = list(self.run(feeds, outputs))
         return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
 
 

@@ -1,4 +1,4 @@
-"""What an operator's `quantize` facet speaks to: parameters in, integer nodes out."""
+"""The `NodeQuantizer` that an operator's `quantize` facet calls: parameters in, integer nodes out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,13 +25,13 @@ _ONE_DTYPE_HINT = "Give the activations around it one type: in quantize_static o
 
 @dataclass(frozen=True)
 class AccumulatorProof:
-    """That a layer's accumulator cannot overflow: the largest magnitude it can reach, whatever the input."""
+    """The proof that a layer's accumulator cannot overflow: `bound` is its largest magnitude, whatever the input."""
 
     node: str
     bound: int
     requantizer: str
     changed: ChangedChannels | None = None
-    """Channels that are not what their weights would make of them."""
+    """Channels that differ from their weights, if any."""
 
 
 class Quantizer:
@@ -67,7 +67,7 @@ class Quantizer:
         return replace(port, tensor=twin)
 
     def outputs(self) -> list[Port]:
-        """The output ports, once every node is there."""
+        """The output ports; to be asked once every node is appended."""
         ports = []
         for port in self.graph.outputs:
             if port.unsigned:
@@ -93,7 +93,7 @@ class Quantizer:
             self.out.append(node, "int8", quant)
 
     def refuse(self, node: Node, why: str, hint: str = "") -> NoReturn:
-        """Say that a layer cannot become integers."""
+        """Raise ChipfitError: the layer cannot become integers."""
         raise ChipfitError(f"layer {node.name!r} ({type(node).__name__}): {why}", hint=hint)
 
     def params(self, name: str) -> QuantParams:
@@ -112,7 +112,7 @@ class Quantizer:
         return self.out.append(node, params.dtype if params else dtype, params)
 
     def keep(self, node: Node) -> None:
-        """An operator that only moves values: the same node on integers, at the scale of what it moves."""
+        """Append an operator that only moves values: the same node on integers, at the scale of what it moves."""
         source = self.out.tensors[node.inputs[0]]
         target = self._params.get(node.output)
         if source.quant is None or target is None or source.quant == target:
@@ -131,7 +131,7 @@ class Quantizer:
         return low, high
 
     def table(self, node: Node, function: Callable[[Array], Array]) -> None:
-        """`node` as a lookup of `function` (float64 to float64): every int8 value, or lines between 513 of int16."""
+        """Append `node` as a table of `function` (float64 to float64): all of int8, or lines between 513 of int16."""
         x = node.inputs[0]
         self._append_lookup(node.name, x, self.params(x), node.output, function, self.params(node.output))
 
@@ -147,7 +147,7 @@ class Quantizer:
         return requantized
 
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
-        """The same real values with other parameters."""
+        """Append what gives the real values of `x` other parameters."""
         if source.dtype == target.dtype == "int16":
             self.scaled(y, x, source, y, target, target.limits)
             return
@@ -156,7 +156,7 @@ class Quantizer:
     def scaled(
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
     ) -> None:
-        """The same real values with other parameters, clamped to `limits`: int16, without the error of a table."""
+        """Append what gives int16 `x` other parameters and clamps it to `limits`, without the error of a table."""
         solved = solve_affine(np.array([source.scale[0] / target.scale[0]]), np.zeros(1), source, target)
         if solved is None:
             raise ChipfitError(f"layer {label!r}: its scales are too far apart")

@@ -137,7 +137,7 @@ def _own_slack(node: Node, graph: Graph) -> float:
 
 
 def _rescaled_slack(node: Node) -> float:
-    """Of operators whose factors are a multiplier of 31 bits and an exponent."""
+    """The slack of operators whose factors are a multiplier of 31 bits and an exponent."""
     if type(node) is MulWide:
         return 2.0**-31 * _INT16_SATURATION  # rounded once
     if type(node) in (MulRescaled, MeanRescaled) and isinstance(node, MulRescaled | MeanRescaled):
@@ -244,5 +244,5 @@ def deviation(
 
 
 def _largest(values: list[Array | float]) -> Array | float:
-    """The only one as it is; of several, which may lie in different places, the largest."""
+    """A single value as it is; the largest of several, which may lie in different elements."""
     return values[0] if len(values) == 1 and not np.ndim(values[0]) else max(float(np.max(v)) for v in values)

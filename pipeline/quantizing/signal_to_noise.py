@@ -29,13 +29,13 @@ from pipeline.quantizing.onnx_runtime import FloatSession
 
 METHODS = ("mse", "min-max", "percentile")
 LOST_DB = 0.0
-"""Decibels below which an element says less than its mean does."""
+"""Decibels below which an element carries less than its mean does."""
 _MIN_SAMPLES = 8
-"""Samples from which on each element has a mean of its own."""
+"""Least number of samples for which each element has a mean of its own."""
 _MAX_ELEMENTS = 64
-"""Elements of an output up to which each is looked at, beyond them channels."""
+"""Outputs of at most so many elements are measured element by element, larger ones by channel."""
 _FLOAT32_ROUNDING = 2.0**-22
-"""Of the largest magnitude of a tensor: what varies by less is float32's rounding."""
+"""Part of the largest magnitude of a tensor: what varies by less is float32's rounding."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class TensorPart:
 
 def tensor_parts(graph: Graph) -> tuple[TensorPart, ...]:
     """Outputs, what Concat joins, and what Slice (ONNX Split, too) takes out."""
-    found = [TensorPart(p.tensor, f"output {p.onnx_name!r}") for p in graph.outputs]
+    parts = [TensorPart(p.tensor, f"output {p.onnx_name!r}") for p in graph.outputs]
     for node in graph.nodes:
         if isinstance(node, Concat):
-            found += _concatenated_parts(node, graph)
+            parts += _concatenated_parts(node, graph)
         elif isinstance(node, Slice):
-            found.append(TensorPart(node.output, f"the part {node.output!r} of tensor {node.inputs[0]!r}"))
-    unique = dict.fromkeys(found)
+            parts.append(TensorPart(node.output, f"the part {node.output!r} of tensor {node.inputs[0]!r}"))
+    unique = dict.fromkeys(parts)
     return tuple(p for p in unique if not graph.is_constant(p.tensor))
 
 
@@ -91,19 +91,19 @@ def output_elements(graph: Graph) -> tuple[TensorPart, ...]:
     Without those of probabilities (from Softmax or Sigmoid, or joined from such): that of a class which no sample has
     is next to nothing, and so is what is lost of it.
     """
-    found: list[TensorPart] = []
+    elements: list[TensorPart] = []
     for port in graph.outputs:
         shape = graph.tensors[port.tensor].shape
         if graph.is_constant(port.tensor) or not shape or _is_probability(graph, port.tensor):
             continue
         if prod(shape) > _MAX_ELEMENTS:
             names = [f"channel {i} of output {port.onnx_name!r}" for i in range(shape[-1])]
-            found += [TensorPart(port.tensor, name, -1, i, i + 1) for i, name in enumerate(names)]
+            elements += [TensorPart(port.tensor, name, -1, i, i + 1) for i, name in enumerate(names)]
         elif prod(shape) > 1:
-            found += [
+            elements += [
                 TensorPart(port.tensor, n, None, i, i + 1, flat=True) for i, n in enumerate(_element_names(port, shape))
             ]
-    return tuple(found)
+    return tuple(elements)
 
 
 def _element_names(port: Port, shape: Sequence[int]) -> list[str]:
@@ -124,7 +124,7 @@ def _is_probability(graph: Graph, tensor: str) -> bool:
 
 @dataclass(eq=False)
 class _ElementSums:
-    """Of each element of a tensor; values count from those of the first sample, so that an offset takes no digits."""
+    """Sums over samples for each element; values less those of the first sample, so that an offset takes no digits."""
 
     first: Array
     count: int
@@ -135,19 +135,19 @@ class _ElementSums:
 
 
 class SignalMeter:
-    """Adds up signal and noise of every element, sample by sample, and tells those of parts."""
+    """Signal and noise of every element, added up sample by sample, and their ratio for parts of tensors."""
 
-    def __init__(self, wanted: Sequence[TensorPart], single: Sequence[TensorPart] = ()) -> None:
-        """`single`: elements (see there) of the tensors of `wanted`."""
-        self.wanted: dict[str, list[TensorPart]] = {}
-        for part in dict.fromkeys(wanted):
-            self.wanted.setdefault(part.tensor, []).append(part)
+    def __init__(self, parts: Sequence[TensorPart], single: Sequence[TensorPart] = ()) -> None:
+        """`single`: elements (see there) of the tensors of `parts`."""
+        self.parts: dict[str, list[TensorPart]] = {}
+        for part in dict.fromkeys(parts):
+            self.parts.setdefault(part.tensor, []).append(part)
         self._single = single
         self._sums: dict[str, _ElementSums] = {}
 
     def add(self, tensor: str, real: Array, error: Array) -> None:
         """One sample of one tensor, (*stored shape) float64 each."""
-        if tensor not in self.wanted:
+        if tensor not in self.parts:
             return
         zeros = np.zeros(real.shape)
         sums = self._sums.setdefault(tensor, _ElementSums(real.copy(), 0, zeros, zeros.copy(), zeros.copy(), 0.0))
@@ -159,7 +159,7 @@ class SignalMeter:
         sums.peak = max(sums.peak, float(np.abs(real).max(initial=0)))
 
     def decibels(self, part: TensorPart) -> float | None:
-        """None where the float values do not vary; infinite without noise.
+        """The signal-to-noise ratio of a part; None where the float values do not vary, infinite without noise.
 
         With fewer than 8 samples all elements of a part have one mean.
         """
@@ -182,7 +182,7 @@ class SignalMeter:
         (25 dB and more for networks that keep their accuracy), so that no label is asked.
         """
         rows = []
-        for part in (p for several in self.wanted.values() for p in several):
+        for part in (p for several in self.parts.values() for p in several):
             decibels = self.decibels(part)
             if decibels is not None:
                 shown = None if decibels == inf else round(decibels, 2)

@@ -28,7 +28,7 @@ class WeightRounding:
         self.peaks: Array = peaks if per_channel else np.full_like(peaks, peaks.max(initial=0))
 
     def shifts(self, ratio: float, demanded: bool) -> Array:
-        """For each channel the shift n whose weight scale is ratio * 2**-n; a negative one cannot be said."""
+        """For each channel the shift n whose weight scale is ratio * 2**-n; a negative one cannot be represented."""
         return np.array([largest_shift(ratio, float(p)) for p in self.peaks], np.int64)
 
     def scales(self, ratio: float) -> Array:
