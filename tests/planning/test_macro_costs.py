@@ -2,7 +2,7 @@
 
 from pipeline.facts.cores import CORES, Executed
 from pipeline.planning.variants.armv6m.im2col import fill, widen
-from pipeline.planning.variants.armv6m.macro_costs import closing, looped, path, straight
+from pipeline.planning.variants.armv6m.macro_costs import closing, looped, path, size, straight
 
 M0, M0_PLUS = CORES["cortex-m0"], CORES["cortex-m0plus"]
 
@@ -42,11 +42,19 @@ def test_a_loop_goes_back_from_all_turns_but_the_last() -> None:
 
 def test_conditions_and_repetitions_are_expanded() -> None:
     # First of its lanes, with a split: ldr, ldm of two, two muls, and twice sxth, add, subs, asrs, add.
-    assert straight("packed_step 2, 5 + 256 + 512") == Executed(alu=10, multiplies=2, accesses=1, blocks=1, registers=2)
-    assert straight(".irp entry, 1, 2", "packed_step 1, \\entry", ".endr") == straight("packed_step 1, 1") * 2
+    assert straight("packed_split_step 2, 5 + 256 + 512") == Executed(
+        alu=10, multiplies=2, accesses=1, blocks=1, registers=2
+    )
+    assert straight("packed_split_steps 1, 1, 2") == straight("packed_split_step 1, 1") * 2
     assert straight("reserve 300") == Executed(alu=3)
     assert straight("put_from_zero 0, 0", words=True) == Executed(accesses=1)
     assert straight("put_from_zero 0, -3", words=True) == straight("put_from_zero 0, 5") == Executed(alu=1, accesses=1)
+
+
+def test_code_is_counted_with_every_literal_and_all_that_aligns() -> None:
+    # ldr and its literal, bl, a conditional branch, push; and .pool may need two bytes.
+    lines = ("ldr r0, =1234", "bl f", "1:", "beq 1b", "push {{r4, lr}}", ".pool", ".word 1, 2")
+    assert size(lines) == (2 + 4) + 4 + 2 + 2 + 2 + 8
 
 
 def test_what_is_shared_takes_the_branches_that_its_count_asks_for() -> None:

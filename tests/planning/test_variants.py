@@ -117,7 +117,7 @@ def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Pat
     text = b"".join(
         p.read_bytes() for p in (write_library(built, tmp_path, "cortex-m0", program) / "src").glob("*_layers.S")
     )
-    assert b"requantize_dip r8" in text
+    assert b"requantize_dip sum0" in text
     runs = on_chip(built, tmp_path, "cortex-m0")
     assert_chip_equals(built, runs)
     assert program.calls[0].routine is not None

@@ -11,6 +11,7 @@ from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.packed import (
+    BASE,
     FRAME,
     Block,
     BlockRoutine,
@@ -45,7 +46,7 @@ def offer(call: KernelCall) -> Routine | None:
     routines = tuple(_routine(linear, b) for b in blocks_of(len(linear.weights), _AT_ONCE))
     made = Scheme(
         variant=NAME,
-        includes=("frame.inc", "requantize.inc", "packed_split.inc", "compact_loop.inc"),
+        includes=(*BASE, "compact_loop.inc"),
         linear=linear,
         chunks=(Chunk(0, inputs, routines, before=("compact_loop_weights {rows}",)),),
         tables=_tables(linear),
@@ -71,5 +72,5 @@ def _tables(linear: Linear) -> Mapping[str, Array]:
 def _routine(linear: Linear, block: Block) -> BlockRoutine:
     inputs = linear.weights.shape[1]
     ends = epilogue_lines(linear.epilogue, block)
-    lines = (f"compact_loop_begin {inputs}", *ends, f"compact_loop_done {block.outputs}")
+    lines = (f"compact_loop_sums {inputs}", *ends, f"compact_loop_done {block.outputs}")
     return BlockRoutine(lines, "packed_blocks", str(block.count), block.count, max(1, inputs // 4))

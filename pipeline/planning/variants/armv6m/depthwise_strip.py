@@ -15,7 +15,7 @@ from pipeline.graph.kernel_params.linear import DepthwiseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import fill, widen
 from pipeline.planning.variants.armv6m.macro_costs import closing, path, size, straight
-from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of, int32
+from pipeline.planning.variants.armv6m.requantize import ACCUMULATORS, Epilogue, epilogue_of, int32
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 NAME = "depthwise_strip"
@@ -159,26 +159,19 @@ class _Strips:
         """Every word of the strip is padding first: what lies beside the image stays so."""
         return [
             f"enter {self.words}",
-            f"add r1, sp, #{4 * self.buffer}",
-            f"ldr r4, ={self.words - self.buffer}",
-            f"ldr r5, ={self.strip.padding}",
-            "bl SHARED({fill})",
-            "ldr r0, ={channels}",
-            "str r0, [sp, #4 * D_STREAM]",
+            f"depthwise_clear SHARED({{fill}}), {self.buffer}, {self.words - self.buffer}, {self.strip.padding}",
+            "depthwise_stream {channels}",
             f"set_word D_CHANNELS, {self.strip.channels}",
         ]
 
     def _channel_lines(self) -> list[str]:
         return [
             f"depthwise_channel {self.constants}, {self.weights.shape[1]}, SHARED({{widen}}), {int(self.wide)}",
-            "ldr r0, [sp, #4 * F_Y]",
-            "str r0, [sp, #4 * D_OUT]",
-            "adds r0, #1",
-            "str r0, [sp, #4 * F_Y]",
+            "depthwise_outputs",
         ]
 
     def _channel_end(self) -> list[str]:
-        return ["ldr r0, [sp, #4 * F_X]", "adds r0, #1", "str r0, [sp, #4 * F_X]", "repeat D_CHANNELS, 3b"]
+        return ["depthwise_next_channel", "repeat D_CHANNELS, 3b"]
 
     def _rows_lines(self) -> list[str]:
         """Of a strip's rows of outputs."""
@@ -190,7 +183,7 @@ class _Strips:
         return [*lines, *self._to_next_row(), "repeat D_ROWS, 6b"]
 
     def _first_window(self) -> list[str]:
-        return [f"add r0, sp, #{4 * self.buffer}", "str r0, [sp, #4 * D_Q]"]
+        return [f"depthwise_first_window {self.buffer}"]
 
     def _to_next_row(self) -> list[str]:
         row = self.row_step() - self.to_next_row()
@@ -204,7 +197,7 @@ class _Strips:
         lines = [f"depthwise_begin {outputs}, {step}"]
         lines += [f"depthwise_tap {outputs}, {t}, {step}" for t, step in enumerate(steps)]
         lines.append(f"depthwise_constants {self.constants}, {self.strip.channels}")
-        for register in ("r8", "r9", "r10", "r11", "r12", "lr")[:outputs]:
+        for register in ACCUMULATORS[:outputs]:
             lines.append(f"{self.macro} {register}, {self.epilogue.arguments}")
         return [*lines, "depthwise_end"]
 
@@ -229,7 +222,7 @@ class _Strips:
         """Which rows the strip takes."""
         s = self.strip
         twice = f"depthwise_twice {s.strides[1] * s.channels}"
-        return [twice, f"depthwise_rows {s.rows}, {s.strides[0]}, {self.extra}", f"add r2, sp, #{4 * self.buffer}"]
+        return [twice, f"depthwise_rows {s.rows}, {s.strides[0]}, {self.extra}", f"depthwise_first_row {self.buffer}"]
 
     def _source_row(self) -> list[str]:
         """One row of the image, or of padding where it has none."""
@@ -238,7 +231,7 @@ class _Strips:
                   for n, first, to in s.phases()]  # fmt: skip
         outside = [f"depthwise_phase {n}, 0, {to}, 0, 0" for n, _, to in s.phases()]
         where = f"depthwise_inside {s.height}, {s.width * s.channels}, 8f"
-        return [where, *inside, "b 9f", ".pool", "8:", f"ldr r5, ={s.padding}", *outside, "9:"]
+        return [where, *inside, f"depthwise_outside {s.padding}", *outside, "9:"]
 
     def _source_next(self) -> str:
         return f"depthwise_next {4 * self.strip.line}, 5b"
@@ -247,7 +240,7 @@ class _Strips:
         return [f"depthwise_over {self.extra}"]
 
     def _strip_next(self) -> list[str]:
-        return ["ldr r0, [sp, #4 * D_LEFT]", "cmp r0, #0", "beq 2f", "b 4b", "2:"]
+        return ["depthwise_more_strips 4b"]
 
     def _plane_of(self) -> tuple[int, int, int, int] | None:
         """(rows, columns, first word, words between rows) when one strip takes the whole plane, rows as they lie."""
@@ -262,8 +255,7 @@ class _Strips:
         rows, columns, first, gap = self.plane
         twice = f"depthwise_twice {self.strip.channels}"
         plane = f"depthwise_plane {rows}, {columns}, {self.strip.channels}, {first}, {gap}"
-        # A place for literals, within reach of what is before and behind it.
-        return [twice, plane, f"set_word D_ROWS, {self.strip.out_height}", "b 9f", ".pool", "9:"]
+        return [twice, plane, f"set_word D_ROWS, {self.strip.out_height}", "literals_here"]
 
     def _executed(self) -> Executed:
         s = self.strip

@@ -17,7 +17,7 @@ from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Contiguous, Inputs, Windows, im2col, inputs_of, widen
 from pipeline.planning.variants.armv6m.loops import Loop, Run, Step, executed_by, lines_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
-from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of
+from pipeline.planning.variants.armv6m.requantize import ACCUMULATORS, Epilogue, epilogue_of
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
@@ -25,7 +25,8 @@ FRAME = 9  # words of the frame below the inputs
 SAVED = 36  # bytes that `enter` keeps
 MOST_CHUNKS = 16  # calls of one position that a branch back still spans
 _MOST_INPUTS = 240  # of a chunk: what one instruction reaches from the stack pointer
-REGISTERS = ("r8", "r9", "r10", "r11", "r12", "lr")
+BASE = ("frame.inc", "requantize.inc", "packed.inc")
+"""The macro files of every scheme."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +151,7 @@ def chunks_of(linear: Linear) -> list[tuple[int, int]]:
 
 def epilogue_lines(epilogue: Epilogue, block: Block) -> list[str]:
     """From the block's accumulators to its outputs."""
-    return [f"{epilogue.macro} {REGISTERS[k]}, {k}, {epilogue.arguments}" for k in range(block.outputs)]
+    return [f"{epilogue.macro} {ACCUMULATORS[k]}, {k}, {epilogue.arguments}" for k in range(block.outputs)]
 
 
 def rows_by_block(linear: Linear, blocks: Sequence[Block]) -> list[tuple[int, int, Array]]:
@@ -252,4 +253,4 @@ def _table_of(windows: Windows | None) -> list[str]:
         return []
     w = windows
     words = (w.height, w.line, w.row, w.dilation, w.padding, w.line * w.dilation)
-    return ["constants LAYER({layer}_shape)", f".word {', '.join(str(n) for n in words)}"]
+    return [f"constants LAYER({{layer}}_shape), {', '.join(str(n) for n in words)}"]

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.macro_costs import size
-from pipeline.planning.variants.armv6m.packed import MOST_CHUNKS, BlockRoutine, Scheme, linear_of, routine_of
+from pipeline.planning.variants.armv6m.packed import BASE, MOST_CHUNKS, BlockRoutine, Scheme, linear_of, routine_of
 from pipeline.planning.variants.armv6m.packed_schedule import Part, Splits, scheme
 
 NAME = "packed_carry"
@@ -36,13 +36,15 @@ def _routine(part: Part) -> BlockRoutine:
     """One call runs all blocks: the routine goes back itself until the stream is behind the last."""
     block, epilogue = part.block, part.linear.epilogue
     lines = ["1:", f"packed_carry_begin {block.pairs}, {int(part.first)}, {int(part.last)}"]
-    lines += [f".irp entry, {part.entry_list}", f"packed_carry_step {block.pairs}, \\entry", ".endr"]
+    lines.append(f"packed_carry_steps {block.pairs}, {part.entry_list}")
     if part.last:
         lines.append(f"packed_carry_outputs {block.pairs}")
         for output in range(block.outputs):
             even = output % 2 == 0
-            lines += [("packed_carry_even r4, r8", "packed_carry_even r11, r9")[output // 2]] if even else []
-            register = "r0" if even else ("r10", "r11")[output // 2]
+            lines += (
+                [("packed_carry_even upper0, words0", "packed_carry_even output3, words1")[output // 2]] if even else []
+            )
+            register = "value" if even else ("output1", "output3")[output // 2]
             lines.append(f"{epilogue.macro} {register}, {output}, {epilogue.arguments}")
         lines.append(f"packed_carry_done {block.outputs}")
     else:
@@ -60,7 +62,7 @@ def _start_words(start: Array) -> Array:
 
 _SPLITS = Splits(
     variant=NAME,
-    includes=("frame.inc", "requantize.inc", "packed_split.inc", "packed_carry.inc"),
+    includes=(*BASE, "packed_carry.inc"),
     outputs=4,
     routine=_routine,
     start_words=_start_words,

@@ -54,6 +54,6 @@ def _words_of(rows: Array, bits: int) -> Array:
 def _routine(linear: Linear, block: Block, bits: int) -> BlockRoutine:
     unrolled = 3 if min(_PAIRS, 16 // bits) > 5 else 4  # as far as a branch reaches back
     inputs = linear.weights.shape[1]
-    begin = f"packed_compressed_begin {block.pairs}, {bits}, {inputs}, {unrolled}"
+    begin = f"packed_compressed_steps {block.pairs}, {bits}, {inputs}, {unrolled}"
     lines = (begin, *whole_sum_epilogue(linear.epilogue, block))
     return BlockRoutine(lines, "packed_blocks", str(block.count), block.count, max(1, inputs // unrolled))

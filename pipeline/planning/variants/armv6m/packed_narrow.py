@@ -12,9 +12,9 @@ from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Contiguous
 from pipeline.planning.variants.armv6m.packed import (
+    BASE,
     FRAME,
     LANE,
-    REGISTERS,
     Block,
     BlockRoutine,
     Chunk,
@@ -27,7 +27,7 @@ from pipeline.planning.variants.armv6m.packed import (
     routine_of,
     rows_by_block,
 )
-from pipeline.planning.variants.armv6m.requantize import Epilogue, int32
+from pipeline.planning.variants.armv6m.requantize import ACCUMULATORS, Epilogue, int32
 
 NAME = "packed_narrow"
 SUMMARY = "packed without splits, twelve outputs at once: where no output's weights can overflow a lane"
@@ -51,7 +51,7 @@ def scheme_of(call: KernelCall) -> Scheme | None:
     return scheme_of_whole_sums(NAME, INCLUDES, linear, routines, whole_sum_stream(linear, blocks, pair_words))
 
 
-INCLUDES = ("frame.inc", "requantize.inc", "packed_split.inc", "packed_narrow.inc")
+INCLUDES = (*BASE, "packed_narrow.inc")
 
 
 def scheme_of_whole_sums(
@@ -93,12 +93,10 @@ def whole_sum_stream(linear: Linear, blocks: Sequence[Block], words_of: Callable
 
 def _routine(linear: Linear, block: Block) -> BlockRoutine:
     inputs = linear.weights.shape[1]
-    lines = ["push {{lr}}", f"packed_narrow_step {block.pairs}, 0, 1"]
-    if inputs > 1:
-        lines += [f".irp input, {', '.join(str(i) for i in range(1, inputs))}"]
-        lines += [f"packed_narrow_step {block.pairs}, \\input, 0", ".endr"]
-    lines += whole_sum_epilogue(linear.epilogue, block)
-    return BlockRoutine(tuple(lines), "packed_blocks", str(block.count), block.count)
+    steps = ", ".join(["packed_narrow_steps " + str(block.pairs), *(str(i) for i in range(1, inputs))])
+    return BlockRoutine(
+        (steps, *whole_sum_epilogue(linear.epilogue, block)), "packed_blocks", str(block.count), block.count
+    )
 
 
 def whole_sum_epilogue(epilogue: Epilogue, block: Block) -> list[str]:
@@ -107,5 +105,5 @@ def whole_sum_epilogue(epilogue: Epilogue, block: Block) -> list[str]:
     span = epilogue.arguments.split(",")[0] if epilogue.macro == "requantize_shift" else "0"
     lines = [f"packed_narrow_outputs {span}"]
     for output in range(block.outputs):
-        lines.append(f"{macro} {REGISTERS[output // 2]}, {output & 1}, {output}, {epilogue.arguments}")
+        lines.append(f"{macro} {ACCUMULATORS[output // 2]}, {output & 1}, {output}, {epilogue.arguments}")
     return [*lines, f"packed_done {block.outputs}"]

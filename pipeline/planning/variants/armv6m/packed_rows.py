@@ -10,9 +10,11 @@ import numpy as np
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import Conv2dParams
 from pipeline.graph.tensor import Array
+from pipeline.planning.variants.armv6m.assembler import symbols
 from pipeline.planning.variants.armv6m.im2col import Windows, im2col
 from pipeline.planning.variants.armv6m.loops import Loop
 from pipeline.planning.variants.armv6m.packed import (
+    BASE,
     FRAME,
     LANE,
     Block,
@@ -34,7 +36,7 @@ SUMMARY = "packed convolution that reads its windows from widened image rows: fe
 
 _REACH = 32  # words that one load reaches from the window's row
 _WORDS = 960
-_NEXT_ROW = 1024
+_NEXT_ROW = symbols()["NEXT_ROW"]
 """Bit of an entry: the next kernel row begins with it."""
 
 
@@ -51,7 +53,7 @@ def offer(call: KernelCall) -> Routine | None:
     routines = tuple(_routine(linear, b, entries) for b in blocks)
     made = Scheme(
         variant=NAME,
-        includes=("frame.inc", "requantize.inc", "packed_split.inc", "packed_rows.inc"),
+        includes=(*BASE, "packed_split.inc", "packed_rows.inc"),
         linear=linear,
         chunks=(Chunk(0, linear.weights.shape[1], routines),),
         tables={"packed": stream(linear, blocks, [inputs], lambda start: start)},
@@ -91,8 +93,7 @@ def _order(weights: Array, windows: Windows) -> tuple[list[int], list[int]]:
 
 
 def _routine(linear: Linear, block: Block, entries: list[int]) -> BlockRoutine:
-    lines = [f"packed_rows_begin {block.pairs}", f".irp entry, {', '.join(str(e) for e in entries)}"]
-    lines += [f"packed_rows_step {block.pairs}, \\entry", ".endr", "packed_outputs"]
+    lines = [f"packed_rows_steps {block.pairs}, {', '.join(str(e) for e in entries)}", "packed_outputs"]
     lines += [*epilogue_lines(linear.epilogue, block), f"packed_done {block.outputs}"]
     return BlockRoutine(tuple(lines), "packed_blocks", str(block.count), block.count)
 
@@ -104,7 +105,7 @@ def _walk(scheme: Scheme) -> Walk:
     widened = _widened(windows)
     position = ("packed_stream {packed}", calls_of(scheme, 0, 0), f"add_word F_WINDOW, {4 * windows.stride_x}")
     row = (
-        f"packed_rows_row SHARED({{im2col}}), LAYER({{layer}}_shape), {windows.rows}, {4 * widened.row}",
+        f"packed_rows_widen SHARED({{im2col}}), LAYER({{layer}}_shape), {windows.rows}, {4 * widened.row}",
         Loop("F_COLUMNS", 3, windows.out_width, position),
         f"add_word F_TOP, {windows.stride_y}",
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.graph.tensor import Array
+from pipeline.planning.variants.armv6m.assembler import symbols
 from pipeline.planning.variants.armv6m.im2col import Contiguous
 from pipeline.planning.variants.armv6m.packed import (
     FRAME,
@@ -23,8 +24,8 @@ from pipeline.planning.variants.armv6m.packed import (
 )
 from pipeline.planning.variants.armv6m.requantize import int32
 
-FIRST, LAST = 256, 512
-"""Bits of an entry, beside the number of its input: lanes begin anew with it, and are split behind it."""
+INPUT, FIRST, LAST = (symbols()[s] for s in ("INPUT", "FIRST_OF_GROUP", "LAST_OF_GROUP"))
+"""Of an entry: the number of its input, and bits that say that lanes begin anew with it, and are split behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def scheme(splits: Splits, linear: Linear) -> Scheme | None:
         )
         for k, (begin, end) in enumerate(bounds)
     )
-    inputs = [[begin + (e & 255) for e in order] for (begin, _), order in zip(bounds, orders, strict=True)]
+    inputs = [[begin + (e & INPUT) for e in order] for (begin, _), order in zip(bounds, orders, strict=True)]
     return Scheme(
         splits.variant,
         splits.includes,

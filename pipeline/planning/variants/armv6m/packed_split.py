@@ -5,6 +5,7 @@ See kernels/armv6m/packed_split.inc. Its macros say what an invocation costs.
 
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.variants.armv6m.packed import (
+    BASE,
     MOST_CHUNKS,
     BlockRoutine,
     Scheme,
@@ -32,19 +33,19 @@ def scheme_of(call: KernelCall) -> Scheme | None:
 
 def _routine(part: Part) -> BlockRoutine:
     pairs = part.block.pairs
-    lines = [f"packed_begin {pairs}, {int(part.first)}, {int(part.last)}"]
-    lines += [f".irp entry, {part.entry_list}", f"packed_step {pairs}, \\entry", ".endr"]
+    lines = [f"packed_split_begin {pairs}, {int(part.first)}, {int(part.last)}"]
+    lines.append(f"packed_split_steps {pairs}, {part.entry_list}")
     if part.last:
         ends = epilogue_lines(part.linear.epilogue, part.block)
         lines += ["packed_outputs", *ends, f"packed_done {part.block.outputs}"]
     else:
-        lines.append(f"packed_hand_over {pairs}")
+        lines.append(f"packed_split_hand_over {pairs}")
     return BlockRoutine(tuple(lines), "packed_blocks", str(part.block.count), part.block.count)
 
 
 _SPLITS = Splits(
     variant=NAME,
-    includes=("frame.inc", "requantize.inc", "packed_split.inc"),
+    includes=(*BASE, "packed_split.inc"),
     outputs=6,
     routine=_routine,
     start_words=lambda start: start,

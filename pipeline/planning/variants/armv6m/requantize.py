@@ -12,6 +12,9 @@ from pipeline.graph.kernel_params.linear import LinearParams, RequantizeParams, 
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
+ACCUMULATORS = ("sum0", "sum1", "sum2", "sum3", "sum4", "sum5")
+"""Registers of a block's outputs; `value` is the one in which an output is made."""
+
 
 @dataclass(frozen=True, eq=False)
 class Epilogue:

@@ -70,11 +70,11 @@ def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine 
     written_out = len(offsets) <= _STRAIGHT
     if climb is None and not written_out:
         return None
-    times = 1
+    times, listed = 1, ", ".join(str(o) for o in offsets)
     if climb is None:
-        body = [f"pool_load r0, {offsets[0]}", *(f"pool_larger {o}" for o in offsets[1:])]
+        body = [f"pool_largest {listed}"]
     elif written_out:
-        body = ["movs r0, #0", *(f"pool_add {o}" for o in offsets)]
+        body = [f"pool_sum {listed}"]
     else:
         at_once = next(t for t in (8, 7, 6, 5, 4, 3, 2, 1) if len(offsets) % t == 0)
         times = len(offsets) // at_once
@@ -89,7 +89,7 @@ def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine 
     position = (f"pool_begin {p.channels}", Run(("1:", *body, "pool_end"), channels), f"add_word F_X, {across}")
     row = (Loop("F_COLUMNS", 3, p.out_width, position), f"add_word F_X, {down}")
     rows = Loop("F_ROWS", 4, p.out_height, row)
-    steps: list[Step] = ["enter 6", "ldr r6, [sp, #4 * F_Y]", rows, "leave 6"]
+    steps: list[Step] = ["enter 6", "pool_outputs", rows, "leave 6"]
     lines = ("function LAYER({layer})", *lines_of(steps), "end_function LAYER({layer})")
     return Routine(
         variant=NAME,

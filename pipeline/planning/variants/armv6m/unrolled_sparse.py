@@ -9,6 +9,7 @@ from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
+from pipeline.planning.variants.armv6m.assembler import symbols
 from pipeline.planning.variants.armv6m.im2col import Contiguous, inputs_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
 from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of, int32
@@ -18,6 +19,7 @@ SUMMARY = "weights as instructions: zeros are free, a position's weights are str
 
 _REACH = 31  # bytes from the output's pointer that one instruction reaches
 _MOST_CODE = 1 << 18
+_WEIGHT_UNIT, _WEIGHT_ZERO, _NEGATIVE = (symbols()[s] for s in ("WEIGHT_UNIT", "WEIGHT_ZERO", "NEGATIVE"))
 
 
 def offer(call: KernelCall) -> Routine | None:
@@ -44,14 +46,15 @@ def _offer(call: KernelCall, *, shifts: bool) -> Routine | None:
 class _Sparse:
     def __init__(self, inputs: Contiguous, weights: Array, epilogue: Epilogue, shifts: bool) -> None:
         self.inputs, self.weights, self.epilogue, self.shifts = inputs, weights, epilogue, shifts
+        self.variant = "unrolled_shift" if shifts else NAME
         self.alive: Array = np.count_nonzero(weights, axis=1) > 0
 
     def routine(self) -> Routine:
         outputs, inputs = self.weights.shape
         alive, positions, lines = int(self.alive.sum()), self.inputs.positions, self._lines()
         return Routine(
-            variant="unrolled_shift" if self.shifts else NAME,
-            includes=("frame.inc", "requantize.inc", "unrolled_sparse.inc"),
+            variant=self.variant,
+            includes=("frame.inc", "requantize.inc", "unrolled.inc", f"{self.variant}.inc"),
             shared=(),
             lines=tuple(lines),
             tables={"constants": self._stream() if alive else np.zeros(1, np.int32)},  # C knows no empty array
@@ -66,12 +69,14 @@ class _Sparse:
         """Of one position's weights. Which input a weight has makes no difference."""
         weights, times = np.unique(self.weights[self.weights != 0], return_counts=True)
         one = np.zeros(1, np.int64)
-        made = straight(*(line for line in self._weights_lines() if line.startswith(("adds", "bx"))))
+        made = straight(
+            *(line for line in self._weights_lines() if line.startswith(("unrolled_advance", "unrolled_return")))
+        )
         for weight, count in zip(weights.tolist(), times.tolist(), strict=True):
             made += straight(*self._terms(one + weight)) * count
         alive = int(self.alive.sum())
         made += (
-            straight("unrolled_output") + straight(f"{self.epilogue.macro} r0, 0, {self.epilogue.arguments}")
+            straight("unrolled_output") + straight(f"{self.epilogue.macro} value, 0, {self.epilogue.arguments}")
         ) * alive
         return made + straight("unrolled_constant 0, 0") * (len(self.weights) - alive)
 
@@ -95,35 +100,31 @@ class _Sparse:
         place = 0
         for output, row in enumerate(self.weights):
             if place > _REACH:
-                lines.append(f"adds r6, #{place}")
+                lines.append(f"unrolled_advance {place}")
                 place = 0
             if self.alive[output]:
                 lines += ["unrolled_output", *self._terms(row)]
-                lines.append(f"{self.epilogue.macro} r0, {place}, {self.epilogue.arguments}")
+                lines.append(f"{self.epilogue.macro} value, {place}, {self.epilogue.arguments}")
             else:
                 lines.append(f"unrolled_constant {self.epilogue.constant(output) & 255}, {place}")
             place += 1
-        return [*lines, f"adds r6, #{place}", "bx lr"]
+        return [*lines, f"unrolled_advance {place}", "unrolled_return"]
 
     def _terms(self, row: Array) -> list[str]:
         used = np.flatnonzero(row).tolist()
         if not self.shifts:
-            entries = ", ".join(str(i + 256 * (int(row[i]) + 128)) for i in used)
-            return [f".irp entry, {entries}", "unrolled_term \\entry", ".endr"]
-        lines = []
-        for i in used:
-            entries = ", ".join(str(e) for e in digits(int(row[i])))
-            lines += [f"unrolled_input {i}", f".irp entry, {entries}", "unrolled_digit \\entry", ".endr"]
-        return lines
+            entries = ", ".join(str(i + _WEIGHT_UNIT * (int(row[i]) + _WEIGHT_ZERO)) for i in used)
+            return [f"unrolled_sparse_terms {entries}"]
+        return [f"unrolled_shift_term {', '.join(str(n) for n in (i, *digits(int(row[i]))))}" for i in used]
 
 
 def digits(weight: int) -> list[int]:
-    """The signed digits of a weight, fewest possible: shift + 32 where it is negative. Source: non-adjacent form."""
+    """The signed digits of a weight, fewest possible: shift + NEGATIVE where negative. Source: non-adjacent form."""
     made, shift = [], 0
     while weight:
         if weight & 1:
             digit = 2 - (weight & 3)
-            made.append(shift + (32 if digit < 0 else 0))
+            made.append(shift + (_NEGATIVE if digit < 0 else 0))
             weight -= digit
         weight >>= 1
         shift += 1
