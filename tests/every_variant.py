@@ -7,11 +7,11 @@ from pathlib import Path
 
 from building import Built, assert_chip_equals, build, emulated, on_chip, write_library
 from elftools.elf.elffile import ELFFile
-from pipeline.measuring.footprint.image import read_image
 from together import together
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.weight_bits import Widths
+from pipeline.measuring.footprint.reading import read_image
 from pipeline.measuring.footprint.stack import worst_case
 from pipeline.ops.shared.samples import Sample
 from pipeline.planning.choose_kernels import ENTRY_STACK
