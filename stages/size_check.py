@@ -24,7 +24,7 @@ def keys(project: Project) -> Any:
     limits = [config.budget.flash, config.budget.ram, config.budget.stack]
     regions = [chip.flash.origin, chip.flash.size, chip.ram.origin, chip.ram.size]
     try:
-        version = TOOLCHAINS[config.toolchain].version()
+        version = TOOLCHAINS[config.toolchain].version(chip.core)
     except Exception:  # a missing compiler is said when the stage runs
         version = "missing"
     return [config.product, config.toolchain, version, chip.core, *limits, *regions]
@@ -55,7 +55,7 @@ def run(job: Job) -> dict[str, bytes]:
         footprint = measure(image, entry, f"{config.product}_")
         elf = image.read_bytes()
     free = Free(config.budget.flash or chip.flash.size, config.budget.ram or chip.ram.size, config.budget.stack)
-    document = size_file(toolchain.version(), footprint, free, _layers(job, footprint))
+    document = size_file(toolchain.version(chip.core), footprint, free, _layers(job, footprint))
     return {"size.json": json_of(document), "library.elf": elf}
 
 

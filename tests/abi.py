@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import unicorn
-from unicorn import arm_const
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
+from pipeline.measuring.machine_code.engine import register
 from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator.emulator import Machine
 
@@ -24,12 +24,17 @@ class Storm:
 
     def __init__(self, machine: Machine, every: int) -> None:
         self.image, self.every, self.steps, self.before, self.misaligned = machine.image, every, 0, 0, 0
+        convention = machine.code.convention
+        self.stack_pointer, self.alignment = (
+            register(machine.code, convention.stack_pointer),
+            convention.stack_alignment,
+        )
         machine.engine.hook_add(unicorn.UC_HOOK_CODE, self._step)
 
     def _step(self, engine: unicorn.Uc, address: int, size: int, data: object) -> None:
-        pointer = engine.reg_read(arm_const.UC_ARM_REG_SP)
+        pointer = engine.reg_read(self.stack_pointer)
         called = self._of_entry(self.before) and not self._of_entry(address)
-        if pointer % 8 and called and not self.misaligned:
+        if pointer % self.alignment and called and not self.misaligned:
             self.misaligned = address
         self.before = address
         self.steps += 1

@@ -67,7 +67,7 @@ def image(
     tools: Toolchain, core: str, library: Path, out: Path, entry: str, flash: Memory, ram: Memory, name: str = "net.elf"
 ) -> Path:
     """The library compiled for a core and linked with `entry`, as `out`/`name`."""
-    arguments = (tools.version(), tools.driver(core)[1:], tools.code, tools.link, tools.libraries)
+    arguments = (tools.version(core), tools.driver(core)[1:], tools.code, tools.link, tools.libraries)
     sources = sources_of(library, (".c", ".S"), None)
     keys = [digest(library, p, *arguments, p.suffix) for p in sources]
     whole = hashlib.sha256(repr((keys, arguments, entry, flash, ram)).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from pipeline.facts.cores import CORES, Isa
 from pipeline.facts.text import in_comment
 from pipeline.generating.assembly import assembly_of
 from pipeline.generating.kernel_files import GENERATED, kernel_files, routine_files
@@ -58,6 +59,8 @@ class Library:
     headers: tuple[str, ...]
     sources: tuple[str, ...]
     assembly: bool
+    isa: Isa
+    """Of the core that it is made for."""
     vectors: int
 
 
@@ -67,7 +70,9 @@ def generate(program: Program, core: str, origin: Origin, vectors: Vectors) -> d
     The same program and origin give the same bytes on every machine.
     """
     kernels = kernel_files({c.kernel for call in program.calls for c in call.each}, core)
-    library = _library(program, origin, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0]))
+    library = _library(
+        program, CORES[core].isa, origin, tuple(n for n in kernels if n.endswith(".c")), len(vectors.inputs[0])
+    )
     product, test = library.product, selftest_of(library.product, library.ports, vectors)
     files = {
         f"include/{product}.h": _rendered("header.h.j2", library),
@@ -85,7 +90,7 @@ def generate(program: Program, core: str, origin: Origin, vectors: Vectors) -> d
     return files | {f"src/{inner(product, n)}": text for n, text in verbatim.items()}
 
 
-def _library(program: Program, origin: Origin, kernels: tuple[str, ...], vectors: int) -> Library:
+def _library(program: Program, isa: Isa, origin: Origin, kernels: tuple[str, ...], vectors: int) -> Library:
     product, ports, layers = program.product, ports_of(program), layers_of(program)
     tables = tuple(t for layer in layers for t in layer.tables)
     assembly = any(layer.invocation for layer in layers)
@@ -111,6 +116,7 @@ def _library(program: Program, origin: Origin, kernels: tuple[str, ...], vectors
         headers=tuple(sorted({c.family for layer in layers for c in layer.calls})),
         sources=(*sources, *([inner(product, "layers.S")] if assembly else [])),
         assembly=assembly,
+        isa=isa,
         vectors=vectors,
     )
 

@@ -144,7 +144,7 @@ def test_a_missing_entry_is_an_error_and_not_an_empty_image(toolchain: str, tmp_
 def test_a_missing_compiler_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ChipfitError) as caught:
-        TOOLCHAINS["gcc"].version()
+        TOOLCHAINS["gcc"].version("cortex-m0")
     assert str(caught.value) == (
         "toolchain: arm-none-eabi-gcc was not found on PATH. "
         "Hint: Install it (Debian: apt install gcc-arm-none-eabi), or write toolchain: ziglang."
@@ -153,9 +153,11 @@ def test_a_missing_compiler_says_how_to_get_it(tmp_path: Path, monkeypatch: pyte
 
 
 def test_versions_name_the_compiler_without_a_path() -> None:
-    assert TOOLCHAINS["ziglang"].version().startswith("ziglang 0.") and "(clang " in TOOLCHAINS["ziglang"].version()
+    ziglang = TOOLCHAINS["ziglang"].version("cortex-m0")
+    assert ziglang.startswith("ziglang 0.") and "(clang " in ziglang
     need("arm-none-eabi-gcc")
-    assert TOOLCHAINS["gcc"].version().startswith("arm-none-eabi-gcc 1") and "/" not in TOOLCHAINS["gcc"].version()
+    gcc = TOOLCHAINS["gcc"].version("cortex-m0")
+    assert gcc.startswith("arm-none-eabi-gcc 1") and "/" not in gcc
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")

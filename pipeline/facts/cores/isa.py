@@ -52,6 +52,8 @@ class Isa:
     code: MachineCode
     kernels: tuple[str, ...]
     """Folders of generating/kernels in which a kernel is searched, the first that has it wins."""
+    macro: str
+    """What compilers define where its assembly is understood."""
     gcc: str
     """The command of GCC's cross compiler."""
     flags: tuple[str, ...]
@@ -94,6 +96,7 @@ def _thumb(name: str, title: str, *kernels: str, thumb2: bool, dsp: bool = False
         title=title,
         code=THUMB,
         kernels=(*kernels, "portable"),
+        macro="__thumb__",
         gcc="arm-none-eabi-gcc",
         flags=("-mthumb", "-mfloat-abi=soft"),
         zig_target="thumb-freestanding-eabi",

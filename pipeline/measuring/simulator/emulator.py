@@ -139,7 +139,11 @@ class Machine:
             self._hook(both, library().chipfit_unaligned, 1, 0)
 
     def _hook(self, kind: int, function: Any, first: int, last: int) -> None:
-        """Give Unicorn a machine-code callback on [first, last]; everywhere when first > last."""
+        """Give Unicorn a machine-code callback on [first, last]; everywhere when first > last.
+
+        Unicorn's own hook_add takes functions of Python only, which make a run a hundred times slower, and Unicorn 2.1
+        has no public name for an engine's handle: hence the private one.
+        """
         handle = ctypes.c_size_t()
         status = unicorn.unicorn_py3.unicorn.uclib.uc_hook_add(
             self.engine._uch,

@@ -46,14 +46,14 @@ class Toolchain:
         program = [*zig(), "-target", isa.zig_target] if self.name == "ziglang" else [find(isa.gcc)]
         return [*program, cpu, *isa.flags, *self.common]
 
-    def version(self) -> str:
+    def version(self, core: str) -> str:
         """Name and version, without paths: it goes into manifests. Asked once per process."""
-        return zig_version() if self.name == "ziglang" else _gcc_version(find("arm-none-eabi-gcc"))
+        return zig_version() if self.name == "ziglang" else _gcc_version(CORES[core].isa.gcc, find(CORES[core].isa.gcc))
 
 
 @cache
-def _gcc_version(program: str) -> str:
-    return f"arm-none-eabi-gcc {run([program, '-dumpfullversion'], Path.cwd(), 'arm-none-eabi-gcc').strip()}"
+def _gcc_version(name: str, program: str) -> str:
+    return f"{name} {run([program, '-dumpfullversion'], Path.cwd(), name).strip()}"
 
 
 # GCC writes loops that clear or copy as calls of memset and memcpy, which a library without libc does not have.
