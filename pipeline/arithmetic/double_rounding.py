@@ -15,20 +15,21 @@ _TRIED = (0, 1, -1, 2, -2, 3, -3)
 
 
 def nearest_multiplier(ratio: float, bound: int, low: int, high: int) -> tuple[int, int]:
-    """(multiplier, shift) of `once` for sums in [-bound, bound] and outputs, less their zero point, in [low, high].
+    """(multiplier, shift) of the requantizer `once` with the same thresholds as a product of doubles with `ratio`.
 
-    Where no multiplier has all thresholds, that with the fewest sums on the wrong side of one.
+    Sums lie in [-bound, bound], outputs less their zero point in [low, high]. Where no multiplier has all thresholds,
+    that with the fewest sums on the wrong side of one.
     """
     multiplier, shift = quantize_multiplier(ratio)
     # The output rises from n to n + 1 at a tie n + 1/2; only ties that some sum reaches count.
-    reach = int(bound * ratio) + 2
-    ties = np.arange(max(low, -reach), min(high, reach)) + 0.5
+    largest = int(bound * ratio) + 2
+    ties = np.arange(max(low, -largest), min(high, largest)) + 0.5
     if not multiplier or not len(ties):
         return multiplier, shift
-    wanted = _clipped(_of_double(ratio, ties), bound)
+    wanted = _clip(_double_thresholds(ratio, ties), bound)
 
     def wrong(candidate: int) -> int:
-        return int(np.abs(_clipped(_of_fixed(candidate, 31 - shift, ties), bound) - wanted).sum())
+        return int(np.abs(_clip(_fixed_point_thresholds(candidate, 31 - shift, ties), bound) - wanted).sum())
 
     best, least = multiplier, wrong(multiplier)
     for step in _TRIED[1:] if least else ():
@@ -38,11 +39,11 @@ def nearest_multiplier(ratio: float, bound: int, low: int, high: int) -> tuple[i
     return best, shift
 
 
-def _clipped(thresholds: Array, bound: int) -> Array:
+def _clip(thresholds: Array, bound: int) -> Array:
     return np.clip(thresholds, -bound, bound + 1)
 
 
-def _of_double(ratio: float, ties: Array) -> Array:
+def _double_thresholds(ratio: float, ties: Array) -> Array:
     """The least integer whose product with `ratio`, in float64, rounds above each tie: int64."""
     near = np.floor(ties / ratio)[:, None] + np.arange(-1, 4)
     product = near * ratio
@@ -50,9 +51,9 @@ def _of_double(ratio: float, ties: Array) -> Array:
     return np.take_along_axis(near, above.argmax(axis=1)[:, None], 1)[:, 0].astype(np.int64)
 
 
-def _of_fixed(multiplier: int, shift: int, ties: Array) -> Array:
+def _fixed_point_thresholds(multiplier: int, shift: int, ties: Array) -> Array:
     """The least integer a with a * multiplier + 2**(shift - 1) >= (tie + 1/2) * 2**shift."""
     doubled = (2 * ties).astype(np.int64)
     wide = doubled if shift + int(np.abs(doubled).max()).bit_length() < 63 else doubled.astype(object)
-    made: Array = (-((-wide * 2 ** (shift - 1)) // multiplier)).astype(np.int64)
-    return made
+    least: Array = (-((-wide * 2 ** (shift - 1)) // multiplier)).astype(np.int64)
+    return least

@@ -1,4 +1,4 @@
-"""All fixed-point arithmetic: how a wide accumulator becomes a narrow output, in integers only.
+"""Fixed-point arithmetic: how a wide accumulator becomes a narrow output, in integers only.
 
 Four requantizers:
 
@@ -83,19 +83,22 @@ def common_ratio(ratios: Sequence[float], bound: int) -> tuple[list[int], int]:
 
     For operators whose accumulator is a few scaled int8 values (add, average): 32-bit arithmetic, no long
     multiply. `bound` is the largest magnitude that any input takes. Ratios whose sum leaves 32 bits become
-    smaller together: what is left of the largest, about 2**30 / bound, still saturates an int8 output by itself.
+    smaller together: the largest, then about 2**30 / bound, still saturates an int8 output by itself.
     """
     total = max(sum(abs(r) for r in ratios) * bound, 2.0**-20)
-    fits = min(1.0, 2.0**30 / total)
+    reduction = min(1.0, 2.0**30 / total)
     shift = min(_LARGEST_SHIFT, max(0, floor(log2(2**30 / total)) - 1))
-    return [round(r * fits * 2**shift) for r in ratios], shift
+    return [round(r * reduction * 2**shift) for r in ratios], shift
 
 
-def largest_shift(ratio: float, peak: float) -> int:
-    """The largest n with peak / (ratio * 2**-n) <= 127, at most 24: see `quantize` of the dense operator."""
-    if peak <= 0.0:
+def largest_shift(ratio: float, largest: float) -> int:
+    """The largest n with largest / (ratio * 2**-n) <= 127, at most 24: the finest scale of weights up to `largest`.
+
+    Used by `quantize` of the dense operator.
+    """
+    if largest <= 0.0:
         return _LARGEST_SHIFT // 2
-    n = floor(log2(127.0 * ratio / peak) + 1e-12)
+    n = floor(log2(127.0 * ratio / largest) + 1e-12)
     return min(n, _LARGEST_SHIFT)
 
 
@@ -120,7 +123,7 @@ REQUANTIZERS = {"multiplier": multiply_by_quantized_multiplier, "once": multiply
 
 
 def apply_rescale(acc: Array, rescale: Rescale, shift: Array, multiplier: Array | None) -> Array:
-    """int8-ranged int64 array of `acc`'s shape; channels are the last axis."""
+    """Outputs of the requantizer `rescale` for accumulators (..., channels): int64 of the same shape, clamped."""
     largest = INT48_MAX if rescale.kind == "wide" else INT32_MAX
     assert acc.size == 0 or np.abs(acc).max() <= largest, "an accumulator is too large: the proof is wrong"
     scaled = rounding_shift(acc, shift) if multiplier is None else REQUANTIZERS[rescale.kind](acc, multiplier, shift)
@@ -128,7 +131,7 @@ def apply_rescale(acc: Array, rescale: Rescale, shift: Array, multiplier: Array 
 
 
 def folded_bias(weights: Array, bias: Array, zero_point: int) -> Array:
-    """bias - zero_point * sum(w): what lets an inner loop multiply raw inputs. int64 (channels,).
+    """Bias that lets an inner loop multiply raw inputs: bias - zero_point * sum(w), int64 (channels,).
 
     `weights` (channels, taps) int8 (int16 with a zero point taken out), `bias` (channels,) int32.
     """
@@ -137,7 +140,7 @@ def folded_bias(weights: Array, bias: Array, zero_point: int) -> Array:
 
 
 def rounding_constant(shift: Array, zero_point: int) -> Array:
-    """What `shift` adds to the bias once: half a step, and the output's zero point before the shift."""
+    """Constant that the requantizer `shift` adds to the bias: half a step, and the zero point before the shift."""
     shift = shift.astype(np.int64)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     constant: Array = half + (np.int64(zero_point) << shift)
@@ -145,7 +148,7 @@ def rounding_constant(shift: Array, zero_point: int) -> Array:
 
 
 def accumulator_bound(weights: Array, folded: Array, largest: int = 128) -> Array:
-    """Per output channel, a proven bound on |accumulator| after any number of terms in any order.
+    """Upper bound on |accumulator| of each output channel, after any number of terms in any order: int64 (channels,).
 
     A partial sum is at most |folded| + sum |w| * largest, the largest magnitude of an input: 128 for int8.
     """
@@ -153,8 +156,8 @@ def accumulator_bound(weights: Array, folded: Array, largest: int = 128) -> Arra
     return bound
 
 
-def accumulator_reach(weights: Array, folded: Array) -> tuple[Array, Array]:
-    """Per output channel, the least and the largest sum over int8 inputs of any value, bias included."""
+def accumulator_range(weights: Array, folded: Array) -> tuple[Array, Array]:
+    """Least and largest accumulator of each output channel over all int8 inputs, bias included: int64 (channels,)."""
     wide = weights.astype(np.int64)
     positive, negative = np.maximum(wide, 0).sum(axis=1), np.minimum(wide, 0).sum(axis=1)
     return folded - 128 * positive + 127 * negative, folded + 127 * positive - 128 * negative

@@ -12,7 +12,7 @@ from pipeline.graph.tensor import Array
 INT32_MAX = 2**31 - 1
 ONE_Q0 = INT32_MAX
 _ONE_Q2 = 1 << 29
-_LESS_HALVINGS = (
+_EXP_OF_POWERS = (
     (-2, 1672461947),
     (-1, 1302514674),
     (0, 790015084),
@@ -43,13 +43,13 @@ def multiply_by_pot(value: Array, exponent: int) -> Array:
 
 
 def exp_on_negative_values(a: Array, integer_bits: int) -> Array:
-    """exp of Qm values of at most 0, as Q0."""
+    """exp(a) in Q0 for `a` in Qm, m = `integer_bits`, all at most 0."""
     fraction = 31 - integer_bits
     quarter = np.int64(1) << (fraction - 2)
     rest = (a & (quarter - 1)) - quarter
     result = _exp_above_minus_quarter(multiply_by_pot(rest, integer_bits))
     remainder = rest - a
-    for exponent, factor in _LESS_HALVINGS:
+    for exponent, factor in _EXP_OF_POWERS:
         if integer_bits > exponent:
             chosen = (remainder & (1 << (fraction + exponent))) != 0
             result = np.where(chosen, high_multiply(result, factor), result)
@@ -66,7 +66,7 @@ def _exp_above_minus_quarter(a: Array) -> Array:
     return center + high_multiply(center, x + tail)
 
 
-def _newton(half_denominator: Array) -> Array:
+def _reciprocal(half_denominator: Array) -> Array:
     """1 / (2 * half_denominator) in Q2, three Newton-Raphson steps from the linear guess 48/17 - 32/17 d."""
     x = 1515870810 + high_multiply(half_denominator, -1010580540)
     for _ in range(3):
@@ -80,8 +80,8 @@ def _half_sum_with_one(a: Array) -> Array:
 
 
 def one_over_one_plus(a: Array) -> Array:
-    """1 / (1 + a) for a in [0, 1), Q0 in and out."""
-    return multiply_by_pot(_newton(_half_sum_with_one(a)), 1)
+    """1 / (1 + a) in Q0 for `a` in [0, 1), in Q0."""
+    return multiply_by_pot(_reciprocal(_half_sum_with_one(a)), 1)
 
 
 def input_radius(integer_bits: int, left_shift: int) -> int:

@@ -1,4 +1,4 @@
-"""A requantizer as a staircase: the accumulators at which its output steps, and one multiplication that climbs it.
+"""Thresholds of a requantizer: the accumulators at which its output steps, and one multiplication with the same ones.
 
 Every requantizer is a monotone function of its accumulator with at most 255 steps. So any cheaper formula that steps at
 the same accumulators is the same function, whatever it rounds on the way: the thresholds are the proof.
@@ -13,17 +13,18 @@ from pipeline.arithmetic.fixedpoint import apply_rescale
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
-_WORD = 32
-_OUT = 9  # bits of an output's byte and its offset together: at most 255 + 255
+_WORD_BITS = 32
+_OUT_BITS = 9  # bits of an output's byte and its offset together: at most 255 + 255
 
 
 @dataclass(frozen=True, eq=False)
-class Climb:
-    """output = (n * high + (n * low >> split) + offset) >> shift with n = clamp(accumulator, bottom, top) - bottom.
+class SingleMultiply:
+    """A requantizer of one multiplication: output = (n * high + (n * low >> split) + offset) >> shift.
 
-    Unsigned 32-bit arithmetic; int64 arrays of one entry per channel, `split` and `shift` for all. The low byte of the
-    result is the output as int8. Where `dips` is true, `dip` is subtracted before the shift when n is below `pivot`:
-    what is rounded twice, the second time away from zero, steps later below zero than above.
+    There n = clamp(accumulator, bottom, top) - bottom; the arithmetic is unsigned with 32 bits. Fields are int64
+    arrays (channels,), `split` and `shift` serve all channels. The low byte of the result is the output as int8.
+    Where `dips` is true, `dip` is subtracted before the shift when n is below `pivot`: what is rounded twice, the
+    second time away from zero, steps later below zero than above.
     """
 
     bottom: Array
@@ -41,54 +42,60 @@ class Climb:
         return bool(self.dip.any())
 
 
-def climb(rescale: Rescale, shift: Array, multiplier: Array, reach: tuple[Array, Array]) -> Climb | None:
-    """The one multiplication with the same steps, for every channel; None where 32 bits cannot say it.
+def single_multiply(
+    rescale: Rescale, shift: Array, multiplier: Array, limits: tuple[Array, Array]
+) -> SingleMultiply | None:
+    """The single multiplication equal to `rescale` for every channel; None where 32 bits do not suffice.
 
-    `reach` holds the least and the largest value that each channel's accumulator can take.
+    `limits` holds the least and the largest value of each channel's accumulator, (channels,) each.
     """
     slope = multiplier * 2.0 ** (shift.astype(np.float64) - 31)
-    return climb_like(lambda acc: apply_rescale(acc, rescale, shift, multiplier), slope, reach, -shift)
+    return single_multiply_like(lambda acc: apply_rescale(acc, rescale, shift, multiplier), slope, limits, -shift)
 
 
-def climb_like(
-    function: Callable[[Array], Array], slope: Array, reach: tuple[Array, Array], second: Array
-) -> Climb | None:
-    """For any monotone function of accumulators (..., channels) to int8 values, of about this slope (channels,).
+def single_multiply_like(
+    function: Callable[[Array], Array], slope: Array, limits: tuple[Array, Array], second: Array
+) -> SingleMultiply | None:
+    """The single multiplication equal to `function`; None where 32 bits do not suffice.
 
-    `second`: by how many bits the second rounding of two shifts; 0 where there is none.
+    `function` is any monotone one from accumulators (..., channels) to int8 values, of about the slope `slope`
+    (channels,). `limits` holds the least and the largest accumulator of each channel. `second`: by how many bits the
+    second rounding of two shifts; 0 where there is none.
     """
-    least, steps, where = thresholds(function, reach)
+    least, steps, where = thresholds(function, limits)
     last = np.maximum(steps - 1, 0)[:, None]
     top = np.where(steps > 0, np.take_along_axis(where, last, 1)[:, 0], 0)
     bottom = np.where(steps > 0, where[:, 0] - 1, 0)
-    split = min(31, _WORD - int((top - bottom).max(initial=0)).bit_length())
+    split = min(31, _WORD_BITS - int((top - bottom).max(initial=0)).bit_length())
     if split < 1:
         return None
-    total = split + _WORD - _OUT
+    total = split + _WORD_BITS - _OUT_BITS
     at = np.where(np.arange(where.shape[1]) < steps[:, None], where - bottom[:, None], -1)
     ideal = np.floor(np.minimum(slope * 2.0**total, 2.0**62)).astype(np.int64)
     right = np.clip(second.astype(np.int64), 0, total)
     later = (np.int64(1) << (total - right)) * (right > 0)
     for dip in (np.zeros_like(later), later >> split << split):
-        best, low, high = _widest(at, steps, top - bottom, ideal, total, -bottom, dip)
-        # Between the two any offset climbs alike; what the code adds is a multiple of 2**split.
+        best, low, high = _widest_offsets(at, steps, top - bottom, ideal, total, -bottom, dip)
+        # Any offset between the two has the same thresholds; what the code adds is a multiple of 2**split.
         offset = -((-low) >> split)
         if ((offset << split) <= high).all():
             mask = (np.int64(1) << split) - 1
             added = offset + ((least & 255) << (total - split))
-            return Climb(bottom, top, best >> split, best & mask, added, -bottom, dip >> split, split, total - split)
+            return SingleMultiply(
+                bottom, top, best >> split, best & mask, added, -bottom, dip >> split, split, total - split
+            )
     return None
 
 
-def thresholds(function: Callable[[Array], Array], reach: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+def thresholds(function: Callable[[Array], Array], limits: tuple[Array, Array]) -> tuple[Array, Array, Array]:
     """(least output, steps, where): `where[c, j]` is the least accumulator with output least[c] + j + 1.
 
-    Accumulators outside `reach` are not counted, and entries from steps[c] on mean nothing.
+    Accumulators outside `limits` are not counted, and entries from steps[c] on mean nothing.
     """
-    least = function(reach[0])
-    steps = function(reach[1]) - least
+    least = function(limits[0])
+    steps = function(limits[1]) - least
     wanted = least[None, :] + 1 + np.arange(max(1, int(steps.max(initial=0))))[:, None]
-    low, high = (np.broadcast_to(r, wanted.shape).copy() for r in reach)
+    low, high = (np.broadcast_to(r, wanted.shape).copy() for r in limits)
     # The output is below `wanted` at `low` and reaches it at `high`, if at all.
     while (high - low).max(initial=0) > 1:
         middle = (low + high) >> 1
@@ -97,8 +104,8 @@ def thresholds(function: Callable[[Array], Array], reach: tuple[Array, Array]) -
     return least, steps, high.T
 
 
-def _widest(
-    at: Array, steps: Array, span: Array, ideal: Array, total: int, pivot: Array, dip: Array
+def _widest_offsets(
+    at: Array, steps: Array, width: Array, ideal: Array, total: int, pivot: Array, dip: Array
 ) -> tuple[Array, Array, Array]:
     """The slope (channels,) with the widest range [low, high] of offsets that keep every step, and that range.
 
@@ -107,17 +114,17 @@ def _widest(
     slope: ternary search.
     """
     known = at >= 0
-    rise = (np.arange(1, at.shape[1] + 1, dtype=np.int64) << total)[None, :]
-    reach = rise + np.where(at < pivot[:, None], dip[:, None], 0)
-    below = rise + np.where(at <= pivot[:, None], dip[:, None], 0)
+    level = (np.arange(1, at.shape[1] + 1, dtype=np.int64) << total)[None, :]
+    at_least = level + np.where(at < pivot[:, None], dip[:, None], 0)
+    below = level + np.where(at <= pivot[:, None], dip[:, None], 0)
     ceiling, least = (steps + 1) << total, np.where(pivot > 0, dip, 0)
 
     def offsets(slope: Array) -> tuple[Array, Array]:
-        low = np.where(known, reach - at * slope[:, None], 0).max(axis=1, initial=0)
+        low = np.where(known, at_least - at * slope[:, None], 0).max(axis=1, initial=0)
         high = np.where(known, below - (at - 1) * slope[:, None], ceiling[:, None]).min(axis=1) - 1
-        return np.maximum(low, least), np.minimum(high, ceiling - span * slope - 1)
+        return np.maximum(low, least), np.minimum(high, ceiling - width * slope - 1)
 
-    most = np.where(span > 0, (ceiling - 1) // np.maximum(span, 1), 0)
+    most = np.where(width > 0, (ceiling - 1) // np.maximum(width, 1), 0)
     right = np.minimum(ideal + ideal // 64, most)
     left = np.minimum(ideal - ideal // 64, right)
     while (right - left).max(initial=0) > 2:
@@ -134,8 +141,9 @@ def _widest(
     return best, low, high
 
 
-def climbed(accumulator: Array, climb: Climb) -> Array:
-    """The formula on int64 accumulators (..., channels), as int8 values."""
-    n = np.clip(accumulator, climb.bottom, climb.top) - climb.bottom
-    sum_ = n * climb.high + ((n * climb.low) >> climb.split) + climb.offset - np.where(n < climb.pivot, climb.dip, 0)
-    return (sum_ >> climb.shift).astype(np.uint8).view(np.int8)
+def apply_single_multiply(accumulator: Array, multiply: SingleMultiply) -> Array:
+    """int8 outputs of `multiply` for int64 accumulators (..., channels)."""
+    n = np.clip(accumulator, multiply.bottom, multiply.top) - multiply.bottom
+    product = n * multiply.high + ((n * multiply.low) >> multiply.split)
+    total = product + multiply.offset - np.where(n < multiply.pivot, multiply.dip, 0)
+    return (total >> multiply.shift).astype(np.uint8).view(np.int8)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.arithmetic.fixedpoint import (
     accumulator_bound,
-    accumulator_reach,
+    accumulator_range,
     apply_rescale,
     common_ratio,
     folded_bias,
@@ -175,10 +175,10 @@ def test_the_folded_bias_takes_the_zero_point_out_and_the_bounds_are_reached() -
     weights[0] = 127
     x = rng.integers(-128, 128, 300)
     folded = folded_bias(weights, bias, -128)
-    reach = (*accumulator_reach(weights, folded), accumulator_bound(weights, folded), folded)
-    assert [v.dtype for v in reach] == [np.int64] * 4
+    ranges = (*accumulator_range(weights, folded), accumulator_bound(weights, folded), folded)
+    assert [v.dtype for v in ranges] == [np.int64] * 4
     assert (folded + weights.astype(np.int64) @ x).tolist() == (bias + weights.astype(np.int64) @ (x + 128)).tolist()
-    low, high = accumulator_reach(weights, folded)
+    low, high = accumulator_range(weights, folded)
     for channel in range(3):
         w = weights[channel].astype(int)
         assert low[channel] == folded[channel] + sum(min(-128 * v, 127 * v) for v in w)

@@ -13,8 +13,8 @@ from every_variant import built_for, code_sizes, every_variant, with_variant
 from together import batches, together
 from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
-from pipeline.arithmetic.fixedpoint import accumulator_reach, apply_rescale, quantize_multiplier
-from pipeline.arithmetic.thresholds import climb, climbed
+from pipeline.arithmetic.fixedpoint import accumulator_range, apply_rescale, quantize_multiplier
+from pipeline.arithmetic.thresholds import apply_single_multiply, single_multiply
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, RoutineMemory
@@ -126,29 +126,32 @@ def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Pat
 
 @pytest.mark.parametrize("kind", ["multiplier", "once"])
 def test_one_multiplication_climbs_every_requantizer(kind: str) -> None:
-    rng, climbs = np.random.default_rng(5), 0
+    rng, found = np.random.default_rng(5), 0
     for trial in range(40):
         channels, taps = 8, int(rng.integers(1, 300))
         w = rng.integers(-127, 128, (channels, taps)) * (rng.random((channels, taps)) < rng.random())
         bias = rng.integers(-(2 ** rng.integers(4, 20)), 2 ** rng.integers(4, 20), channels)
-        reach = accumulator_reach(w, bias)
+        reach = accumulator_range(w, bias)
         pairs = [quantize_multiplier(float(2.0 ** rng.uniform(-14, -1))) for _ in range(channels)]
         multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
         low = int(rng.choice([-128, 0]))
         rescale = Rescale("", "", int(rng.integers(-128, 128)), low, 127, kind)
-        made = climb(rescale, shift, multiplier, reach)
-        if made is None:
+        multiply = single_multiply(rescale, shift, multiplier, reach)
+        if multiply is None:
             continue
-        climbs += 1
+        found += 1
         accumulators = rng.integers(reach[0], reach[1] + 1, (4000, channels))
         near = np.clip(
-            made.bottom + rng.integers(-2, np.maximum(made.top - made.bottom, 0) + 3, (4000, channels)), *reach
+            multiply.bottom + rng.integers(-2, np.maximum(multiply.top - multiply.bottom, 0) + 3, (4000, channels)),
+            *reach,
         )
         for values in (accumulators, near):
             np.testing.assert_array_equal(
-                climbed(values, made), apply_rescale(values, rescale, shift, multiplier), err_msg=f"trial {trial}"
+                apply_single_multiply(values, multiply),
+                apply_rescale(values, rescale, shift, multiplier),
+                err_msg=f"trial {trial}",
             )
-    assert climbs > 20
+    assert found > 20
 
 
 def test_no_lane_overflows_between_splits() -> None:

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import INT32_MAX, accumulator_reach, apply_rescale
-from pipeline.arithmetic.thresholds import climb
+from pipeline.arithmetic.fixedpoint import INT32_MAX, accumulator_range, apply_rescale
+from pipeline.arithmetic.thresholds import single_multiply
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.linear import LinearParams, RequantizeParams, weight_rows
 from pipeline.graph.rescale import Rescale
@@ -45,7 +45,7 @@ def epilogue_of(call: KernelCall) -> Epilogue | None:
     made = _shift(params.requantize, bias) if kind == "shift" else _climb(params.requantize, kind, weights, bias)
     if made is None:
         return None
-    reach = accumulator_reach(weights, np.zeros_like(bias))
+    reach = accumulator_range(weights, np.zeros_like(bias))
     if max(np.abs(made.start - r).max(initial=0) for r in reach) > INT32_MAX or np.abs(made.start).max() > INT32_MAX:
         return None
     return made
@@ -64,16 +64,16 @@ def _climb(requantize: RequantizeParams, kind: str, weights: Array, bias: Array)
     zero_point, exponent, multiplier = requantize.zero_point, requantize.exponent, requantize.multiplier
     assert zero_point is not None and exponent is not None and multiplier is not None
     rescale = Rescale("", "", zero_point, requantize.low, requantize.high, kind)
-    made = climb(rescale, exponent, multiplier, accumulator_reach(weights, bias))
-    if made is None:
+    multiply = single_multiply(rescale, exponent, multiplier, accumulator_range(weights, bias))
+    if multiply is None:
         return None
     results = apply_rescale(bias, rescale, exponent, multiplier)
-    start, span = made.top - bias, made.top - made.bottom
-    if made.dips:
-        words = [span, made.pivot, made.dip, made.offset, made.low, made.high]
-        return Epilogue(start, np.stack(words, 1), "requantize_dip", f"{made.split}, {made.shift}", results)
-    words = [span, made.low, made.high, made.offset]
-    return Epilogue(start, np.stack(words, 1), "requantize_climb", f"{made.split}, {made.shift}", results)
+    start, span = multiply.top - bias, multiply.top - multiply.bottom
+    if multiply.dips:
+        words = [span, multiply.pivot, multiply.dip, multiply.offset, multiply.low, multiply.high]
+        return Epilogue(start, np.stack(words, 1), "requantize_dip", f"{multiply.split}, {multiply.shift}", results)
+    words = [span, multiply.low, multiply.high, multiply.offset]
+    return Epilogue(start, np.stack(words, 1), "requantize_climb", f"{multiply.split}, {multiply.shift}", results)
 
 
 def int32(values: Array) -> Array:

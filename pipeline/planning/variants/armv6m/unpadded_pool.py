@@ -5,7 +5,7 @@ See kernels/armv6m/unpadded_pool.inc. Its macros say what an invocation costs, t
 
 import numpy as np
 
-from pipeline.arithmetic.thresholds import Climb, climb_like
+from pipeline.arithmetic.thresholds import SingleMultiply, single_multiply_like
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams, MaxPoolParams, PoolParams
 from pipeline.graph.tensor import Array
@@ -30,7 +30,7 @@ def offer(call: KernelCall) -> Routine | None:
         return None
     made = None
     if not isinstance(params, MaxPoolParams):
-        made = _climb(params, len(offsets))
+        made = _single_multiply(params, len(offsets))
         if made is None or made.dips or (isinstance(params, AveragePoolParams) and params.reciprocal_step):
             return None
     return _routine(params.pool, offsets, made)
@@ -47,7 +47,7 @@ def _offsets(p: PoolParams) -> list[int] | None:
     return offsets if len(offsets) <= _STRAIGHT or len(steps) == 1 else None
 
 
-def _climb(p: AveragePoolParams | AveragePoolExactParams, taps: int) -> Climb | None:
+def _single_multiply(p: AveragePoolParams | AveragePoolExactParams, taps: int) -> SingleMultiply | None:
     """From a window's sum to its average."""
     reach = np.array([-128 * taps]), np.array([127 * taps])
     if isinstance(p, AveragePoolParams):
@@ -57,21 +57,21 @@ def _climb(p: AveragePoolParams | AveragePoolExactParams, taps: int) -> Climb | 
             acc = (total - taps * p.input_zero_point) * reciprocal + p.offset
             return np.clip(acc >> p.shift, p.low, p.high)
 
-        return climb_like(scaled, np.array([reciprocal * 2.0**-p.shift]), reach, np.zeros(1))
+        return single_multiply_like(scaled, np.array([reciprocal * 2.0**-p.shift]), reach, np.zeros(1))
 
     def exact(total: Array) -> Array:
         raised = total + p.bias * taps
         return np.clip(np.sign(raised) * ((np.abs(raised) + taps // 2) // taps) - p.bias, p.low, p.high)
 
-    return climb_like(exact, np.array([1.0 / taps]), reach, np.zeros(1))
+    return single_multiply_like(exact, np.array([1.0 / taps]), reach, np.zeros(1))
 
 
-def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine | None:
+def _routine(p: PoolParams, offsets: list[int], multiply: SingleMultiply | None) -> Routine | None:
     written_out = len(offsets) <= _STRAIGHT
-    if climb is None and not written_out:
+    if multiply is None and not written_out:
         return None
     times, listed = 1, ", ".join(str(o) for o in offsets)
-    if climb is None:
+    if multiply is None:
         body = [f"pool_largest {listed}"]
     elif written_out:
         body = [f"pool_sum {listed}"]
@@ -79,10 +79,10 @@ def _routine(p: PoolParams, offsets: list[int], climb: Climb | None) -> Routine 
         at_once = next(t for t in (8, 7, 6, 5, 4, 3, 2, 1) if len(offsets) % t == 0)
         times = len(offsets) // at_once
         body = [f"pool_walk {len(offsets)}, {offsets[1]}, {at_once}"]
-    if climb is not None:
-        span = climb.top - climb.bottom
-        words = [int(v[0]) for v in (climb.top, span, climb.low, climb.high, climb.offset)]
-        body.append(f"pool_climb {', '.join(str(w) for w in words)}, {climb.split}, {climb.shift}")
+    if multiply is not None:
+        span = multiply.top - multiply.bottom
+        words = [int(v[0]) for v in (multiply.top, span, multiply.low, multiply.high, multiply.offset)]
+        body.append(f"pool_climb {', '.join(str(w) for w in words)}, {multiply.split}, {multiply.shift}")
     channels = looped(times, *body) * p.channels + closing(p.channels, "pool_end")
     across = p.stride_x * p.channels
     down = (p.stride_y * p.width - p.out_width * p.stride_x) * p.channels
