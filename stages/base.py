@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a build with nothing to do reads none of these
     from pipeline.measuring.footprint.size_file import SizeFile
     from pipeline.measuring.simulate_file import SimulateFile
     from pipeline.planning.plan_file import PlanFile
+    from pipeline.quantizing.quantize_file import QuantizeFile
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -48,6 +49,12 @@ class Job:
     def record(self, stage: str, name: str, kind: type[T]) -> T:
         """What an earlier stage said in a JSON file, as the dataclass that it was written from."""
         return parsed(kind, self.read(stage, name), f"{stage}/{name}")
+
+    @property
+    def quantized(self) -> "QuantizeFile":
+        from pipeline.quantizing.quantize_file import QuantizeFile
+
+        return self.record("quantize", "quantize.json", QuantizeFile)
 
     @property
     def plan(self) -> "PlanFile":

@@ -1,6 +1,7 @@
 """Stage `quantize`: the float graph becomes an integer graph, measured against the float network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.quantizing.data import Samples
     from pipeline.quantizing.input_statistics import InputStatistics
     from pipeline.quantizing.integer_graph import Quantized
+    from pipeline.quantizing.quantize_file import Attempt, Signal
 
 NAME = "quantize"
 AFTER = ("import",)
@@ -51,7 +53,7 @@ def _requantizer(project: Project) -> str:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.artifact import to_json
+    from pipeline.facts.records import json_of
     from pipeline.graph.graph_file import load, save
     from pipeline.graph.onnx_export import named_model, qdq_model
     from pipeline.ops import NODES
@@ -66,7 +68,7 @@ def run(job: Job) -> dict[str, bytes]:
     _check_widths(project, graph)
     if graph.integer:
         model = project.file("model.source", project.config.model.source).read_bytes()
-        return save(graph) | {"quantize.json": to_json(evaluate_integer(graph, held_out, model))}
+        return save(graph) | {"quantize.json": json_of(evaluate_integer(graph, held_out, model))}
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     graph = join_int8_functions(graph, policy)
     observed = {}
@@ -97,10 +99,10 @@ def run(job: Job) -> dict[str, bytes]:
         graph, result, observed, original or named_model(graph), qdq, held_out,
         lambda d, t: job.progress("evaluate", d, t), None if original is None else source,
     )  # fmt: skip
-    document["signal_tried"] = _alternatives(job, graph, policy, observed, document["signal"], held_out)
+    attempts = _alternatives(job, graph, policy, observed, document.signal, held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
-        "quantize.json": to_json(document),
+        "quantize.json": json_of(replace(document, signal_tried=attempts)),
     }
 
 
@@ -121,19 +123,20 @@ def _alternatives(
     graph: "Graph",
     policy: "Policy",
     observed: "Mapping[str, Histogram]",
-    rows: list[dict[str, Any]],
+    rows: "Sequence[Signal]",
     held_out: "Samples",
-) -> list[dict[str, Any]]:
+) -> "tuple[Attempt, ...]":
     """How the part with the least signal fares otherwise quantized, when it has too little."""
     from pipeline.quantizing.calibrate import observe
     from pipeline.quantizing.evaluate import PROBES
     from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
-    from pipeline.quantizing.signal_to_noise import alternatives, least_signal, output_elements, tensor_parts
+    from pipeline.quantizing.quantize_file import least_signal
+    from pipeline.quantizing.signal_to_noise import alternatives, output_elements, tensor_parts
 
     project, asked = job.project, job.project.config.quantization
     least = least_signal(rows, project.config.accuracy.signal)
-    if least is None or least["tensor"] not in unprescribed_activations(graph):
-        return []
+    if least is None or least.tensor not in unprescribed_activations(graph):
+        return ()
 
     def attempt(changed: "Graph", how: "Policy", typical: "Samples") -> "Quantized":
         own = changed is graph
@@ -146,7 +149,7 @@ def _alternatives(
             widths=asked.widths, input_statistics=_input_statistics(job, changed),
         )  # fmt: skip
 
-    part = next(p for p in (*tensor_parts(graph), *output_elements(graph)) if p.description == least["part"])
+    part = next(p for p in (*tensor_parts(graph), *output_elements(graph)) if p.description == least.part)
     return alternatives(part, graph, policy, attempt, calibration(project, graph), held_out.take(PROBES))
 
 

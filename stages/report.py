@@ -1,7 +1,6 @@
 """Stage `report`: the verdict, an HTML page, a summary for a pull request, and the manifest."""
 
 import importlib.metadata
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,8 +12,8 @@ from stages.base import Job
 from stages.samples import data_files, model_files
 
 if TYPE_CHECKING:
-    from pipeline.judging.verdict import Accuracy
     from pipeline.measuring.simulate_file import SimulateFile
+    from pipeline.quantizing.quantize_file import Accuracy
 
 NAME = "report"
 AFTER = ("import", "quantize", "codegen", "size-check", "simulate")
@@ -38,9 +37,8 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
 
     project = job.project
-    quantize: Mapping[str, Any] = json.loads(job.read("quantize", "quantize.json"))
-    size, simulated, plan = job.size, job.simulated, job.plan
-    findings = judge(Evidence(project.config, project.chip, quantize, size, simulated))
+    quantized, size, simulated, plan = job.quantized, job.size, job.simulated, job.plan
+    findings = judge(Evidence(project.config, project.chip, quantized, size, simulated))
     verdict = Verdict(
         product=project.config.product,
         chip=project.chip.chip,
@@ -52,7 +50,7 @@ def run(job: Job) -> dict[str, bytes]:
         cycles=simulated.cycles.max,
         latency_us=simulated.latency_us,
         latency_limit_us=_microseconds(project),
-        accuracy=accuracy_shown(quantize, simulated),
+        accuracy=accuracy_shown(quantized.accuracy, simulated),
         findings=findings,
     )
     manifest = Manifest(
@@ -63,7 +61,7 @@ def run(job: Job) -> dict[str, bytes]:
         inputs={n: file_sha256(p) for n, p in sorted(inputs(project).items())},
         outputs={s: digests(job.folder / s) for s in AFTER},
     )
-    page = Page(verdict, quantize, size, simulated, plan, manifest, project.chip)
+    page = Page(verdict, quantized, size, simulated, plan, manifest, project.chip)
     return {
         "verdict.json": json_of(verdict),
         "manifest.json": json_of(manifest),
@@ -72,12 +70,8 @@ def run(job: Job) -> dict[str, bytes]:
     }
 
 
-def accuracy_shown(quantize: Mapping[str, Any], simulated: "SimulateFile") -> "Accuracy":
+def accuracy_shown(found: "Accuracy", simulated: "SimulateFile") -> "Accuracy":
     """That of the integer reference, as long as the emulated code is that; else what the emulated code reached."""
-    from pipeline.facts.records import from_plain
-    from pipeline.judging.verdict import Accuracy
-
-    found = from_plain(Accuracy, quantize["accuracy"])
     if not simulated.vectors.mismatches:
         return found
     return replace(found, integer=simulated.accuracy.integer, agreement=None)

@@ -9,16 +9,28 @@ from pipeline.judging.rules import Evidence, judge
 from pipeline.judging.verdict import Finding
 from pipeline.measuring.footprint.size_file import SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
+from pipeline.quantizing.quantize_file import QuantizeFile
 
 GOOD: dict[str, Any] = {
     "samples": 100,
     "accuracy": {"float": 0.95, "integer": 0.94, "agreement": 0.98},
-    "qdq": {"differing": 0, "largest_difference_lsb": 0},
+    "confusion": None,
+    "worst_inputs": [],
+    "tensors": [],
+    "qdq": {"samples": 100, "outputs": 400, "differing": 0, "largest_difference_lsb": 0},
     "answers": {"classes": 4, "integer": 4, "float": 4, "truth": 4, "labels": [0, 3]},
     "inputs": [{"name": "x", "range": [-1.0, 1.0], "data": [-1.0, 1.1], "outside": 0.01}],
     "signal": [{"tensor": "y", "part": "output 'y'", "signal_db": 31.0}],
     "signal_tried": [],
-    "layers": [{"name": "conv", "channels": None}],
+    "layers": [
+        {
+            "name": "conv",
+            "requantizer": "shift",
+            "accumulator_bound": 1,
+            "accumulator_headroom_bits": 31.0,
+            "channels": None,
+        }
+    ],
     "faithful": None,
     "export": None,
 }
@@ -51,8 +63,9 @@ def judged(
 ) -> dict[str, Finding]:
     product.write_text(YAML + yaml, "utf-8")
     project = load_project(product)
+    quantized = from_plain(QuantizeFile, GOOD | (quantize or {}))
     sized, simulated = from_plain(SizeFile, SIZE | (size or {})), from_plain(SimulateFile, SIMULATE | (simulate or {}))
-    evidence = Evidence(project.config, project.chip, GOOD | (quantize or {}), sized, simulated)
+    evidence = Evidence(project.config, project.chip, quantized, sized, simulated)
     return {f.key: f for f in judge(evidence)}
 
 

@@ -1,6 +1,6 @@
 """The verdict: each rule is a function whose docstring is the rule; it returns a finding, or None if not asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import exp, fsum, inf, lgamma, log, log1p
@@ -12,7 +12,7 @@ from pipeline.facts.units import show_size, show_time
 from pipeline.judging.verdict import Finding
 from pipeline.measuring.footprint.size_file import SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
-from pipeline.quantizing.signal_to_noise import least_signal
+from pipeline.quantizing.quantize_file import Attempt, Compared, LayerProof, QuantizeFile, least_signal
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Evidence:
 
     config: ProjectConfig
     chip: ChipSpec
-    quantize: Mapping[str, Any]
+    quantize: QuantizeFile
     size: SizeFile
     simulate: SimulateFile
 
@@ -94,51 +94,49 @@ def exact(e: Evidence) -> Finding:
 def faithful(e: Evidence) -> Finding | None:
     """A network that came quantized answers as its framework: ONNX Runtime within what rounding explains, tensor by
     tensor; LiteRT's reference kernels exactly."""
-    return _compared("model.source", e.quantize["faithful"], e.quantize["layers"])
+    return _compared("model.source", e.quantize.faithful, e.quantize.layers)
 
 
 def export(e: Evidence) -> Finding | None:
     """model.qdq.onnx in ONNX Runtime answers as the integer network, within what rounding explains."""
-    return _compared("model.qdq.onnx", e.quantize["export"], e.quantize["layers"])
+    return _compared("model.qdq.onnx", e.quantize.export, e.quantize.layers)
 
 
 _BUG = "This is a bug in chipfit or in the compiler."
 
 
-def _compared(key: str, found: Mapping[str, Any] | None, layers: Sequence[Mapping[str, Any]]) -> Finding | None:
+def _compared(key: str, found: Compared | None, layers: Sequence[LayerProof]) -> Finding | None:
     if found is None:
         return None
-    if found["against"] is None:
-        return Finding(key, True, 0, 0, found["why"])
-    values, tensors, first = found["values"], found["tensors"], found["first"]
+    if found.against is None:
+        return Finding(key, True, 0, 0, found.why)
+    first = found.first
     if first is not None:
         said = (
-            f"tensor {shortened(first['tensor'])!r} (layer {shortened(first['layer'])!r}): {first['unexplained']} of "
-            f"{first['values']} values differ from {found['against']}'s, "
-            f"by up to {_steps(first['steps'])}, more than rounding explains"
+            f"tensor {shortened(first.tensor)!r} (layer {shortened(first.layer)!r}): {first.unexplained} of "
+            f"{first.values} values differ from {found.against}'s, "
+            f"by up to {_steps(first.steps)}, more than rounding explains"
         )
-        return Finding(key, False, found["unexplained"], 0, said, _why(layers))
-    if not values:
-        said = f"not compared: no tensor has a proven bound against {found['against']}"
+        return Finding(key, False, found.unexplained, 0, said, _why(layers))
+    if not found.values:
+        said = f"not compared: no tensor has a proven bound against {found.against}"
         return Finding(key, False, 0, 0, said, "Scales in the model file would say what is right.")
-    said = f"{values} values in {tensors} tensors are those of {found['against']}"
-    if found["differing"]:
-        said += f", but for {found['differing']} that rounding explains (at most {_steps(found['largest_difference'])})"
-    if found["left_out"]:
-        said += f"; not compared, without a proven bound: {', '.join(map(repr, found['left_out'][:3]))}"
-        said += f" and {len(found['left_out']) - 3} more" if len(found["left_out"]) > 3 else ""
+    said = f"{found.values} values in {found.tensors} tensors are those of {found.against}"
+    if found.differing:
+        said += f", but for {found.differing} that rounding explains (at most {_steps(found.largest_difference)})"
+    if found.left_out:
+        said += f"; not compared, without a proven bound: {', '.join(map(repr, found.left_out[:3]))}"
+        said += f" and {len(found.left_out) - 3} more" if len(found.left_out) > 3 else ""
     return Finding(key, True, 0, 0, said)
 
 
-def _why(layers: Sequence[Mapping[str, Any]]) -> str:
+def _why(layers: Sequence[LayerProof]) -> str:
     """What can be behind a difference that rounding does not explain."""
-    changed = [x for x in layers if x.get("channels") and x["channels"]["largest_error"] > 0.5]
-    if not changed:
+    errors = [(x.channels.largest_error, x.name) for x in layers if x.channels and x.channels.largest_error > 0.5]
+    if not errors:
         return "This is a bug in chipfit: please report it."
-    worst_layer = max(changed, key=lambda x: x["channels"]["largest_error"])
-    error = worst_layer["channels"]["largest_error"]
-    name = shortened(worst_layer["name"])
-    return f"Layer {name!r} has channels that 32 bits cannot say, off by up to {error:.0f} steps."
+    error, name = max(errors, key=lambda x: x[0])
+    return f"Layer {shortened(name)!r} has channels that 32 bits cannot say, off by up to {error:.0f} steps."
 
 
 def _steps(count: int) -> str:
@@ -149,24 +147,27 @@ def signal(e: Evidence) -> Finding | None:
     """No output, and no part of a tensor that is joined from several or taken apart again, has less signal over
     quantization noise than the YAML asks (10 dB unless it does): what is less was lost to a scale that does not suit
     it. No element of an output (beyond 64: no channel) has less signal than noise, 0 dB, except of probabilities."""
-    rows, limit = e.quantize["signal"], e.config.accuracy.signal
+    rows, limit = e.quantize.signal, e.config.accuracy.signal
     least = least_signal(rows, limit)
-    if least is None or limit is None:
-        known = [r["signal_db"] for r in rows if r["signal_db"] is not None]
+    if least is None or least.signal_db is None or limit is None:
+        known = [r.signal_db for r in rows if r.signal_db is not None]
         if not known or limit is None:
             return None
-        return Finding(
-            "accuracy.signal", True, min(known), limit, f"is {min(known):.1f} dB or more, limit {limit:g} dB"
-        )
-    limit, had = min(limit, least.get("limit_db", limit)), _decibels(least["signal_db"])
-    said = f"{least['part']} has only {had} of signal over quantization noise, limit {limit:g} dB"
-    best = sorted(e.quantize.get("signal_tried", []), key=lambda t: inf if t["signal_db"] is None else t["signal_db"])
-    reached = [f"{t['what']}: {_decibels(t['signal_db'])}" for t in reversed(best)]
+        said = f"is {min(known):.1f} dB or more, limit {limit:g} dB"
+        return Finding("accuracy.signal", True, min(known), limit, said)
+    limit = limit if least.limit_db is None else min(limit, least.limit_db)
+    said = f"{least.part} has only {_decibels(least.signal_db)} of signal over quantization noise, limit {limit:g} dB"
+    best = sorted(e.quantize.signal_tried or (), key=_reached)
+    reached = [f"{t.what}: {_decibels(t.signal_db)}" for t in reversed(best)]
     hint = f"Tried: {'; '.join(reached)}." if reached else "Nothing else could be tried."
-    if not reached and e.quantize["faithful"] is not None:
+    if not reached and e.quantize.faithful is not None:
         hint = "The model file says the scales: quantize it again, with a scale for each part."
     more = f"{hint} If it is meant: accuracy: {{signal: none}}, or another limit."
-    return Finding("accuracy.signal", False, least["signal_db"], limit, said, more)
+    return Finding("accuracy.signal", False, least.signal_db, limit, said, more)
+
+
+def _reached(attempt: Attempt) -> float:
+    return inf if attempt.signal_db is None else attempt.signal_db
 
 
 def _decibels(value: float | None) -> str:
@@ -176,24 +177,23 @@ def _decibels(value: float | None) -> str:
 def chance(e: Evidence) -> Finding | None:
     """On labelled data the framework's answers and the integer network's are better than guessing: guesses would be
     right as often in less than 5 % of all cases (at least 20 samples)."""
-    classes, samples = e.quantize["answers"]["classes"], e.quantize["samples"]
+    classes, samples, accuracy = e.quantize.answers.classes, e.quantize.samples, e.quantize.accuracy
     if classes is None or samples < _FEW:
         return None
-    for who, key in (("model file", "float"), ("integer network", "integer")):
-        share = e.quantize["accuracy"][key]
+    whose = (("model file", accuracy.real, _UNITS), ("integer network", accuracy.integer, _better(e)))
+    for who, share, hint in whose:
         if share is not None and (odds := _guessed(round(share * samples), samples, classes)) > _ODDS:
             said = (
                 f"the {who} is right on {round(share * samples)} of {samples} samples, which guessing among {classes} "
                 f"classes reaches in {100 * odds:.0f} % of all cases"
             )
-            hint = _UNITS if key == "float" else _better(e)
             return _check(e, "chance", False, share, 1 / classes, said, hint)
     return None
 
 
 def labels(e: Evidence) -> Finding | None:
     """Every label is a class of the network, counted from 0."""
-    found, classes = e.quantize["answers"]["labels"], e.quantize["answers"]["classes"]
+    found, classes = e.quantize.answers.labels, e.quantize.answers.classes
     if found is None or classes is None or (found[0] >= 0 and found[1] < classes):
         return None
     said = f"labels run from {found[0]} to {found[1]}, the network's classes from 0 to {classes - 1}"
@@ -202,26 +202,26 @@ def labels(e: Evidence) -> Finding | None:
 
 def constant(e: Evidence) -> Finding | None:
     """The integer network does not give one class to everything where the labels, or the framework, have several."""
-    found, samples = e.quantize["answers"], e.quantize["samples"]
-    others = max(found["truth"] or 0, found["float"] or 0)
-    if found["classes"] is None or samples < _FEW or found["integer"] > 1 or others < 2:
+    found, samples = e.quantize.answers, e.quantize.samples
+    others = max(found.truth or 0, found.real or 0)
+    if found.classes is None or samples < _FEW or found.integer > 1 or others < 2:
         return None
-    whose = "the labels have" if (found["truth"] or 0) > 1 else "the model file gives"
+    whose = "the labels have" if (found.truth or 0) > 1 else "the model file gives"
     said = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
     return _check(e, "constant", False, 1, others, said, _better(e))
 
 
 def span(e: Evidence) -> Finding | None:
     """Of the evaluation data no more than a tenth lies outside the range that an input has as integers."""
-    farthest = max(e.quantize["inputs"], key=lambda i: i["outside"], default=None)
-    if farthest is None or farthest["outside"] <= _OUTSIDE:
+    farthest = max(e.quantize.inputs, key=lambda i: i.outside, default=None)
+    if farthest is None or farthest.outside <= _OUTSIDE:
         return None
-    (low, high), (least, most) = farthest["range"], farthest["data"]
+    (low, high), (least, most) = farthest.range, farthest.data
     said = (
-        f"{_percent(farthest['outside'])} of the values of input {shortened(farthest['name'])!r} lie outside its range "
+        f"{_percent(farthest.outside)} of the values of input {shortened(farthest.name)!r} lie outside its range "
         f"of {low:g} to {high:g}: the data run from {least:g} to {most:g}"
     )
-    return _check(e, "span", False, farthest["outside"], _OUTSIDE, said, _UNITS)
+    return _check(e, "span", False, farthest.outside, _OUTSIDE, said, _UNITS)
 
 
 _FEW, _ODDS, _OUTSIDE = 20, 0.05, 0.1
@@ -255,27 +255,29 @@ def no_float(e: Evidence) -> Finding:
 
 def accuracy(e: Evidence) -> Finding | None:
     """The integer accuracy on the evaluation data is at least what the YAML asks."""
-    return _least(e, "accuracy.at_least", e.quantize["accuracy"]["integer"], e.config.accuracy.at_least)
+    return _least(e, "accuracy.at_least", e.quantize.accuracy.integer, e.config.accuracy.at_least)
 
 
 def drop(e: Evidence) -> Finding | None:
     """Quantization costs no more accuracy than the YAML allows."""
-    got, limit = e.quantize["accuracy"], e.config.accuracy.max_drop
+    got, limit = e.quantize.accuracy, e.config.accuracy.max_drop
     if limit is None:
         return None
-    if got["float"] is None and e.quantize["qdq"] is None:
+    if got.real is None and e.quantize.qdq is None:
         why = "the model came quantized: there is no float network to compare with"
         return Finding("accuracy.max_drop", False, 0, limit, why, "Leave max_drop out.")
-    lost = max(0.0, got["float"] - got["integer"])
+    assert got.real is not None and got.integer is not None
+    lost = max(0.0, got.real - got.integer)
     return _most("accuracy.max_drop", round(lost, 9), limit, _percent, _better(e))
 
 
 def agreement(e: Evidence) -> Finding | None:
     """The integer and the float network agree on as many samples as the YAML asks."""
-    limit, why = e.config.accuracy.agreement, (e.quantize["faithful"] or {}).get("why", "")
-    if limit is not None and e.quantize["accuracy"]["agreement"] is None:
+    limit, got = e.config.accuracy.agreement, e.quantize.accuracy.agreement
+    if limit is not None and got is None:
+        why = e.quantize.faithful.why if e.quantize.faithful else ""
         return Finding("accuracy.agreement", False, 0, limit, why or "there is no framework to agree with")
-    return _least(e, "accuracy.agreement", e.quantize["accuracy"]["agreement"], limit)
+    return _least(e, "accuracy.agreement", got, limit)
 
 
 _BETTER = "Try quantization.calibration: percentile or min-max, or more calibration data."
@@ -283,12 +285,12 @@ _BETTER = "Try quantization.calibration: percentile or min-max, or more calibrat
 
 def _better(e: Evidence) -> str:
     """What may help, but nothing that was tried in vain for the least signal."""
-    options, limit = e.quantize.get("signal_tried", []), e.config.accuracy.signal
+    options, limit = e.quantize.signal_tried, e.config.accuracy.signal
     if not options or limit is None:
         return _BETTER
-    best = max(options, key=lambda t: inf if t["signal_db"] is None else float(t["signal_db"]))
-    if best["signal_db"] is None or best["signal_db"] >= limit:
-        return f"Try {best['what']} ({_decibels(best['signal_db'])})."
+    best = max(options, key=_reached)
+    if _reached(best) >= limit:
+        return f"Try {best.what} ({_decibels(best.signal_db)})."
     return "Other ranges were tried, see accuracy.signal: it takes a network whose values have like ranges."
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
 
-from pipeline.facts.records import Key
+from pipeline.quantizing.quantize_file import Accuracy
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,6 @@ class StackUsed:
 
     used: int | None
     limit: int | None
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Shares of right answers of the integer network and of the model file, and of equal ones; None where unknown."""
-
-    integer: float | None
-    real: Annotated[float | None, Key("float")]
-    agreement: float | None
 
 
 @dataclass(frozen=True)

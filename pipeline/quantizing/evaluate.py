@@ -14,9 +14,20 @@ from pipeline.graph.tensor import Array
 from pipeline.quantizing import litert
 from pipeline.quantizing.calibrate import Histogram
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.fidelity import compare, compare_export, to_document
+from pipeline.quantizing.fidelity import compare, compare_export, compared
 from pipeline.quantizing.integer_graph import Quantized, proofs, unprescribed_activations
 from pipeline.quantizing.onnx_runtime import FloatSession, batch_of_one
+from pipeline.quantizing.quantize_file import (
+    Accuracy,
+    Answers,
+    ChangedChannels,
+    InputRange,
+    LayerProof,
+    OutputDistance,
+    QuantizeFile,
+    TensorError,
+    WorstInput,
+)
 from pipeline.quantizing.quantizer import AccumulatorProof
 from pipeline.quantizing.rounding_bounds import constant_errors
 from pipeline.quantizing.signal_to_noise import SignalMeter, output_elements, tensor_parts
@@ -38,7 +49,7 @@ def evaluate(
     samples: Samples,
     progress: Callable[[int, int], None],
     source: str | None = None,
-) -> dict[str, Any]:
+) -> QuantizeFile:
     """quantize.json: accuracy of both networks, agreement, every tensor's error, distance to the QDQ model.
 
     The float side is the user's own file in ONNX Runtime, not our reading of it. Raises ChipfitError when that refuses
@@ -61,30 +72,29 @@ def evaluate(
     meter = SignalMeter([p for p in tensor_parts(graph) if p.tensor in result.params], output_elements(graph))
     prescribed = any(t.quant is not None for t in graph.tensors.values() if t.data is None)
     hard_samples = hard_inputs(result.graph, samples)
-    return {
-        "samples": samples.count,
-        "accuracy": _accuracy(real, reference, samples.labels),
-        "confusion": _confusion(real, samples.labels),
-        "worst_inputs": _worst(real, reference),
-        "tensors": _tensors(graph, result, observed, samples.take(PROBES), meter),
-        "signal": meter.document(),
-        "layers": _layers(result.proofs),
-        "qdq": _qdq_distance(
+    faithful = compare(original, result.graph, hard_samples, constant_errors(graph, result)) if prescribed else None
+    return QuantizeFile(
+        samples=samples.count,
+        accuracy=_accuracy(real, reference, samples.labels),
+        confusion=_confusion(real, samples.labels),
+        worst_inputs=_worst(real, reference),
+        tensors=_tensors(graph, result, observed, samples.take(PROBES), meter),
+        signal=meter.signals(),
+        layers=_layers(result.proofs),
+        qdq=_qdq_distance(
             result,
             qdq if unprescribed_activations(graph) else original,
             samples.take(_QDQ_SAMPLES),
             Samples(tuple(outputs)).take(_QDQ_SAMPLES),
         ),
-        "answers": _answers(real, reference, samples.labels),
-        "inputs": _inputs(result.graph, samples),
-        "faithful": to_document(compare(original, result.graph, hard_samples, constant_errors(graph, result)))
-        if prescribed
-        else None,
-        "export": None if prescribed else to_document(compare_export(qdq, result.graph, hard_samples)),
-    }
+        answers=_answers(real, reference, samples.labels),
+        inputs=_inputs(result.graph, samples),
+        faithful=None if faithful is None else compared(faithful),
+        export=None if prescribed else compared(compare_export(qdq, result.graph, hard_samples)),
+    )
 
 
-def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> dict[str, Any]:
+def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> QuantizeFile:
     """quantize.json of a quantized .tflite, `model`: LiteRT's reference kernels are what it is compared with."""
     all_inputs = [
         np.concatenate([a, b]) for a, b in zip(samples.inputs, hard_inputs(graph, samples.take(0)), strict=True)
@@ -99,20 +109,20 @@ def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> dict[str, 
         for v in (outputs[0], theirs)
     )
     assert real is not None
-    return {
-        "samples": samples.count,
-        "accuracy": _accuracy(real, reference, samples.labels),
-        "confusion": _confusion(real, samples.labels),
-        "worst_inputs": [],
-        "tensors": [],
-        "layers": _layers(proofs(graph)),
-        "qdq": None,
-        "answers": _answers(real, reference, samples.labels),
-        "inputs": _inputs(graph, samples),
-        "signal": [],
-        "faithful": faithful,
-        "export": None,
-    }
+    return QuantizeFile(
+        samples=samples.count,
+        accuracy=_accuracy(real, reference, samples.labels),
+        confusion=_confusion(real, samples.labels),
+        worst_inputs=(),
+        tensors=(),
+        signal=(),
+        layers=_layers(proofs(graph)),
+        qdq=None,
+        answers=_answers(real, reference, samples.labels),
+        inputs=_inputs(graph, samples),
+        faithful=faithful,
+        export=None,
+    )
 
 
 def top1(graph: Graph, outputs: Array, labels: Array | None) -> float | None:
@@ -135,19 +145,19 @@ def hard_inputs(graph: Graph, samples: Samples) -> list[Array]:
     return inputs
 
 
-def _answers(real: Array, reference: Array | None, labels: Array | None) -> dict[str, Any]:
+def _answers(real: Array, reference: Array | None, labels: Array | None) -> Answers:
     """What rules about classes look at: how many there are, how many are ever answered, and the labels' range."""
     flat = real.reshape(len(real), -1)
-    return {
-        "classes": flat.shape[1] if flat.shape[1] > 1 else None,
-        "integer": len(np.unique(_classes(real))),
-        "float": None if reference is None else len(np.unique(_classes(reference))),
-        "truth": None if labels is None else len(np.unique(labels)),
-        "labels": None if labels is None else [int(labels.min()), int(labels.max())],
-    }
+    return Answers(
+        classes=flat.shape[1] if flat.shape[1] > 1 else None,
+        integer=len(np.unique(_classes(real))),
+        real=None if reference is None else len(np.unique(_classes(reference))),
+        truth=None if labels is None else len(np.unique(labels)),
+        labels=None if labels is None else (int(labels.min()), int(labels.max())),
+    )
 
 
-def _inputs(graph: Graph, samples: Samples) -> list[dict[str, Any]]:
+def _inputs(graph: Graph, samples: Samples) -> tuple[InputRange, ...]:
     """For each input its range as integers, that of the data, and the share of data more than a step outside."""
     rows = []
     for port, array in zip(graph.inputs, samples.inputs, strict=True):
@@ -156,34 +166,23 @@ def _inputs(graph: Graph, samples: Samples) -> list[dict[str, Any]]:
         low, high = (float(v) for v in quant.dequantize(np.array(quant.limits)))
         outside = (array < low - quant.scale[0]) | (array > high + quant.scale[0])
         rows.append(
-            {
-                "name": port.onnx_name,
-                "range": [_six_digits(low), _six_digits(high)],
-                "data": [_six_digits(array.min()), _six_digits(array.max())],
-                "outside": round(float(np.mean(outside)), 6),
-            }
+            InputRange(
+                name=port.onnx_name,
+                range=(_six_digits(low), _six_digits(high)),
+                data=(_six_digits(array.min()), _six_digits(array.max())),
+                outside=round(float(np.mean(outside)), 6),
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def _layers(layer_proofs: Sequence[AccumulatorProof]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": p.node,
-            "requantizer": p.requantizer,
-            "accumulator_bound": p.bound,
-            "accumulator_headroom_bits": round(31 - log10(max(p.bound, 1)) / log10(2), 2),
-            "channels": None
-            if p.changed is None
-            else {
-                "constant": p.changed.constant,
-                "step": p.changed.step,
-                "coarser": p.changed.coarser,
-                "largest_error": _six_digits(p.changed.largest_error),
-            },
-        }
-        for p in layer_proofs
-    ]
+def _layers(found: Sequence[AccumulatorProof]) -> tuple[LayerProof, ...]:
+    made = []
+    for p in found:
+        c, headroom = p.changed, round(31 - log10(max(p.bound, 1)) / log10(2), 2)
+        changed = None if c is None else ChangedChannels(c.constant, c.step, c.coarser, _six_digits(c.largest_error))
+        made.append(LayerProof(p.node, p.requantizer, p.bound, headroom, changed))
+    return tuple(made)
 
 
 def _onnx_inputs(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[str, Array]:
@@ -204,18 +203,18 @@ def _classes(values: Array) -> Array:
     return flat.argmax(axis=1) if flat.shape[1] > 1 else np.rint(flat[:, 0]).astype(np.int64)
 
 
-def _accuracy(real: Array, reference: Array | None, labels: Array | None) -> dict[str, float | None]:
+def _accuracy(real: Array, reference: Array | None, labels: Array | None) -> Accuracy:
     """`reference`: the framework's answers, None where nobody could be asked."""
     ours = _classes(real)
     theirs = None if reference is None else _classes(reference)
-    return {
-        "integer": None if labels is None else round(float(np.mean(ours == labels)), 6),
-        "float": None if labels is None or theirs is None else round(float(np.mean(theirs == labels)), 6),
-        "agreement": None if theirs is None else round(float(np.mean(ours == theirs)), 6),
-    }
+    return Accuracy(
+        integer=None if labels is None else round(float(np.mean(ours == labels)), 6),
+        real=None if labels is None or theirs is None else round(float(np.mean(theirs == labels)), 6),
+        agreement=None if theirs is None else round(float(np.mean(ours == theirs)), 6),
+    )
 
 
-def _confusion(real: Array, labels: Array | None) -> list[list[int]] | None:
+def _confusion(real: Array, labels: Array | None) -> tuple[tuple[int, ...], ...] | None:
     """Rows: truth; columns: the integer network's answer."""
     if labels is None:
         return None
@@ -223,28 +222,20 @@ def _confusion(real: Array, labels: Array | None) -> list[list[int]] | None:
     size = int(max(ours.max(), labels.max())) + 1
     if size > 64 or labels.min() < 0 or ours.min() < 0:
         return None
-    matrix: list[list[int]] = np.bincount(labels * size + ours, minlength=size * size).reshape(size, size).tolist()
-    return matrix
+    counted = np.bincount(labels * size + ours, minlength=size * size).reshape(size, size)
+    return tuple(tuple(row) for row in counted.tolist())
 
 
-def _worst(real: Array, reference: Array) -> list[dict[str, Any]]:
+def _worst(real: Array, reference: Array) -> tuple[WorstInput, ...]:
     error = np.abs(real - reference).reshape(len(real), -1).max(axis=1)
     order = np.argsort(-error, kind="stable")[:_WORST_SAMPLES]
     ours, theirs = _classes(real), _classes(reference)
-    return [
-        {
-            "sample": int(i),
-            "error": _six_digits(error[i]),
-            "float_class": int(theirs[i]),
-            "integer_class": int(ours[i]),
-        }
-        for i in order
-    ]
+    return tuple(WorstInput(int(i), _six_digits(error[i]), int(theirs[i]), int(ours[i])) for i in order)
 
 
 def _tensors(
     graph: Graph, result: Quantized, observed: Mapping[str, Histogram], probes: Samples, meter: SignalMeter
-) -> list[dict[str, Any]]:
+) -> tuple[TensorError, ...]:
     """For each activation of the integer graph that the float graph has too: scale, range, SQNR, saturation.
 
     `meter` sees those whose scale the file prescribes, too, beside a network that does not round them. The ends of
@@ -276,24 +267,24 @@ def _tensors(
         quant = result.params[name]
         noise, signal, saturated, count = (float(v) for v in sums[name])
         rows.append(
-            {
-                "name": name,
-                "low": _six_digits(observed[name].low),
-                "high": _six_digits(observed[name].high),
-                "scale": quant.scale[0],
-                "zero_point": quant.zero_point,
-                "sqnr_db": None if not noise or not signal else round(10 * log10(signal / noise), 2),
-                "saturated": round(saturated / count, 6),
-            }
+            TensorError(
+                name=name,
+                low=_six_digits(observed[name].low),
+                high=_six_digits(observed[name].high),
+                scale=quant.scale[0],
+                zero_point=quant.zero_point,
+                sqnr_db=None if not noise or not signal else round(10 * log10(signal / noise), 2),
+                saturated=round(saturated / count, 6),
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def _qdq_distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours: Samples) -> dict[str, Any]:
+def _qdq_distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours: Samples) -> OutputDistance:
     """How far ONNX Runtime's answers on model.qdq.onnx are from `ours`, in output steps."""
     model = batch_of_one(qdq)
     theirs = FloatSession(model).stacked(_onnx_inputs(result, model, probes))
-    least_signal, differing, total = 0, 0, 0
+    largest, differing, total = 0, 0, 0
     for port, mine in zip(result.graph.outputs, ours.inputs, strict=True):
         quant = result.graph.tensors[port.tensor].quant
         other = theirs[port.onnx_name].reshape(len(mine), *port.onnx_shape)
@@ -301,17 +292,12 @@ def _qdq_distance(result: Quantized, qdq: onnx.ModelProto, probes: Samples, ours
         if quant is not None and other.dtype.kind == "f":
             steps = np.rint(other / quant.scale[0]) + quant.zero_point
         differences = np.abs(steps.astype(np.float64) - port.to_onnx(mine)).astype(np.int64)
-        least_signal, differing, total = (
-            max(least_signal, int(differences.max())),
+        largest, differing, total = (
+            max(largest, int(differences.max())),
             differing + int((differences > 0).sum()),
             total + differences.size,
         )
-    return {
-        "samples": probes.count,
-        "outputs": total,
-        "differing": differing,
-        "largest_difference_lsb": least_signal,
-    }
+    return OutputDistance(probes.count, total, differing, largest)
 
 
 def _six_digits(value: Any) -> float:

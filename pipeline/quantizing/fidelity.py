@@ -7,8 +7,7 @@ bias and float32 can do, from ONNX Runtime's value before QuantizeLinear rounded
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -26,31 +25,13 @@ from pipeline.ops.add import Add
 from pipeline.ops.mul import Mul
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.onnx_runtime import FloatSession, batch_of_one, in_floats
+from pipeline.quantizing.quantize_file import Compared, Difference
 from pipeline.quantizing.rounding_bounds import deviation, precision
 
 _OFFSET_FROM_STORED = {"int8": 0, "int16": 0, "uint8": 128, "uint16": 32768}
 """What is subtracted from integers of an ONNX type to store them in a graph."""
 _INPUT_SUFFIX = ".chipfit.given"
 """Behind a quantized tensor's name: our integers of it, which the file's next layers read."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One tensor of the model file, and the layer that makes it here.
-
-    `unexplained` of its `values` are farther from what the framework has before it rounds than the rounding rule
-    allows, which is `allowed` steps where it is most; `steps` is the largest difference of all, `first` the first
-    unexplained sample.
-    """
-
-    tensor: str
-    layer: str
-    values: int
-    differing: int
-    unexplained: int
-    steps: int
-    allowed: float
-    first: int | None
 
 
 @dataclass(frozen=True)
@@ -67,20 +48,20 @@ class Comparison:
         return next((t for t in self.tensors if t.unexplained), None)
 
 
-def to_document(comparison: Comparison) -> dict[str, Any]:
+def compared(found: Comparison) -> Compared:
     """The comparison in the form of quantize.json."""
-    return {
-        "against": "ONNX Runtime",
-        "why": "",
-        "samples": comparison.samples,
-        "tensors": len(comparison.tensors),
-        "values": sum(t.values for t in comparison.tensors),
-        "differing": sum(t.differing for t in comparison.tensors),
-        "unexplained": sum(t.unexplained for t in comparison.tensors),
-        "largest_difference": max((t.steps for t in comparison.tensors), default=0),
-        "left_out": list(comparison.left_out),
-        "first": asdict(comparison.first) if comparison.first else None,
-    }
+    return Compared(
+        against="ONNX Runtime",
+        why="",
+        samples=found.samples,
+        tensors=len(found.tensors),
+        values=sum(t.values for t in found.tensors),
+        differing=sum(t.differing for t in found.tensors),
+        unexplained=sum(t.unexplained for t in found.tensors),
+        largest_difference=max((t.steps for t in found.tensors), default=0),
+        left_out=found.left_out,
+        first=found.first,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array
+from pipeline.quantizing.quantize_file import Compared, Difference
 
 MISSING = "not compared with LiteRT (pip install chipfit[litert])"
 
@@ -46,42 +47,57 @@ def run(model: bytes, inputs: Sequence[Array], real: Sequence[Array]) -> list[Ar
 
 def compare(
     model: bytes, graph: Graph, integers: Sequence[Array], outputs: Sequence[Array]
-) -> tuple[dict[str, Any], Array | None]:
-    """The document of `fidelity`, and LiteRT's first output as integers, stored as ours; None if not asked.
+) -> tuple[Compared, Array | None]:
+    """The comparison, and LiteRT's first output as integers, stored as ours; None if not asked.
 
     `integers` and `outputs` are those of `graph`, which was made of `model`; every output must be equal.
     """
-    document: dict[str, Any] = {"against": "LiteRT", "why": "", "samples": len(integers[0]), "tensors": len(outputs)}
-    document |= {"values": 0, "differing": 0, "unexplained": 0, "largest_difference": 0, "left_out": [], "first": None}
+    samples, tensors = len(integers[0]), len(outputs)
     if not available():
-        return document | {"against": None, "why": MISSING}, None
+        return Compared(None, MISSING, samples, tensors, 0, 0, 0, 0, (), None), None
     try:
         theirs = run(model, *_file_inputs(graph, integers))
     except (ValueError, RuntimeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        return document | {
-            "against": None,
-            "why": f"not compared: LiteRT's reference kernels refuse the model: {first}",
-        }, None
-    stored_outputs = []
+        why = f"not compared: LiteRT's reference kernels refuse the model: {first}"
+        return Compared(None, why, samples, tensors, 0, 0, 0, 0, (), None), None
+    kept, found = [], []
     for port, ours, other in zip(graph.outputs, outputs, theirs, strict=True):
         quant = graph.tensors[port.tensor].quant
         other = other.reshape(len(ours), *port.onnx_shape)
         if other.dtype.kind == "f" and quant is not None:
             other = quant.quantize(other)
         stored = port.to_stored(other)
-        differences = np.abs(stored.astype(np.int64) - ours)
-        wrong, steps = int((differences > 0).sum()), int(differences.max(initial=0))
-        document["values"], document["differing"] = document["values"] + differences.size, document["differing"] + wrong
-        document["largest_difference"] = max(document["largest_difference"], steps)
-        if wrong and document["first"] is None:
-            bad = int(np.argmax(differences.reshape(len(differences), -1).any(axis=1)))
-            document["first"] = {
-                "tensor": port.onnx_name, "layer": "the output", "values": differences.size, "differing": wrong,
-                "unexplained": wrong, "steps": steps, "allowed": 0.0, "first": bad,
-            }  # fmt: skip
-        stored_outputs.append(stored)
-    return document | {"unexplained": document["differing"]}, stored_outputs[0]
+        found.append(_difference(port.onnx_name, np.abs(stored.astype(np.int64) - ours)))
+        kept.append(stored)
+    differing = sum(d.differing for d in found)
+    return Compared(
+        against="LiteRT",
+        why="",
+        samples=samples,
+        tensors=tensors,
+        values=sum(d.values for d in found),
+        differing=differing,
+        unexplained=differing,
+        largest_difference=max((d.steps for d in found), default=0),
+        left_out=(),
+        first=next((d for d in found if d.differing), None),
+    ), kept[0]
+
+
+def _difference(name: str, off: Array) -> Difference:
+    """Of an output whose values (n, ...) are `off` by so many steps: nothing explains any."""
+    wrong = int((off > 0).sum())
+    return Difference(
+        tensor=name,
+        layer="the output",
+        values=off.size,
+        differing=wrong,
+        unexplained=wrong,
+        steps=int(off.max(initial=0)),
+        allowed=0.0,
+        first=int(np.argmax(off.reshape(len(off), -1).any(axis=1))) if wrong else None,
+    )
 
 
 def _file_inputs(graph: Graph, integers: Sequence[Array]) -> tuple[list[Array], list[Array]]:

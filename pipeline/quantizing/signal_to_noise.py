@@ -6,10 +6,9 @@ The float values of an ONNX file that came quantized are those without its round
 is not measured.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log10, prod
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.integer_graph import Quantized
 from pipeline.quantizing.onnx_runtime import FloatSession
+from pipeline.quantizing.quantize_file import Attempt, Signal
 
 METHODS = ("mse", "min-max", "percentile")
 LOST_DB = 0.0
@@ -175,7 +175,7 @@ class SignalMeter:
             return None
         return inf if not noise else 10 * log10(signal / noise)
 
-    def document(self) -> list[dict[str, Any]]:
+    def signals(self) -> tuple[Signal, ...]:
         """Every part that was measured, as quantize.json has it; null stands for no noise at all.
 
         Then, of each output, the element with the least signal, where noise is more than that: of logits none is
@@ -183,20 +183,17 @@ class SignalMeter:
         """
         rows = []
         for part in (p for several in self.parts.values() for p in several):
-            decibels = self.decibels(part)
-            if decibels is not None:
-                shown = None if decibels == inf else round(decibels, 2)
-                rows.append({"tensor": part.tensor, "part": part.description, "signal_db": shown})
+            found = self.decibels(part)
+            if found is not None:
+                shown = None if found == inf else round(found, 2)
+                rows.append(Signal(part.tensor, part.description, shown))
         least: dict[str, tuple[float, TensorPart]] = {}
         for part in self._single:
-            sums, decibels = self._sums.get(part.tensor), self.decibels(part)
-            if sums is not None and sums.count >= _MIN_SAMPLES and decibels is not None and decibels < LOST_DB:
-                least[part.tensor] = min((decibels, part), least.get(part.tensor, (inf, part)), key=lambda x: x[0])
-        rows += [
-            {"tensor": p.tensor, "part": p.description, "signal_db": round(v, 2), "limit_db": LOST_DB}
-            for v, p in least.values()
-        ]
-        return rows
+            sums, found = self._sums.get(part.tensor), self.decibels(part)
+            if sums is not None and sums.count >= _MIN_SAMPLES and found is not None and found < LOST_DB:
+                least[part.tensor] = min((found, part), least.get(part.tensor, (inf, part)), key=lambda x: x[0])
+        rows += [Signal(p.tensor, p.description, round(v, 2), LOST_DB) for v, p in least.values()]
+        return tuple(rows)
 
 
 Quantize = Callable[[Graph, Policy, Samples], Quantized]
@@ -204,7 +201,7 @@ Quantize = Callable[[Graph, Policy, Samples], Quantized]
 
 def alternatives(
     part: TensorPart, graph: Graph, policy: Policy, quantize: Quantize, typical: Samples, probes: Samples
-) -> list[dict[str, Any]]:
+) -> tuple[Attempt, ...]:
     """What else the network could be quantized with, and the decibels that `part` then has.
 
     `graph` is the float graph, `quantize` quantizes one with a policy and calibration data.
@@ -233,10 +230,10 @@ def alternatives(
             result = quantize(changed, changed_policy, inputs[0])
         except ChipfitError:
             continue
-        decibels = _signal_after(part, result, inputs[1], floats)
-        if decibels is not None:
-            rows.append({"what": description, "signal_db": None if decibels == inf else round(decibels, 2)})
-    return rows
+        found = _signal_after(part, result, inputs[1], floats)
+        if found is not None:
+            rows.append(Attempt(description, None if found == inf else round(found, 2)))
+    return tuple(rows)
 
 
 def _signal_after(part: TensorPart, result: Quantized, probes: Samples, floats: Array) -> float | None:
@@ -283,10 +280,3 @@ def _scale_channels(samples: Samples, graph: Graph, index: int, factors: Array) 
     scaled = port.to_onnx((port.to_stored(samples.inputs[index]) * factors).astype(np.float32))
     inputs = tuple(scaled if i == index else a for i, a in enumerate(samples.inputs))
     return Samples(inputs, samples.labels)
-
-
-def least_signal(rows: Sequence[Mapping[str, Any]], limit: float | None) -> Mapping[str, Any] | None:
-    """The part with the least signal, when that is below `limit` decibels."""
-    measured = [r for r in rows if r["signal_db"] is not None]
-    least = min(measured, key=lambda r: float(r["signal_db"]), default=None)
-    return None if least is None or limit is None or least["signal_db"] >= limit else least

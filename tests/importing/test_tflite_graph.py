@@ -185,4 +185,4 @@ def test_the_verdict_asks_litert_for_sums_that_it_does_not_write_over_their_oper
     inputs = [rng.integers(-30000, 30000, (20, *tensors[n].shape)).astype(np.int16) for n in "ab"]
     net = built(model, inputs)
     told, _ = compare(model, net.quantized.graph, net.inputs, net.expected)
-    assert (told["against"], told["values"], told["differing"]) == ("LiteRT", 140, 0)
+    assert (told.against, told.values, told.differing) == ("LiteRT", 140, 0)

@@ -12,9 +12,10 @@ from pipeline.facts.records import from_plain
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Port, QuantParams, Tensor
 from pipeline.judging.rules import RULES
-from pipeline.judging.verdict import Accuracy, verdict_of
+from pipeline.judging.verdict import verdict_of
 from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.quantizing.evaluate import top1
+from pipeline.quantizing.quantize_file import Accuracy
 from stages.report import accuracy_shown
 
 
@@ -88,6 +89,7 @@ def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key
         "not compared, without a proven bound: 'z'"
     )
     first = {"tensor": "t", "layer": "conv", "values": 200, "differing": 60, "unexplained": 50, "steps": 167}
+    first |= {"allowed": 0.5, "first": 3}
     found = judged(product, quantize={part: COMPARED | {"differing": 60, "unexplained": 50, "first": first}})
     assert missed(found) == [key] and verdict_of(list(found.values())) == "check failed"
     assert found[key].said == (
@@ -98,7 +100,12 @@ def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key
 
 def test_channels_that_32_bits_cannot_say_are_named(product: Path) -> None:
     first = {"tensor": "t", "layer": "conv", "values": 200, "differing": 60, "unexplained": 50, "steps": 167}
-    wrong = {"faithful": COMPARED | {"first": first}, "layers": [{"name": "c", "channels": {"largest_error": 90.2}}]}
+    first |= {"allowed": 0.5, "first": 3}
+    channels = {"constant": 0, "step": 1, "coarser": 0, "largest_error": 90.2}
+    wrong = {
+        "faithful": COMPARED | {"first": first},
+        "layers": [GOOD["layers"][0] | {"name": "c", "channels": channels}],
+    }
     hint = judged(product, quantize=wrong)["model.source"].hint
     assert hint == "Layer 'c' has channels that 32 bits cannot say, off by up to 90 steps."
     assert judged(product, quantize=wrong | {"layers": []})["model.source"].hint.startswith("This is a bug in chipfit")
@@ -182,13 +189,10 @@ def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path)
 
 
 def test_the_accuracy_shown_is_that_of_the_emulated_code() -> None:
-    quantize = {"accuracy": {"float": 0.95, "integer": 0.94, "agreement": 0.99}}
-    right = from_plain(SimulateFile, SIMULATE)
-    assert accuracy_shown(quantize, right) == Accuracy(
-        0.95, 0.94, 0.99
-    )  # equal on every vector, so that of all samples
+    found, right = Accuracy(0.94, 0.95, 0.99), from_plain(SimulateFile, SIMULATE)
+    assert accuracy_shown(found, right) == found  # equal on every vector, so that of all samples
     wrong = replace(right, vectors=replace(right.vectors, mismatches=1))
-    assert accuracy_shown(quantize, wrong) == Accuracy(0.9, 0.95, None)
+    assert accuracy_shown(found, wrong) == Accuracy(0.9, 0.95, None)
 
 
 def test_emulated_answers_are_judged_in_the_file_s_layout() -> None:

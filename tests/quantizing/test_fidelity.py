@@ -185,13 +185,13 @@ def test_a_quantized_tflite_is_compared_with_litert() -> None:
         integers = [p.to_stored(a) for p, a in zip(graph.inputs, case.inputs(16), strict=True)]
         outputs = graph.run(integers)
         told, theirs = litert.compare(case.model, graph, integers, outputs)
-        assert told["against"] == "LiteRT" and told["differing"] == 0 and told["first"] is None
+        assert told.against == "LiteRT" and told.differing == 0 and told.first is None
         assert theirs is not None
         np.testing.assert_array_equal(theirs, outputs[0])
         wrong = outputs[0].copy()
         wrong[5].reshape(-1)[0] ^= 4
         told, _ = litert.compare(case.model, graph, integers, [wrong, *outputs[1:]])
-        assert (told["differing"], told["largest_difference"], told["first"]["first"]) == (1, 4, 5)
+        assert (told.differing, told.largest_difference, told.first.first) == (1, 4, 5)
 
 
 def test_without_litert_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +200,8 @@ def test_without_litert_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(litert, "available", lambda: False)
     graph = built(network(), inputs()).quantized.graph
     told, theirs = litert.compare(b"", graph, [np.zeros((1, 1, 5, 5, 3))], [np.zeros((1, 1, 5))])
-    assert theirs is None and told["against"] is None
-    assert told["why"] == "not compared with LiteRT (pip install chipfit[litert])"
+    assert theirs is None and told.against is None
+    assert told.why == "not compared with LiteRT (pip install chipfit[litert])"
 
 
 @pytest.mark.parametrize(("op", "shape"), [("MatMul", (6, 4)), ("Mul", (2, 6)), ("Add", (2, 6))])

@@ -17,14 +17,8 @@ from pipeline.quantizing.calibrate import Histogram, Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.evaluate import evaluate
 from pipeline.quantizing.integer_graph import Quantized, join_int8_functions, quantize, unprescribed_activations
-from pipeline.quantizing.signal_to_noise import (
-    SignalMeter,
-    TensorPart,
-    alternatives,
-    least_signal,
-    output_elements,
-    tensor_parts,
-)
+from pipeline.quantizing.quantize_file import QuantizeFile, least_signal
+from pipeline.quantizing.signal_to_noise import SignalMeter, TensorPart, alternatives, output_elements, tensor_parts
 
 RNG = np.random.default_rng(9)
 
@@ -48,7 +42,7 @@ def attempt(graph: Graph, policy: Policy, typical: Samples) -> Quantized:
     return quantize(graph, observed, policy, per_channel=True, requantizer="multiplier")
 
 
-def measured(model: onnx.ModelProto, samples: Samples) -> tuple[Graph, dict[str, Any]]:
+def measured(model: onnx.ModelProto, samples: Samples) -> tuple[Graph, QuantizeFile]:
     graph = join_int8_functions(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"), Policy("mse"))
     names = unprescribed_activations(graph)
     observed: Mapping[str, Histogram] = observe(graph, samples, none, names) if names else {}
@@ -68,10 +62,10 @@ def raw_features() -> tuple[onnx.ModelProto, Samples]:
 def test_an_output_that_lost_its_signal_is_found_and_what_helps_was_tried() -> None:
     model, samples = raw_features()
     graph, document = measured(model, samples)
-    rows = document["signal"]
-    assert [r["part"] for r in rows] == ["output 'y'", "element 1 of output 'y'"] and rows[0]["signal_db"] < 10
+    rows = document.signal
+    assert [r.part for r in rows] == ["output 'y'", "element 1 of output 'y'"] and rows[0].signal_db < 10
     found = {
-        r["what"]: r["signal_db"]
+        r.what: r.signal_db
         for r in alternatives(tensor_parts(graph)[0], graph, Policy("mse"), attempt, samples, samples)
     }
     assert set(found) == {
@@ -94,15 +88,15 @@ def test_the_small_part_of_a_joined_output_is_measured_alone() -> None:
     constants = {"v": RNG.normal(0, 50, (4, 2)), "w": RNG.normal(0, 1, (4, 3))}
     model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 5]}, constants)
     _, document = measured(model, Samples((RNG.normal(0, 1, (64, 1, 4)).astype(np.float32),)))
-    found = {r["part"]: r["signal_db"] for r in document["signal"]}
+    found = {r.part: r.signal_db for r in document.signal}
     assert list(found) == [
         "output 'y'", "the part of output 'y' that comes from 'boxes'",
         "the part of output 'y' that comes from 'scores'",
     ]  # fmt: skip
     assert found["output 'y'"] > 30 and found["the part of output 'y' that comes from 'scores'"] < 10
-    least = least_signal(document["signal"], 10.0)
-    assert least is not None and least["part"].endswith("'scores'")
-    assert least_signal(document["signal"], None) is None and least_signal(document["signal"], -90.0) is None
+    least = least_signal(document.signal, 10.0)
+    assert least is not None and least.part.endswith("'scores'")
+    assert least_signal(document.signal, None) is None and least_signal(document.signal, -90.0) is None
 
 
 def test_parts_that_a_split_takes_out_are_measured() -> None:
@@ -112,7 +106,7 @@ def test_parts_that_a_split_takes_out_are_measured() -> None:
     x = RNG.normal(0, 1, (32, 1, 8)).astype(np.float32)
     x[:, :, 4:] *= 1e-3
     _, document = measured(model, Samples((x,)))
-    found = {r["part"]: r["signal_db"] for r in document["signal"]}
+    found = {r.part: r.signal_db for r in document.signal}
     assert found["output 'p'"] > 30 and found["output 'q'"] < 10
 
 
@@ -137,16 +131,16 @@ def regression(offsets: list[float], factors: list[float]) -> tuple[onnx.ModelPr
 
 def test_a_small_variation_on_a_large_offset_is_measured() -> None:
     """Pascals: every input gives the same integer."""
-    (row,) = measured(*regression([101325], [3]))[1]["signal"]
-    assert row["part"] == "output 'y'" and row["signal_db"] < -10
+    (row,) = measured(*regression([101325], [3]))[1].signal
+    assert row.part == "output 'y'" and row.signal_db < -10
 
 
 def test_an_element_that_is_lost_beside_a_large_one_is_named() -> None:
     """Kelvin beside pascals; what is constant in the float network loses nothing."""
     document = measured(*regression([298, 101300, 7], [2, 5000, 0]))[1]
-    least = least_signal(document["signal"], 10.0)
-    assert least is not None and least["part"] == "element 0 of output 'y'" and least["limit_db"] == 0
-    assert least_signal(measured(*regression([298, 310], [20, 0]))[1]["signal"], 10.0) is None
+    least = least_signal(document.signal, 10.0)
+    assert least is not None and least.part == "element 0 of output 'y'" and least.limit_db == 0
+    assert least_signal(measured(*regression([298, 310], [20, 0]))[1].signal, 10.0) is None
 
 
 def test_probabilities_of_a_class_that_no_sample_has_are_no_finding() -> None:
@@ -155,7 +149,7 @@ def test_probabilities_of_a_class_that_no_sample_has_are_no_finding() -> None:
     model = model_of(nodes, {"x": [1, 3]}, {"y": [1, 3]}, constants)
     samples = Samples((RNG.normal(0, 1, (64, 1, 3)).astype(np.float32),))
     graph, document = measured(model, samples)
-    assert least_signal(document["signal"], 10.0) is None and not output_elements(graph)
+    assert least_signal(document.signal, 10.0) is None and not output_elements(graph)
 
 
 def test_elements_have_their_onnx_index_and_beyond_64_channels_are_taken() -> None:
@@ -186,8 +180,8 @@ def test_a_quantized_file_is_measured_beside_the_network_without_its_rounding(sc
     model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 8]}, {"s": 0.01, "t": scale, "hundred": [100 * scale / 5]})
     model.graph.initializer.append(numpy_helper.from_array(np.asarray(0, np.int8), "z"))
     _, document = measured(model, Samples((RNG.uniform(-1, 1, (64, 1, 4)).astype(np.float32),)))
-    least = least_signal(document["signal"], 10.0)
-    assert (least is not None) == lost and len(document["signal"]) == 3 + lost
+    least = least_signal(document.signal, 10.0)
+    assert (least is not None) == lost and len(document.signal) == 3 + lost
 
 
 def test_what_a_prescribed_range_cuts_off_is_no_noise() -> None:
@@ -199,4 +193,4 @@ def test_what_a_prescribed_range_cuts_off_is_no_noise() -> None:
     model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 4]}, {"s": 0.01})
     model.graph.initializer.append(numpy_helper.from_array(np.asarray(-128, np.int8), "z"))
     _, document = measured(model, Samples((RNG.uniform(-1, 1, (64, 1, 4)).astype(np.float32),)))
-    assert [r["signal_db"] > 30 for r in document["signal"]] == [True]
+    assert [r.signal_db > 30 for r in document.signal] == [True]

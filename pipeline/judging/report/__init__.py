@@ -16,6 +16,7 @@ from pipeline.judging.verdict import Verdict
 from pipeline.measuring.footprint.size_file import SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.planning.plan_file import PlanFile
+from pipeline.quantizing.quantize_file import QuantizeFile
 
 _TEMPLATES = Path(__file__).parent
 
@@ -37,7 +38,7 @@ class Page:
     """Everything that the page shows."""
 
     verdict: Verdict
-    quantize: Mapping[str, Any]
+    quantize: QuantizeFile
     size: SizeFile
     simulate: SimulateFile
     plan: PlanFile
