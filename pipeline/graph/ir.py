@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.struct import Epilogue
+from pipeline.graph.rounding_bound import RoundingBound, precision
 from pipeline.graph.tensor import DTYPES, INTEGER_DTYPES, Array, Port, QuantParams, Shape, Tensor
 from pipeline.graph.term import Term
 
@@ -137,6 +138,21 @@ class Node:
     def meaning(self, inputs: Sequence[Array], graph: "Graph") -> tuple[Array, ...]:
         """Integer NumPy: the specification. Activations carry a leading sample axis, constants do not."""
         raise NotImplementedError(type(self).__name__)
+
+    def rounding_slack(self, graph: "Graph") -> float:
+        """What rounded factors cost in steps of the output, besides the last rounding; infinite: nothing is proven."""
+        return inf
+
+    def rounding_gain(self, graph: "Graph") -> float:
+        """By how many steps one step of any input moves the output at most."""
+        return inf
+
+    def rounding_bound(self, graph: "Graph") -> RoundingBound:
+        """How far an integer node may be from the real value that it stands for."""
+        quant = graph.tensors[self.output].quant
+        if quant is None:
+            return RoundingBound(0.0, inf, 0.0)
+        return RoundingBound(self.rounding_slack(graph), self.rounding_gain(graph), precision(quant))
 
     def macs(self, graph: "Graph") -> int:
         """Multiply-accumulates of one inference."""

@@ -18,6 +18,7 @@ from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.affine import append_affine
 from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded, per_channel
+from pipeline.ops.shared.rounding import INT16_SATURATION, double_rounding_error, input_values
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting"
@@ -78,6 +79,12 @@ class Add(Binary):
             )
         )
 
+    def rounding_slack(self, graph: Graph) -> float:
+        return (input_values(self, graph) + 0.5) / 2.0**self.shift
+
+    def rounding_gain(self, graph: Graph) -> float:
+        return max(abs(s) for s in self.scales) / 2.0**self.shift
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)
         acc = a * self.scales[0] + b * self.scales[1]
@@ -99,6 +106,11 @@ class AddRescaled(Binary):
     left: int = 20
     zero_points: tuple[int, int, int] = (0, 0, 0)
     rescales: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0), (0, 0))
+
+    def rounding_slack(self, graph: Graph) -> float:
+        *operands, last = self.rescales
+        sums = sum(0.5 + double_rounding_error(exponent, 2.0**31) for _, exponent in operands)
+        return sums * last[0] * 2.0 ** (last[1] - 31) + double_rounding_error(last[1], INT16_SATURATION)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = (

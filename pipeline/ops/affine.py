@@ -18,6 +18,7 @@ from pipeline.graph.kernel_params.rows import AffineParams, AffineWideParams
 from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
+from pipeline.ops.shared.rounding import input_values
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "folded into the layers before or behind it; else one multiply per element"
@@ -69,6 +70,12 @@ class Affine(ClampedNode):
         names = (quantizer.constant(self.inputs[1], integers), quantizer.constant(self.inputs[2], offsets))
         bottom, top = quantizer.clamp(self)
         quantizer.append(replace(self, inputs=(self.inputs[0], *names), shift=shift, bottom=bottom, top=top))
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return (0.5 * input_values(self, graph) + 0.5) / 2.0**self.shift
+
+    def rounding_gain(self, graph: Graph) -> float:
+        return float(np.abs(graph.constant(self.inputs[1])).max(initial=0)) / 2.0**self.shift
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, scale, offset = inputs

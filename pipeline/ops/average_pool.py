@@ -16,6 +16,7 @@ from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.max_pool import pool_params
 from pipeline.ops.pad import Pad
+from pipeline.ops.shared.rounding import input_values
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.ops.shared.window import Window, import_window, tflite_window
 from pipeline.ops.transpose import channels_first, channels_last
@@ -111,6 +112,9 @@ class AveragePool(ScaledNode):
         if made != self.output:
             quantizer.requantize(made, x, self.output, y)
 
+    def rounding_slack(self, graph: Graph) -> float:
+        return 0.5 * input_values(self, graph) * (self.window.kernel[0] * self.window.kernel[1]) / 2.0**self.shift
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape
         quant = graph.tensors[self.inputs[0]].quant
@@ -164,6 +168,12 @@ class AveragePoolExact(AveragePool):
         if any((*self.window.pads, *self.counted)):
             return None
         return np.clip(least, self.bottom, self.top), np.clip(most, self.bottom, self.top)
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return 0.0
+
+    def rounding_gain(self, graph: Graph) -> float:
+        return 1.0
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape

@@ -1,7 +1,7 @@
 """Any function of one int8 value: a 256-byte table. What activations become in an integer graph."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isinf, prod
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.moves import InterpolateParams, LookupParams
+from pipeline.graph.rounding_bound import ULP, RoundingBound
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.clamp import Clamp
@@ -37,6 +38,18 @@ class Lookup(Node):
 
     def channel_effect(self, graph: Graph) -> ChannelEffect:
         return "separate"
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return 0.0
+
+    def rounding_gain(self, graph: Graph) -> float:
+        table = graph.constant(self.inputs[1]).astype(np.int64)
+        return float(np.abs(np.diff(table)).max(initial=0))
+
+    def rounding_bound(self, graph: Graph) -> RoundingBound:
+        """A framework computes functions as parts of 1, to some units of that."""
+        bound, quant = super().rounding_bound(graph), graph.tensors[self.output].quant
+        return bound if quant is None else replace(bound, floats=bound.floats + 8 * ULP / quant.scale[0])
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[1][inputs[0].astype(np.int8).astype(np.int64) + 128],)
@@ -87,6 +100,14 @@ class Interpolate(Node):
 
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (inputs[0],)
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return float(BEND)
+
+    def rounding_bound(self, graph: Graph) -> RoundingBound:
+        """A framework computes functions as parts of 1, to some units of that."""
+        bound, quant = super().rounding_bound(graph), graph.tensors[self.output].quant
+        return bound if quant is None else replace(bound, floats=bound.floats + 8 * ULP / quant.scale[0])
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         at, table = inputs[0].astype(np.int64) + 32768, inputs[1].astype(np.int64)

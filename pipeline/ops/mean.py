@@ -15,6 +15,7 @@ from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.reshape import Reshape
+from pipeline.ops.shared.rounding import INT16_SATURATION, double_rounding_error, input_values
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.ops.transpose import Transpose
 
@@ -92,6 +93,10 @@ class Mean(ScaledNode):
             )
         )
 
+    def rounding_slack(self, graph: Graph) -> float:
+        count = graph.tensors[self.inputs[0]].size / graph.tensors[self.output].size
+        return 0.5 * input_values(self, graph) * count / 2.0**self.shift
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         axes = tuple(a + 1 for a in self.axes)
         total = inputs[0].astype(np.int64).sum(axis=axes, keepdims=True)
@@ -125,6 +130,9 @@ class MeanRescaled(Mean):
 
     rescale: tuple[int, int] = (0, 0)
     zero_point: int = 0
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return double_rounding_error(self.rescale[1], INT16_SATURATION)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         total = inputs[0].astype(np.int64).sum(axis=tuple(a + 1 for a in self.axes), keepdims=True) + self.offset

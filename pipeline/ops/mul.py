@@ -24,6 +24,7 @@ from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import append_affine
 from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded, per_channel
+from pipeline.ops.shared.rounding import INT16_SATURATION, double_rounding_error, input_values
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "with broadcasting; Div by an activation is a table of reciprocals and a product"
@@ -77,6 +78,10 @@ class Mul(Binary):
             )
         )
 
+    def rounding_slack(self, graph: Graph) -> float:
+        values = input_values(self, graph)
+        return 0.5 * min(values**2 / 2.0**self.shift, values / max(self.scale, 1))  # beyond that the output saturates
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)
         acc = (a - self.zero_points[0]) * (b - self.zero_points[1]) * self.scale
@@ -101,6 +106,9 @@ class MulRescaled(Binary):
     zero_points: tuple[int, int, int] = (0, 0, 0)
     rescale: tuple[int, int] = (0, 0)
 
+    def rounding_slack(self, graph: Graph) -> float:
+        return double_rounding_error(self.rescale[1], INT16_SATURATION)
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)
         product = (a - self.zero_points[0]) * (b - self.zero_points[1])
@@ -123,6 +131,9 @@ class MulRescaled(Binary):
 @dataclass(frozen=True, kw_only=True)
 class MulWide(MulRescaled):
     """As MulRescaled, rounded once, ties up, for int16 zero points that take the product beyond 32 bits."""
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return 2.0**-31 * INT16_SATURATION  # rounded once
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)

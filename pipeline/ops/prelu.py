@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import inf, prod
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.shared.broadcast import per_channel
+from pipeline.ops.shared.rounding import input_values
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "one slope, or one per channel"
@@ -89,6 +90,9 @@ class PRelu(Node):
             )
         )
 
+    def rounding_slack(self, graph: Graph) -> float:
+        return 0.5 * input_values(self, graph) / 2.0**self.shift
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, slope = inputs
         d = x.astype(np.int64) - self.zero_point
@@ -140,6 +144,9 @@ class PReluRescaled(PRelu):
 
     rescales: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     output_zero_point: int = 0
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return inf
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, slope = inputs

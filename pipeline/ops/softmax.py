@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import exp, inf, prod
 
 import numpy as np
 import tflite
@@ -104,6 +104,12 @@ class Softmax(Node):
         name = quantizer.constant(f"{self.name}.exp", self.exponentials(quantizer))
         quantizer.append(replace(self, inputs=(self.inputs[0], name)), own)
 
+    def rounding_slack(self, graph: Graph) -> float:
+        """Exponentials are rounded to 2**-15 of the largest, of which a sum has at least one, and so is half a sum."""
+        x, y = graph.tensors[self.inputs[0]], graph.tensors[self.output].quant
+        assert y is not None
+        return 0.5 * 2.0**-15 * (x.shape[self.axis] + 1) / y.scale[0] + 2.0**-16
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
@@ -146,6 +152,11 @@ class SoftmaxScaled(Softmax):
     shift: int = 0
     zero_point: int = 0
 
+    def rounding_slack(self, graph: Graph) -> float:
+        y = graph.tensors[self.output].quant
+        assert y is not None
+        return super().rounding_slack(graph) + 0.5 / self.factor / y.scale[0] + (0.0 if self.shift else 0.5)
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
@@ -169,6 +180,15 @@ class SoftmaxWide(Softmax):
 
     step: int = 7
 
+    def rounding_slack(self, graph: Graph) -> float:
+        """Straight lines between exponentials h apart are above them by h**2 / 8 of the left one at most; where each is
+        off by a share of up to r, a part y of their sum is off by r * y * (1 - y) at most, a quarter of r.
+        """
+        x, y = graph.tensors[self.inputs[0]].quant, graph.tensors[self.output].quant
+        assert x is not None and y is not None
+        h = x.scale[0] * 2.0**self.step if self.step else 0.0
+        return 2 * super().rounding_slack(graph) + h**2 / 32 * exp(h) / y.scale[0]  # lines are rounded, too
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
@@ -188,6 +208,9 @@ class SoftmaxExact(Softmax):
 
     The table is 0 beyond the difference that counts. Source: TFLite reference_ops::Softmax.
     """
+
+    def rounding_slack(self, graph: Graph) -> float:
+        return inf
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from pipeline.graph.ir import Graph
+from pipeline.graph.rounding_bound import precision
 from pipeline.graph.tensor import Array, Port, QuantParams
 from pipeline.importing.onnx_constants import constants_of
 from pipeline.importing.onnx_functions import inlined
@@ -26,7 +27,7 @@ from pipeline.ops.mul import Mul
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.onnx_runtime import FloatSession, batch_of_one, in_floats
 from pipeline.quantizing.quantize_file import Compared, Difference
-from pipeline.quantizing.rounding_bounds import deviation, precision
+from pipeline.quantizing.rounding_bounds import deviation
 
 _OFFSET_FROM_STORED = {"int8": 0, "int16": 0, "uint8": 128, "uint16": 32768}
 """What is subtracted from integers of an ONNX type to store them in a graph."""

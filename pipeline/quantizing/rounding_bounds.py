@@ -1,53 +1,19 @@
 """How far an integer node may be from the real value that it stands for, in steps of its output: proven bounds."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from math import exp, inf, sqrt
+from math import inf
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import accumulator_bound, folded_bias
 from pipeline.graph.ir import Graph, Node
-from pipeline.graph.tensor import Array, QuantParams
-from pipeline.ops.add import Add, AddRescaled
-from pipeline.ops.affine import Affine
-from pipeline.ops.average_pool import AveragePool, AveragePoolExact
+from pipeline.graph.rounding_bound import precision
+from pipeline.graph.tensor import Array
 from pipeline.ops.concat import Concat
 from pipeline.ops.extremum import Extremum
-from pipeline.ops.lookup import BEND, Interpolate, Lookup
-from pipeline.ops.mean import Mean, MeanRescaled
-from pipeline.ops.mul import Mul, MulRescaled, MulWide
+from pipeline.ops.mul import Mul
 from pipeline.ops.pad import Pad
-from pipeline.ops.prelu import PRelu
 from pipeline.ops.shared.linear import Linear
-from pipeline.ops.softmax import Softmax, SoftmaxScaled, SoftmaxWide
 from pipeline.quantizing.integer_graph import Quantized
-
-ULP = 2.0**-24
-"""Half a unit in the last place of a float32, relative."""
-_FLOAT_SUM_FACTOR = 8
-"""A float32 sum of n terms is off by at most this times sqrt(n) ULP of the sum of magnitudes, but for a chance below
-1e-13 for each sum. Source: Higham and Mary, A new approach to probabilistic rounding error analysis, SIAM J. Sci.
-Comput. 41 (2019), theorem 3.1."""
-
-
-@dataclass(frozen=True, eq=False)
-class RoundingBound:
-    """Steps of the output; arrays have one entry for each index of the last axis.
-
-    `slack`: besides the last rounding, which adds at most half a step; infinite where nothing is proven.
-    `gain`: by how many steps one step of any input moves the output at most.
-    `floats`: how far a float32 evaluation of the same layer may be off.
-    """
-
-    slack: Array | float
-    gain: float
-    floats: Array | float
-
-
-def precision(quant: QuantParams) -> float:
-    """How far a few float32 operations on a tensor's real values may be off, in its steps."""
-    return 16 * ULP * (quant.limits[1] - quant.limits[0] + 1)
 
 
 def constant_errors(graph: Graph, result: Quantized) -> dict[str, float]:
@@ -97,116 +63,6 @@ def _inserted_value_error(node: Node, graph: Graph) -> float:
     return float(np.abs(exact - (node.bottom, node.top)).max())
 
 
-def rounding_bound(node: Node, graph: Graph) -> RoundingBound:
-    """The bound of one node of an integer graph."""
-    quant = graph.tensors[node.output].quant
-    if quant is None:
-        return RoundingBound(0.0, inf, 0.0)
-    floats = precision(quant)  # and of functions, which a framework computes as parts of 1, some units of that
-    if isinstance(node, Linear) and node.rescale is not None:
-        return _linear_bound(node, graph)
-    if isinstance(node, Lookup):
-        table = graph.constant(node.inputs[1]).astype(np.int64)
-        return RoundingBound(0.0, float(np.abs(np.diff(table)).max(initial=0)), floats + 8 * ULP / quant.scale[0])
-    if isinstance(node, Interpolate):
-        return RoundingBound(float(BEND), inf, floats + 8 * ULP / quant.scale[0])
-    return RoundingBound(_own_slack(node, graph), _own_gain(node, graph), floats)
-
-
-def _own_slack(node: Node, graph: Graph) -> float:
-    """What rounded factors cost an operator; infinite where nothing is derived."""
-    inputs = [graph.tensors[n] for n in graph.activations(node)]
-    values = max((2.0 ** (16 if t.dtype == "int16" else 8) for t in inputs), default=1.0)
-    if isinstance(node, Affine):
-        return (0.5 * values + 0.5) / 2.0**node.shift
-    if isinstance(node, Softmax):
-        return _softmax_slack(node, graph)
-    if type(node) is Add:
-        return (values + 0.5) / 2.0**node.shift
-    if type(node) is Mul:
-        return 0.5 * min(values**2 / 2.0**node.shift, values / max(node.scale, 1))  # beyond that the output saturates
-    if type(node) is PRelu:
-        return 0.5 * values / 2.0**node.shift
-    if type(node) is Mean:
-        return 0.5 * values * (inputs[0].size / graph.tensors[node.output].size) / 2.0**node.shift
-    if type(node) is AveragePool:
-        return 0.5 * values * (node.window.kernel[0] * node.window.kernel[1]) / 2.0**node.shift
-    if type(node) is AveragePoolExact:
-        return 0.0
-    return _rescaled_slack(node)
-
-
-def _rescaled_slack(node: Node) -> float:
-    """The slack of operators whose factors are a multiplier of 31 bits and an exponent."""
-    if type(node) is MulWide:
-        return 2.0**-31 * _INT16_SATURATION  # rounded once
-    if type(node) in (MulRescaled, MeanRescaled) and isinstance(node, MulRescaled | MeanRescaled):
-        return _double_rounding_error(node.rescale[1], _INT16_SATURATION)
-    if type(node) is AddRescaled:
-        *operands, last = node.rescales
-        sums = sum(0.5 + _double_rounding_error(exponent, 2.0**31) for _, exponent in operands)
-        return sums * last[0] * 2.0 ** (last[1] - 31) + _double_rounding_error(last[1], _INT16_SATURATION)
-    return inf
-
-
-_INT16_SATURATION = 2.0**17
-"""Steps beyond which an output of sixteen bits saturates, whatever its zero point."""
-
-
-def _double_rounding_error(exponent: int, largest: float) -> float:
-    """What a multiplier, of half a unit in 2**30 at most, costs values of up to `largest`, and the first of two
-    roundings: its unit is 2**exponent of the second's."""
-    return 2.0**-31 * largest + (2.0 ** (exponent - 1) if exponent < 0 else 0.0)
-
-
-def _softmax_slack(node: Softmax, graph: Graph) -> float:
-    """Exponentials are rounded to 2**-15 of the largest, of which a sum has one at the least, and so is half a sum.
-
-    Straight lines between exponentials h apart are above them by h**2 / 8 of the left one at most; where each is off by
-    a share of up to r, a part y of their sum is off by r * y * (1 - y) at most, a quarter of r.
-    """
-    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.output].quant
-    assert x.quant is not None and y is not None
-    table = 0.5 * 2.0**-15 * (x.shape[node.axis] + 1) / y.scale[0] + 2.0**-16
-    if type(node) is SoftmaxWide:
-        h = x.quant.scale[0] * 2.0**node.step if node.step else 0.0
-        return 2 * table + h**2 / 32 * exp(h) / y.scale[0]  # lines are rounded, too
-    if type(node) is SoftmaxScaled:
-        return table + 0.5 / node.factor / y.scale[0] + (0.0 if node.shift else 0.5)
-    return table if type(node) is Softmax else inf
-
-
-def _own_gain(node: Node, graph: Graph) -> float:
-    if isinstance(node, Affine):
-        return float(np.abs(graph.constant(node.inputs[1])).max(initial=0)) / 2.0**node.shift
-    if type(node) is Add:
-        return max(abs(s) for s in node.scales) / 2.0**node.shift
-    return 1.0 if type(node) is AveragePoolExact else inf
-
-
-def _linear_bound(node: Linear, graph: Graph) -> RoundingBound:
-    rescale = node.rescale
-    x, y, w = (graph.tensors[n].quant for n in (node.inputs[0], node.output, node.weights))
-    assert rescale is not None and x is not None and y is not None and w is not None
-    weights = graph.constant(node.weights).astype(np.int64)
-    weights = weights.reshape(len(weights), -1)
-    step = np.broadcast_to(np.asarray(w.scale) * x.scale[0] / y.scale[0], len(weights))
-    largest = -x.limits[0]
-    sums = accumulator_bound(weights, folded_bias(weights, graph.constant(node.bias), x.zero_point), largest) * step
-    slack = 0.5 * step  # the bias is rounded to a step of the sum
-    if np.abs(weights).max(initial=0) > 255:  # no file's integers, but its real values: see ops.linear.prescribed
-        slack = slack * (1 + largest * weights.shape[1])
-    exponent = graph.constant(rescale.shift).astype(np.float64)
-    if rescale.kind == "wide":
-        slack = slack + 2.0**-15 * np.minimum(sums, max(abs(n - y.zero_point) for n in y.limits))
-    elif rescale.multiplier is not None:
-        slack = slack + 2.0**-31 * sums
-        if rescale.kind == "multiplier":  # rounded twice
-            slack = slack + np.where(exponent < 0, 2.0 ** (exponent - 1), 0.0)
-    terms = _FLOAT_SUM_FACTOR * (1 + sqrt(weights.shape[1]))
-    return RoundingBound(slack, float((np.abs(weights).sum(axis=1) * step).max(initial=0)), terms * ULP * sums)
-
-
 def deviation(
     graph: Graph,
     exact: Collection[str],
@@ -232,7 +88,7 @@ def deviation(
             inserted = [_inserted_value_error(node, graph)]
             result = (_largest([*(m[0] for _, m in inputs), *inserted]), _largest([m[1] for _, m in inputs]))
         else:
-            own, changed = rounding_bound(node, graph), errors.get(node.output, 0.0)
+            own, changed = node.rounding_bound(graph), errors.get(node.output, 0.0)
             rounded = [(n, float(np.max(m[0])), float(np.max(m[1]))) for n, m in inputs if np.any(np.asarray(m[0]) > 0)]
             gain = inf if any(n in chosen for n, _, _ in rounded) else own.gain
             inherited = sum(gain * d for _, d, _ in rounded) if rounded else 0.0

@@ -12,7 +12,6 @@ from pipeline.importing.passes import canonical
 from pipeline.ops.softmax import SoftmaxScaled
 from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.integer_graph import quantize
-from pipeline.quantizing.rounding_bounds import rounding_bound
 
 
 def built(count: int, input_scale: float, scale: float, zero: int) -> Built:
@@ -50,7 +49,7 @@ def test_within_half_a_step_of_the_exact_value(scale: float, count: int, input_s
     total, largest = (f(e, axis=node.axis + 1, keepdims=True) for f in (np.sum, np.max))
     wanted = np.clip(e / total / y.scale[0] + y.zero_point, *y.limits)
     off = np.abs(net.expected[0] - wanted)
-    assert off.max() <= 0.5 + np.max(rounding_bound(node, net.quantized.graph).slack)
+    assert off.max() <= 0.5 + np.max(node.rounding_bound(net.quantized.graph).slack)
     last_bit = 0.5 * (2 + count * e / total) / 2**15 * largest / total
     assert (off <= 0.52 + 2.0**-node.shift + last_bit / y.scale[0]).all()
 

@@ -1,10 +1,11 @@
 """What convolution and the dense layer share once they are integers: bias folding, requantization, kernel tables."""
 
 from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 
-from pipeline.arithmetic.fixedpoint import INT32_MAX, apply_rescale, folded_bias, rounding_constant
+from pipeline.arithmetic.fixedpoint import INT32_MAX, accumulator_bound, apply_rescale, folded_bias, rounding_constant
 from pipeline.graph.facets import NodeQuantizer
 from pipeline.graph.ir import ClampedNode, Graph
 from pipeline.graph.kernel_call import KernelCall
@@ -22,8 +23,14 @@ from pipeline.graph.kernel_params.linear import (
 )
 from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.graph.rescale import Rescale
+from pipeline.graph.rounding_bound import ULP, RoundingBound
 from pipeline.graph.tensor import Array, QuantParams
 from pipeline.model_files.onnx_node import OnnxNode
+
+_FLOAT_SUM_FACTOR = 8
+"""A float32 sum of n terms is off by at most this times sqrt(n) ULP of the sum of magnitudes, but for a chance below
+1e-13 for each sum. Source: Higham and Mary, A new approach to probabilistic rounding error analysis, SIAM J. Sci.
+Comput. 41 (2019), theorem 3.1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,28 @@ class Linear(ClampedNode):
         # Every requantizer is monotone.
         bottom, top = (self.rescaled(bias + side.sum(axis=(1, 2)), graph) for side in sums)
         return bottom, top
+
+    def rounding_bound(self, graph: Graph) -> RoundingBound:
+        rescale = self.rescale
+        x, y, w = (graph.tensors[n].quant for n in (self.inputs[0], self.output, self.weights))
+        assert rescale is not None and x is not None and y is not None and w is not None
+        weights = graph.constant(self.weights).astype(np.int64)
+        weights = weights.reshape(len(weights), -1)
+        step = np.broadcast_to(np.asarray(w.scale) * x.scale[0] / y.scale[0], len(weights))
+        largest = -x.limits[0]
+        sums = accumulator_bound(weights, folded_bias(weights, graph.constant(self.bias), x.zero_point), largest) * step
+        slack = 0.5 * step  # the bias is rounded to a step of the sum
+        if np.abs(weights).max(initial=0) > 255:  # no file's integers, but its real values: see ops.linear.prescribed
+            slack = slack * (1 + largest * weights.shape[1])
+        exponent = graph.constant(rescale.shift).astype(np.float64)
+        if rescale.kind == "wide":
+            slack = slack + 2.0**-15 * np.minimum(sums, max(abs(n - y.zero_point) for n in y.limits))
+        elif rescale.multiplier is not None:
+            slack = slack + 2.0**-31 * sums
+            if rescale.kind == "multiplier":  # rounded twice
+                slack = slack + np.where(exponent < 0, 2.0 ** (exponent - 1), 0.0)
+        terms = _FLOAT_SUM_FACTOR * (1 + sqrt(weights.shape[1]))
+        return RoundingBound(slack, float((np.abs(weights).sum(axis=1) * step).max(initial=0)), terms * ULP * sums)
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
