@@ -11,7 +11,7 @@ from pipeline.importing.passes.expressions import join_comparisons
 from pipeline.importing.passes.fold import fold_affines, fold_pads, fuse_clamps, merge_affines, pin
 from pipeline.importing.passes.forward import fold_forward
 from pipeline.importing.passes.layout import channels_last, layout
-from pipeline.importing.passes.settle import settle
+from pipeline.importing.passes.propagate_scales import settle
 from pipeline.importing.passes.stored import Stored
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
