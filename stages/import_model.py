@@ -15,7 +15,7 @@ from stages.base import Job
 from stages.samples import model_files, model_path
 
 if TYPE_CHECKING:
-    from pipeline.importing.lower_bounds import Floor
+    from pipeline.importing.lower_bounds import LowerBound
 
 NAME = "import"
 AFTER = ("export",)
@@ -52,7 +52,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.graph.graph_file import save
-    from pipeline.importing.lower_bounds import float_weights, floor_of
+    from pipeline.importing.lower_bounds import float_weights, lower_bound_of
 
     project = job.project
     written = project.config.model.source
@@ -69,21 +69,23 @@ def run(job: Job) -> dict[str, bytes]:
         raise ChipfitError(f"model.source: {written} {absence_reason(path)}", place=project.place("model.source"))
     _refuse_giants(project, reader.least(path, written))
     graph = read_model(path, written, project.config.product)
-    floor = floor_of(graph, project.config.quantization.widths)
-    _refuse_hopeless(project, floor, "zeros", float_weights(graph), graph)
+    lower_bound = lower_bound_of(graph, project.config.quantization.widths)
+    _refuse_hopeless(project, lower_bound, "zeros", float_weights(graph), graph)
     return save(graph)
 
 
-def _refuse_giants(project: Project, floor: "Floor | None") -> None:
+def _refuse_giants(project: Project, lower_bound: "LowerBound | None") -> None:
     """What the dimensions say before any weight is looked at: what is far too large is refused in a second."""
-    from pipeline.importing.lower_bounds import SPARSEST
+    from pipeline.importing.lower_bounds import MAX_SPARSITY
 
-    if floor is not None and floor.weights > _GIANT:
+    if lower_bound is not None and lower_bound.weights > _GIANT:
         bits = project.config.quantization.widths.least
-        _refuse_hopeless(project, floor.sparsest(bits), f"{SPARSEST - 1} of {SPARSEST} weights", True)
+        _refuse_hopeless(project, lower_bound.sparsest(bits), f"{MAX_SPARSITY - 1} of {MAX_SPARSITY} weights", True)
 
 
-def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, graph: Graph | None = None) -> None:
+def _refuse_hopeless(
+    project: Project, lower_bound: "LowerBound", but: str, floats: bool, graph: Graph | None = None
+) -> None:
     """Say at once, and all of it, what no setting can mend.
 
     That is the fewest bits per weight, the fewest cycles per MAC, and, where there is a `graph`, the least RAM. `but`
@@ -92,7 +94,7 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, g
     asked = project.config.quantization
     found = []
     width = "" if asked.layers else f"as {asked.weights} "
-    weights, free = floor.weights, project.config.budget.flash or project.chip.flash.size
+    weights, free = lower_bound.weights, project.config.budget.flash or project.chip.flash.size
     if weights > free:
         found.append(
             ChipfitError(
@@ -106,11 +108,11 @@ def _refuse_hopeless(project: Project, floor: "Floor", but: str, floats: bool, g
         found += _hopeless_ram(project, graph)
     cycles, core = _cycles(project), project.chip.core
     if cycles is not None:
-        least = floor.cycles(core)
+        least = lower_bound.cycles(core)
         if least > cycles:
             found.append(
                 ChipfitError(
-                    f"budget.latency: {floor.macs} multiply-accumulates need at least {least} cycles on {core} "
+                    f"budget.latency: {lower_bound.macs} multiply-accumulates need at least {least} cycles on {core} "
                     f"(without {but} and padding), limit {cycles} ({least / max(cycles, 1):.1f}x)",
                     place=project.place("budget.latency"),
                     hint="No kernel comes near that: it needs a smaller network, or a faster chip.",

@@ -14,7 +14,7 @@ from onnx.helper import make_node as node
 
 import pipeline.importing.onnx_graph
 import pipeline.importing.passes  # noqa: F401
-from pipeline.importing.onnx_lower_bounds import onnx_floor
+from pipeline.importing.onnx_lower_bounds import onnx_lower_bound
 from pipeline.model_files.onnx_file import parse_onnx
 from stages.import_model import read_model
 
@@ -175,7 +175,7 @@ SLOW = ("long", "longer", "split", "many constants", "doubling")
 
 
 def read(path: Path) -> object:
-    onnx_floor(parse_onnx(path, path.name))
+    onnx_lower_bound(parse_onnx(path, path.name))
     return read_model(path, path.name, "net")
 
 

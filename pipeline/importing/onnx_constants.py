@@ -18,13 +18,13 @@ _KINDS: Mapping[str, tuple[int, bool]] = {
 
 def constants_of(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
     """Initializers and results of Constant nodes by name; of a sparse one there is none. Source: ONNX Constant."""
-    found = {t.name: t for t in graph.initializer}
+    constants = {t.name: t for t in graph.initializer}
     for node in graph.node:
         for attribute in node.attribute if node.op_type == "Constant" and len(node.output) == 1 else ():
             tensor = _tensor(node.output[0], attribute)
             if tensor is not None:
-                found[node.output[0]] = tensor
-    return found
+                constants[node.output[0]] = tensor
+    return constants
 
 
 def _tensor(name: str, attribute: onnx.AttributeProto) -> onnx.TensorProto | None:

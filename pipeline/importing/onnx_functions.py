@@ -8,7 +8,7 @@ from onnx import inliner, shape_inference
 _STANDARD = ("", "ai.onnx")
 
 
-def inlined(model: onnx.ModelProto, known: Set[str]) -> onnx.ModelProto:
+def inline_functions(model: onnx.ModelProto, known: Set[str]) -> onnx.ModelProto:
     """The model with functions in place: its own, and ONNX's for operators that are not `known`.
 
     The very same object when there is nothing to do or ONNX cannot say the function for these types.
@@ -18,19 +18,19 @@ def inlined(model: onnx.ModelProto, known: Set[str]) -> onnx.ModelProto:
         for n in model.graph.node
         if n.op_type not in known or n.domain not in _STANDARD
     }
-    wanted = [i for i in unknown if _defined(*i, model)]
-    if not wanted and not model.functions:
+    functions = [i for i in unknown if _is_function(*i, model)]
+    if not functions and not model.functions:
         return model
     try:
-        made = inliner.inline_local_functions(model) if model.functions else model
-        typed = shape_inference.infer_shapes(made)
-        made = inliner.inline_selected_functions(typed, wanted, inline_schema_functions=True)
+        inlined = inliner.inline_local_functions(model) if model.functions else model
+        typed = shape_inference.infer_shapes(inlined)
+        inlined = inliner.inline_selected_functions(typed, functions, inline_schema_functions=True)
     except Exception:  # onnx raises whatever its C++ raises; the operator is then refused by name
         return model
-    return made
+    return inlined
 
 
-def _defined(domain: str, op: str, model: onnx.ModelProto) -> bool:
+def _is_function(domain: str, op: str, model: onnx.ModelProto) -> bool:
     if op == "Range":  # its function is a Loop; of constants, as it always is, it is evaluated
         return False
     version = max((o.version for o in model.opset_import if o.domain == domain), default=0)

@@ -1,4 +1,4 @@
-"""Operators that a file applies to the integers of quantized tensors, said on the real values behind them.
+"""Operators that a file applies to the integers of quantized tensors, rewritten for the real values behind them.
 
 An operator's own module knows real values only. Whatever the file gives beside a quantized tensor (bounds, fill
 values, other tensors) becomes the real value that stands for the same integer at that tensor's scale.
@@ -16,7 +16,7 @@ from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.requantize import lowered, plain_integers, reinterpreted
 
 _ALL = (*range(64),)
-VALUES: Mapping[str, Sequence[int]] = {
+VALUE_INPUTS: Mapping[str, Sequence[int]] = {
     **dict.fromkeys(
         "Reshape Flatten Squeeze Unsqueeze Identity Transpose Slice Split Gather GatherElements GatherND Resize "
         "Upsample MaxPool ArgMax ArgMin DepthToSpace SpaceToDepth Expand Tile".split(),
@@ -29,58 +29,60 @@ VALUES: Mapping[str, Sequence[int]] = {
     "Min": _ALL,
 }
 """Operators that mean the same on integers and on real values, and which of their inputs are values."""
-_VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose")
-_SCALED = ("DequantizeLinear", "Cast", "CastLike")
-"""Operators that read integers and say themselves what they mean by them."""
-INDEX = "int64"
-"""The kind of a class: an index without a scale."""
+_VIEW_OPS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose")
+_OPS_ON_INTEGERS = ("DequantizeLinear", "Cast", "CastLike")
+"""Operators that are defined on integers themselves."""
+INDEX_DTYPE = "int64"
+"""The type of a class: an index without a scale."""
 
 
-def on_real_values(node: OnnxNode) -> OnnxNode:
+def with_real_values(node: OnnxNode) -> OnnxNode:
     """`node` with real values for every integer that the file means; itself when there is none.
 
     Raises ChipfitError for an operator that computes something else on integers than on real values.
     """
-    if not any(node.kinds) or node.op in _SCALED:
+    if not any(node.kinds) or node.op in _OPS_ON_INTEGERS:
         return node
-    positions = [i for i in VALUES.get(node.op, ()) if node.has(i)]
-    raw = [i for i, kind in enumerate(node.kinds) if kind]
-    if INDEX in node.kinds:
-        if node.op not in _VIEWS:
-            node.refuse(f"computes on the indices {node.inputs[raw[0]]!r}", "A class is an output of the network.")
+    positions = [i for i in VALUE_INPUTS.get(node.op, ()) if node.has(i)]
+    integer_inputs = [i for i, dtype in enumerate(node.kinds) if dtype]
+    if INDEX_DTYPE in node.kinds:
+        if node.op not in _VIEW_OPS:
+            node.refuse(
+                f"computes on the indices {node.inputs[integer_inputs[0]]!r}", "A class is an output of the network."
+            )
         return node
-    if not set(raw) <= set(positions) or node.attr("mode", b"") in (b"linear", b"cubic", "linear", "cubic"):
+    if not set(integer_inputs) <= set(positions) or node.attr("mode", b"") in (b"linear", b"cubic", "linear", "cubic"):
         node.refuse(
-            f"computes on the integers of {node.inputs[raw[0]]!r}",
+            f"computes on the integers of {node.inputs[integer_inputs[0]]!r}",
             "Put a DequantizeLinear before it and a QuantizeLinear behind.",
         )
-    kind, quant = node.kinds[raw[0]], quant_of(node, raw[0])
+    dtype, quant = node.kinds[integer_inputs[0]], quant_of(node, integer_inputs[0])
     inputs = list(node.inputs)
     if node.op == "Pad" and not node.has(2):  # what is not given is the integer 0, whatever that means
         inputs += [""] * (3 - len(inputs))
-        inputs[2] = _real_constant(node, "fill", np.zeros((), kind), kind, quant)
+        inputs[2] = _real_constant(node, "fill", np.zeros((), dtype), dtype, quant)
     for i in positions:
         if node.kind(i):
-            if node.kinds[i] != kind:
-                node.refuse(f"inputs of types {kind} and {node.kinds[i]}")
+            if node.kinds[i] != dtype:
+                node.refuse(f"inputs of types {dtype} and {node.kinds[i]}")
             inputs[i] = reinterpreted(node, i, quant_of(node, i), quant)
         else:
-            inputs[i] = _real_constant(node, node.inputs[i], node.constant(i, "operand"), kind, quant)
+            inputs[i] = _real_constant(node, node.inputs[i], node.constant(i, "operand"), dtype, quant)
     return replace(node, inputs=tuple(inputs))
 
 
-def mark(graph: GraphBuilder, node: OnnxNode, first: int) -> None:
-    """Give what `node` made on integers (nodes from `first` on) the type and parameters of what it read."""
-    if not any(node.kinds) or node.op in _SCALED:
+def mark_integers(graph: GraphBuilder, node: OnnxNode, first: int) -> None:
+    """Give the nodes that `node` on integers became (from `first` on) the type and parameters of what it read."""
+    if not any(node.kinds) or node.op in _OPS_ON_INTEGERS:
         return
-    raw = next(i for i, kind in enumerate(node.kinds) if kind)
-    source = graph.tensors[node.inputs[raw]]
+    index = next(i for i, kind in enumerate(node.kinds) if kind)
+    source = graph.tensors[node.inputs[index]]
     if node.op in ("ArgMax", "ArgMin"):
         return
-    for made in graph.nodes[first:]:
-        for name in made.outputs:
+    for integer_node in graph.nodes[first:]:
+        for name in integer_node.outputs:
             graph.tensors[name] = replace(graph.tensors[name], dtype=source.dtype, quant=source.quant)
-    node.results.update(dict.fromkeys((o for o in node.outputs if o), node.kinds[raw]))
+    node.results.update(dict.fromkeys((o for o in node.outputs if o), node.kinds[index]))
 
 
 def quant_of(node: OnnxNode, index: int) -> QuantParams:
@@ -103,26 +105,30 @@ def input_params(
 ) -> QuantParams:
     """The parameters of a network input that the file keeps as integers of ONNX type `kind`.
 
-    Those of the first DequantizeLinear that reads it, at once or behind operators that only move it; scale 1 and zero
-    point 0 when nothing says others: whatever else reads the input takes its integers as it means them. `value` gives
-    the constant of a name, None where it is none. Raises LookupError with the name of a scale or zero point that is
-    not constant.
+    They are those of the first DequantizeLinear that reads it, at once or behind operators that only move it; scale 1
+    and zero point 0 when nothing says others: whatever else reads the input takes its integers as it means them.
+    `value` gives the constant of a name, None where it is none. Raises LookupError with the name of a scale or zero
+    point that is not constant.
     """
-    reached = {name}
+    moved = {name}
     for node in nodes:
-        if not reached & set(node.input):
+        if not moved & set(node.input):
             continue
-        if node.op_type == "DequantizeLinear" and node.input[0] in reached:
-            scale, zero = _given(node, 1, value), _given(node, 2, value)
+        if node.op_type == "DequantizeLinear" and node.input[0] in moved:
+            scale, zero_point = _constant_input(node, 1, value), _constant_input(node, 2, value)
             if scale is not None and scale.size == 1 and np.isfinite(scale).all() and (scale > 0).all():
-                lowest = int(zero[0]) if zero is not None and zero.size and zero.dtype.kind in "iu" else 0
+                lowest = (
+                    int(zero_point[0])
+                    if zero_point is not None and zero_point.size and zero_point.dtype.kind in "iu"
+                    else 0
+                )
                 return replace(plain_integers(kind), scale=(float(scale[0]),), zero_point=lowest - lowered(kind))
-        elif node.op_type in VALUES:
-            reached |= set(node.output)
+        elif node.op_type in VALUE_INPUTS:
+            moved |= set(node.output)
     return plain_integers(kind)
 
 
-def _given(node: onnx.NodeProto, index: int, value: Callable[[str], Array | None]) -> Array | None:
+def _constant_input(node: onnx.NodeProto, index: int, value: Callable[[str], Array | None]) -> Array | None:
     """The values of input `index`, None when the node has no such input."""
     name = node.input[index] if len(node.input) > index else ""
     if not name:

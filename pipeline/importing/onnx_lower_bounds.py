@@ -1,4 +1,4 @@
-"""The floor of an ONNX file from dimensions alone: no weight is read, so gigabytes of them cost nothing."""
+"""The lower bound of an ONNX file from dimensions alone: no weight is read, so gigabytes of them cost nothing."""
 
 from collections.abc import Mapping
 from math import prod
@@ -9,7 +9,7 @@ from google.protobuf.message import Error as ProtobufError
 from onnx import TensorProto, ValueInfoProto, helper
 
 from pipeline.graph.tensor import Shape
-from pipeline.importing.lower_bounds import Floor, taps_inside
+from pipeline.importing.lower_bounds import LowerBound, taps_inside
 
 _SMALL = 256
 """Constants of up to so many elements are kept: shapes, axes and bounds, which shape inference reads."""
@@ -17,20 +17,18 @@ _LONGEST = 1 << 16
 """No axis of a real picture or kernel is longer; counting taps along it takes time."""
 
 
-def onnx_floor(model: onnx.ModelProto) -> Floor | None:
-    """What `floor_of` finds in the imported graph if no weight is zero, at one byte each, or less.
+def onnx_lower_bound(model: onnx.ModelProto) -> LowerBound | None:
+    """The lower bound of a model: at most that of the imported graph if no weight is zero, at one byte each.
 
-    Only weights that a layer reads directly count.
-
-    None when a shape is not known: the import then says why, or finds out. `model` need not be checked, nor its
-    external data be loaded; it is left as it was.
+    Only weights that a layer reads directly count. None when a shape is not known: the import then says why, or finds
+    out. `model` need not be checked, nor its external data be loaded; it is left as it was.
     """
     try:
-        hollow = _without_weights(model)
-        onnx.checker.check_model(hollow)
-        for output in hollow.graph.output:
+        without_weights = _without_weights(model)
+        onnx.checker.check_model(without_weights)
+        for output in without_weights.graph.output:
             output.type.tensor_type.ClearField("shape")  # to be found, not to be believed
-        inferred = onnx.shape_inference.infer_shapes(hollow).graph
+        inferred = onnx.shape_inference.infer_shapes(without_weights).graph
     except (
         onnx.checker.ValidationError,
         onnx.shape_inference.InferenceError,
@@ -44,7 +42,7 @@ def onnx_floor(model: onnx.ModelProto) -> Floor | None:
     shapes = {v.name: s for v in (*inferred.input, *inferred.value_info, *inferred.output) if (s := _shape(v))}
     weights: dict[str, int] = {}
     macs = executed = 0
-    for node in _needed(model.graph):
+    for node in _live_nodes(model.graph):
         if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in constants:
             continue
         kernel, x, y = constants[node.input[1]], shapes.get(node.input[0]), shapes.get(node.output[0])
@@ -56,51 +54,51 @@ def onnx_floor(model: onnx.ModelProto) -> Floor | None:
             if not len(kernel) == len(x) == len(y) or max(*kernel[2:], *y[2:], 0) > _LONGEST:
                 return None
             macs += prod(y) * prod(kernel[1:])
-            executed += y[0] * y[1] * kernel[1] * _inside(attributes, x[2:], y[2:], kernel[2:])
+            executed += y[0] * y[1] * kernel[1] * _taps_inside(attributes, x[2:], y[2:], kernel[2:])
         else:
             products = prod(y) * (kernel[1] if attributes.get("transB") else kernel[0])
             macs, executed = macs + products, executed + products
-    return Floor(sum(weights.values()), macs, executed)
+    return LowerBound(sum(weights.values()), macs, executed)
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model of the same shapes: large and external constants are inputs, a batch of any size is 1.
+    """The model with large and external constants as inputs, for its shapes; a batch of any size is 1.
 
     What the file itself says of inner shapes is left out: it might be wrong.
     """
     graph = model.graph
-    hollow = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    made = hollow.graph
-    made.name = graph.name
-    made.node.extend(graph.node)
-    made.input.extend(graph.input)
-    made.output.extend(graph.output)
-    given = {v.name for v in graph.input}
-    for value in made.input:
+    copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    inner = copy.graph
+    inner.name = graph.name
+    inner.node.extend(graph.node)
+    inner.input.extend(graph.input)
+    inner.output.extend(graph.output)
+    inputs = {v.name for v in graph.input}
+    for value in inner.input:
         dims = value.type.tensor_type.shape.dim
         if dims and dims[0].dim_value < 1:
             dims[0].dim_value = 1
     for tensor in graph.initializer:
         if prod(tensor.dims) <= _SMALL and tensor.data_location != TensorProto.EXTERNAL:
-            made.initializer.append(tensor)
-        elif tensor.name not in given:
-            made.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
-    return hollow
+            inner.initializer.append(tensor)
+        elif tensor.name not in inputs:
+            inner.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    return copy
 
 
-def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+def _live_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes that an output depends on and that depend on an input; the others are dropped or folded at import."""
-    wanted = {o.name for o in graph.output}
-    found = []
+    read = {o.name for o in graph.output}
+    nodes = []
     for node in reversed(graph.node):
-        if wanted & set(node.output):
-            found.append(node)
-            wanted |= set(node.input)
+        if read & set(node.output):
+            nodes.append(node)
+            read |= set(node.input)
     constant = {t.name for t in graph.initializer} | {""}
     for node in graph.node:
         if constant.issuperset(node.input):
             constant |= set(node.output)
-    return [n for n in found if not constant.issuperset(n.output)]
+    return [n for n in nodes if not constant.issuperset(n.output)]
 
 
 def _shape(value: ValueInfoProto) -> Shape | None:
@@ -110,13 +108,13 @@ def _shape(value: ValueInfoProto) -> Shape | None:
     return shape if kind.HasField("shape") and min(shape, default=0) > 0 else None
 
 
-def _inside(attributes: Mapping[str, Any], x: Shape, y: Shape, kernel: Shape) -> int:
-    """Taps that meet the input, over the positions of one channel's map of any rank. Source: ONNX Conv."""
-    ones, auto = (1,) * len(kernel), attributes.get("auto_pad", b"NOTSET")
-    strides, dilations = attributes.get("strides", ones), attributes.get("dilations", ones)
+def _taps_inside(attributes: Mapping[str, Any], x: Shape, y: Shape, kernel: Shape) -> int:
+    """The taps that meet the input, counted over all positions of one channel of any rank. Source: ONNX Conv."""
+    units, auto_pad = (1,) * len(kernel), attributes.get("auto_pad", b"NOTSET")
+    strides, dilations = attributes.get("strides", units), attributes.get("dilations", units)
     pads = list(attributes.get("pads", (0,) * len(kernel)))
-    for i in range(len(kernel) if auto in (b"SAME_UPPER", b"SAME_LOWER") else 0):
+    for i in range(len(kernel) if auto_pad in (b"SAME_UPPER", b"SAME_LOWER") else 0):
         total = max(0, (y[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - x[i])
-        pads[i] = total // 2 if auto == b"SAME_UPPER" else total - total // 2
+        pads[i] = total // 2 if auto_pad == b"SAME_UPPER" else total - total // 2
     inside = (taps_inside(x[i], y[i], kernel[i], strides[i], pads[i], dilations[i]) for i in range(len(kernel)))
     return prod(int(taps.sum()) for taps in inside)

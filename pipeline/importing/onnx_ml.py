@@ -1,4 +1,4 @@
-"""Operators of ONNX's classical domain (ai.onnx.ml), as scikit-learn's networks have them, said in standard ONNX."""
+"""Operators of ONNX's classical domain (ai.onnx.ml), as scikit-learn's networks have them, in standard ONNX."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,23 +23,23 @@ def without_ml(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
         return model
     writer = _Writer(model, shown)
     for node in model.graph.node:
-        write = OPERATORS.get((node.domain, node.op_type))
-        if write is None:
+        rewrite = OPERATORS.get((node.domain, node.op_type))
+        if rewrite is None:
             writer.nodes.append(node)
             continue
         try:
-            write(writer, node)
+            rewrite(writer, node)
         except MALFORMED as error:
             raise writer.refuse(node, f"is malformed ({type(error).__name__}: {str(error)[:100]})", "") from error
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    del made.graph.node[:], made.graph.value_info[:]
-    made.graph.node.extend(writer.nodes)
-    made.graph.initializer.extend(writer.constants)
-    for output in made.graph.output:
+    rewritten = onnx.ModelProto()
+    rewritten.CopyFrom(model)
+    del rewritten.graph.node[:], rewritten.graph.value_info[:]
+    rewritten.graph.node.extend(writer.nodes)
+    rewritten.graph.initializer.extend(writer.constants)
+    for output in rewritten.graph.output:
         if output.name in writer.maps:
             output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, None))
-    return made
+    return rewritten
 
 
 class _Writer:
@@ -69,14 +69,14 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 def _scaler(w: _Writer, node: onnx.NodeProto) -> None:
     """(x - offset) * scale, of each feature or of all. Source: ONNX ai.onnx.ml Scaler."""
-    given = _attributes(node)
-    offset, scale = (np.asarray(given.get(k, [v]), np.float32) for k, v in (("offset", 0.0), ("scale", 1.0)))
+    attributes = _attributes(node)
+    offset, scale = (np.asarray(attributes.get(k, [v]), np.float32) for k, v in (("offset", 0.0), ("scale", 1.0)))
     real = w.emit("Cast", node, [node.input[0]], f"{node.output[0]}.chipfit.real", to=TensorProto.FLOAT)
-    moved = w.emit("Sub", node, [real, w.constant(node, "offset", offset)], f"{node.output[0]}.chipfit.moved")
-    w.emit("Mul", node, [moved, w.constant(node, "scale", scale)], node.output[0])
+    centered = w.emit("Sub", node, [real, w.constant(node, "offset", offset)], f"{node.output[0]}.chipfit.moved")
+    w.emit("Mul", node, [centered, w.constant(node, "scale", scale)], node.output[0])
 
 
-def _map(w: _Writer, node: onnx.NodeProto) -> None:
+def _zip_map(w: _Writer, node: onnx.NodeProto) -> None:
     """The tensor itself: which label an entry belongs to is known outside."""
     w.maps.add(node.output[0])
     w.emit("Identity", node, [node.input[0]], node.output[0])
@@ -90,8 +90,8 @@ def _extractor(w: _Writer, node: onnx.NodeProto) -> None:
     labels = w.known.get(node.input[0])
     if labels is None:
         flat = w.constant(node, "flat", np.array([-1], np.int64))
-        at = w.emit("Reshape", node, [node.input[1], flat], f"{node.output[0]}.chipfit.at")
-        w.emit("Gather", node, [node.input[0], at], node.output[0], axis=-1)
+        indices = w.emit("Reshape", node, [node.input[1], flat], f"{node.output[0]}.chipfit.at")
+        w.emit("Gather", node, [node.input[0], indices], node.output[0], axis=-1)
         return
     strings = labels.data_type == TensorProto.STRING
     count = int(np.prod(labels.dims))
@@ -113,7 +113,7 @@ def _normalizer(w: _Writer, node: onnx.NodeProto) -> None:
 
 OPERATORS: Mapping[tuple[str, str], Callable[[_Writer, onnx.NodeProto], None]] = {
     (DOMAIN, "Scaler"): _scaler,
-    (DOMAIN, "ZipMap"): _map,
+    (DOMAIN, "ZipMap"): _zip_map,
     (DOMAIN, "ArrayFeatureExtractor"): _extractor,
     (DOMAIN, "Normalizer"): _normalizer,
 }

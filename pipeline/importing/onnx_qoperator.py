@@ -1,4 +1,4 @@
-"""Quantized operators (QLinearConv and its like) said as float operators between DequantizeLinear and QuantizeLinear.
+"""Quantized operators (QLinearConv and its like) as float operators between DequantizeLinear and QuantizeLinear.
 
 That is how ONNX defines them; what comes out is the one form that the importer reads.
 """
@@ -19,7 +19,7 @@ MICROSOFT = "com.microsoft"
 _DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat")
 
 
-def expanded(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
+def without_qoperators(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
     """The model without quantized and classical operators; the very same object when it has none.
 
     Raises ChipfitError.
@@ -35,23 +35,23 @@ def expanded(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
     if not any((n.domain, n.op_type) in OPERATORS for n in model.graph.node):
         return model
     expander = _Expander(model, shown)
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    del made.graph.node[:]
+    rewritten = onnx.ModelProto()
+    rewritten.CopyFrom(model)
+    del rewritten.graph.node[:]
     for node in model.graph.node:
-        handle = OPERATORS.get((node.domain, node.op_type))
-        if handle is None:
+        rewrite = OPERATORS.get((node.domain, node.op_type))
+        if rewrite is None:
             expander.nodes.append(node)
             continue
         try:
-            handle(expander, node)
+            rewrite(expander, node)
         except IndexError as error:
             raise expander.refuse(node, "it lacks inputs") from error
         except MALFORMED as error:
             raise expander.refuse(node, f"is malformed ({type(error).__name__}: {str(error)[:100]})") from error
-    made.graph.node.extend(expander.nodes)
-    made.graph.initializer.extend(expander.constants)
-    return made
+    rewritten.graph.node.extend(expander.nodes)
+    rewritten.graph.initializer.extend(expander.constants)
+    return rewritten
 
 
 class _Expander:
@@ -89,25 +89,25 @@ class _Expander:
         self.nodes.append(helper.make_node(op, inputs, [output], name=f"{label}.{op}", **attributes))
         return output
 
-    def real(self, node: onnx.NodeProto, at: int, axis: int = 0) -> str:
-        """Inputs (value, scale, zero point) from `at` on, dequantized."""
-        return self.emit(node, "DequantizeLinear", [n for n in node.input[at : at + 3] if n], axis=axis)
+    def dequantized(self, node: onnx.NodeProto, first: int, axis: int = 0) -> str:
+        """The inputs (value, scale, zero point) from number `first` on, dequantized; the name of the real tensor."""
+        return self.emit(node, "DequantizeLinear", [n for n in node.input[first : first + 3] if n], axis=axis)
 
-    def back(self, node: onnx.NodeProto, real: str, at: int) -> None:
-        """`real` quantized with inputs (scale, zero point) from `at` on, as the node's output."""
-        self.emit(node, "QuantizeLinear", [real, *(n for n in node.input[at : at + 2] if n)], node.output[0])
+    def quantized(self, node: onnx.NodeProto, real: str, first: int) -> None:
+        """Emit the node's output: `real` quantized with the inputs (scale, zero point) from number `first` on."""
+        self.emit(node, "QuantizeLinear", [real, *(n for n in node.input[first : first + 2] if n)], node.output[0])
 
 
 def _attributes(node: onnx.NodeProto, *without: str) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in without}
 
 
-def _bias(e: _Expander, node: onnx.NodeProto, at: int, scales: tuple[int, int], factor: float = 1.0) -> list[str]:
-    """An int32 bias at input `at`, whose scale is the product of those at `scales`."""
-    if len(node.input) <= at or not node.input[at]:
+def _bias(e: _Expander, node: onnx.NodeProto, index: int, scales: tuple[int, int], factor: float = 1.0) -> list[str]:
+    """An int32 bias at input `index`, whose scale is the product of those at `scales`."""
+    if len(node.input) <= index or not node.input[index]:
         return []
     scale = factor * e.value(node, node.input[scales[0]], "scale") * e.value(node, node.input[scales[1]], "scale")
-    bias = e.value(node, node.input[at], "bias")
+    bias = e.value(node, node.input[index], "bias")
     with np.errstate(over="ignore"):
         real = (bias.reshape(-1) * scale.reshape(-1)).astype(np.float32)
     if not np.isfinite(real).all():
@@ -116,41 +116,45 @@ def _bias(e: _Expander, node: onnx.NodeProto, at: int, scales: tuple[int, int], 
 
 
 def _conv(e: _Expander, node: onnx.NodeProto) -> None:
-    inputs = [e.real(node, 0), e.real(node, 3), *_bias(e, node, 8, (1, 4))]
-    e.back(node, e.emit(node, "Conv", inputs, **_attributes(node)), 6)
+    inputs = [e.dequantized(node, 0), e.dequantized(node, 3), *_bias(e, node, 8, (1, 4))]
+    e.quantized(node, e.emit(node, "Conv", inputs, **_attributes(node)), 6)
 
 
 def _matmul(e: _Expander, node: onnx.NodeProto) -> None:
-    e.back(node, e.emit(node, "MatMul", [e.real(node, 0), e.real(node, 3, 1)]), 6)
+    e.quantized(node, e.emit(node, "MatMul", [e.dequantized(node, 0), e.dequantized(node, 3, 1)]), 6)
 
 
 def _gemm(e: _Expander, node: onnx.NodeProto) -> None:
     attributes = _attributes(node)
     axis = 0 if attributes.get("transB", 0) else 1
-    inputs = [e.real(node, 0), e.real(node, 3, axis), *_bias(e, node, 6, (1, 4), attributes.get("alpha", 1.0))]
+    inputs = [
+        e.dequantized(node, 0),
+        e.dequantized(node, 3, axis),
+        *_bias(e, node, 6, (1, 4), attributes.get("alpha", 1.0)),
+    ]
     y = e.emit(node, "Gemm", inputs, **attributes)
     if len(node.input) > 7 and node.input[7]:
-        e.back(node, y, 7)
+        e.quantized(node, y, 7)
     else:
         e.emit(node, "Identity", [y], node.output[0])
 
 
-def _binary(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
-    return lambda e, node: e.back(node, e.emit(node, op, [e.real(node, 0), e.real(node, 3)]), 6)
+def _two_inputs(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
+    return lambda e, node: e.quantized(node, e.emit(node, op, [e.dequantized(node, 0), e.dequantized(node, 3)]), 6)
 
 
-def _unary(op: str, *without: str) -> Callable[[_Expander, onnx.NodeProto], None]:
-    def handle(e: _Expander, node: onnx.NodeProto) -> None:
+def _one_input(op: str, *without: str) -> Callable[[_Expander, onnx.NodeProto], None]:
+    def rewrite(e: _Expander, node: onnx.NodeProto) -> None:
         if _attributes(node).get("channels_last", 0):
             raise e.refuse(node, "channels_last")
-        e.back(node, e.emit(node, op, [e.real(node, 0)], **_attributes(node, "channels_last", *without)), 3)
+        e.quantized(node, e.emit(node, op, [e.dequantized(node, 0)], **_attributes(node, "channels_last", *without)), 3)
 
-    return handle
+    return rewrite
 
 
 def _concat(e: _Expander, node: onnx.NodeProto) -> None:
-    parts = [e.real(node, at) for at in range(2, len(node.input), 3)]
-    e.back(node, e.emit(node, "Concat", parts, **_attributes(node)), 0)
+    parts = [e.dequantized(node, first) for first in range(2, len(node.input), 3)]
+    e.quantized(node, e.emit(node, "Concat", parts, **_attributes(node)), 0)
 
 
 def _integer(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
@@ -159,26 +163,26 @@ def _integer(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
     With real x = scale * integer, that is `op` on real x and weights of scale 1 / scale.
     """
 
-    def handle(e: _Expander, node: onnx.NodeProto) -> None:
-        zeros = [node.input[i] if len(node.input) > i else "" for i in (2, 3)]
-        maker = e.makers.get(node.input[0])
+    def rewrite(e: _Expander, node: onnx.NodeProto) -> None:
+        zero_points = [node.input[i] if len(node.input) > i else "" for i in (2, 3)]
+        producer = e.makers.get(node.input[0])
         scale = 1.0
-        if maker is not None and maker.op_type == "QuantizeLinear":
-            scale = float(e.value(node, maker.input[1], "input's scale").reshape(-1)[0])
-        x = [node.input[0], e.constant(np.float32(scale)), *([zeros[0]] if zeros[0] else [])]
+        if producer is not None and producer.op_type == "QuantizeLinear":
+            scale = float(e.value(node, producer.input[1], "input's scale").reshape(-1)[0])
+        x = [node.input[0], e.constant(np.float32(scale)), *([zero_points[0]] if zero_points[0] else [])]
         weights = e.known.get(node.input[1])
         if weights is None:
             raise e.refuse(node, "its weights must be constant")
         integers = numpy_helper.to_array(weights).astype(np.float64)
-        if zeros[1]:
-            zero = e.value(node, zeros[1], "zero point")
-            integers = integers - (zero.reshape(-1, *(1,) * (integers.ndim - 1)) if op == "Conv" else zero)
+        if zero_points[1]:
+            zero_point = e.value(node, zero_points[1], "zero point")
+            integers = integers - (zero_point.reshape(-1, *(1,) * (integers.ndim - 1)) if op == "Conv" else zero_point)
         w = e.constant(integers.astype(np.int16))
         real = e.emit(node, "DequantizeLinear", [w, e.constant(np.float32(1.0 / scale))])
         attributes = _attributes(node)
         e.emit(node, op, [e.emit(node, "DequantizeLinear", x), real], node.output[0], **attributes)
 
-    return handle
+    return rewrite
 
 
 OPERATORS: Mapping[tuple[str, str], Callable[[_Expander, onnx.NodeProto], None]] = {
@@ -187,13 +191,13 @@ OPERATORS: Mapping[tuple[str, str], Callable[[_Expander, onnx.NodeProto], None]]
     ("", "ConvInteger"): _integer("Conv"),
     ("", "MatMulInteger"): _integer("MatMul"),
     (MICROSOFT, "QGemm"): _gemm,
-    (MICROSOFT, "QLinearAdd"): _binary("Add"),
-    (MICROSOFT, "QLinearMul"): _binary("Mul"),
-    (MICROSOFT, "QLinearAveragePool"): _unary("AveragePool"),
-    (MICROSOFT, "QLinearGlobalAveragePool"): _unary("GlobalAveragePool"),
+    (MICROSOFT, "QLinearAdd"): _two_inputs("Add"),
+    (MICROSOFT, "QLinearMul"): _two_inputs("Mul"),
+    (MICROSOFT, "QLinearAveragePool"): _one_input("AveragePool"),
+    (MICROSOFT, "QLinearGlobalAveragePool"): _one_input("GlobalAveragePool"),
     (MICROSOFT, "QLinearConcat"): _concat,
-    (MICROSOFT, "QLinearLeakyRelu"): _unary("LeakyRelu"),
-    (MICROSOFT, "QLinearSigmoid"): _unary("Sigmoid"),
-    (MICROSOFT, "QLinearSoftmax"): _unary("Softmax", "opset"),
+    (MICROSOFT, "QLinearLeakyRelu"): _one_input("LeakyRelu"),
+    (MICROSOFT, "QLinearSigmoid"): _one_input("Sigmoid"),
+    (MICROSOFT, "QLinearSoftmax"): _one_input("Softmax", "opset"),
 }
-"""Domain and name of each quantized operator, and how it is said without it."""
+"""Domain and name of each quantized operator, and what rewrites it."""

@@ -8,45 +8,45 @@ from onnx import numpy_helper
 
 from pipeline.facts.errors import ChipfitError, Place
 
-_LARGEST = 1 << 26
+_MAX_ELEMENTS = 1 << 26
 """Elements of all sparse tensors together once they are dense: far more than any chip holds."""
 
 
-def densified(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
+def densify(model: onnx.ModelProto, shown: str) -> onnx.ModelProto:
     """The model with dense initializers and constants; the very same object when it has no sparse ones.
 
     Source: ONNX SparseTensorProto (indices of one number or of one for each axis). Raises ChipfitError for indices
     outside the shape, or a shape that is far too large.
     """
-    if not model.graph.sparse_initializer and not any(_sparse(n) for n in model.graph.node):
+    if not model.graph.sparse_initializer and not any(_sparse_value(n) for n in model.graph.node):
         return model
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    del made.graph.sparse_initializer[:], made.graph.node[:]
-    sizes = 0
+    dense = onnx.ModelProto()
+    dense.CopyFrom(model)
+    del dense.graph.sparse_initializer[:], dense.graph.node[:]
+    elements = 0
     sources = [(s.values.name, s) for s in model.graph.sparse_initializer]
     for node in model.graph.node:
-        found = _sparse(node)
-        if found is None:
-            made.graph.node.add().CopyFrom(node)
+        sparse = _sparse_value(node)
+        if sparse is None:
+            dense.graph.node.add().CopyFrom(node)
         else:
-            sources.append((node.output[0], found))
+            sources.append((node.output[0], sparse))
     for name, tensor in sources:
-        sizes += prod(max(d, 0) for d in tensor.dims)
-        if sizes > _LARGEST:
+        elements += prod(max(d, 0) for d in tensor.dims)
+        if elements > _MAX_ELEMENTS:
             raise ChipfitError(
                 f"sparse tensor {name!r} has an impossible shape {list(tensor.dims)}", place=Place(shown)
             )
         try:
-            made.graph.initializer.append(_dense(name, tensor))
+            dense.graph.initializer.append(_dense(name, tensor))
         except (ValueError, IndexError, TypeError, KeyError) as error:
             raise ChipfitError(
                 f"sparse tensor {name!r} does not hold its shape {list(tensor.dims)}", place=Place(shown)
             ) from error
-    return made
+    return dense
 
 
-def _sparse(node: onnx.NodeProto) -> onnx.SparseTensorProto | None:
+def _sparse_value(node: onnx.NodeProto) -> onnx.SparseTensorProto | None:
     if node.op_type != "Constant" or not node.output:
         return None
     return next((a.sparse_tensor for a in node.attribute if a.name == "sparse_value"), None)

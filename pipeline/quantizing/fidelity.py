@@ -17,7 +17,7 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.rounding_bound import precision
 from pipeline.graph.tensor import Array, Port, QuantParams
 from pipeline.importing.onnx_constants import constants_of
-from pipeline.importing.onnx_functions import inlined
+from pipeline.importing.onnx_functions import inline_functions
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical, stored_as
 from pipeline.importing.passes.stored import Stored
@@ -116,7 +116,7 @@ def _compare(
     errors: Mapping[str, float], unprescribed: set[str],
 ) -> Comparison:  # fmt: skip
     """`stored`: how the graph keeps tensors of the file; `chosen`: those of the graph whose scale no file says."""
-    float_ops = inlined(in_floats(model), set(IMPORTS))
+    float_ops = inline_functions(in_floats(model), set(IMPORTS))
     cuts, left_out = _cuts(float_ops, graph, stored)
     dtypes = {i.name: _INTEGER_DTYPES.get(i.type.tensor_type.elem_type, np.float32) for i in float_ops.graph.input}
     exact = {c.graph_tensor for c in cuts} | {p.tensor for p in graph.inputs if dtypes[p.onnx_name] is not np.float32}

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.tensor import Array
-from pipeline.importing.onnx_qoperator import expanded
+from pipeline.importing.onnx_qoperator import without_qoperators
 
 _QDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
 _REFUSAL_ERRORS = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.InvalidProtobuf)
@@ -91,14 +91,14 @@ def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
     Below opset 13 DequantizeLinear knows no axis, and below 21 no int16: constants need neither. Raises
     ChipfitError for an operator that chooses scales at run time.
     """
-    without_qoperators = expanded(model, model.graph.name)
-    if without_qoperators is model:
+    expanded = without_qoperators(model, model.graph.name)
+    if expanded is model:
         return model
-    constants = {t.name: t for t in without_qoperators.graph.initializer}
+    constants = {t.name: t for t in expanded.graph.initializer}
     dequantized = onnx.ModelProto()
-    dequantized.CopyFrom(without_qoperators)
+    dequantized.CopyFrom(expanded)
     del dequantized.graph.node[:]
-    for node in without_qoperators.graph.node:
+    for node in expanded.graph.node:
         constant_inputs = [constants.get(i) for i in node.input]
         if node.op_type == "DequantizeLinear" and all(constant_inputs):
             axis = next((a.i for a in node.attribute if a.name == "axis"), 1)

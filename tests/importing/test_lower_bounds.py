@@ -13,9 +13,9 @@ from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths, bits_needed
 from pipeline.graph.ir import Graph
-from pipeline.importing.lower_bounds import Floor, floor_of, taps_inside
+from pipeline.importing.lower_bounds import LowerBound, lower_bound_of, taps_inside
 from pipeline.importing.onnx_graph import graph_of
-from pipeline.importing.onnx_lower_bounds import onnx_floor
+from pipeline.importing.onnx_lower_bounds import onnx_lower_bound
 from pipeline.importing.passes import canonical
 from pipeline.model_files.onnx_file import parse_onnx
 from pipeline.ops import samples
@@ -37,11 +37,11 @@ def full(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def early(sample: Sample) -> Floor | None:
+def early(sample: Sample) -> LowerBound | None:
     """From dimensions alone; the samples leave out their outputs' shapes, which an ONNX file has to have."""
     for output in sample.model.graph.output:
         output.type.tensor_type.shape.dim.add()
-    return onnx_floor(sample.model)
+    return onnx_lower_bound(sample.model)
 
 
 def graph(model: onnx.ModelProto) -> Graph:
@@ -51,7 +51,7 @@ def graph(model: onnx.ModelProto) -> Graph:
 @pytest.mark.parametrize("name", ["touch", "digits"])
 def test_dimensions_alone_tell_the_exact_floor(name: str) -> None:
     path = MODELS / f"{name}.onnx"
-    assert onnx_floor(parse_onnx(path, path.name)) == floor_of(graph(full(onnx.load(path))))
+    assert onnx_lower_bound(parse_onnx(path, path.name)) == lower_bound_of(graph(full(onnx.load(path))))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -59,7 +59,7 @@ def test_dimensions_alone_never_tell_more_than_the_graph(name: str) -> None:
     model = SAMPLES[name].model
     told = early(SAMPLES[name])
     assert told is not None
-    for exact, found in ((floor_of(graph(model)), told.sparsest(8)), (floor_of(graph(full(model))), told)):
+    for exact, found in ((lower_bound_of(graph(model)), told.sparsest(8)), (lower_bound_of(graph(full(model))), told)):
         assert found.weights <= exact.weights and found.macs <= exact.macs and found.executed <= exact.executed
 
 
@@ -68,7 +68,7 @@ CONVS = [s for s in SAMPLES.values() if any(n.op_type == "Conv" for n in s.model
 
 @pytest.mark.parametrize("sample", CONVS, ids=[s.name for s in CONVS])
 def test_convolutions_are_told_from_dimensions(sample: Sample) -> None:
-    exact, found = floor_of(graph(full(sample.model))), early(sample)
+    exact, found = lower_bound_of(graph(full(sample.model))), early(sample)
     assert found is not None and (found.macs, found.executed) == (exact.macs, exact.executed)
     assert found.weights in (exact.weights, exact.weights - channels(sample)), "the import adds a bias of zeros"
 
@@ -94,10 +94,10 @@ def test_no_network_of_integers_goes_below_the_floor_of_its_floats(
     sample: Sample, bits: int, per_channel: bool
 ) -> None:
     inputs = tuple(sample.inputs(16).values())
-    least = floor_of(graph(sample.model), Widths(bits))
+    least = lower_bound_of(graph(sample.model), Widths(bits))
     for requantizer in ("shift", "multiplier"):
         built = build(sample.model, inputs, inputs, requantizer, per_channel=per_channel, widths=Widths(bits))
-        found = floor_of(built.quantized.graph)
+        found = lower_bound_of(built.quantized.graph)
         assert least.weights <= found.weights and least.macs == found.macs and least.executed <= found.executed
         assert all(least.cycles(core) <= found.cycles(core) for core in CORES)
 
@@ -107,11 +107,13 @@ def test_zeros_cost_nothing_and_ternary_weights_half() -> None:
     sample.model.graph.initializer[0].CopyFrom(
         numpy_helper.from_array(np.array([[[[1, 0, 0], [0, 0.9, 0], [0, 0, 0.001]]]], np.float32), "w")
     )
-    of_floats = floor_of(graph(sample.model))
-    assert of_floats == Floor(2 + 1, 81, 4 + 9), "a thousandth may become zero; the corner meets padding five times"
+    of_floats = lower_bound_of(graph(sample.model))
+    assert of_floats == LowerBound(2 + 1, 81, 4 + 9), (
+        "a thousandth may become zero; the corner meets padding five times"
+    )
     inputs = tuple(sample.inputs(16).values())
-    ternary = floor_of(build(sample.model, inputs, inputs, widths=Widths(2)).quantized.graph)
-    assert ternary == Floor(1 + 1, 81, 13, 13) and ternary.cycles("cortex-m0") == 4
+    ternary = lower_bound_of(build(sample.model, inputs, inputs, widths=Widths(2)).quantized.graph)
+    assert ternary == LowerBound(1 + 1, 81, 13, 13) and ternary.cycles("cortex-m0") == 4
 
 
 @pytest.mark.parametrize(
@@ -126,8 +128,8 @@ def test_weights_that_layers_share_count_once() -> None:
     again = helper.make_node("Gemm", ["y0", "w"], ["z"], name="again")
     sample.model.graph.node.append(again)
     sample.model.graph.output[0].name = "z"
-    assert early(sample) == Floor(400, 800, 800)
-    assert floor_of(graph(sample.model)).weights == 400 + 20, "one bias of zeros, shared too"
+    assert early(sample) == LowerBound(400, 800, 800)
+    assert lower_bound_of(graph(sample.model)).weights == 400 + 20, "one bias of zeros, shared too"
 
 
 def test_layers_that_do_not_reach_an_output_or_an_input_do_not_count() -> None:
@@ -136,7 +138,7 @@ def test_layers_that_do_not_reach_an_output_or_an_input_do_not_count() -> None:
     folded = helper.make_node("MatMul", ["w", "v"], ["folded"], name="folded")
     dead = helper.make_node("MatMul", ["x", "v"], ["dead"], name="dead")
     sample.model.graph.node.extend([folded, dead])
-    assert early(sample) == Floor(400, 400, 400)
+    assert early(sample) == LowerBound(400, 400, 400)
 
 
 def test_external_weights_are_not_even_looked_for() -> None:
@@ -144,7 +146,7 @@ def test_external_weights_are_not_even_looked_for() -> None:
     tensor = sample.model.graph.initializer[0]
     tensor.ClearField("raw_data")
     tensor.data_location, tensor.dims[1] = TensorProto.EXTERNAL, 40000
-    assert early(sample) == Floor(2 * 10**9, 2 * 10**9, 2 * 10**9)
+    assert early(sample) == LowerBound(2 * 10**9, 2 * 10**9, 2 * 10**9)
 
 
 def test_what_the_file_says_of_its_own_shapes_is_not_believed() -> None:
@@ -152,7 +154,7 @@ def test_what_the_file_says_of_its_own_shapes_is_not_believed() -> None:
     shape = sample.model.graph.output[0].type.tensor_type.shape
     shape.dim.add().dim_value = 10**9
     shape.dim.add().dim_value = 20
-    assert onnx_floor(sample.model) in (None, Floor(400, 400, 400))
+    assert onnx_lower_bound(sample.model) in (None, LowerBound(400, 400, 400))
 
 
 def test_mutated_files_have_a_floor_or_none(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_mutated_files_have_a_floor_or_none(tmp_path: Path) -> None:
             data[at] = rng.integers(256)
         path.write_bytes(data)
         try:
-            onnx_floor(parse_onnx(path, path.name))
+            onnx_lower_bound(parse_onnx(path, path.name))
         except ChipfitError:
             refused += 1
         except Exception as error:

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
-from pipeline.importing.onnx_integers import VALUES
+from pipeline.importing.onnx_integers import VALUE_INPUTS
 from pipeline.importing.passes import canonical
 from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
@@ -286,7 +286,7 @@ def test_what_no_integer_operator_means_is_refused() -> None:
 def test_every_operator_on_integers_has_a_case_or_moves_values_only() -> None:
     tried = {op.split(maxsplit=1)[0] for op in OPERATORS}
     alike = {"Squeeze", "Unsqueeze", "Identity", "Split", "GatherElements", "GatherND", "Upsample", "ArgMin"}
-    assert set(VALUES) == tried | alike | {"DepthToSpace", "SpaceToDepth", "Expand"}
+    assert set(VALUE_INPUTS) == tried | alike | {"DepthToSpace", "SpaceToDepth", "Expand"}
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8"])

@@ -8,10 +8,10 @@ from pipeline.facts.errors import ChipfitError, Place
 from pipeline.graph.ir import Graph
 from pipeline.importing.passes.commute import commute
 from pipeline.importing.passes.expressions import join_comparisons
-from pipeline.importing.passes.fold import fold_affines, fold_pads, fuse_clamps, merge_affines, pin
+from pipeline.importing.passes.fold import assign_scales, fold_affines, fold_pads, fuse_clamps, merge_affines
 from pipeline.importing.passes.forward import fold_forward
 from pipeline.importing.passes.layout import channels_last, layout
-from pipeline.importing.passes.propagate_scales import settle
+from pipeline.importing.passes.propagate_scales import propagate_scales
 from pipeline.importing.passes.stored import Stored
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
@@ -25,8 +25,8 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_forward,
     merge_affines,
     join_comparisons,
-    pin,
-    settle,
+    assign_scales,
+    propagate_scales,
 )
 
 
@@ -40,9 +40,9 @@ def canonical(graph: Graph, shown: str) -> Graph:
         if tensor.data is not None and not np.isfinite(tensor.data).all():
             raise ChipfitError(f"constant {tensor.name!r} holds NaN or infinity once folded", place=Place(shown))
     for node in graph.nodes:
-        why = node.problem(graph)
-        if why is not None:
-            raise ChipfitError(f"{type(node).__name__} node {node.name!r}: {why}", place=Place(shown))
+        problem = node.problem(graph)
+        if problem is not None:
+            raise ChipfitError(f"{type(node).__name__} node {node.name!r}: {problem}", place=Place(shown))
     return graph
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.graph.ir import ClampedNode, Graph, Node
 from pipeline.graph.tensor import Array, Shape
-from pipeline.importing.passes.editing import Editing
+from pipeline.importing.passes.editing import GraphEditor
 from pipeline.ops.affine import Affine
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.max_pool import MaxPool
@@ -19,51 +19,54 @@ from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.transpose import Transpose
 
-LONGEST = 16
+MAX_PATH = 16
 """Nodes past which a clamp moves; no real network has more of them in a row."""
-LARGEST = 1 << 22
+MAX_ELEMENTS = 1 << 22
 """Elements of a tensor through which channels are followed."""
 
 
 def commute(graph: Graph) -> Graph:
     """The same network with every clamp and affine directly behind the layer that can take it in."""
-    editing = Editing(graph)
+    editing = GraphEditor(graph)
     for slot in range(len(editing.nodes)):
-        _move(editing, slot)
+        _move_before_path(editing, slot)
     return editing.graph()
 
 
-def _move(editing: Editing, slot: int) -> None:
+def _move_before_path(editing: GraphEditor, slot: int) -> None:
     node = editing.node(slot)
     if not isinstance(node, Clamp | Affine):
         return
     path: list[int] = []
     name = node.inputs[0]
-    while len(path) < LONGEST and (made := editing.made_by(name)) is not None:
-        if not editing.inner(name) or len(editing.readers[name]) != 1:
+    while len(path) < MAX_PATH and (producer := editing.producer(name)) is not None:
+        if not editing.is_internal(name) or len(editing.readers[name]) != 1:
             return
-        mover = editing.node(made)
-        if not mover.commutes_with_clamp:
+        moving = editing.node(producer)
+        if not moving.commutes_with_clamp:
             break
-        path.insert(0, made)
-        name = mover.inputs[0]
-    if made is None or not path or made in path:
+        path.insert(0, producer)
+        name = moving.inputs[0]
+    if producer is None or not path or producer in path:
         return
-    moved = _moved(editing, node, [editing.node(s) for s in path], editing.node(made))
-    if moved is None:
+    moved_node = _as_root_consumer(editing, node, [editing.node(s) for s in path], editing.node(producer))
+    if moved_node is None:
         return
-    early = editing.fresh(f"{node.output}.early", editing.shape(name))
+    moved_output = editing.fresh(f"{node.output}.early", editing.shape(name))
     slots = [*path, slot]
-    chain = [moved.renamed({moved.inputs[0]: name, node.output: early}), *(editing.node(s) for s in path)]
+    nodes = [
+        moved_node.renamed({moved_node.inputs[0]: name, node.output: moved_output}),
+        *(editing.node(s) for s in path),
+    ]
     # What the path makes is another value now, and gets another name.
-    names = {editing.node(s).output: editing.renewed(editing.node(s).output) for s in path[:-1]}
-    names |= {name: early, node.inputs[0]: node.output}
-    chain[1:] = [n.renamed(names) for n in chain[1:]]
-    for at, made_node in zip(slots, chain, strict=True):
-        editing.put(at, made_node)
+    names = {editing.node(s).output: editing.replacement(editing.node(s).output) for s in path[:-1]}
+    names |= {name: moved_output, node.inputs[0]: node.output}
+    nodes[1:] = [n.renamed(names) for n in nodes[1:]]
+    for index, new_node in zip(slots, nodes, strict=True):
+        editing.put(index, new_node)
 
 
-def _moved(editing: Editing, node: Node, path: list[Node], root: Node) -> Node | None:
+def _as_root_consumer(editing: GraphEditor, node: Node, path: list[Node], root: Node) -> Node | None:
     """`node` as it works on the root's output, None when the root cannot take it in."""
     if isinstance(node, Clamp):
         return node if isinstance(root, ClampedNode) else None
@@ -80,12 +83,12 @@ def _moved(editing: Editing, node: Node, path: list[Node], root: Node) -> Node |
     return None if axis is None else replace(node, axis=axis)
 
 
-def _axis_before(editing: Editing, node: Affine, path: list[Node]) -> int | None:
+def _axis_before(editing: GraphEditor, node: Affine, path: list[Node]) -> int | None:
     """The axis of the path's first input that is the node's axis behind the path."""
     shape = editing.shape(node.inputs[0])
-    if prod(shape) > LARGEST:
+    if prod(shape) > MAX_ELEMENTS:
         return None
-    index = np.broadcast_to(along(np.arange(shape[node.axis]), node.axis, len(shape)), shape)
+    index = np.broadcast_to(broadcast_along(np.arange(shape[node.axis]), node.axis, len(shape)), shape)
     for view in reversed(path):
         before = editing.shape(view.inputs[0])
         if isinstance(view, Reshape):
@@ -99,7 +102,7 @@ def _axis_before(editing: Editing, node: Affine, path: list[Node]) -> int | None
     return axis_of(index, shape[node.axis])
 
 
-def along(values: Array, axis: int, rank: int) -> Array:
+def broadcast_along(values: Array, axis: int, rank: int) -> Array:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
@@ -107,6 +110,6 @@ def axis_of(index: Array, count: int) -> int | None:
     """The axis along which an array counts from 0 to `count` - 1, the same everywhere else; None when there is none."""
     shape: Shape = index.shape
     for axis, size in enumerate(shape):
-        if size == count and (index == along(np.arange(size), axis, len(shape))).all():
+        if size == count and (index == broadcast_along(np.arange(size), axis, len(shape))).all():
             return axis
     return None

@@ -9,14 +9,14 @@ from pipeline.graph.tensor import Array, QuantParams, Shape, Tensor
 from pipeline.ops.shared.linear import Linear
 
 
-class Editing:
-    """Each node has a slot, which is its place in execution order; a slot may become empty."""
+class GraphEditor:
+    """The nodes of a graph by slot, which is a position in execution order; a slot may become empty."""
 
     def __init__(self, graph: Graph) -> None:
         self.source = graph
         self.nodes: list[Node | None] = list(graph.nodes)
         self.visible = {p.tensor for p in graph.outputs}
-        self.maker = {name: slot for slot, node in enumerate(graph.nodes) for name in node.outputs}
+        self.producers = {name: slot for slot, node in enumerate(graph.nodes) for name in node.outputs}
         self.readers: dict[str, list[int]] = {n: [] for n in graph.tensors}
         for slot, node in enumerate(graph.nodes):
             for name in dict.fromkeys(node.inputs):
@@ -27,7 +27,7 @@ class Editing:
         self._layers: dict[bytes, set[int]] | None = None
 
     def put(self, slot: int, node: Node | None) -> None:
-        """Another node, or none, in a slot."""
+        """Put another node, or none, into a slot."""
         old = self.nodes[slot]
         for name in dict.fromkeys(old.inputs if old else ()):
             self.readers[name].remove(slot)
@@ -38,18 +38,18 @@ class Editing:
             self._layers.setdefault(self.digest(node.weights), set()).add(slot)
         for name in dict.fromkeys(node.inputs if node else ()):
             self.readers.setdefault(name, []).append(slot)
-        self.maker |= dict.fromkeys(node.outputs if node else (), slot)
+        self.producers |= dict.fromkeys(node.outputs if node else (), slot)
 
     def node(self, slot: int) -> Node:
         node = self.nodes[slot]
         assert node is not None
         return node
 
-    def made_by(self, name: str) -> int | None:
+    def producer(self, name: str) -> int | None:
         """The slot whose node makes a tensor; None for inputs and constants."""
-        return self.maker.get(name)
+        return self.producers.get(name)
 
-    def inner(self, name: str) -> bool:
+    def is_internal(self, name: str) -> bool:
         """Whether nobody but its readers sees a tensor: it is no output, and the file prescribes no scale for it."""
         return name not in self.visible and self.out.tensors[name].quant is None
 
@@ -60,14 +60,14 @@ class Editing:
         return self.out.constant_data(name)
 
     def digest(self, name: str) -> bytes:
-        """The same for constants of the same shape and bytes."""
+        """A digest of a constant, the same for constants of the same shape, type and bytes."""
         if name not in self.digests:
             data = self.data(name)
             self.digests[name] = sha256(repr((data.shape, data.dtype.str)).encode() + data.tobytes()).digest()
         return self.digests[name]
 
-    def sharers(self, layer: Linear) -> Set[int]:
-        """The slots of layers whose weights are these: equal ones are stored once, whatever they are called."""
+    def layers_sharing_weights(self, layer: Linear) -> Set[int]:
+        """The slots of layers whose weights are these: equal ones are stored once, whatever their names."""
         if self._layers is None:
             self._layers = {}
             for slot, node in enumerate(self.nodes):
@@ -82,14 +82,14 @@ class Editing:
         """A new activation."""
         return self.out.add(Tensor(self.out.fresh(hint), shape))
 
-    def renewed(self, name: str) -> str:
+    def replacement(self, name: str) -> str:
         """A new activation in the place of another one, whose values were others."""
         return self.fresh(f"{name}.moved", self.shape(name))
 
     def graph(self) -> Graph:
         """The graph as it is; shapes are worked out again."""
-        made = GraphBuilder.beside(self.source, self.out.tensors)
+        builder = GraphBuilder.beside(self.source, self.out.tensors)
         for node in filter(None, self.nodes):
             tensor = self.out.tensors[node.output]
-            made.append(node, tensor.dtype, tensor.quant)
-        return made.build(self.source.inputs, self.source.outputs, self.source.opset)
+            builder.append(node, tensor.dtype, tensor.quant)
+        return builder.build(self.source.inputs, self.source.outputs, self.source.opset)

@@ -43,23 +43,23 @@ def _merge(graph: Graph, rewrite: Rewrite) -> Graph:
     out = GraphBuilder.beside(graph)
     readers = graph.consumers()
     visible = {p.tensor for p in graph.outputs}
-    made: dict[str, int] = {}
-    gone: set[int] = set()
+    producers: dict[str, int] = {}
+    replaced: set[int] = set()
     for node in graph.nodes:
-        at = made.get(node.inputs[0])
+        slot = producers.get(node.inputs[0])
         merged = None
-        alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in visible
-        if at is not None and alone and _unrounded(graph, out.nodes[at], node.inputs[0]):
-            merged = rewrite(out, out.nodes[at], node)
-        if merged is not None and at is not None:
+        only_reader = len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in visible
+        if slot is not None and only_reader and _has_no_scale_of_its_own(graph, out.nodes[slot], node.inputs[0]):
+            merged = rewrite(out, out.nodes[slot], node)
+        if merged is not None and slot is not None:
             # The merged node stands where the later one stood: all that it reads is made by then.
-            gone.add(at)
+            replaced.add(slot)
             node = merged
-        made_tensor = graph.tensors[node.output]
-        out.append(node, made_tensor.dtype, made_tensor.quant)
+        output = graph.tensors[node.output]
+        out.append(node, output.dtype, output.quant)
         for name in node.outputs:
-            made[name] = len(out.nodes) - 1
-    out.nodes = [n for i, n in enumerate(out.nodes) if i not in gone]
+            producers[name] = len(out.nodes) - 1
+    out.nodes = [n for i, n in enumerate(out.nodes) if i not in replaced]
     return out.build(graph.inputs, graph.outputs, graph.opset)
 
 
@@ -75,14 +75,16 @@ def _affine_into_linear(out: GraphBuilder, producer: Node, node: Node) -> Node |
     last = len(out.tensors[producer.output].shape) - 1
     if scale.size != 1 and (node.axis != last or scale.size != channels):
         return None
-    wide = np.broadcast_to(scale.astype(np.float64), channels)
+    per_channel = np.broadcast_to(scale.astype(np.float64), channels)
     # What overflows float32 here is refused once every pass is done.
     with np.errstate(over="ignore"):
-        folded = (kernel * wide.reshape(-1, *(1,) * (kernel.ndim - 1))).astype(np.float32)
-        moved = (bias * wide + offset).astype(np.float32)
+        folded_kernel = (kernel * per_channel.reshape(-1, *(1,) * (kernel.ndim - 1))).astype(np.float32)
+        folded_bias = (bias * per_channel + offset).astype(np.float32)
     names = (
-        out.constant(f"{producer.inputs[1]}.folded", folded, _scaled(out, producer.inputs[1], wide)),
-        out.constant(f"{producer.inputs[2]}.folded", moved),
+        out.constant(
+            f"{producer.inputs[1]}.folded", folded_kernel, _scaled_params(out, producer.inputs[1], per_channel)
+        ),
+        out.constant(f"{producer.inputs[2]}.folded", folded_bias),
     )
     return replace(producer, inputs=(producer.inputs[0], *names), outputs=node.outputs, low=node.low, high=node.high)
 
@@ -96,22 +98,22 @@ def _affine_into_affine(out: GraphBuilder, producer: Node, node: Node) -> Node |
     if producer.axis != node.axis and first[0].size > 1 < second[0].size:
         return None
     with np.errstate(over="ignore"):
-        made = [(first[0] * second[0]).astype(np.float32), (first[1] * second[0] + second[1]).astype(np.float32)]
-    if not all(np.isfinite(v).all() for v in made):
+        products = [(first[0] * second[0]).astype(np.float32), (first[1] * second[0] + second[1]).astype(np.float32)]
+    if not all(np.isfinite(v).all() for v in products):
         return None
-    names = (out.constant(f"{n}.merged", v) for n, v in zip(node.inputs[1:3], made, strict=True))
+    names = (out.constant(f"{n}.merged", v) for n, v in zip(node.inputs[1:3], products, strict=True))
     axis = producer.axis if first[0].size > 1 else node.axis
     return replace(node, inputs=(producer.inputs[0], *names), axis=axis)
 
 
-def _unrounded(graph: Graph, producer: Node, name: str) -> bool:
+def _has_no_scale_of_its_own(graph: Graph, producer: Node, name: str) -> bool:
     """Whether a producer's output has no scale of its own: none, or a Pad with zeros that of its input."""
     quant = graph.tensors[name].quant
     padded = isinstance(producer, Pad) and not producer.value
     return quant is None or (padded and graph.tensors[producer.inputs[0]].quant == quant)
 
 
-def _scaled(out: GraphBuilder, weights: str, factors: Array) -> QuantParams | None:
+def _scaled_params(out: GraphBuilder, weights: str, factors: Array) -> QuantParams | None:
     """Prescribed parameters of weights whose rows were multiplied by `factors`; none where a factor is not positive."""
     quant = out.tensors[weights].quant
     if quant is None or not (factors > 0).all():
@@ -138,36 +140,36 @@ def _pad_into_conv(out: GraphBuilder, producer: Node, node: Node) -> Node | None
     return replace(node, inputs=(producer.inputs[0], *node.inputs[1:]), window=window)
 
 
-def pin(graph: Graph) -> Graph:
-    """A prescribed scale onto the tensor that it is for, when nobody else reads that and it has no scale yet.
+def assign_scales(graph: Graph) -> Graph:
+    """Give prescribed scales to the tensors that they are for, when those have no other reader and no scale yet.
 
-    What remains of Requantize really goes from one scale to another.
+    The Requantize nodes that remain really go from one scale to another.
     """
     out = GraphBuilder.beside(graph)
     readers, visible = graph.consumers(), {p.tensor for p in graph.outputs}
-    makers = {name: node for node in graph.nodes for name in node.outputs}
+    producers = {name: node for node in graph.nodes for name in node.outputs}
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         source, target = node.inputs[0], graph.tensors[node.output]
         if not isinstance(node, Requantize) or len(readers[source]) != 1 or source in visible:
             continue
-        if graph.tensors[source].quant is None and _agrees(graph, makers.get(source), source, target.quant):
+        if graph.tensors[source].quant is None and _may_have_params(graph, producers.get(source), source, target.quant):
             renamed[source] = node.output
     for port in graph.inputs:
-        held = renamed.get(port.tensor, port.tensor)
-        out.add(replace(graph.tensors[port.tensor], name=held, quant=graph.tensors[held].quant))
+        name = renamed.get(port.tensor, port.tensor)
+        out.add(replace(graph.tensors[port.tensor], name=name, quant=graph.tensors[name].quant))
     for node in graph.nodes:
         if isinstance(node, Requantize) and renamed.get(node.inputs[0]) == node.output:
             continue
-        made = node.renamed(renamed)
-        tensor = graph.tensors[made.output]
-        out.append(made, tensor.dtype, tensor.quant)
+        kept = node.renamed(renamed)
+        tensor = graph.tensors[kept.output]
+        out.append(kept, tensor.dtype, tensor.quant)
     inputs = [replace(p, tensor=renamed.get(p.tensor, p.tensor)) for p in graph.inputs]
     return out.build(inputs, graph.outputs, graph.opset)
 
 
-def _agrees(graph: Graph, maker: Node | None, name: str, quant: QuantParams | None) -> bool:
+def _may_have_params(graph: Graph, producer: Node | None, name: str, quant: QuantParams | None) -> bool:
     """Whether the node that makes `name` can make it with these parameters: a tie to another scale forbids it."""
-    ties = maker.ties() if maker is not None else ()
+    ties = producer.ties() if producer is not None else ()
     others = [graph.tensors[a if b == name else b].quant for a, b in ties if name in (a, b)]
     return all(o is None or o == quant for o in others)

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, QuantParams
-from pipeline.importing.passes.commute import LARGEST, along
-from pipeline.importing.passes.editing import Editing
+from pipeline.importing.passes.commute import MAX_ELEMENTS, broadcast_along
+from pipeline.importing.passes.editing import GraphEditor
 from pipeline.ops.affine import Affine
 from pipeline.ops.average_pool import AveragePool
 from pipeline.ops.conv_transpose import Spread
@@ -24,7 +24,7 @@ from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.transpose import Transpose
 
-FINEST = 16.0
+MAX_PRECISION_LOSS = 16.0
 """How much of its share of int8's range an input's weights may lose at most against those of the others.
 
 An affine that makes channels of unlike size alike belongs in front of the weights, which would take over the unlikeness
@@ -33,22 +33,22 @@ and lose the small ones to rounding; one that undoes an unlikeness of the weight
 
 
 @dataclass(frozen=True, eq=False)
-class _Carried:
-    """What a tensor is once the affine is taken out: tensor == scale * other + offset, arrays that broadcast to it."""
+class _AffineForm:
+    """A tensor by the one without the affine: tensor == scale * other + offset, arrays that broadcast to it."""
 
     scale: Array
     offset: Array
 
-    def mapped(self, function: Callable[[Array], Array]) -> "_Carried":
-        return _Carried(function(self.scale), function(self.offset))
+    def mapped(self, function: Callable[[Array], Array]) -> "_AffineForm":
+        return _AffineForm(function(self.scale), function(self.offset))
 
     def constant_along(self, axes: tuple[int, ...]) -> bool:
         return all((v == v.take([0], axis=a)).all() for v in (self.scale, self.offset) for a in axes)
 
 
 @dataclass(eq=False)
-class _Plan:
-    """The nodes that change when an affine goes, by their slots."""
+class _FoldPlan:
+    """The nodes that change when an affine is folded, by their slots."""
 
     changed: dict[int, Node] = field(default_factory=dict)
     layers: dict[int, tuple[Array, Array]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class _Plan:
 
 def fold_forward(graph: Graph) -> Graph:
     """BatchNormalization and per-channel constants into the weights and biases of the layers behind them."""
-    editing = Editing(graph)
+    editing = GraphEditor(graph)
     for slot in reversed(range(len(editing.nodes))):
         node = editing.nodes[slot]
         if isinstance(node, Affine) and isinf(node.low) and isinf(node.high):
@@ -65,106 +65,110 @@ def fold_forward(graph: Graph) -> Graph:
     return editing.graph()
 
 
-def _fold(editing: Editing, slot: int, affine: Affine) -> None:
+def _fold(editing: GraphEditor, slot: int, affine: Affine) -> None:
     shape = editing.shape(affine.output)
-    if prod(shape) > LARGEST:
+    if prod(shape) > MAX_ELEMENTS:
         return
     values = (editing.data(n).astype(np.float64) for n in affine.inputs[1:3])
     scale, offset = (
-        np.broadcast_to(v.reshape(()) if v.size == 1 else along(v, affine.axis, len(shape)), shape) for v in values
+        np.broadcast_to(v.reshape(()) if v.size == 1 else broadcast_along(v, affine.axis, len(shape)), shape)
+        for v in values
     )
-    plan = _Plan()
-    if not _follow(editing, affine.output, _Carried(scale, offset), plan):
+    plan = _FoldPlan()
+    if not _plan_readers(editing, affine.output, _AffineForm(scale, offset), plan):
         return
-    folded = {at: _folded(editing, at, *given, set(plan.layers)) for at, given in plan.layers.items()}
+    folded = {
+        slot_of_layer: _fold_into_layer(editing, slot_of_layer, *affine_form, set(plan.layers))
+        for slot_of_layer, affine_form in plan.layers.items()
+    }
     if any(f is None for f in folded.values()):
         return
-    _apply(editing, slot, affine, plan, {at: f for at, f in folded.items() if f is not None})
+    _apply(editing, slot, affine, plan, {slot_of_layer: f for slot_of_layer, f in folded.items() if f is not None})
 
 
-def _follow(editing: Editing, name: str, carried: _Carried, plan: _Plan) -> bool:
+def _plan_readers(editing: GraphEditor, name: str, form: _AffineForm, plan: _FoldPlan) -> bool:
     """Whether every reader of a tensor takes the affine in or passes it on; notes how in the plan."""
-    waiting = [(name, carried)]
-    while waiting:
-        name, carried = waiting.pop()
-        if not editing.inner(name) or not editing.readers[name]:
+    queue = [(name, form)]
+    while queue:
+        name, form = queue.pop()
+        if not editing.is_internal(name) or not editing.readers[name]:
             return False
         for slot in editing.readers[name]:
             node = editing.node(slot)
             if name in node.inputs[1:]:
                 return False
             if isinstance(node, Linear):
-                given = _per_input(node, carried)
-                if given is None:
+                channels = _per_input_channel(node, form)
+                if channels is None:
                     return False
-                plan.layers[slot] = given
+                plan.layers[slot] = channels
                 continue
-            passed = _passed(editing, node, carried)
-            if passed is None:
+            result = _pass_through(editing, node, form)
+            if result is None:
                 return False
-            plan.changed[slot], after = passed
-            waiting.append((node.output, after))
+            plan.changed[slot], output_form = result
+            queue.append((node.output, output_form))
     return True
 
 
-def _per_input(node: Linear, carried: _Carried) -> tuple[Array, Array] | None:
-    """Scale and offset of each of the layer's inputs (the last axis), None where they differ from place to place."""
-    rank = carried.scale.ndim
-    if not carried.constant_along(tuple(range(rank - 1))) or (node.padded and carried.offset.any()):
+def _per_input_channel(node: Linear, form: _AffineForm) -> tuple[Array, Array] | None:
+    """Scale and offset of each of the layer's inputs (the last axis), None where they differ between positions."""
+    rank = form.scale.ndim
+    if not form.constant_along(tuple(range(rank - 1))) or (node.padded and form.offset.any()):
         return None
     first = (0,) * (rank - 1)
-    return carried.scale[first], carried.offset[first]
+    return form.scale[first], form.offset[first]
 
 
-def _passed(editing: Editing, node: Node, carried: _Carried) -> tuple[Node, _Carried] | None:
+def _pass_through(editing: GraphEditor, node: Node, form: _AffineForm) -> tuple[Node, _AffineForm] | None:
     """The node without the affine in front of it, and what is then behind it; None when it cannot pass."""
     shape = editing.shape(node.output)
     if isinstance(node, Reshape):
-        return node, carried.mapped(lambda v: v.reshape(shape))
+        return node, form.mapped(lambda v: v.reshape(shape))
     if isinstance(node, Transpose):
-        return node, carried.mapped(lambda v: v.transpose(node.perm))
+        return node, form.mapped(lambda v: v.transpose(node.perm))
     if isinstance(node, Pad):
-        return _padded(node, carried)
+        return _pass_through_pad(node, form)
     if isinstance(node, Mean):
-        alike = carried.constant_along(node.axes) and isinf(node.low) and isinf(node.high)
+        constant = form.constant_along(node.axes) and isinf(node.low) and isinf(node.high)
         count = prod(editing.shape(node.inputs[0])[a] for a in node.axes) if node.total else 1
-        after = carried.mapped(lambda v: _first(v, node.axes))
-        return (node, _Carried(after.scale, after.offset * count)) if alike else None
-    if not isinstance(node, Spread | MaxPool | AveragePool) or not carried.constant_along((1, 2)):
+        reduced = form.mapped(lambda v: _first_of_axes(v, node.axes))
+        return (node, _AffineForm(reduced.scale, reduced.offset * count)) if constant else None
+    if not isinstance(node, Spread | MaxPool | AveragePool) or not form.constant_along((1, 2)):
         return None
     if isinstance(node, Spread):
-        passes = not carried.offset.any()
+        passes = not form.offset.any()
     elif isinstance(node, MaxPool):
-        passes = bool((carried.scale > 0).all())
+        passes = bool((form.scale > 0).all())
     else:
-        passes = isinf(node.low) and isinf(node.high) and not (any(node.counted) and carried.offset.any())
-    return (node, carried.mapped(lambda v: np.broadcast_to(_first(v, (1, 2)), shape))) if passes else None
+        passes = isinf(node.low) and isinf(node.high) and not (any(node.counted) and form.offset.any())
+    return (node, form.mapped(lambda v: np.broadcast_to(_first_of_axes(v, (1, 2)), shape))) if passes else None
 
 
-def _first(values: Array, axes: tuple[int, ...]) -> Array:
+def _first_of_axes(values: Array, axes: tuple[int, ...]) -> Array:
     return values[tuple(slice(0, 1) if a in axes else slice(None) for a in range(values.ndim))]
 
 
-def _padded(node: Pad, carried: _Carried) -> tuple[Node, _Carried] | None:
-    """Padding with the value that the affine makes the old one of."""
-    scale, offset, value = carried.scale.flat[0], carried.offset.flat[0], node.value
-    around = list(zip(node.begin, node.end, strict=True))
-    if value or carried.offset.any():
-        if not carried.constant_along(tuple(range(carried.scale.ndim))) or not scale:
+def _pass_through_pad(node: Pad, form: _AffineForm) -> tuple[Node, _AffineForm] | None:
+    """The Pad before the affine: its value is the one that the affine maps to the old one."""
+    scale, offset, value = form.scale.flat[0], form.offset.flat[0], node.value
+    widths = list(zip(node.begin, node.end, strict=True))
+    if value or form.offset.any():
+        if not form.constant_along(tuple(range(form.scale.ndim))) or not scale:
             return None
         value = float((value - offset) / scale)
         if not np.isfinite(np.float32(value)):
             return None
-    return replace(node, value=value), carried.mapped(lambda v: np.pad(v, around, mode="edge"))
+    return replace(node, value=value), form.mapped(lambda v: np.pad(v, widths, mode="edge"))
 
 
-def _folded(
-    editing: Editing, slot: int, scale: Array, offset: Array, layers: set[int]
+def _fold_into_layer(
+    editing: GraphEditor, slot: int, scale: Array, offset: Array, layers: set[int]
 ) -> tuple[Array, Array, QuantParams | None] | None:
-    """New weights and bias of a layer, None when they cannot be said well, or would be a second copy of shared ones."""
+    """New weights and bias of a layer, None when that loses precision or would be a second copy of shared ones."""
     node = editing.node(slot)
     assert isinstance(node, Linear)
-    if not editing.sharers(node) <= layers:
+    if not editing.layers_sharing_weights(node) <= layers:
         return None
     kernel, bias = editing.data(node.weights).astype(np.float64), editing.data(node.bias).astype(np.float64)
     quant = editing.out.tensors[node.weights].quant
@@ -180,15 +184,17 @@ def _folded(
         for v in (scale, offset)
     )
     with np.errstate(over="ignore", invalid="ignore"):
-        made = (kernel * factors).astype(np.float32)
-        moved = (bias + (kernel * offsets).reshape(len(kernel), -1).sum(axis=1)).astype(np.float32)
-    if not (np.isfinite(made).all() and np.isfinite(moved).all()) or not _fine(kernel, kernel * factors, factors):
+        new_kernel = (kernel * factors).astype(np.float32)
+        new_bias = (bias + (kernel * offsets).reshape(len(kernel), -1).sum(axis=1)).astype(np.float32)
+    if not (np.isfinite(new_kernel).all() and np.isfinite(new_bias).all()) or not _keeps_precision(
+        kernel, kernel * factors, factors
+    ):
         return None
-    return made, moved, quant
+    return new_kernel, new_bias, quant
 
 
-def _fine(before: Array, after: Array, factors: Array) -> bool:
-    """Whether no input loses more than FINEST of its weights' share of the range of the outputs that they go to."""
+def _keeps_precision(before: Array, after: Array, factors: Array) -> bool:
+    """Whether no input loses more than MAX_PRECISION_LOSS of its weights' share of the range of their outputs."""
     shares = []
     for kernel in (before, after):
         rows = np.abs(kernel).reshape(len(kernel), -1, kernel.shape[-1]).max(axis=1, initial=0)
@@ -196,26 +202,26 @@ def _fine(before: Array, after: Array, factors: Array) -> bool:
     read = (shares[0] > 0) & (factors.reshape(len(before), -1) != 0)
     # Weights that round to nothing before are none to lose.
     read &= shares[0] > 1 / 256
-    return bool((shares[1][read] * FINEST >= shares[0][read]).all())
+    return bool((shares[1][read] * MAX_PRECISION_LOSS >= shares[0][read]).all())
 
 
 def _apply(
-    editing: Editing, slot: int, affine: Affine, plan: _Plan,
+    editing: GraphEditor, slot: int, affine: Affine, plan: _FoldPlan,
     folded: dict[int, tuple[Array, Array, QuantParams | None]],
 ) -> None:  # fmt: skip
-    made: dict[tuple[str, bytes], str] = {}
-    for at, (kernel, bias, quant) in folded.items():
-        node = editing.node(at)
+    kernels: dict[tuple[str, bytes], str] = {}
+    for slot_of_node, (kernel, bias, quant) in folded.items():
+        node = editing.node(slot_of_node)
         assert isinstance(node, Linear)
         key = (node.weights, kernel.tobytes())
-        if key not in made:
-            made[key] = editing.constant(f"{node.weights}.folded", kernel, quant)
-        plan.changed[at] = replace(
-            node, inputs=(node.inputs[0], made[key], editing.constant(f"{node.bias}.folded", bias), *node.inputs[3:])
+        if key not in kernels:
+            kernels[key] = editing.constant(f"{node.weights}.folded", kernel, quant)
+        plan.changed[slot_of_node] = replace(
+            node, inputs=(node.inputs[0], kernels[key], editing.constant(f"{node.bias}.folded", bias), *node.inputs[3:])
         )
     editing.put(slot, None)
     # What views and pools make is another value now, and gets another name.
-    passing = [n.output for at, n in plan.changed.items() if at not in folded]
-    names = {affine.output: affine.inputs[0], **{n: editing.renewed(n) for n in passing}}
-    for at, node in plan.changed.items():
-        editing.put(at, node.renamed(names))
+    moved_outputs = [n.output for slot_of_node, n in plan.changed.items() if slot_of_node not in folded]
+    names = {affine.output: affine.inputs[0], **{n: editing.replacement(n) for n in moved_outputs}}
+    for slot_of_node, node in plan.changed.items():
+        editing.put(slot_of_node, node.renamed(names))

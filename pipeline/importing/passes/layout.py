@@ -47,7 +47,7 @@ class _Layout:
         self.graph, self.out = graph, GraphBuilder(graph.name)
         self.readers = graph.consumers()
         self.stored: dict[str, Stored] = {}
-        self.real: dict[str, str] = {}
+        self.materialized: dict[str, str] = {}
         self.ports, self.visible = ({p.tensor for p in side} for side in (graph.inputs, graph.outputs))
         self.labels: dict[str, str] = {}
 
@@ -58,70 +58,70 @@ class _Layout:
                 self.stored[tensor.name] = Stored.as_is(tensor.name, len(tensor.shape))
         inputs = [self.input(port) for port in self.graph.inputs]
         for node in self.graph.nodes:
-            self.place(node)
+            self.lay_out(node)
         outputs: list[Port] = []
         for port in self.graph.outputs:
             outputs.append(self.output(port, {p.tensor for p in outputs}))
         return self.out.build(inputs, outputs, self.graph.opset)
 
     def input(self, port: Port) -> Port:
-        """Stored as its readers want it when they all begin with the same views."""
-        tensor, wanted = self.graph.tensors[port.tensor], self.wishes(port.tensor)
+        """The input port, stored as its readers want it when they all begin with the same views."""
+        tensor, perms = self.graph.tensors[port.tensor], self.wanted_perms(port.tensor)
         plain = tuple(range(len(tensor.shape)))
-        perm, places = next(iter(wanted)) if len(wanted) == 1 else (plain, plain)
-        held = tuple(tensor.shape[p] for p in perm)
-        self.out.add(replace(tensor, shape=held))
+        perm, axes = next(iter(perms)) if len(perms) == 1 else (plain, plain)
+        shape = tuple(tensor.shape[p] for p in perm)
+        self.out.add(replace(tensor, shape=shape))
         self.stored[port.tensor] = Stored(port.tensor, tuple(int(i) for i in np.argsort(perm)), len(perm))
-        if len(places) > len(perm):
-            wide = [1] * len(places)
-            for size, at in zip(held, places, strict=False):
-                wide[at] = size
-            axes = (*(places[perm.index(a)] for a in plain), *places[len(perm) :])
-            self.stored[port.tensor] = Stored(self.view(port.tensor, port.tensor, tuple(wide)), axes, len(perm))
+        if len(axes) > len(perm):
+            wide_shape = [1] * len(axes)
+            for size, axis in zip(shape, axes, strict=False):
+                wide_shape[axis] = size
+            axes = (*(axes[perm.index(a)] for a in plain), *axes[len(perm) :])
+            self.stored[port.tensor] = Stored(self.view(port.tensor, port.tensor, tuple(wide_shape)), axes, len(perm))
         return replace(port, perm=perm)
 
-    def wishes(self, name: str) -> set[tuple[Perm, Perm]]:
+    def wanted_perms(self, name: str) -> set[tuple[Perm, Perm]]:
         """The transposes that the tensor's readers begin with, looked for behind operators that take any layout.
 
-        With each the places of its axes behind a Reshape that follows and only adds axes, then those of the added ones.
+        With each the positions of its axes behind a Reshape that follows and only adds axes, then those added.
         """
-        found: set[tuple[Perm, Perm]] = set()
+        perms: set[tuple[Perm, Perm]] = set()
         plain = tuple(range(len(self.graph.tensors[name].shape)))
-        waiting = [name]
-        while waiting:
-            for node in self.readers[waiting.pop()]:
+        queue = [name]
+        while queue:
+            for node in self.readers[queue.pop()]:
                 if node.follows_layout:
-                    waiting.append(node.output)
+                    queue.append(node.output)
                 elif isinstance(node, Transpose):
-                    found.add((node.perm, self.places(node.output)))
+                    perms.add((node.perm, self.axes_after_reshape(node.output)))
                 else:
-                    found.add((plain, plain))
-        return found
+                    perms.add((plain, plain))
+        return perms
 
-    def places(self, name: str) -> Perm:
-        """Where a tensor's axes are once its only reader has added axes of size 1, and where those are."""
-        readers, given = self.readers[name], self.graph.tensors[name].shape
+    def axes_after_reshape(self, name: str) -> Perm:
+        """The positions of a tensor's axes once its only reader has added axes of size 1, then those added."""
+        readers, shape = self.readers[name], self.graph.tensors[name].shape
         target = readers[0].shape if len(readers) == 1 and isinstance(readers[0], Reshape) else ()
-        kept = [i for i, d in enumerate(target) if d != 1]
-        if len(target) < len(given) or [target[i] for i in kept] != [d for d in given if d != 1]:
-            return tuple(range(len(given)))
-        spare = iter([i for i, d in enumerate(target) if d == 1])
-        taken = iter(kept)
-        return (*[next(spare if d == 1 else taken) for d in given], *spare)
+        large = [i for i, d in enumerate(target) if d != 1]
+        if len(target) < len(shape) or [target[i] for i in large] != [d for d in shape if d != 1]:
+            return tuple(range(len(shape)))
+        units = iter([i for i, d in enumerate(target) if d == 1])
+        next_large = iter(large)
+        return (*[next(units if d == 1 else next_large) for d in shape], *units)
 
     def output(self, port: Port, others: set[str]) -> Port:
-        """No two outputs are one tensor: each has memory of its own."""
+        """The output port; no two outputs are one tensor, each has memory of its own."""
         stored = self.stored[port.tensor]
         if stored.order is not None:
             return replace(port, tensor=self.materialize(port.tensor))
         if len(stored.perm) > stored.rank:
-            stored = self.squeezed(port.tensor, stored)
+            stored = self.squeeze(port.tensor, stored)
         if stored.name in others:
             shape = self.out.tensors[stored.name].shape
             stored = replace(stored, name=self.view(port.tensor, stored.name, shape))
         return replace(port, tensor=stored.name, perm=tuple(int(i) for i in np.argsort(stored.perm)))
 
-    def place(self, node: Node) -> None:
+    def lay_out(self, node: Node) -> None:
         if isinstance(node, Transpose):
             source = self.plain_order(node.inputs[0])
             perm = (*(source.perm[p] for p in node.perm), *source.perm[source.rank :])
@@ -129,40 +129,40 @@ class _Layout:
         elif isinstance(node, Reshape):
             self.reshape(node)
         elif isinstance(node, Dense) and self.stored[node.inputs[0]].order is not None:
-            self.reordered_dense(node)
+            self.reorder_dense(node)
         else:
-            self.general(node)
+            self.lay_out_general(node)
 
-    def general(self, node: Node) -> None:
+    def lay_out_general(self, node: Node) -> None:
         moving = [n for n in node.inputs if not self.graph.is_constant(n)]
         first = self.stored[moving[0]]
         if first.order is not None and isinstance(node, Activation | Affine | Clamp | Requantize):
-            self.emit(self.reordered(node, first), first)
+            self.emit(self.reorder_operands(node, first), first)
             return
-        like = self.common(moving)
+        like = self.common_layout(moving)
         rank = None if like is None else like.rank
         if like is not None and not like.plain and all(len(self.graph.tensors[o].shape) == rank for o in node.outputs):
-            moved = node.permuted(like.perm, self.graph)
-            if moved is not None and self.together(moved, self.laid_out(moving[0], like)):
-                names = {n: self.laid_out(n, like) for n in moving}
+            permuted = node.permuted(like.perm, self.graph)
+            if permuted is not None and self.reduced_axes_adjacent(permuted, self.as_layout(moving[0], like)):
+                names = {n: self.as_layout(n, like) for n in moving}
                 if node.elementwise or isinstance(node, Concat):
                     names |= {n: self.constant(n, like) for n in node.inputs if self.graph.is_constant(n)}
-                self.emit(moved.renamed(names), like)
+                self.emit(permuted.renamed(names), like)
                 return
         self.emit(node.renamed({n: self.materialize(n) for n in moving}), None)
 
-    def together(self, node: Node, name: str) -> bool:
+    def reduced_axes_adjacent(self, node: Node, name: str) -> bool:
         """Whether the axes that a reduction of the stored tensor `name` goes over lie side by side there."""
         if not isinstance(node, Extreme | Mean):
             return True
         return block_of(self.out.tensors[name].shape, node.axes) is not None
 
-    def common(self, names: Sequence[str]) -> Stored | None:
+    def common_layout(self, names: Sequence[str]) -> Stored | None:
         """The layout of one of these tensors in which all can be read through views alone."""
         layouts = sorted((self.stored[n] for n in names), key=lambda s: -len(s.perm))
-        return next((like for like in layouts if all(self.fits(n, like) for n in names)), None)
+        return next((like for like in layouts if all(self.has_layout(n, like) for n in names)), None)
 
-    def fits(self, name: str, like: Stored) -> bool:
+    def has_layout(self, name: str, like: Stored) -> bool:
         """Whether a tensor's bytes are what they would be if it were stored as `like` is."""
         own, shape = self.stored[name], self.graph.tensors[name].shape
         if own.order is not None or like.order is not None or own.rank != like.rank:
@@ -170,32 +170,32 @@ class _Layout:
         axes = [a for a, d in enumerate(shape) if d != 1]
         return sorted(axes, key=lambda a: own.perm[a]) == sorted(axes, key=lambda a: like.perm[a])
 
-    def laid_out(self, name: str, like: Stored) -> str:
-        """The tensor stored as `like` is, which it `fits`."""
+    def as_layout(self, name: str, like: Stored) -> str:
+        """The tensor stored as `like` is; it has to have that layout (`has_layout`)."""
         own, shape = self.stored[name], self.graph.tensors[name].shape
-        wanted = [1] * len(like.perm)
+        like_shape = [1] * len(like.perm)
         for axis, size in zip(like.perm, shape, strict=False):
-            wanted[axis] = size
-        if self.out.tensors[own.name].shape == tuple(wanted):
+            like_shape[axis] = size
+        if self.out.tensors[own.name].shape == tuple(like_shape):
             return own.name
-        return self.view(name, own.name, tuple(wanted))
+        return self.view(name, own.name, tuple(like_shape))
 
     def view(self, name: str, source: str, shape: Shape) -> str:
         """A Reshape of the stored tensor `source`, which stands for `name`."""
         label = self.labels.get(name, f"{name}.view")
-        made = Reshape(
+        reshape = Reshape(
             name=self.out.fresh(label), inputs=(source,), outputs=(self.out.fresh(f"{name}.view"),), shape=shape
         )
-        held = self.out.tensors[source]
-        return self.out.append(made, held.dtype, held.quant)
+        tensor = self.out.tensors[source]
+        return self.out.append(reshape, tensor.dtype, tensor.quant)
 
     def emit(self, node: Node, like: Stored | None) -> None:
         """Append `node`, whose outputs are stored the way `like` is."""
         for name in node.outputs:
             rank = len(self.graph.tensors[name].shape)
             self.stored[name] = replace(like, name=name) if like else Stored.as_is(name, rank)
-        made = self.graph.tensors[node.output]
-        self.out.append(node, made.dtype, made.quant)
+        output = self.graph.tensors[node.output]
+        self.out.append(node, output.dtype, output.quant)
 
     def constant(self, name: str, like: Stored) -> str:
         """An operand of an elementwise operator, stored as its other operand is."""
@@ -209,80 +209,80 @@ class _Layout:
 
     def reshape(self, node: Reshape) -> None:
         source = self.stored[node.inputs[0]]
-        target, made = node.shape, self.graph.tensors[node.output]
+        target, output = node.shape, self.graph.tensors[node.output]
         self.labels[node.output] = node.name
-        given, plain = self.graph.tensors[node.inputs[0]].shape, Stored.as_is(node.output, len(target))
+        input_shape, plain = self.graph.tensors[node.inputs[0]].shape, Stored.as_is(node.output, len(target))
         order = source.order
         free = order is None and not source.plain and len(target) >= 1
-        if free and given and given[0] == 1 and source.perm[0] == 0 and self.only_dense(node.output):
-            held = self.out.tensors[source.name].shape
-            moved = np.arange(prod(held)).reshape(held).transpose(source.perm).reshape(-1)
-            order = tuple(int(i) for i in moved)
+        if free and input_shape and input_shape[0] == 1 and source.perm[0] == 0 and self.only_dense(node.output):
+            stored_shape = self.out.tensors[source.name].shape
+            flat_order = np.arange(prod(stored_shape)).reshape(stored_shape).transpose(source.perm).reshape(-1)
+            order = tuple(int(i) for i in flat_order)
         if order is not None:
-            self.out.append(node.renamed({node.inputs[0]: source.name}), made.dtype, made.quant)
+            self.out.append(node.renamed({node.inputs[0]: source.name}), output.dtype, output.quant)
             self.stored[node.output] = replace(plain, order=order)
             return
-        viewed = self.unit_axes(node, source) if made.quant is None else None
+        viewed = self.unit_axes(node, source) if output.quant is None else None
         if viewed is not None and not (viewed.name in self.ports and node.output in self.visible):
             self.stored[node.output] = viewed
             return
-        self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), made.dtype, made.quant)
+        self.out.append(node.renamed({node.inputs[0]: self.materialize(node.inputs[0])}), output.dtype, output.quant)
         self.stored[node.output] = plain
 
     def unit_axes(self, node: Reshape, source: Stored) -> Stored | None:
         """How the result of a Reshape that only adds and drops axes of size 1 is stored; None for other ones."""
-        given = self.graph.tensors[node.inputs[0]].shape
-        kept = [a for a, d in enumerate(given) if d != 1]
-        if [given[a] for a in kept] != [d for d in node.shape if d != 1]:
+        input_shape = self.graph.tensors[node.inputs[0]].shape
+        large = [a for a, d in enumerate(input_shape) if d != 1]
+        if [input_shape[a] for a in large] != [d for d in node.shape if d != 1]:
             return None
-        held = self.out.tensors[source.name].shape
-        spare = [i for i, d in enumerate(held) if d == 1]
-        missing = len(node.shape) - len(kept) - len(spare)
+        stored_shape = self.out.tensors[source.name].shape
+        units = [i for i, d in enumerate(stored_shape) if d == 1]
+        missing = len(node.shape) - len(large) - len(units)
         if missing > 0 and source.plain:
             return None
         if missing > 0:
-            source = replace(source, name=self.view(node.output, source.name, (*held, *(1,) * missing)))
-            spare += range(len(held), len(held) + missing)
-        taken, free = iter([source.perm[a] for a in kept]), iter(spare)
-        perm = [next(free if d == 1 else taken) for d in node.shape]
-        return Stored(source.name, (*perm, *free), len(node.shape))
+            source = replace(source, name=self.view(node.output, source.name, (*stored_shape, *(1,) * missing)))
+            units += range(len(stored_shape), len(stored_shape) + missing)
+        next_large, next_unit = iter([source.perm[a] for a in large]), iter(units)
+        perm = [next(next_unit if d == 1 else next_large) for d in node.shape]
+        return Stored(source.name, (*perm, *next_unit), len(node.shape))
 
     def only_dense(self, name: str) -> bool:
         """Whether every reader of `name` is a dense layer of one row, or works element by element for only those."""
-        waiting = [name]
-        while waiting:
-            name = waiting.pop()
+        queue = [name]
+        while queue:
+            name = queue.pop()
             shape = self.graph.tensors[name].shape
             if name in self.visible or not self.readers[name]:
                 return False
             for node in self.readers[name]:
                 single = isinstance(node, Affine) and self.graph.tensors[node.inputs[1]].size == 1
                 if single or isinstance(node, Activation | Clamp | Requantize | Reshape):
-                    waiting.append(node.output)
+                    queue.append(node.output)
                 elif not isinstance(node, Affine | Dense) or prod(shape) != shape[-1]:
                     return False
                 elif isinstance(node, Affine):
-                    waiting.append(node.output)
+                    queue.append(node.output)
         return True
 
-    def reordered(self, node: Node, source: Stored) -> Node:
+    def reorder_operands(self, node: Node, source: Stored) -> Node:
         """An operator of one activation on the stored order of its input."""
         names = {node.inputs[0]: source.name}
         for name in node.inputs[1:]:
             data = self.graph.constant(name)
             if data.size > 1:
-                moved = np.empty_like(data)
-                moved[list(source.order or ())] = data
-                names[name] = self.out.constant(f"{name}.stored", moved)
+                permuted = np.empty_like(data)
+                permuted[list(source.order or ())] = data
+                names[name] = self.out.constant(f"{name}.stored", permuted)
         return node.renamed(names)
 
-    def reordered_dense(self, node: Dense) -> None:
+    def reorder_dense(self, node: Dense) -> None:
         source = self.stored[node.inputs[0]]
         kernel = self.graph.constant(node.weights)
         # x[i] = stored[order[i]], so column order[i] of the new matrix is column i of the old one.
-        moved = np.empty_like(kernel)
-        moved[:, list(source.order or ())] = kernel
-        name = self.out.constant(f"{node.weights}.stored", moved, self.graph.tensors[node.weights].quant)
+        permuted = np.empty_like(kernel)
+        permuted[:, list(source.order or ())] = kernel
+        name = self.out.constant(f"{node.weights}.stored", permuted, self.graph.tensors[node.weights].quant)
         self.emit(replace(node, inputs=(source.name, name, *node.inputs[2:])), None)
 
     def plain_order(self, name: str) -> Stored:
@@ -296,29 +296,29 @@ class _Layout:
         stored = self.stored[name]
         if stored.plain:
             return stored.name
-        if name not in self.real:
+        if name not in self.materialized:
             assert stored.order is None, "only dense layers read a reordered tensor"
-            self.real[name] = self.transpose(stored, name)
-        return self.real[name]
+            self.materialized[name] = self.transpose(stored, name)
+        return self.materialized[name]
 
     def transpose(self, stored: Stored, name: str) -> str:
-        held: Shape = self.out.tensors[stored.name].shape
-        moving = [p for p in stored.perm if held[p] != 1]
-        if moving != sorted(moving) and len(stored.perm) > stored.rank:
-            stored = self.squeezed(name, stored)
+        shape: Shape = self.out.tensors[stored.name].shape
+        large_axes = [p for p in stored.perm if shape[p] != 1]
+        if large_axes != sorted(large_axes) and len(stored.perm) > stored.rank:
+            stored = self.squeeze(name, stored)
         tensor = self.out.tensors[stored.name]
-        made = self.out.fresh(f"{name}.plain" if name in self.out.tensors else name)
-        if moving == sorted(moving):
+        output = self.out.fresh(f"{name}.plain" if name in self.out.tensors else name)
+        if large_axes == sorted(large_axes):
             label = self.out.fresh(self.labels.get(name, f"{name}.transpose"))
-            view = Reshape(name=label, inputs=(tensor.name,), outputs=(made,), shape=self.graph.tensors[name].shape)
+            view = Reshape(name=label, inputs=(tensor.name,), outputs=(output,), shape=self.graph.tensors[name].shape)
             return self.out.append(view, tensor.dtype)
         label = self.out.fresh(f"{name}.transpose")
-        turned = Transpose(name=label, inputs=(tensor.name,), outputs=(made,), perm=stored.perm)
-        return self.out.append(turned, tensor.dtype)
+        transpose = Transpose(name=label, inputs=(tensor.name,), outputs=(output,), perm=stored.perm)
+        return self.out.append(transpose, tensor.dtype)
 
-    def squeezed(self, name: str, stored: Stored) -> Stored:
-        """The same without the axes that the tensor does not have."""
+    def squeeze(self, name: str, stored: Stored) -> Stored:
+        """The stored tensor without the axes of size 1 that the tensor itself does not have."""
         axes = sorted(stored.perm[: stored.rank])
-        held = self.out.tensors[stored.name].shape
-        made = self.view(name, stored.name, tuple(held[i] for i in axes))
-        return Stored(made, tuple(axes.index(p) for p in stored.perm[: stored.rank]), stored.rank)
+        shape = self.out.tensors[stored.name].shape
+        view = self.view(name, stored.name, tuple(shape[i] for i in axes))
+        return Stored(view, tuple(axes.index(p) for p in stored.perm[: stored.rank]), stored.rank)

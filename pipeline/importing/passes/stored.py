@@ -23,8 +23,8 @@ class Stored:
         """(n, *stored shape) -> (n, *shape in the model file)."""
         if self.order is not None:
             return values.reshape(len(values), -1)[:, list(self.order)].reshape(values.shape)
-        moved = values.transpose(0, *(1 + p for p in self.perm))
-        return moved.reshape(moved.shape[: 1 + self.rank])
+        in_file_order = values.transpose(0, *(1 + p for p in self.perm))
+        return in_file_order.reshape(in_file_order.shape[: 1 + self.rank])
 
     @classmethod
     def as_is(cls, name: str, rank: int) -> "Stored":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # a build with nothing to do must not wait for them
     from onnx import ModelProto
 
     from pipeline.graph.ir import Graph
-    from pipeline.importing.lower_bounds import Floor
+    from pipeline.importing.lower_bounds import LowerBound
 
 
 class Reader(Protocol):
@@ -24,7 +24,7 @@ class Reader(Protocol):
     def files_beside(self, path: Path, place: Place | None) -> Mapping[str, Path]:
         """The other files in which the model's tensors lie, by the names that the model gives them."""
 
-    def least(self, path: Path, shown: str) -> "Floor | None":
+    def least(self, path: Path, shown: str) -> "LowerBound | None":
         """What the network needs at the least, from its dimensions alone; None where only its import tells."""
 
     def read(self, path: Path, shown: str, product: str) -> "Graph":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from pipeline.graph.ir import Graph
-    from pipeline.importing.lower_bounds import Floor
+    from pipeline.importing.lower_bounds import LowerBound
 
 FRAMEWORK = "onnxruntime"
 
@@ -20,11 +20,11 @@ def files_beside(path: Path, place: Place | None) -> Mapping[str, Path]:
     return external_files(path, place)
 
 
-def least(path: Path, shown: str) -> "Floor | None":
-    from pipeline.importing.onnx_lower_bounds import onnx_floor
+def least(path: Path, shown: str) -> "LowerBound | None":
+    from pipeline.importing.onnx_lower_bounds import onnx_lower_bound
     from pipeline.model_files.onnx_file import parse_onnx
 
-    return onnx_floor(parse_onnx(path, shown))
+    return onnx_lower_bound(parse_onnx(path, shown))
 
 
 def read(path: Path, shown: str, product: str) -> "Graph":
