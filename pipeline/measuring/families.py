@@ -1,4 +1,4 @@
-"""The families of machine code that can be measured: a folder each."""
+"""Table of the families of machine code that can be measured; each is a folder."""
 
 from collections.abc import Mapping
 

@@ -1,13 +1,13 @@
-"""simulate.json: what the emulated chip did with the library."""
+"""simulate.json: cycles, layers, vectors, accuracy and stack of the library on the emulated chip."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class RunCycles:
-    """Of one inference: the fewest seen, the most that there can be, those of the slowest with no wait states.
+    """Cycles of one inference: `min` is the fewest seen, `max` the most that there can be.
 
-    `overhead`: those of the most that are of no layer.
+    `zero_wait`: cycles of the slowest inference without wait states. `overhead`: the part of `max` outside any layer.
     """
 
     min: int
@@ -31,7 +31,7 @@ class RunLayer:
 
 @dataclass(frozen=True)
 class RunVectors:
-    """Inputs that were run, those of them that are real samples, and how many answers differ on the chip and here."""
+    """Numbers of inputs that were run, of real samples among them, and of wrong answers on the chip and on the host."""
 
     run: int
     real: int
@@ -41,7 +41,7 @@ class RunVectors:
 
 @dataclass(frozen=True)
 class RunAccuracy:
-    """The share of right answers among so many samples; None without labels."""
+    """Share of right answers among `samples` samples; None without labels."""
 
     integer: float | None
     samples: int

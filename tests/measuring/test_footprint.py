@@ -27,7 +27,7 @@ def test_the_deepest_chain_counts(tmp_path: Path) -> None:
         + function("f_b", "sub sp, #8\n push {r4, lr}\n bl f_a\n pop {r4}\n pop {r2}\n mov lr, r2\n add sp, #8\n bx lr")
     )
     stack = measured(source, tmp_path).stack
-    assert (stack.worst, stack.chain) == (24 + 16 + 20, ("f_run", "f_b", "f_a"))
+    assert (stack.worst, stack.call_path) == (24 + 16 + 20, ("f_run", "f_b", "f_a"))
     assert run(source, tmp_path / "run").stack <= 60
 
 

@@ -70,10 +70,10 @@ def test_jumps_to_other_functions_and_known_registers_count_as_calls(tmp_path: P
     leaf = function("f_leaf", "push {r4-r7}\n pop {r4-r7}\n bx lr")
     tail = function("f_run", "push {r4, lr}\n sub sp, #40\n add sp, #40\n pop {r4}\n pop {r1}\n mov lr, r1\n b f_leaf")
     found = stack(tail + leaf, tmp_path / "tail")
-    assert (found.worst, found.chain) == (48, ("f_run",))
+    assert (found.worst, found.call_path) == (48, ("f_run",))
     known = function("f_run", "push {r4, lr}\n ldr r4, =f_leaf\n bl f_other\n blx r4\n pop {r4, pc}")
     found = stack(known + leaf + function("f_other", "bx lr"), tmp_path / "known")
-    assert (found.worst, found.chain) == (24, ("f_run", "f_leaf"))
+    assert (found.worst, found.call_path) == (24, ("f_run", "f_leaf"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_jumps_to_other_functions_and_known_registers_count_as_calls(tmp_path: P
 )  # fmt: skip
 def test_an_answer_that_would_be_a_guess_is_refused_with_its_reason(source: str, why: str, tmp_path: Path) -> None:
     found = stack(source, tmp_path)
-    assert found.worst is None and found.chain == () and why in found.unknown
+    assert found.worst is None and found.call_path == () and why in found.unknown
 
 
 def test_a_jump_table_that_hides_code_is_refused(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_switch_is_followed_into_its_deepest_case(toolchain: str, core: str, l
     elf = link_image(tools, core, objects, "f_run", Memory(0, 1 << 16), Memory(0x20000000, 1 << 14), tmp_path / "f.elf")
     found = measure(elf, "f_run", "f_").stack
     assert found.unknown == "" and found.worst is not None
-    assert found.chain == ("f_run", "f_large") and 1024 < found.worst < 1024 + 100
+    assert found.call_path == ("f_run", "f_large") and 1024 < found.worst < 1024 + 100
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])

@@ -1,11 +1,11 @@
-"""What a linked library takes of the chip: flash by section, symbol and kind, RAM, and worst-case stack."""
+"""Footprint of a linked library: flash by section, symbol and kind, RAM, and worst-case stack."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.footprint.names import is_float, is_heap
-from pipeline.measuring.footprint.reading import preference, read_image
+from pipeline.measuring.footprint.reading import alias_order, read_image
 from pipeline.measuring.footprint.stack import StackUse, worst_case
 from pipeline.measuring.machine_code.decoded import DecodedImage, Label
 
@@ -16,7 +16,7 @@ _KINDS = {"code": "code", "constant": "constant", "data": "ram", "bss": "ram"}
 
 @dataclass(frozen=True)
 class Symbol:
-    """A named piece: `kind` is code, constant or ram; `aliases` are other names for the same bytes."""
+    """A symbol of the image: `kind` is code, constant or ram; `aliases` are other names for the same bytes."""
 
     name: str
     size: int
@@ -26,7 +26,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes. `flash` is code + constants + the load image of what startup copies; `ram` is that + .bss.
+    """Bytes of flash, RAM and stack. `flash` is code + constants + data; `ram` is data + .bss.
 
     `data` is what startup copies from flash to RAM: variables with a value, and functions that run from RAM.
     """
@@ -52,7 +52,7 @@ class Footprint:
 
 
 def measure(elf: Path, entry: str, own_prefix: str) -> Footprint:
-    """Read a linked image whose only root is `entry`.
+    """The footprint of a linked image whose only root is `entry`.
 
     Every function none of whose names begins with `own_prefix` came from the compiler's support library and is
     named in `library_calls`. Raises ChipfitError when `elf` is no such image or `entry` is missing.
@@ -83,18 +83,18 @@ def measure(elf: Path, entry: str, own_prefix: str) -> Footprint:
 
 
 def _symbols(image: DecodedImage) -> tuple[Symbol, ...]:
-    """One per piece of memory, the largest first; bytes with two names are counted once."""
+    """Symbols of all labelled memory, the largest first; bytes with two names are counted once."""
     pieces: dict[tuple[int, str], list[Label]] = {}
     for label in image.labels:
         if label.function or label.size:
             pieces.setdefault((label.address, label.section.kind), []).append(label)
-    made = []
+    symbols = []
     for (address, kind), labels in pieces.items():
-        names = sorted((x.name for x in labels), key=preference)
+        names = sorted((x.name for x in labels), key=alias_order)
         size = max(x.size for x in labels)
         if not size and address in image.functions:
             size = image.functions[address].end - address
         # A table that a compiler placed among code is data all the same.
         shown = "constant" if kind == "code" and not any(x.function for x in labels) else _KINDS[kind]
-        made.append(Symbol(names[0], size, shown, tuple(names[1:])))
-    return tuple(sorted(made, key=lambda s: (-s.size, s.name)))
+        symbols.append(Symbol(names[0], size, shown, tuple(names[1:])))
+    return tuple(sorted(symbols, key=lambda s: (-s.size, s.name)))

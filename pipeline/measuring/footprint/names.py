@@ -1,4 +1,4 @@
-"""Which symbols mean that floating point or a heap came in."""
+"""Symbol names that show that floating point or a heap is linked in."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A linked ELF file, read and decoded."""
+"""Reader of a linked ELF file: sections, symbols, functions and decoded instructions."""
 
 from pathlib import Path
 
@@ -16,44 +16,44 @@ _WRITE, _ALLOC, _EXECUTE = 1, 2, 4
 
 
 def read_image(elf: Path) -> DecodedImage:
-    """Raises ChipfitError when the file is no ELF image of a machine that chipfit knows, or has no symbols."""
+    """The decoded image; raises ChipfitError for a file that is no ELF image of a known machine, or has no symbols."""
     try:
         with elf.open("rb") as file:
             parsed = ELFFile(file)
             family = _family(parsed["e_machine"], elf)
-            moved = [
+            copied_ranges = [
                 (g["p_vaddr"], g["p_vaddr"] + g["p_filesz"])
                 for g in parsed.iter_segments()
                 if g["p_type"] == "PT_LOAD" and g["p_vaddr"] != g["p_paddr"]
             ]
             by_index = {
-                i: _section(s, moved)
+                i: _section(s, copied_ranges)
                 for i, s in enumerate(parsed.iter_sections())
                 if s["sh_flags"] & _ALLOC and s["sh_size"]
             }
             table = parsed.get_section_by_name(".symtab")
             if not isinstance(table, SymbolTableSection):
                 raise ChipfitError("size-check: the linked image has no symbols")
-            found = [
+            symbols = [
                 (s.name, s["st_value"], s["st_size"], by_index[s["st_shndx"]], s["st_info"]["type"])
                 for s in table.iter_symbols()
                 if s["st_shndx"] in by_index and s.name
             ]
     except (ELFError, OSError) as error:
         raise ChipfitError(f"size-check: {elf.name} is not a linked image") from error
-    marks = sorted((v, n[:2], s) for n, v, _, s, _ in found if n.startswith("$"))
+    marks = sorted((v, n[:2], s) for n, v, _, s, _ in symbols if n.startswith("$"))
     code = family.CODE
     labels = tuple(
         Label(n, v & ~code.code_bit if t == "STT_FUNC" else v, z, s, t == "STT_FUNC")
-        for n, v, z, s, t in found
+        for n, v, z, s, t in symbols
         if not n.startswith("$") and t in ("STT_FUNC", "STT_OBJECT", "STT_NOTYPE")
     )
     sections = tuple(by_index.values())
     instructions: dict[int, capstone.CsInsn] = {}
     for section in sections:
         if section.kind == "code":
-            own = [(v, kind == code.mapping_symbol) for v, kind, s in marks if s == section]
-            for begin, end in _code_ranges(section, own):
+            section_marks = [(v, kind == code.mapping_symbol) for v, kind, s in marks if s == section]
+            for begin, end in _code_ranges(section, section_marks):
                 instructions |= family.decode(section, begin, end)
     functions = [x for x in labels if x.section.kind == "code"]
     return DecodedImage(
@@ -66,31 +66,31 @@ def read_image(elf: Path) -> DecodedImage:
     )
 
 
-def _section(section: object, moved: list[tuple[int, int]]) -> Section:
+def _section(section: object, copied_ranges: list[tuple[int, int]]) -> Section:
     flags, nobits = section["sh_flags"], section["sh_type"] == "SHT_NOBITS"  # type: ignore[index]
     kind = "code" if flags & _EXECUTE else ("bss" if nobits else "data") if flags & _WRITE else "constant"
     content = b"" if nobits else section.data()  # type: ignore[attr-defined]
     address = section["sh_addr"]  # type: ignore[index]
-    copied = bool(content) and any(begin <= address < end for begin, end in moved)
+    copied = bool(content) and any(begin <= address < end for begin, end in copied_ranges)
     return Section(section.name, address, section["sh_size"], kind, content, copied)  # type: ignore[attr-defined,index]
 
 
 def _functions(labels: list[Label]) -> dict[int, Function]:
-    """One function per address; without .size (hand-written assembly) it ends where the next begins."""
+    """Functions by address; one without .size (hand-written assembly) ends where the next begins."""
     starts = sorted({x.address for x in labels})
-    made = {}
+    functions = {}
     for address in starts:
         here = [x for x in labels if x.address == address]
-        first = min(here, key=lambda x: preference(x.name))
+        first = min(here, key=lambda x: alias_order(x.name))
         after = next((a for a in starts if a > address), 1 << 32)
         limit = min(first.section.address + first.section.size, after)
         size = max(x.size for x in here)
-        made[address] = Function(first.name, address, min(address + size, limit) if size else limit)
-    return made
+        functions[address] = Function(first.name, address, min(address + size, limit) if size else limit)
+    return functions
 
 
-def preference(name: str) -> tuple[bool, str]:
-    """Of several names for one thing the EABI's is the one that people know."""
+def alias_order(name: str) -> tuple[bool, str]:
+    """Sort key for the names of one address: the EABI's first, which people know."""
     return (not name.startswith("__aeabi_"), name)
 
 

@@ -1,4 +1,4 @@
-"""size.json: what the linked library takes of the chip."""
+"""size.json: flash, RAM and stack of the linked library, beside what is free."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pipeline.measuring.footprint import Footprint
 
 @dataclass(frozen=True)
 class FlashUse:
-    """Bytes: `used` is code, constants, and `data` that startup copies to RAM."""
+    """Bytes of flash: `used` is code, constants, and `data` that startup copies to RAM."""
 
     used: int
     limit: int
@@ -19,7 +19,7 @@ class FlashUse:
 
 @dataclass(frozen=True)
 class RamUse:
-    """Bytes: `used` is `data` that startup copies there, and `bss`."""
+    """Bytes of RAM: `used` is `data` that startup copies there, and `bss`."""
 
     used: int
     limit: int
@@ -29,7 +29,7 @@ class RamUse:
 
 @dataclass(frozen=True)
 class StackNeed:
-    """Bytes of the deepest `chain` of calls; None where no bound is known, for the reason `unknown`."""
+    """Bytes of stack along the deepest call path `chain`; None where no bound is known, for the reason `unknown`."""
 
     worst_case: int | None
     limit: int | None
@@ -47,7 +47,7 @@ class LibraryCall:
 
 @dataclass(frozen=True)
 class SizedSymbol:
-    """A named piece of the library: bytes, of `kind` code, constant or ram."""
+    """A symbol of the library and its bytes, of `kind` code, constant or ram."""
 
     name: str
     size: int
@@ -85,16 +85,16 @@ class Free:
     stack: int | None
 
 
-def size_file(toolchain: str, found: Footprint, free: Free, layers: Sequence[SizedLayer]) -> SizeFile:
-    """The footprint of a library that `toolchain` made, beside what is free."""
+def size_file(toolchain: str, footprint: Footprint, free: Free, layers: Sequence[SizedLayer]) -> SizeFile:
+    """The contents of size.json for the footprint of a library that `toolchain` linked."""
     return SizeFile(
         toolchain=toolchain,
-        flash=FlashUse(found.flash, free.flash, found.code, found.constants, found.data),
-        ram=RamUse(found.ram, free.ram, found.data, found.bss),
-        stack=StackNeed(found.stack.worst, free.stack, found.stack.chain, found.stack.unknown),
-        float_symbols=found.float_symbols,
-        heap_symbols=found.heap_symbols,
-        library_calls=tuple(LibraryCall(s.name, s.size) for s in found.library_calls),
-        symbols=tuple(SizedSymbol(s.name, s.size, s.kind) for s in found.symbols),
+        flash=FlashUse(footprint.flash, free.flash, footprint.code, footprint.constants, footprint.data),
+        ram=RamUse(footprint.ram, free.ram, footprint.data, footprint.bss),
+        stack=StackNeed(footprint.stack.worst, free.stack, footprint.stack.call_path, footprint.stack.unknown),
+        float_symbols=footprint.float_symbols,
+        heap_symbols=footprint.heap_symbols,
+        library_calls=tuple(LibraryCall(s.name, s.size) for s in footprint.library_calls),
+        symbols=tuple(SizedSymbol(s.name, s.size, s.kind) for s in footprint.symbols),
         layers=tuple(layers),
     )

@@ -13,13 +13,13 @@ from pipeline.measuring.machine_code.family import UnboundedError
 
 @dataclass(frozen=True)
 class StackUse:
-    """`worst` bytes below the caller's stack pointer, along `chain`; or None and the reason in `unknown`.
+    """`worst` bytes below the caller's stack pointer, along `call_path`; or None and the reason in `unknown`.
 
     Interrupts, and what the caller itself has on the stack, are not in it.
     """
 
     worst: int | None
-    chain: tuple[str, ...]
+    call_path: tuple[str, ...]
     unknown: str = ""
 
 
@@ -43,14 +43,14 @@ def worst_case(image: DecodedImage, entry: int) -> StackUse:
         frame = FAMILIES[image.code.name].walk(function, image)
         best: tuple[int, tuple[str, ...]] = (frame.deepest, (function.name,))
         for target, depth in sorted(frame.calls.items()):
-            below, chain = deepest(target, (*path, address))
+            below, call_path = deepest(target, (*path, address))
             if depth + below > best[0] or (depth + below == best[0] and len(best[1]) == 1):
-                best = (depth + below, (function.name, *chain))
+                best = (depth + below, (function.name, *call_path))
         known[address] = best
         return best
 
     try:
-        worst, chain = deepest(entry, ())
+        worst, call_path = deepest(entry, ())
     except UnboundedError as error:
         return StackUse(None, (), str(error))
-    return StackUse(worst, chain)
+    return StackUse(worst, call_path)

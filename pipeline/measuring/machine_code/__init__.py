@@ -1,1 +1,1 @@
-"""What measuring knows of machine code of any family: files, decoders, engines, and the Protocol of a family."""
+"""Machine code of any family: linked files, decoders, emulator engines, and the Protocol of a family."""

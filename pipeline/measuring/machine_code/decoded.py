@@ -1,4 +1,4 @@
-"""A linked image as the analysis of its stack sees it: sections, symbols, functions, decoded instructions."""
+"""A linked image decoded for the stack analysis: sections, symbols, functions, instructions."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pipeline.facts.cores import MachineCode
 @dataclass(frozen=True)
 class Section:
     """An allocated section: `kind` is code, constant, data or bss; `content` is empty for bss. `copied`: startup copies
-    it from flash to RAM, so that it takes of both."""
+    it from flash to RAM, so that it needs both."""
 
     name: str
     address: int
@@ -24,7 +24,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Label:
-    """A symbol in an allocated section, without the bit that marks code; mapping symbols ($t, $d) are none."""
+    """A symbol in an allocated section, without the bit that marks code; mapping symbols ($t, $d) are not labels."""
 
     name: str
     address: int
@@ -35,7 +35,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Function:
-    """Where a function's code lies: [address, end)."""
+    """A function and its code's addresses: [address, end)."""
 
     name: str
     address: int
@@ -44,10 +44,9 @@ class Function:
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """`functions`, `instructions` and `names` by address."""
+    """A linked image; `functions`, `instructions` and `names` are by address."""
 
     code: MachineCode
-
     sections: tuple[Section, ...]
     labels: tuple[Label, ...]
     functions: Mapping[int, Function]
@@ -55,14 +54,14 @@ class DecodedImage:
     instructions: Mapping[int, capstone.CsInsn]
 
     def read(self, address: int, size: int) -> bytes | None:
-        """Bytes that cannot change at run time, or None where there are none."""
+        """`size` constant bytes at `address`; None where they lie in no section that is constant at run time."""
         for s in self.sections:
             if s.kind in ("code", "constant") and s.address <= address and address + size <= s.address + s.size:
                 return s.content[address - s.address : address - s.address + size]
         return None
 
     def function_at(self, address: int) -> Function | None:
-        """The function that begins here; or, when a jump leads into the middle of code, from there to its end."""
+        """The function that begins at `address`; or, where a jump leads into the middle of one, its rest; or None."""
         if address in self.functions:
             return self.functions[address]
         if address not in self.instructions:

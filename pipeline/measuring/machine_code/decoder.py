@@ -10,13 +10,13 @@ from pipeline.facts.cores import MachineCode
 
 @cache
 def decoder(code: MachineCode) -> capstone.Cs:
-    """With operand details."""
+    """Capstone's decoder for `code`, with operand details."""
     architecture, modes = code.capstone
-    made = capstone.Cs(
+    capstone_decoder = capstone.Cs(
         getattr(capstone, f"CS_ARCH_{architecture}"), sum(getattr(capstone, f"CS_MODE_{mode}") for mode in modes)
     )
-    made.detail = True
-    return made
+    capstone_decoder.detail = True
+    return capstone_decoder
 
 
 def instruction_at(engine: unicorn.Uc, pc: int, code: MachineCode) -> capstone.CsInsn | None:

@@ -8,20 +8,20 @@ import unicorn
 from pipeline.facts.cores import Core, MachineCode
 
 
-def engine_of(core: Core) -> unicorn.Uc:
-    """A new engine that emulates the core's own CPU model."""
+def new_engine(core: Core) -> unicorn.Uc:
+    """An engine that emulates the core's own CPU model, without memory."""
     architecture, modes = core.isa.code.unicorn
     model = _constant(architecture, f"UC_CPU_{architecture}_{core.emulator_model}")
-    made = unicorn.Uc(
+    engine = unicorn.Uc(
         getattr(unicorn, f"UC_ARCH_{architecture}"), sum(getattr(unicorn, f"UC_MODE_{mode}") for mode in modes), model
     )
-    assert made.ctl_get_cpu_model() == model
-    return made
+    assert engine.ctl_get_cpu_model() == model
+    return engine
 
 
 @cache
 def register(code: MachineCode, name: str) -> int:
-    """Unicorn's number of a register."""
+    """Unicorn's number of the register `name`."""
     architecture, _ = code.unicorn
     return _constant(architecture, f"UC_{architecture}_REG_{name.upper()}")
 

@@ -1,4 +1,4 @@
-"""What a family of instruction sets gives to the simulator and to the footprint: the Protocol, and its answers."""
+"""Protocol of a family of instruction sets, as the simulator and the footprint use it, and the types it returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from pipeline.measuring.machine_code.loaded import LoadedImage
 
 @dataclass(frozen=True)
 class BlockPrice:
-    """Cycles of one pass with no taken exit, what a taken exit adds, and instructions.
+    """Cycles of one pass through a basic block that falls through, cycles that a taken exit adds, and instructions.
 
-    `conditional` is how many instructions are still to come after the last one that one of the block may skip.
+    `conditional`: how many instructions behind the block an IT instruction in it still governs.
     """
 
     stay: Cost
@@ -28,34 +28,34 @@ class BlockPrice:
 
 @dataclass(frozen=True)
 class Frame:
-    """`deepest` bytes of its own; `calls`: callee address -> most bytes in use when it is called or jumped to."""
+    """Stack of a function: `deepest` bytes without callees; `calls`: most bytes in use at a call, by callee address."""
 
     deepest: int
     calls: dict[int, int]
 
 
 class UnboundedError(Exception):
-    """Why the stack cannot be bounded, as a sentence about the function."""
+    """The stack cannot be bounded; the message is a sentence about the function."""
 
 
 class Family(Protocol):
-    """A folder of measuring/ whose package has these."""
+    """A package in measuring/ that has these functions."""
 
     CODE: MachineCode
 
     def price_block(
         self, code: bytes, address: int, core: Core, multiplier_cycles: int, conditional: int = 0
     ) -> BlockPrice:
-        """The cycles of the bytes of one block at `address`, `conditional` left open by the block before."""
+        """The price of the block `code` at `address`, whose first `conditional` instructions may be skipped."""
 
     def may_be_unaligned(self, instruction: capstone.CsInsn) -> bool:
-        """Whether a core that knows unaligned access allows it to this instruction."""
+        """Whether this instruction may make an unaligned access, on a core that allows any."""
 
     def fault(self, engine: unicorn.Uc, core: Core, image: LoadedImage, what: str) -> ChipfitError:
         """The error for an engine that stopped at an instruction it could not finish; `what` is Unicorn's reason."""
 
     def decode(self, section: Section, begin: int, end: int) -> Mapping[int, capstone.CsInsn]:
-        """The instructions of [begin, end) by address; what is none is left out."""
+        """The instructions of [begin, end) by address; undecodable bytes are left out."""
 
     def walk(self, function: Function, image: DecodedImage) -> Frame:
-        """Its stack, on every path. Raises UnboundedError when the stack pointer or a jump cannot be followed."""
+        """The function's stack over all paths; raises UnboundedError where the stack pointer or a jump is not known."""

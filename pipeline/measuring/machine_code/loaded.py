@@ -11,7 +11,7 @@ from pipeline.facts.errors import ChipfitError
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """What the emulator needs of a linked ELF: bytes by address, the entry's range, zeroed RAM."""
+    """A linked ELF for the emulator: bytes by address, zeroed RAM, the entry's range, symbols."""
 
     segments: tuple[tuple[int, bytes], ...]
     zeroed: tuple[tuple[int, int], ...]
@@ -25,7 +25,10 @@ class LoadedImage:
 
     @classmethod
     def read(cls, path: Path, entry: str) -> "LoadedImage":
-        """Raises ChipfitError for a file that is no ELF image, and when `entry` is no function of it with a size."""
+        """The image in the file at `path`.
+
+        Raises ChipfitError where it is no ELF image, or `entry` is no function in it with a size.
+        """
         try:
             return cls._read(path, entry)
         except (ELFError, OSError) as error:
@@ -46,30 +49,30 @@ class LoadedImage:
                     if section["sh_flags"] & 4:
                         code.append((section["sh_addr"], section["sh_addr"] + section["sh_size"]))
             table = elf.get_section_by_name(".symtab")
-            named = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
-            known = [] if table is None else list(table.iter_symbols())
+            functions = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
+            symbol_entries = [] if table is None else list(table.iter_symbols())
             name = f"{entry.removesuffix('_run')}__arena"
-            arena = next((s["st_value"] for s in known if s.name == name), None)
-            symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in named))
+            arena = next((s["st_value"] for s in symbol_entries if s.name == name), None)
+            symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in functions))
         for address, size, name in symbols:
             if name == entry and size:
-                spans = tuple(sorted(code))
-                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, spans, arena)
+                ranges = tuple(sorted(code))
+                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, ranges, arena)
         raise ChipfitError(f"simulate: {entry} is not a function in the linked image")
 
     def symbol_at(self, address: int) -> str:
-        """The function that holds an address."""
+        """Name of the function that holds `address`, "no function" where none does."""
         for begin, size, name in self.symbols:
             if begin <= address < begin + size:
                 return name
         return "no function"
 
-    def half_words(self) -> int:
-        """How many half-words of code there are, those of all sections one after the other."""
+    def count_half_words(self) -> int:
+        """Half-words of code in all sections, which are numbered one after the other."""
         return sum((end - begin + 1) // 2 for begin, end in self.code)
 
     def address_of(self, half_word: int) -> int:
-        """The address of one of them."""
+        """Address of a half-word of code by its number; raises IndexError."""
         for begin, end in self.code:
             if half_word < (end - begin + 1) // 2:
                 return begin + 2 * half_word

@@ -13,7 +13,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.measuring.families import FAMILIES
 from pipeline.measuring.machine_code.decoder import instruction_at
-from pipeline.measuring.machine_code.engine import engine_of, register
+from pipeline.measuring.machine_code.engine import new_engine, register
 from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator.native import RECENT, SPANS, Counter, library
 
@@ -56,7 +56,7 @@ class Machine:
     ) -> None:
         self.image, self.core, self.code, self.family = image, core, core.isa.code, FAMILIES[core.isa.code.name]
         _check_memory()
-        self.engine = engine_of(core)
+        self.engine = new_engine(core)
         top = max(
             [
                 flash[0] + flash[1],
@@ -98,7 +98,7 @@ class Machine:
             raise
 
     def _count(self, layers: int, flash: tuple[int, int], timing: FlashTiming) -> None:
-        words, code = self.image.half_words(), self.image.code
+        words, code = self.image.count_half_words(), self.image.code
         assert len(code) <= SPANS
         self.executed = np.zeros((layers + 1, words), np.uint64)
         self.left = np.zeros((layers + 1, words), np.uint64)

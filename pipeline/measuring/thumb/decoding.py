@@ -1,4 +1,4 @@
-"""Thumb instructions in a row, and which of them an IT block makes conditional."""
+"""Decoder of Thumb code, and the instructions that an IT block makes conditional_addresses."""
 
 from collections.abc import Mapping
 
@@ -10,30 +10,30 @@ from pipeline.measuring.machine_code.decoder import decoder
 
 
 def decode(section: Section, begin: int, end: int) -> Mapping[int, capstone.CsInsn]:
-    """Decode straight through; what Capstone does not know is left out, so that a walk that meets it stops."""
-    found: dict[int, capstone.CsInsn] = {}
+    """Instructions of [begin, end) by address; undecodable ones are left out, so that a walk that meets one stops."""
+    instructions: dict[int, capstone.CsInsn] = {}
     at = begin
     while at + 2 <= end:
         code = section.content[at - section.address : end - section.address]
         for instruction in decoder(THUMB).disasm(code, at):
-            found[instruction.address] = instruction
+            instructions[instruction.address] = instruction
             at = instruction.address + instruction.size
         if at + 2 <= end:
             half = int.from_bytes(section.content[at - section.address : at - section.address + 2], "little")
             at += 4 if half >> 11 >= 0b11101 else 2
-    return found
+    return instructions
 
 
-def conditional(instructions: Mapping[int, capstone.CsInsn]) -> frozenset[int]:
-    """Addresses of what stands inside an IT block."""
-    found = set()
+def conditional_addresses(instructions: Mapping[int, capstone.CsInsn]) -> frozenset[int]:
+    """Addresses of the instructions inside IT blocks."""
+    addresses = set()
     for i in instructions.values():
         if is_it(i):
             at = i.address + i.size
             for _ in range(len(i.mnemonic) - 1):
-                found.add(at)
+                addresses.add(at)
                 at += instructions[at].size if at in instructions else 2
-    return frozenset(found)
+    return frozenset(addresses)
 
 
 def is_it(i: capstone.CsInsn) -> bool:

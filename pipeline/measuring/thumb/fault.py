@@ -1,4 +1,4 @@
-"""What an emulated chip did when it faulted, in one sentence: where, which instruction, which address."""
+"""Message for a fault of the emulated chip: where, which instruction, which address."""
 
 import capstone
 import unicorn
@@ -34,20 +34,20 @@ def fault(engine: unicorn.Uc, core: Core, image: LoadedImage, what: str) -> Chip
 
 
 def _address(engine: unicorn.Uc, instruction: capstone.CsInsn) -> int | None:
-    """Where a load or store that has not happened would go; for several registers, where they begin."""
+    """Address of a load or store that has not happened; of several registers, the first one's."""
     for operand in instruction.operands:
         if operand.type == arm.ARM_OP_MEM:
-            base = _register(engine, instruction, operand.mem.base)
+            base = _register_value(engine, instruction, operand.mem.base)
             if operand.mem.base == arm.ARM_REG_PC:
                 base &= ~3
-            index = _register(engine, instruction, operand.mem.index) if operand.mem.index else 0
+            index = _register_value(engine, instruction, operand.mem.index) if operand.mem.index else 0
             return (base + (index << operand.mem.lshift) + operand.mem.disp) & 0xFFFF_FFFF
     if base_name(instruction).startswith(("ldm", "stm")):
-        return _register(engine, instruction, instruction.operands[0].reg)
+        return _register_value(engine, instruction, instruction.operands[0].reg)
     return None
 
 
-def _register(engine: unicorn.Uc, instruction: capstone.CsInsn, number: int) -> int:
+def _register_value(engine: unicorn.Uc, instruction: capstone.CsInsn, number: int) -> int:
     if number == arm.ARM_REG_PC:
         return int(instruction.address) + 4
     return int(engine.reg_read(register(THUMB, instruction.reg_name(number))))

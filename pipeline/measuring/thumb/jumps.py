@@ -1,4 +1,4 @@
-"""Where a switch goes: the tables that compilers put behind TBB, ADD PC, MOV PC and libgcc's Thumb-1 helpers."""
+"""Targets of a switch: the jump tables that compilers use with TBB, ADD PC, MOV PC and libgcc's Thumb-1 helpers."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from pipeline.measuring.machine_code.family import UnboundedError
 from pipeline.measuring.thumb.values import State
 
 HELPER = "__gnu_thumb1_case_"
-"""libgcc's switch helpers: called with the index in r0, the table stands where they would return to."""
+"""Prefix of libgcc's switch helpers: called with the index in r0, the table lies at their return address."""
 
 _LOOK_BACK = 12  # instructions between the comparison with the largest case and the jump: compilers use at most 8
 
@@ -27,8 +27,8 @@ def table_targets(
     The number of entries is what the comparison before the jump allows. Raises UnboundedError when the jump is not
     one of the known forms, or an entry leads out of the function.
     """
-    before = _before(i.address, function, image)
-    count = _cases(before)
+    before = _preceding(i.address, function, image)
+    count = _case_count(before)
     name = i.mnemonic.removesuffix(".w")
     pc = i.address + 4
     if count is None:
@@ -36,26 +36,26 @@ def table_targets(
     if helper:
         targets = _helper_targets(pc, helper.removeprefix(HELPER), count, image)
     elif name in ("tbb", "tbh"):
-        targets = _relative(pc, pc, 1 if name == "tbb" else 2, False, count, image)
-    elif name == "add" and _reads(before, "ldrb", "ldrh"):
+        targets = _relative_targets(pc, pc, 1 if name == "tbb" else 2, False, count, image)
+    elif name == "add" and _any_named(before, "ldrb", "ldrh"):
         table = i.address + i.size
-        targets = _relative(pc, table, 1 if _reads(before, "ldrb") else 2, False, count, image)
+        targets = _relative_targets(pc, table, 1 if _any_named(before, "ldrb") else 2, False, count, image)
     else:
-        targets = _absolute(i, before, count, image, state_at)
-    wrong = [t for t in targets if t not in image.instructions or not function.address <= t < function.end]
-    if wrong or not targets:
+        targets = _absolute_targets(i, before, count, image, state_at)
+    invalid = [t for t in targets if t not in image.instructions or not function.address <= t < function.end]
+    if invalid or not targets:
         raise UnboundedError(f"{function.name} jumps through a register at {i.address:#x}")
     return targets
 
 
-def _before(address: int, function: Function, image: DecodedImage) -> list[capstone.CsInsn]:
-    """The instructions just before `address`, nearest first."""
-    span = range(address - 2, max(function.address, address - 4 * _LOOK_BACK) - 1, -2)
-    return [image.instructions[a] for a in span if a in image.instructions][:_LOOK_BACK]
+def _preceding(address: int, function: Function, image: DecodedImage) -> list[capstone.CsInsn]:
+    """Instructions before `address`, nearest first, at most _LOOK_BACK."""
+    addresses = range(address - 2, max(function.address, address - 4 * _LOOK_BACK) - 1, -2)
+    return [image.instructions[a] for a in addresses if a in image.instructions][:_LOOK_BACK]
 
 
-def _cases(before: list[capstone.CsInsn]) -> int | None:
-    """How many entries the nearest comparison with a constant, and the branch that follows it, let through."""
+def _case_count(before: list[capstone.CsInsn]) -> int | None:
+    """Number of cases that the nearest comparison with a constant, and the branch behind it, let through."""
     for at, i in enumerate(before):
         if i.mnemonic.removesuffix(".w") == "cmp" and i.operands[1].type == arm.ARM_OP_IMM:
             following = [b.cc for b in reversed(before[:at]) if b.id == arm.ARM_INS_B]
@@ -66,11 +66,11 @@ def _cases(before: list[capstone.CsInsn]) -> int | None:
     return None
 
 
-def _reads(before: list[capstone.CsInsn], *names: str) -> bool:
+def _any_named(before: list[capstone.CsInsn], *names: str) -> bool:
     return any(i.mnemonic in names for i in before[:3])
 
 
-def _relative(base: int, table: int, width: int, signed: bool, count: int, image: DecodedImage) -> list[int]:
+def _relative_targets(base: int, table: int, width: int, signed: bool, count: int, image: DecodedImage) -> list[int]:
     content = image.read(table, width * count)
     if content is None:
         return []
@@ -78,11 +78,14 @@ def _relative(base: int, table: int, width: int, signed: bool, count: int, image
     return [base + 2 * int.from_bytes(e, "little", signed=signed) for e in entries]
 
 
-def _helper_targets(back: int, kind: str, count: int, image: DecodedImage) -> list[int]:
-    """libgcc's lib1funcs.S: bytes or halfwords count halfwords from the table; words are offsets from it."""
+def _helper_targets(return_address: int, kind: str, count: int, image: DecodedImage) -> list[int]:
+    """Targets of a helper: bytes or halfwords count halfwords from the table; words are offsets from it.
+
+    Source: libgcc's lib1funcs.S.
+    """
     if kind in ("uqi", "sqi", "uhi", "shi"):
-        return _relative(back, back, 1 if "q" in kind else 2, kind[0] == "s", count, image)
-    table = (back + 3) & ~3
+        return _relative_targets(return_address, return_address, 1 if "q" in kind else 2, kind[0] == "s", count, image)
+    table = (return_address + 3) & ~3
     content = image.read(table, 4 * count) if kind == "si" else None
     if content is None:
         return []
@@ -90,14 +93,14 @@ def _helper_targets(back: int, kind: str, count: int, image: DecodedImage) -> li
     return [(table + w) & ~1 for w in words]
 
 
-def _absolute(
+def _absolute_targets(
     i: capstone.CsInsn,
     before: list[capstone.CsInsn],
     count: int,
     image: DecodedImage,
     state_at: Callable[[int], State | None],
 ) -> list[int]:
-    """`ldr rX, [table, index]` and then `mov pc, rX`; or `ldr pc, [table, index, lsl #2]`."""
+    """Targets of `ldr rX, [table, index]` and then `mov pc, rX`, or of `ldr pc, [table, index, lsl #2]`."""
     load = i if i.id == arm.ARM_INS_LDR else None
     if load is None and i.operands[-1].type == arm.ARM_OP_REG:
         wanted = i.operands[-1].reg

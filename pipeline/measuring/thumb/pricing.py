@@ -1,4 +1,4 @@
-"""The price of one basic block: its instructions decoded with Capstone, each looked up in the core's table."""
+"""Cycles of one basic block: its instructions decoded with Capstone, each looked up in the core's table."""
 
 from collections.abc import Mapping
 
@@ -49,9 +49,9 @@ _NOTHING: Cost = (0, 0)
 
 
 def price_block(code: bytes, address: int, core: Core, multiplier_cycles: int, conditional: int = 0) -> BlockPrice:
-    """Price the bytes of one block at `address`, the first `conditional` instructions of which an IT governs.
+    """The price of the block `code` at `address`, whose first `conditional` instructions an IT instruction governs.
 
-    Every instruction but the last runs straight through; `taken` is what the last adds when it leaves for anywhere
+    Every instruction but the last runs straight through; `taken` is what the last adds when it jumps to anywhere
     but the next instruction. A conditional branch to its own next instruction cannot be told taken from untaken: it
     costs from untaken to taken. Instructions inside an IT block may be skipped for 1 cycle: their low bound. What
     runs before the block is not known, so a load or store that begins it may wait for its address.
@@ -85,20 +85,20 @@ def price(
 ) -> tuple[Cost, Cost]:
     """(cost when control falls through, what a taken exit adds) of one instruction; `skippable`: in an IT block."""
     base, costs = base_name(instruction), core.costs
-    if not core.isa.thumb2 and _thumb2(instruction, base):
-        raise _refused(instruction, f"is no {core.isa.title} instruction: {core.name} faults on it")
+    if not core.isa.thumb2 and _is_thumb2(instruction, base):
+        raise _error(instruction, f"is no {core.isa.title} instruction: {core.name} faults on it")
     if base in ("cbz", "cbnz") or (instruction.id == arm.ARM_INS_B and instruction.cc != arm.ARM_CC_AL):
         if instruction.operands[-1].imm == instruction.address + instruction.size:
             return (costs.untaken[0], costs.branch[1]), _NOTHING
-        return costs.untaken, _less(costs.branch, costs.untaken)
-    cost, leaves = _cost(instruction, base, core, multiplier_cycles)
-    if leaves and skippable:
-        return costs.untaken, _less(cost, costs.untaken)
+        return costs.untaken, _subtract(costs.branch, costs.untaken)
+    cost, jumps = _cost(instruction, base, core, multiplier_cycles)
+    if jumps and skippable:
+        return costs.untaken, _subtract(cost, costs.untaken)
     return cost, _NOTHING
 
 
 def may_be_unaligned(instruction: capstone.CsInsn) -> bool:
-    """Whether it loads or stores one value: on Armv7-M the only ones that may be unaligned."""
+    """Whether an instruction loads or stores one value: on Armv7-M only these may make an unaligned access."""
     return base_name(instruction) in _SINGLES
 
 
@@ -109,7 +109,7 @@ def base_name(instruction: capstone.CsInsn) -> str:
 
 
 def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles: int) -> tuple[Cost, bool]:
-    """Cycles of an instruction that is executed, and whether it leaves for elsewhere."""
+    """Cycles of an instruction that is executed, and whether it is a jump."""
     costs = core.costs
     if instruction.id == arm.ARM_INS_B:
         return costs.branch, True
@@ -119,7 +119,7 @@ def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles
         return costs.table_branch, True
     writes_pc = _writes_pc(instruction, base)
     if base in _BLOCKS:
-        count, fixed = _registers(instruction, base), costs.pop_pc if writes_pc else costs.block
+        count, fixed = _register_count(instruction, base), costs.pop_pc if writes_pc else costs.block
         return (fixed[0] + count, fixed[1] + count), writes_pc
     if writes_pc:
         return (costs.load_pc if base in _LOADS else costs.branch), True
@@ -128,7 +128,7 @@ def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles
     if instruction.id == arm.ARM_INS_IT:
         return costs.if_then, False
     if base in _DSP and not core.isa.dsp:
-        raise _refused(instruction, f"is an instruction of Armv7E-M: {core.name} faults on it")
+        raise _error(instruction, f"is an instruction of Armv7E-M: {core.name} faults on it")
     simple: Mapping[frozenset[str], Cost] = {
         _ALU: costs.alu,
         _DSP: costs.alu,
@@ -144,15 +144,15 @@ def _cost(instruction: capstone.CsInsn, base: str, core: Core, multiplier_cycles
     for names, cost in simple.items():
         if base in names and cost != _NOTHING:
             return cost, False
-    raise _refused(instruction, f"has no known cost on {core.name}")
+    raise _error(instruction, f"has no known cost on {core.name}")
 
 
-def _refused(instruction: capstone.CsInsn, why: str) -> ChipfitError:
+def _error(instruction: capstone.CsInsn, why: str) -> ChipfitError:
     text = f"{instruction.mnemonic} {instruction.op_str}".strip()
     return ChipfitError(f"simulate: {text} at {instruction.address:#x} {why}")
 
 
-def _thumb2(instruction: capstone.CsInsn, base: str) -> bool:
+def _is_thumb2(instruction: capstone.CsInsn, base: str) -> bool:
     if instruction.size == 4:
         return base not in _WIDE_ARMV6M
     return base in ("cbz", "cbnz") or instruction.id == arm.ARM_INS_IT
@@ -173,11 +173,11 @@ def _address_may_stall(before: capstone.CsInsn | None, instruction: capstone.CsI
     return not needed.isdisjoint(before.regs_access()[1])
 
 
-def _less(a: Cost, b: Cost) -> Cost:
+def _subtract(a: Cost, b: Cost) -> Cost:
     return (a[0] - b[0], a[1] - b[1])
 
 
-def _registers(instruction: capstone.CsInsn, base: str) -> int:
+def _register_count(instruction: capstone.CsInsn, base: str) -> int:
     registers = sum(o.type == arm.ARM_OP_REG for o in instruction.operands)
     if base in ("push", "pop"):
         return registers

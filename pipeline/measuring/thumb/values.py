@@ -1,4 +1,4 @@
-"""What is known about registers while a function is walked: constants, places on the stack, the return address."""
+"""Abstract values of registers while a function is walked: constants, stack addresses, the return address."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,30 +13,30 @@ MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
-class OnStack:
+class StackAddress:
     """The address `depth` bytes below the stack pointer at entry."""
 
     depth: int
 
 
 @dataclass(frozen=True)
-class Return:
-    """The address that the function was called from."""
+class ReturnAddress:
+    """The address to which the function returns."""
 
 
-Value = int | OnStack | Return
+Value = int | StackAddress | ReturnAddress
 
 
 @dataclass(frozen=True)
 class State:
-    """`depth` bytes are in use; registers (by Capstone's number) and saved words (by depth) that are known."""
+    """Abstract state: `depth` bytes of stack in use, known registers by Capstone's number, saved words by depth."""
 
     depth: int
     registers: Mapping[int, Value]
     saved: Mapping[int, Value]
 
     def meet(self, other: "State") -> "State | None":
-        """What holds on both ways into one place; None when the depths differ."""
+        """The facts that hold in both states, which reach one program point; None where their depths differ."""
         if self.depth != other.depth:
             return None
         return State(
@@ -46,35 +46,35 @@ class State:
         )
 
     def get(self, register: int) -> Value | None:
-        return OnStack(self.depth) if register == arm.ARM_REG_SP else self.registers.get(register)
+        return StackAddress(self.depth) if register == arm.ARM_REG_SP else self.registers.get(register)
 
     def set(self, register: int, value: Value | None) -> "State":
         kept = {r: v for r, v in self.registers.items() if r != register}
         return replace(self, registers=kept if value is None else kept | {register: value})
 
-    def at(self, depth: int) -> "State":
-        """The stack pointer moved; words above the stack's end are forgotten."""
+    def with_depth(self, depth: int) -> "State":
+        """This state with the stack pointer `depth` bytes below entry; words beyond it are forgotten."""
         return replace(self, depth=depth, saved={d: v for d, v in self.saved.items() if d <= depth})
 
 
-ENTRY = State(0, {arm.ARM_REG_LR: Return()}, {})
+ENTRY = State(0, {arm.ARM_REG_LR: ReturnAddress()}, {})
 
-_CHANGED = frozenset(getattr(arm, f"ARM_REG_{name.upper()}") for name in THUMB.convention.changed)
+_CALLER_SAVED = frozenset(getattr(arm, f"ARM_REG_{name.upper()}") for name in THUMB.convention.changed)
 
 
 def after_call(state: State) -> State:
-    """What a call leaves known."""
-    kept = {r: v for r, v in state.registers.items() if r not in _CHANGED}
+    """The state behind a call: what a callee may change is forgotten."""
+    kept = {r: v for r, v in state.registers.items() if r not in _CALLER_SAVED}
     return after_store(replace(state, registers=kept))
 
 
 def after_store(state: State) -> State:
-    """What a write through a pointer leaves known: it may hit a local variable, never a saved return address."""
-    return replace(state, saved={d: v for d, v in state.saved.items() if isinstance(v, Return)})
+    """The state behind a store through a pointer: it may hit a local variable, never a saved return address."""
+    return replace(state, saved={d: v for d, v in state.saved.items() if isinstance(v, ReturnAddress)})
 
 
-def computed(i: capstone.CsInsn, name: str, state: State, image: DecodedImage) -> Value | None:
-    """What an instruction puts into its first register, where that follows from what is known."""
+def result_value(i: capstone.CsInsn, name: str, state: State, image: DecodedImage) -> Value | None:
+    """The value that an instruction writes to its first register; None where it is not known."""
     operands = i.operands
     if name == "ldr" and operands[1].type == arm.ARM_OP_MEM and operands[1].mem.base == arm.ARM_REG_PC:
         if operands[1].mem.index:
@@ -103,16 +103,16 @@ def computed(i: capstone.CsInsn, name: str, state: State, image: DecodedImage) -
         case "lsl" if isinstance(left, int) and isinstance(right, int):
             return left << min(right, 32) & MASK
         case "add" | "addw":
-            return _sum(left, right, 1) if not isinstance(right, OnStack) else _sum(right, left, 1)
+            return _add(left, right, 1) if not isinstance(right, StackAddress) else _add(right, left, 1)
         case "sub" | "subw":
-            return _sum(left, right, -1)
+            return _add(left, right, -1)
     return None
 
 
-def _sum(left: Value | None, right: Value | None, sign: int) -> Value | None:
+def _add(left: Value | None, right: Value | None, sign: int) -> Value | None:
     if not isinstance(right, int):
         return None
     step = sign * (right - (1 << 32) if right >> 31 else right)
-    if isinstance(left, OnStack):
-        return OnStack(left.depth - step)
+    if isinstance(left, StackAddress):
+        return StackAddress(left.depth - step)
     return (left + step) & MASK if isinstance(left, int) else None
