@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.facts.artifact import to_json
 from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import from_plain
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Port, QuantParams, Tensor
 
@@ -45,9 +46,9 @@ def load(files: Mapping[str, bytes], nodes: Mapping[str, type[Node]]) -> Graph:
     kinds = {**nodes, **_values(nodes)}
     try:
         document = json.loads(files["graph.json"])
-        tensors = {t["name"]: _tensor(t, files["weights.bin"], kinds) for t in document["tensors"]}
+        tensors = {t["name"]: _tensor(t, files["weights.bin"]) for t in document["tensors"]}
         operations = tuple(_made(kinds[n.pop("op")], n, kinds) for n in document["nodes"])
-        ports = [tuple(_made(Port, p, kinds) for p in document[k]) for k in ("inputs", "outputs")]
+        ports = [tuple(from_plain(Port, p) for p in document[k]) for k in ("inputs", "outputs")]
         return Graph(document["name"], tensors, operations, ports[0], ports[1], document["opset"])
     except (KeyError, ValueError, TypeError) as error:
         raise ChipfitError("graph.json is damaged", hint="Delete the build folder.") from error
@@ -86,9 +87,9 @@ def _value(value: Any, kinds: Kinds) -> Any:
     return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
 
 
-def _tensor(entry: Mapping[str, Any], blob: bytes, kinds: Kinds) -> Tensor:
+def _tensor(entry: Mapping[str, Any], blob: bytes) -> Tensor:
     shape = tuple(entry["shape"])
-    quant = _made(QuantParams, entry["quant"], kinds) if "quant" in entry else None
+    quant = from_plain(QuantParams, entry["quant"]) if "quant" in entry else None
     if "offset" not in entry:
         return Tensor(entry["name"], shape, entry["dtype"], None, quant)
     dtype = np.dtype(entry["dtype"]).newbyteorder("<")

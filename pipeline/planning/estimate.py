@@ -66,6 +66,24 @@ class Memory:
     ports: int
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What `chipfit estimate --json` prints: counts of values and products, `Memory`'s bytes, every layer and chip."""
+
+    parameters: int
+    macs: int
+    arena: int
+    ports: int
+    layers: tuple[Layer, ...]
+    chips: tuple[Need, ...]
+
+
+def estimate(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) -> Estimate:
+    """Of a float graph, or of one that came quantized; `application` as for `needs`."""
+    memory, wanted = activations(graph), needs(graph, chips, application=application)
+    return Estimate(parameters(graph), graph.macs, memory.arena, memory.ports, tuple(layers(graph)), tuple(wanted))
+
+
 def layers(graph: Graph) -> list[Layer]:
     """Every layer that computes, in order; a constant that two layers read counts for the first."""
     seen: set[str] = set()

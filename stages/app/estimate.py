@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import absence_reason, is_file
+from pipeline.facts.records import plain
 from pipeline.importing.readers import READERS
 
 USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
@@ -15,7 +15,7 @@ USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
 def estimate(arguments: Sequence[str]) -> int:
     """Print a model's layers and what a chip, or each known one, would need; `--json` prints the same as JSON."""
     from pipeline.facts.config import chip_folder, find_chip, known_chips
-    from pipeline.planning.estimate import activations, layers, needs, parameters
+    from pipeline.planning.estimate import estimate as estimated
     from stages.import_model import read_model
 
     given, chip = _options(arguments)
@@ -28,15 +28,13 @@ def estimate(arguments: Sequence[str]) -> int:
     folder = chip_folder() if chip is None else Path()  # a chip of one's own lies here, or in chips/
     chips = [find_chip(name, folder, Place("--chip")) for name in names]
     graph = read_model(path, given, "model")
-    rows, wanted, memory = layers(graph), needs(graph, chips, application=chip is None), activations(graph)
-    totals = {"parameters": parameters(graph), "macs": graph.macs, **asdict(memory)}
+    found = estimated(graph, chips, application=chip is None)
     if "--json" in arguments:
-        document = {**totals, "layers": [asdict(r) for r in rows], "chips": [asdict(w) for w in wanted]}
-        print(json.dumps(document, indent=1))
+        print(json.dumps(plain(found), indent=1))
         return 0
     from stages.app.terminal import print_estimate
 
-    print_estimate(given, totals, rows, wanted)
+    print_estimate(given, found)
     return 0
 
 

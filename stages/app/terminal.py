@@ -4,7 +4,7 @@ import io
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from pipeline.facts.units import show_size, show_time
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
     from pipeline.judging.report.plan import Explained
     from pipeline.judging.verdict import Verdict
-    from pipeline.planning.estimate import Layer, Need
+    from pipeline.planning.estimate import Estimate, Need
 
 
 def progress(what: str, done: int, total: int) -> None:
@@ -161,7 +161,7 @@ def _cell(text: str) -> str:
     return escape(visible(shortened(text)))
 
 
-def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"], wanted: Sequence["Need"]) -> None:
+def print_estimate(model: str, estimate: "Estimate") -> None:
     """The tables of `chipfit estimate`."""
     from rich.box import SIMPLE
     from rich.table import Table
@@ -171,15 +171,15 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
         layers.add_column(heading)
     for heading in ("parameters", "MACs", "activation bytes"):
         layers.add_column(heading, justify="right")
-    for row in rows:
+    for row in estimate.layers:
         shape = "x".join(str(d) for d in row.shape)
         layers.add_row(
             _cell(row.name), _cell(row.operator), shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}"
         )
     print(_printed(layers), end="")
     print(
-        f"{in_sentence(model)}: {totals['parameters']:,} parameters, {totals['macs']:,} multiply-accumulates, "
-        f"{show_size(totals['arena'])} of activations alive at once, {show_size(totals['ports'])} of inputs and outputs"
+        f"{in_sentence(model)}: {estimate.parameters:,} parameters, {estimate.macs:,} multiply-accumulates, "
+        f"{show_size(estimate.arena)} of activations alive at once, {show_size(estimate.ports)} of inputs and outputs"
     )
     chips = Table(box=SIMPLE, pad_edge=False)
     for heading in ("chip", "core"):
@@ -187,7 +187,7 @@ def print_estimate(model: str, totals: Mapping[str, int], rows: Sequence["Layer"
     for heading in ("flash", "RAM", "latency"):
         chips.add_column(heading, justify="right")
     chips.add_column("fits")
-    for need in wanted:
+    for need in estimate.chips:
         chips.add_row(
             need.chip,
             need.core,
