@@ -13,7 +13,7 @@ from assembly import FLASH, RAM, link, run
 from conftest import need
 from unicorn import arm_const
 
-from pipeline.facts.cores import CORES, THUMB
+from pipeline.facts.cores import CORES, THUMB, Core, Executed
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.machine_code.decoder import decoder
 from pipeline.measuring.machine_code.loaded import LoadedImage
@@ -231,6 +231,18 @@ def test_costs_on_cortex_m3_and_m4_are_ranges(name: str, core: str, tmp_path: Pa
     low, high = ranges[:2] if core == "cortex-m3" else ranges[2:]
     done = run(f"function f_run\n {body}\n bx lr\n .pool\n .size f_run, . - f_run\n", tmp_path, core)
     assert done.total.zero_wait == (low + 2, high + 4)
+
+
+@pytest.mark.parametrize("core", CORES.values(), ids=lambda c: c.name)
+def test_instructions_counted_by_kind_cost_the_upper_bound(core: Core, tmp_path: Path) -> None:
+    """Exactly that here: every load, store and block of these may wait for its address, and the literal for the bus."""
+    body = """
+        ldr r3, =0x12345678\n adds r0, #0\n ldr r2, [r0]\n adds r1, #0\n str r2, [r1]\n muls r2, r3\n cmp r2, r2
+        bne 1f\n mov sp, sp\n push {r4, lr}\n mov sp, sp\n pop {r4, pc}\n 1: bkpt\n .ltorg
+    """
+    counted = Executed(alu=5, multiplies=1, accesses=2, literals=1, blocks=1, registers=4, pops_pc=1, untaken=1)
+    total = run(f"function f_run\n{body}\n .size f_run, . - f_run\n", tmp_path, core.name).total
+    assert total.zero_wait[1] == counted.cycles(core)
 
 
 def test_a_return_inside_an_it_block_is_taken_when_nothing_follows(tmp_path: Path) -> None:

@@ -49,14 +49,26 @@ class Executed:
         return sum(self.counts) - self.registers
 
     def cycles(self, core: Core, multiplier: int = 1) -> int:
-        """On a core whose costs are exact (Armv6-M), at zero wait states; `multiplier`: cycles of one MULS."""
-        c = core.costs
-        each = (
-            c.alu, (multiplier, multiplier), c.load, c.load, c.block, (1, 1), c.pop_pc, c.branch, c.untaken,
-            c.branch_link, c.branch_exchange,
-        )  # fmt: skip
-        assert core.exact and c.load == c.store, f"{core.name} has no exact costs"
-        return sum(n * low for n, (low, _) in zip(self.counts, each, strict=True))
+        """The most that they take at zero wait states, and exactly what on a core whose costs are exact.
+
+        `multiplier`: cycles of one MULS, where the core leaves that to the chip.
+        """
+        costs, stall = core.costs, core.costs.address_stall[1]
+        access = max(costs.load[1], costs.store[1]) + stall
+        each = {
+            "alu": costs.alu[1],
+            "multiplies": multiplier if core.slow_multiplier else costs.multiply[1],
+            "accesses": access,
+            "literals": access,
+            "blocks": costs.block[1] + stall,
+            "registers": 1,
+            "pops_pc": costs.pop_pc[1] + stall,
+            "branches": costs.branch[1],
+            "untaken": costs.untaken[1],
+            "links": costs.branch_link[1],
+            "exchanges": costs.branch_exchange[1],
+        }
+        return sum(getattr(self, kind) * cost for kind, cost in each.items())
 
 
 KINDS = tuple(f.name for f in fields(Executed))
