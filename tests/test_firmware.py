@@ -115,7 +115,7 @@ def test_the_folder_of_each_library_is_a_subdirectory_for_cmake(workshop: Path, 
 def flat(workshop: Path, folder: Path, products: list[str]) -> tuple[list[str], list[str]]:
     """Every file of the libraries in one folder, as some IDEs want it: what is compiled, and the flags."""
     for product in products:
-        for path in some(p for p in library(workshop, product).rglob("*") if p.suffix in (".c", ".h", ".S", ".inc")):
+        for path in some(p for p in library(workshop, product).rglob("*") if p.suffix in (".c", ".h", ".S")):
             assert not (folder / path.name).exists(), path.name
             (folder / path.name).write_bytes(path.read_bytes())
     included = "".join(f'#include "{p}.h"\n' for p in products)

@@ -161,7 +161,6 @@ READERS: dict[str, Callable[[str], None] | None] = {
     ".c": check_c,
     ".h": check_c,
     ".S": lambda t: check_c(t, "[@#]|//"),
-    ".inc": lambda t: check_c(t, "[@#]|//"),
     ".txt": lambda t: check_c(t, "#"),
     ".html": check_html,
     ".md": check_markdown,
