@@ -3,7 +3,7 @@
 See kernels/armv6m/depthwise_strip.inc. Its macros say what an invocation costs, the formulas here how often it runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
@@ -13,6 +13,7 @@ from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import DepthwiseParams, weight_rows
 from pipeline.graph.tensor import Array
+from pipeline.planning.variants.armv6m.assembler import symbols
 from pipeline.planning.variants.armv6m.im2col import fill, widen
 from pipeline.planning.variants.armv6m.macro_costs import closing, path, size, straight
 from pipeline.planning.variants.armv6m.requantize import ACCUMULATORS, Epilogue, epilogue_of, int32
@@ -22,7 +23,7 @@ NAME = "depthwise_strip"
 SUMMARY = "depthwise: six neighbouring outputs at once, from a widened strip of one channel"
 
 _STRIP = 704  # words: what a strip may take of the stack
-_FIXED = 17
+_WEIGHTS = symbols()["D_WEIGHTS"]  # words of the frame below the weights
 _AT_ONCE = 6
 
 
@@ -42,7 +43,7 @@ def offer(call: KernelCall) -> Routine | None:
     return made.routine() if made.within_reach() else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Strip:
     """Sizes in elements; `line` words of a strip's row, `phase` of one of its phases, `rows` of output in a strip."""
 
@@ -92,15 +93,25 @@ class _Strip:
 def _strip_of(p: DepthwiseParams) -> _Strip | None:
     needed = (p.out_width - 1) * p.stride_x + (p.kernel_width - 1) * p.dilation_x + 1
     made = _Strip(
-        p.channels, p.height, p.width, p.out_height, p.out_width,
-        (p.kernel_height, p.kernel_width), (p.stride_y, p.stride_x), (p.dilation_y, p.dilation_x),
-        p.pad_top, p.pad_left, p.input_zero_point, ceil(needed / p.stride_x), 1,
-    )  # fmt: skip
+        channels=p.channels,
+        height=p.height,
+        width=p.width,
+        out_height=p.out_height,
+        out_width=p.out_width,
+        kernel=(p.kernel_height, p.kernel_width),
+        strides=(p.stride_y, p.stride_x),
+        dilations=(p.dilation_y, p.dilation_x),
+        top=p.pad_top,
+        left=p.pad_left,
+        padding=p.input_zero_point,
+        phase=ceil(needed / p.stride_x),
+        rows=1,
+    )
     fits = [r for r in range(1, made.out_height + 1) if made.source_rows(r) * made.line <= _STRIP]
     if not fits or made.line > 250 or not made.phases() or p.width > 255:
         return None
     strips = ceil(made.out_height / fits[-1])
-    return _Strip(**{**made.__dict__, "rows": ceil(made.out_height / strips)})
+    return replace(made, rows=ceil(made.out_height / strips))
 
 
 class _Strips:
@@ -110,7 +121,7 @@ class _Strips:
         parts = ceil(strip.out_width / _AT_ONCE)
         small, more = divmod(strip.out_width, parts)
         self.blocks = [(n, c) for n, c in ((small + 1, more), (small, parts - more)) if c]
-        self.buffer = _FIXED + weights.shape[1]
+        self.buffer = _WEIGHTS + weights.shape[1]
         self.plane = self._plane_of()
         self.extra = strip.source_rows(1) - strip.strides[0]
         self.words = self.buffer + strip.source_rows(strip.rows) * strip.line

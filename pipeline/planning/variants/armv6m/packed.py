@@ -14,6 +14,7 @@ from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
+from pipeline.planning.variants.armv6m.assembler import symbols
 from pipeline.planning.variants.armv6m.im2col import Contiguous, Inputs, Windows, im2col, inputs_of, widen
 from pipeline.planning.variants.armv6m.loops import Loop, Run, Step, executed_by, lines_of
 from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
@@ -21,7 +22,7 @@ from pipeline.planning.variants.armv6m.requantize import ACCUMULATORS, Epilogue,
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
-FRAME = 9  # words of the frame below the inputs
+FRAME = symbols()["F_COLUMN"]  # words of the frame below the inputs
 SAVED = 36  # bytes that `enter` keeps
 MOST_CHUNKS = 16  # calls of one position that a branch back still spans
 _MOST_INPUTS = 240  # of a chunk: what one instruction reaches from the stack pointer
