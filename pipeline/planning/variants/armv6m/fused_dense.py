@@ -16,8 +16,8 @@ from pipeline.graph.kernel_params.linear import DenseParams
 from pipeline.planning.variants.armv6m import packed_carry, packed_narrow, packed_split
 from pipeline.planning.variants.armv6m.im2col import widen
 from pipeline.planning.variants.armv6m.loops import Run, Step, executed_by, lines_of
-from pipeline.planning.variants.armv6m.macro_costs import size, straight
-from pipeline.planning.variants.armv6m.packed import FRAME, SAVED, Scheme, block_functions, blocks_size, calls_of
+from pipeline.planning.variants.armv6m.macro_costs import straight
+from pipeline.planning.variants.armv6m.packed import FRAME, SAVED, Scheme, block_functions, calls_of, planned_code
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 
 NAME = "fused_dense"
@@ -63,7 +63,7 @@ def _routine(schemes: Sequence[Scheme], bases: Sequence[int], words: int) -> Rou
         tables={"packed": stream},
         executed=executed_by(_steps(schemes, bases))
         + straight(f"enter {words}", "fused_dense_begin", f"leave {words}"),
-        code=sum(blocks_size(s, 0) for s in schemes) + size(whole),
+        code=planned_code(schemes),
         stack=SAVED + 4 * words + _CALLS,
         least_cycles=sum(s.least_cycles for s in schemes),
         reads=stream.size,

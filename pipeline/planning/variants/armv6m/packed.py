@@ -25,6 +25,7 @@ LANE = 255  # largest sum of |w| whose products with int8 inputs fit 16 bits
 FRAME = symbols()["F_COLUMN"]  # words of the frame below the inputs
 SAVED = 36  # bytes that `enter` keeps
 MOST_CHUNKS = 16  # calls of one position that a branch back still spans
+_AROUND, _AROUND_CHUNK = 160, 60  # bytes for what is around a routine's blocks, and those of one chunk
 _MOST_INPUTS = 240  # of a chunk: what one instruction reaches from the stack pointer
 BASE = ("frame.inc", "requantize.inc", "packed.inc")
 """The macro files of every scheme."""
@@ -222,9 +223,11 @@ def block_functions(scheme: Scheme, chunk: int, number: int) -> list[str]:
     return lines
 
 
-def blocks_size(scheme: Scheme, chunk: int) -> int:
-    """Bytes of code of a chunk's routines at most."""
-    return size(block_functions(scheme, chunk, 0), words=scheme.words_out)
+def planned_code(schemes: Sequence[Scheme]) -> int:
+    """Bytes of code that a plan holds for one routine of these: its blocks, and more than what calls them takes."""
+    chunks = [(s, c) for s in schemes for c in s.chunks]
+    blocks = sum(size(r.lines, words=s.words_out) for s, c in chunks for r in c.routines)
+    return blocks + _AROUND + _AROUND_CHUNK * len(chunks)
 
 
 def routine_of(scheme: Scheme) -> Routine:
@@ -241,7 +244,7 @@ def routine_of(scheme: Scheme) -> Routine:
         lines=tuple(lines),
         tables=scheme.tables,
         executed=executed_by(steps) + walk.shared,
-        code=size(lines),
+        code=planned_code([scheme]),
         stack=SAVED + 4 * scheme.words + (4 if isinstance(scheme.linear.inputs, Contiguous) else 44),
         least_cycles=scheme.least_cycles,
         reads=scheme.linear.inputs.positions * sum(t.size for t in scheme.tables.values()),
