@@ -124,12 +124,12 @@ def _refuse_hopeless(
 
 def _hopeless_ram(project: Project, graph: Graph) -> list[ChipfitError]:
     """What is proven not to fit; and what rests on an assumption only where it is far from fitting."""
-    from pipeline.planning.least_ram import SURVIVING, ram_floor
+    from pipeline.planning.least_ram import SURVIVING, least_ram
 
     free = project.config.budget.ram or project.chip.ram.size
     memory, dtype = project.config.memory, project.config.quantization.activations
     for surviving, limit in ((0.0, free), (SURVIVING, _FAR * free)):
-        ram = ram_floor(
+        ram = least_ram(
             graph, dtype, own_inputs=memory.inputs == "arena", own_outputs=memory.outputs == "arena",
             surviving=surviving,
         )  # fmt: skip

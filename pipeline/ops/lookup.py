@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isinf, prod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.moves import InterpolateParams, LookupParams
 from pipeline.graph.rounding_bound import ULP, RoundingBound
 from pipeline.graph.tensor import Array, Shape
+from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.clamp import Clamp
 from pipeline.ops.shared.samples import Sample
@@ -129,7 +130,7 @@ class Interpolate(Node):
         ]
 
 
-ONNX: dict[str, Any] = {}
+ONNX: dict[str, Callable[[OnnxNode], None]] = {}
 NODES = (Lookup, Interpolate)
 
 

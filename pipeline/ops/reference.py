@@ -14,6 +14,7 @@ from pipeline.arithmetic import gemmlowp
 from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from pipeline.graph.ir import Node
 from pipeline.graph.tensor import Array
+from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.clamp import Clamp
@@ -170,7 +171,7 @@ def import_dequantize(node: TfliteNode) -> None:
     node.fold((data if quant is None else quant.dequantize(data)).astype(np.float32))
 
 
-ONNX: dict[str, Any] = {}
+ONNX: dict[str, Callable[[OnnxNode], None]] = {}
 TFLITE = {**dict.fromkeys(_INTEGER, import_unary), "DEQUANTIZE": import_dequantize}
 NODES: tuple[type[Node], ...] = ()
 

@@ -30,7 +30,7 @@ CHAINED = 254
 
 
 @dataclass(frozen=True)
-class RamFloor:
+class LeastRam:
     """Bytes of the arena at the least, and the layer that needs them."""
 
     bytes: int
@@ -39,9 +39,9 @@ class RamFloor:
     """Whether no part of it is assumed."""
 
 
-def ram_floor(
+def least_ram(
     graph: Graph, dtype: str, *, own_inputs: bool, own_outputs: bool, surviving: float = SURVIVING
-) -> RamFloor:
+) -> LeastRam:
     """Of a canonical graph, float (its activations will be `dtype`) or integer.
 
     `own_inputs`, `own_outputs`: inputs and outputs of the network live in the arena too. `surviving`: which part of the
@@ -60,10 +60,10 @@ def ram_floor(
     }
     held = {name: root(views, name)[0] for name in sizes}
     needs = [
-        RamFloor(_during(node, graph, sizes, held, over), node.name, sure)
+        LeastRam(_during(node, graph, sizes, held, over), node.name, sure)
         for node, over in zip(graph.nodes, _spanning(graph), strict=True)
     ]
-    return max(needs, key=lambda n: n.bytes, default=RamFloor(0, "", sure))
+    return max(needs, key=lambda n: n.bytes, default=LeastRam(0, "", sure))
 
 
 def _bytes(graph: Graph, name: str, dtype: str) -> int:

@@ -18,7 +18,7 @@ from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops import samples
 from pipeline.planning.dead_channels import without_dead_channels
-from pipeline.planning.least_ram import ram_floor
+from pipeline.planning.least_ram import least_ram
 from pipeline.planning.plan import plan
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
@@ -31,7 +31,7 @@ OWN = [(i, o) for i in (False, True) for o in (False, True)]
 
 
 def never_more(graph: Graph, integer: Graph, dtype: str) -> list[tuple[int, int]]:
-    """(floor of the integer graph, the planner's arena) for inputs and outputs in either memory, after checking."""
+    """(least RAM of the integer graph, the planner's arena) for inputs and outputs in either memory, after checking."""
     found = []
     for inputs, outputs in OWN:
         own = {"own_inputs": inputs, "own_outputs": outputs}
@@ -39,9 +39,9 @@ def never_more(graph: Graph, integer: Graph, dtype: str) -> list[tuple[int, int]
             planned = plan("net", without_dead_channels(integer), **own).arena.size
         except ChipfitError:  # an output that is an input cannot live in the arena
             continue
-        floors = [ram_floor(g, dtype, **own) for g in (graph, integer)]
-        assert all(f.bytes <= planned for f in floors), (floors, planned)
-        found.append((floors[1].bytes, planned))
+        bounds = [least_ram(g, dtype, **own) for g in (graph, integer)]
+        assert all(f.bytes <= planned for f in bounds), (bounds, planned)
+        found.append((bounds[1].bytes, planned))
     return found
 
 
@@ -141,7 +141,7 @@ def test_a_refusal_that_rests_on_an_assumption_is_only_for_what_is_far_too_large
     )
     graph = read_model(tmp_path / "net.onnx", "net.onnx", "net")
     own = {"own_inputs": False, "own_outputs": False}
-    assumed, proven = ram_floor(graph, "int8", **own), ram_floor(graph, "int8", **own, surviving=0.0)
+    assumed, proven = least_ram(graph, "int8", **own), least_ram(graph, "int8", **own, surviving=0.0)
     assert (assumed.bytes, assumed.sure, proven.bytes, proven.sure) == (32 * 1024, False, 4 * 1024, True)
     np.savez(tmp_path / "net.npz", calib=np.zeros((4, 3, 32, 32), np.float32))
     for ram, refused in ((assumed.bytes // 4, False), (assumed.bytes // 4 - 8, True)):
@@ -176,4 +176,4 @@ def test_hopeless_ram_is_refused_before_anything_is_quantized(tmp_path: Path) ->
     )
     assert not (tmp_path / "build" / "net" / "quantize").exists()
     graph = canonical(graph_of(model, "net.onnx", "net"), "net.onnx")
-    assert ram_floor(graph, "int16", own_inputs=False, own_outputs=False).bytes == 2 * 49152
+    assert least_ram(graph, "int16", own_inputs=False, own_outputs=False).bytes == 2 * 49152
