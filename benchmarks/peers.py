@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from pipeline.measuring.simulator import Target, simulate
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.toolchain import TOOLCHAINS, Region, compile_library, link_image
 
 FLASH, RAM = (0, 1 << 20), (0x20000000, 1 << 18)
 VECTORS = 8
@@ -99,7 +99,7 @@ def measured(write: Callable[[Layers, Path], None]) -> tuple[int, str]:
             tools = replace(TOOLCHAINS["ziglang"], code=(*flags, *_COMMON))
             objects = compile_library(tools, "cortex-m0", folder, folder / "out")
             image = folder / "out" / "peer.elf"
-            link_image(tools, "cortex-m0", objects, "peer_run", Memory(*FLASH), Memory(*RAM), image)
+            link_image(tools, "cortex-m0", objects, "peer_run", Region(*FLASH), Region(*RAM), image)
             runs = simulate(image, Target("cortex-m0", FLASH, RAM), "peer_run", 1, [[row.tobytes()] for row in x], [4])
         got = [int.from_bytes(r.outputs[0], "little", signed=True) for r in runs]
         if got != expected.tolist():

@@ -137,14 +137,14 @@ def execute(stage: Stage, job: Job) -> None:
 
     Raises ChipfitError; whatever was there before is then still there.
     """
-    from pipeline.measuring.toolchain.scratch import sweep_scratch
+    from pipeline.measuring.toolchain.scratch import remove_left_over
 
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(job.folder / ".lock", timeout=600)
         with lock:
             remove_leftovers(job.folder)
-            sweep_scratch()
+            remove_left_over()
             if not up_to_date(stage, job):
                 key = key_of(stage, job)
                 write_folder(job.folder / stage.NAME, stage.run(job), key)

@@ -40,7 +40,7 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.measuring.footprint import measure
     from pipeline.measuring.footprint.size_file import Free, size_file
     from pipeline.measuring.simulator import native
-    from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+    from pipeline.measuring.toolchain import TOOLCHAINS, Region, compile_library, link_image
     from pipeline.measuring.toolchain.scratch import scratch
 
     config, chip = job.project.config, job.project.chip
@@ -50,7 +50,7 @@ def run(job: Job) -> dict[str, bytes]:
         aside.submit(native.library)
         source = job.folder / "codegen"
         objects = compile_library(toolchain, chip.core, source, out, digests(source))
-        regions = [Memory(m.origin, m.size) for m in (chip.flash, chip.ram)]
+        regions = [Region(m.origin, m.size) for m in (chip.flash, chip.ram)]
         image = link_image(toolchain, chip.core, objects, entry, regions[0], regions[1], out / "library.elf")
         footprint = measure(image, entry, f"{config.product}_")
         elf = image.read_bytes()

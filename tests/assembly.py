@@ -5,7 +5,7 @@ from pathlib import Path
 import compiled
 
 from pipeline.measuring.simulator import FlashTiming, Run, Target, simulate
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory
+from pipeline.measuring.toolchain import TOOLCHAINS, Region
 
 FLASH, RAM = (0x08000000, 1 << 16), (0x20000000, 1 << 14)
 
@@ -29,7 +29,7 @@ def link(source: str, folder: Path, core: str = "cortex-m0", toolchain: str = "z
     (folder / "include").mkdir(exist_ok=True)
     text = _HEAD + source if suffix == ".S" else source
     (folder / "src" / f"f{suffix}").write_text(text, "utf-8")
-    return compiled.image(TOOLCHAINS[toolchain], core, folder, folder, "f_run", Memory(*FLASH), Memory(*RAM), "f.elf")
+    return compiled.image(TOOLCHAINS[toolchain], core, folder, folder, "f_run", Region(*FLASH), Region(*RAM), "f.elf")
 
 
 def run(

@@ -18,7 +18,7 @@ from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.measuring.simulator import FlashTiming, Run, Target, simulate
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory
+from pipeline.measuring.toolchain import TOOLCHAINS, Region
 from pipeline.measuring.toolchain.host import HostLibrary
 from pipeline.ops.shared.linear import Linear
 from pipeline.planning.choose_kernels import Limits, choose
@@ -114,7 +114,7 @@ def on_chip(
     """The library's machine code on an emulated core, for the first `count` inputs."""
     out = library / f"{toolchain}-{core}"
     out.mkdir(exist_ok=True)
-    flash, ram = Memory(0, 1 << 20), Memory(0x20000000, 1 << 16)
+    flash, ram = Region(0, 1 << 20), Region(0x20000000, 1 << 16)
     elf = compiled.image(TOOLCHAINS[toolchain], core, library, out, "net_run", flash, ram)
     return emulated(built, elf, core, count=count, timing=timing)
 

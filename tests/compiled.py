@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from pipeline.measuring.toolchain import Memory, compile_library, link_image
+from pipeline.measuring.toolchain import Region, compile_library, link_image
 from pipeline.measuring.toolchain.build import sources_of
 from pipeline.measuring.toolchain.cross import Toolchain
 from pipeline.measuring.toolchain.host import host_library
-from pipeline.measuring.toolchain.process import cache_folder, find, run, zig_version
+from pipeline.measuring.toolchain.process import cache_folder, find_program, run, zig_version
 
 _INCLUDE = re.compile(rb'^[ \t]*[#.][ \t]*include[ \t]+"([^"]+)"', re.MULTILINE)
 _KEPT_S = 14 * 24 * 3600
@@ -64,7 +64,7 @@ def kept(key: str, out: Path, make: Callable[[], object]) -> None:
 
 
 def image(
-    tools: Toolchain, core: str, library: Path, out: Path, entry: str, flash: Memory, ram: Memory, name: str = "net.elf"
+    tools: Toolchain, core: str, library: Path, out: Path, entry: str, flash: Region, ram: Region, name: str = "net.elf"
 ) -> Path:
     """The library compiled for a core and linked with `entry`, as `out`/`name`."""
     arguments = (tools.version(core), tools.driver(core)[1:], tools.code, tools.link, tools.libraries)
@@ -90,7 +90,7 @@ def image(
 
 def host(library: Path, out: Path, compiler: str, flags: Sequence[str]) -> Path:
     """The library for this machine, as `out`."""
-    version = zig_version() if compiler == "ziglang" else _version(find(compiler))
+    version = zig_version() if compiler == "ziglang" else _version(find_program(compiler))
     keys = [digest(library, p) for p in sources_of(library, (".c",), None)]
     key = hashlib.sha256(repr((keys, version, compiler, tuple(flags))).encode()).hexdigest()
     kept(key, out, lambda: host_library(library, out, compiler, flags))

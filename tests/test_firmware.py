@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from pipeline.generating.kernel_files import KERNELS
 from pipeline.generating.names import inner
 from pipeline.measuring.simulator import Target, simulate
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory, link_image
+from pipeline.measuring.toolchain import TOOLCHAINS, Region, link_image
 
 PRODUCTS = ["touch", "digits", "digits_rp2040", "digits_mlp"]
 _CORTEX_M0 = [
@@ -144,7 +144,7 @@ def test_products_in_one_flat_folder_answer_right_on_an_armv6m_chip(workshop: Pa
     subprocess.run([*_CORTEX_M0, *flags, flag, "-c", *given], check=True, cwd=tmp_path)
     flash, ram = (0, 1 << 20), (0x20000000, 1 << 16)
     objects = sorted(tmp_path.glob("*.o"))
-    memories = [Memory(*m) for m in (flash, ram)]
+    memories = [Region(*m) for m in (flash, ram)]
     elf = link_image(TOOLCHAINS["gcc"], "cortex-m0", objects, "all_run", *memories, tmp_path / "all.elf")
     (ran,) = simulate(elf, Target("cortex-m0", flash, ram), "all_run", len(PRODUCTS), [[]], [4])
     assert ran.outputs == (bytes(4),)

@@ -25,7 +25,7 @@ def install() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     _ignore()
     tools = sys.modules.get("pipeline.measuring.toolchain.process")
-    if tools is None or not hasattr(tools, "postponed") or not tools.postponed(lambda: _finish(number)):
+    if tools is None or not hasattr(tools, "postpone") or not tools.postpone(lambda: _finish(number)):
         _finish(number)
 
 
@@ -44,7 +44,7 @@ def _finish(number: int) -> None:
     for child in children:
         child.join(1)
         child.kill()
-    for module, function in (("process", "end_all"), ("scratch", "remove_own")):
+    for module, function in (("process", "kill_all"), ("scratch", "remove_own")):
         loaded = sys.modules.get(f"pipeline.measuring.toolchain.{module}")
         if hasattr(loaded, function):
             getattr(loaded, function)()

@@ -133,7 +133,7 @@ def test_the_counter_in_the_cache_is_compiled_again_when_in_doubt(change: str, c
     made = next(p for p in cache.iterdir() if p.suffix in (".so", ".dylib"))
     made.write_bytes(b"kept")
     note = made.with_name(f"{made.name}.sha256")
-    note.write_text(native._note(made, note.read_text("ascii").split()[0]), "ascii")
+    note.write_text(native._record(made, note.read_text("ascii").split()[0]), "ascii")
     assert load() == b"kept", "what is trusted is not compiled again"
     PLANTED[change](made)
     assert load() == b"compiled" and not made.is_symlink() and made.stat().st_mode & 0o077 == 0

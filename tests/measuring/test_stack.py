@@ -11,7 +11,7 @@ from assembly import link, run
 from conftest import need
 
 from pipeline.measuring.footprint import StackUse, measure
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.toolchain import TOOLCHAINS, Region, compile_library, link_image
 
 V7 = ("cortex-m3", "cortex-m4")
 
@@ -145,7 +145,7 @@ def test_a_switch_is_followed_into_its_deepest_case(toolchain: str, core: str, l
     (tmp_path / "src" / "f.c").write_text(FRAMES, "utf-8")
     tools = replace(TOOLCHAINS[toolchain], code=(*TOOLCHAINS[toolchain].code, level))
     objects = compile_library(tools, core, tmp_path, tmp_path)
-    elf = link_image(tools, core, objects, "f_run", Memory(0, 1 << 16), Memory(0x20000000, 1 << 14), tmp_path / "f.elf")
+    elf = link_image(tools, core, objects, "f_run", Region(0, 1 << 16), Region(0x20000000, 1 << 14), tmp_path / "f.elf")
     found = measure(elf, "f_run", "f_").stack
     assert found.unknown == "" and found.worst is not None
     assert found.call_path == ("f_run", "f_large") and 1024 < found.worst < 1024 + 100

@@ -16,7 +16,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.footprint import Footprint, measure
 from pipeline.measuring.toolchain import (
     TOOLCHAINS,
-    Memory,
+    Region,
     compile_library,
     host_compilers,
     host_library,
@@ -26,7 +26,7 @@ from pipeline.measuring.toolchain.host import HostLibrary
 from pipeline.measuring.toolchain.process import cache_folder, run
 
 BOTH = ("ziglang", "gcc")
-FLASH, RAM = Memory(0, 1 << 18), Memory(0x20000000, 1 << 15)
+FLASH, RAM = Region(0, 1 << 18), Region(0x20000000, 1 << 15)
 HEADER = "#include <stdint.h>\nvoid f_run(const int8_t *x, int8_t *y);\n"
 DOT = '#include "f.h"\n' + (
     "static const int8_t f_weights[64] = {1, -2, 3};\nstatic int8_t f_arena[32];\n"
@@ -45,7 +45,7 @@ def write(folder: Path, **sources: str) -> Path:
     return folder
 
 
-def image(library: Path, toolchain: str = "ziglang", core: str = "cortex-m0", ram: Memory = RAM) -> Path:
+def image(library: Path, toolchain: str = "ziglang", core: str = "cortex-m0", ram: Region = RAM) -> Path:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
     out = library / "out"
@@ -54,7 +54,7 @@ def image(library: Path, toolchain: str = "ziglang", core: str = "cortex-m0", ra
     return link_image(TOOLCHAINS[toolchain], core, objects, "f_run", FLASH, ram, out / "f.elf")
 
 
-def size(library: Path, toolchain: str = "ziglang", core: str = "cortex-m0", ram: Memory = RAM) -> Footprint:
+def size(library: Path, toolchain: str = "ziglang", core: str = "cortex-m0", ram: Region = RAM) -> Footprint:
     return measure(image(library, toolchain, core, ram), "f_run", "f_")
 
 
@@ -91,8 +91,8 @@ def test_loops_that_clear_and_copy_do_not_become_calls(toolchain: str, tmp_path:
 
 
 @pytest.mark.parametrize("toolchain", BOTH)
-@pytest.mark.parametrize("ram", [RAM, Memory(1 << 18, 1 << 12)], ids=["apart", "flash runs into RAM"])
-def test_a_library_larger_than_the_chip_is_measured_all_the_same(toolchain: str, ram: Memory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ram", [RAM, Region(1 << 18, 1 << 12)], ids=["apart", "flash runs into RAM"])
+def test_a_library_larger_than_the_chip_is_measured_all_the_same(toolchain: str, ram: Region, tmp_path: Path) -> None:
     source = '#include "f.h"\n' + (
         "static const int8_t f_weights[700000] = {1};\nstatic int8_t f_arena[90000];\nstatic int8_t f_state = 3;\n"
         "void f_run(const int8_t *x, int8_t *y)\n{\n    int32_t at = x[0] * 5000;\n"
@@ -175,7 +175,7 @@ def test_a_compiler_that_hangs_is_ended_with_everything_it_started(tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
 def test_what_leaves_the_process_group_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.measuring.toolchain.process._END_S", 0.2)
+    monkeypatch.setattr("pipeline.measuring.toolchain.process._KILL_TIMEOUT_S", 0.2)
     child = "import time; time.sleep(8)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
     begin = time.monotonic()

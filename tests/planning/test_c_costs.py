@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 
 from pipeline.generating.kernel_files import KERNELS, kernel_files
 from pipeline.measuring.footprint import measure
-from pipeline.measuring.toolchain import TOOLCHAINS, Memory, compile_library, link_image
+from pipeline.measuring.toolchain import TOOLCHAINS, Region, compile_library, link_image
 from pipeline.ops.shared.samples import Sample, one_node, weights
 from pipeline.planning.variants import c_costs
 
@@ -53,7 +53,7 @@ def test_sizes_and_stack_of_the_c_kernels_are_those_of_the_compilers(toolchain: 
     wrong = {k: (sizes[k], t) for k, t in c_costs.CODE.items() if not least * t <= sizes[k] <= most * t}
     assert not wrong, "measured and in the table"
     elf = link_image(
-        tools, "cortex-m0", objects, "net_all", Memory(0, 1 << 20), Memory(1 << 29, 1 << 16), tmp_path / "all.elf"
+        tools, "cortex-m0", objects, "net_all", Region(0, 1 << 20), Region(1 << 29, 1 << 16), tmp_path / "all.elf"
     )
     taken = measure(elf, "net_all", "net_")
     assert taken.stack.worst is not None and 0.6 * c_costs.stack() <= taken.stack.worst - 8 <= c_costs.stack()

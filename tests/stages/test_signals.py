@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.measuring.toolchain.scratch import make_scratch, remove_own, remove_scratch, scratch, sweep_scratch
+from pipeline.measuring.toolchain.scratch import make_scratch, remove_left_over, remove_own, remove_scratch, scratch
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
@@ -107,7 +107,7 @@ os._exit(0)
         parent = mine.parent
         assert parent.parent == temporary and parent.stat().st_mode & 0o077 == 0
         assert len(list(parent.iterdir())) == 2
-        sweep_scratch()
+        remove_left_over()
         assert list(parent.iterdir()) == [mine]
     assert list(parent.iterdir()) == [] and len(list(temporary.iterdir())) == 3
 
@@ -115,7 +115,7 @@ os._exit(0)
 def test_a_folder_that_another_took_the_name_of_is_neither_used_nor_swept(temporary: Path) -> None:
     (temporary / "theirs" / "deep").mkdir(parents=True)
     (temporary / f"chipfit-scratch-{os.geteuid()}").symlink_to("theirs")
-    sweep_scratch()
+    remove_left_over()
     with scratch() as folder:
         assert folder.parent == temporary and folder.stat().st_mode & 0o077 == 0
     assert not folder.exists() and (temporary / "theirs" / "deep").is_dir()

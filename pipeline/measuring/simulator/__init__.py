@@ -1,4 +1,4 @@
-"""The linked machine code run on an emulated chip: outputs, exact cycles, layers, stack."""
+"""Simulation of linked machine code on an emulated chip: outputs, cycles, layers, stack."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,12 +21,12 @@ from pipeline.measuring.machine_code.family import BlockPrice
 from pipeline.measuring.machine_code.loaded import LoadedImage
 from pipeline.measuring.simulator.emulator import Machine
 
-_LONGEST = 1024  # half-words: Unicorn's blocks have 512 instructions at most
+_MAX_BLOCK = 1024  # half-words: Unicorn's blocks have 512 instructions at most
 
 
 @dataclass(frozen=True)
 class Target:
-    """The chip's facts that time depends on; flash and ram are (origin, size)."""
+    """Facts of the chip that time depends on; `flash` and `ram` are (origin, size) in bytes."""
 
     core: str
     flash: tuple[int, int]
@@ -37,9 +37,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Cycles:
-    """One stretch of code. `zero_wait` is (low, high) with an ideal memory, exact on M0 and M0+ (low == high).
+    """Cycles of one stretch of code. `zero_wait` is (low, high) with an ideal memory, equal where costs are exact.
 
-    `low` adds the wait states that nothing can hide, `high` all that there can be (pipeline.facts.flash_wait_states).
+    `low` adds the lower bound of wait states, `high` the upper bound (pipeline.facts.flash_wait_states).
     """
 
     zero_wait: Cost
@@ -50,8 +50,8 @@ class Cycles:
 
 @dataclass(frozen=True)
 class Run:
-    """One inference: output buffers, the whole, what the entry itself took, one entry per layer that began, in
-    order, and the deepest byte of stack."""
+    """One inference: output buffers, total cycles, those of the entry function itself and of each layer in order, and
+    bytes of stack."""
 
     outputs: tuple[bytes, ...]
     total: Cycles
@@ -81,7 +81,7 @@ def simulate(
     core = CORES[target.core]
     machine = counting = Machine(image, core, target.flash, target.ram, layers)
     if target.timing.wait_states:
-        # Unicorn becomes ten times slower when it tells of every read: only the first run of each path is counted.
+        # Unicorn becomes ten times slower with a callback for every read: only the first run of each path is counted.
         counting = Machine(image, core, target.flash, target.ram, layers, target.timing)
     prices: dict[int, BlockPrice] = {}
     paths: dict[tuple[int, bytes], tuple[Cycles, tuple[Cycles, ...]]] = {}
@@ -91,30 +91,30 @@ def simulate(
         if machine.path not in paths:
             if counting is not machine:
                 counting.call(inputs, output_sizes, time_limit, port_offsets)
-            paths[machine.path] = _priced(counting, core, target, prices)
+            paths[machine.path] = _run_cycles(counting, core, target, prices)
         total, rows = paths[machine.path]
         runs.append(Run(tuple(outputs), total, rows[0], rows[1:], stack))
         progress(done, len(vectors))
     return runs
 
 
-def _priced(
+def _run_cycles(
     machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice]
 ) -> tuple[Cycles, tuple[Cycles, ...]]:
-    """The last run: the whole, and each row."""
-    rows = [_row(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
-    total = replace(_sum(rows), low=max(_sum(rows).low, flash_cycles(target.timing, _reads(machine))))
+    """Cycles of the last run: the total, and each row of the tables (the entry function, then the layers)."""
+    rows = [_row_cycles(machine, core, target, prices, row) for row in range(machine.counter.layer + 1)]
+    total = replace(_sum_cycles(rows), low=max(_sum_cycles(rows).low, flash_cycles(target.timing, _reads(machine))))
     return total, tuple(rows)
 
 
-def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], row: int) -> Cycles:
+def _row_cycles(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], row: int) -> Cycles:
     low = high = lines = words = ends = instructions = 0
     begin, end = target.flash[0], target.flash[0] + target.flash[1]
-    executed, left = machine.executed[row], machine.left[row]
+    executed, taken_exits = machine.executed[row], machine.taken[row]
     for slot in np.flatnonzero(executed).tolist():
         if slot not in prices:
-            prices[slot] = _price(machine, core, target, prices, slot)
-        price, times, taken = prices[slot], int(executed[slot]), int(left[slot])
+            prices[slot] = _block_price(machine, core, target, prices, slot)
+        price, times, taken = prices[slot], int(executed[slot]), int(taken_exits[slot])
         low += times * price.stay[0] + taken * price.taken[0]
         high += times * price.stay[1] + taken * price.taken[1]
         instructions += times * price.instructions
@@ -123,26 +123,26 @@ def _row(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPr
             lines += times * units_touched(address, size, target.timing.line)
             words += times * units_touched(address, size, WORD)
             ends += times if core.prefetch_unit else taken
-    split = int(machine.unaligned[row])
+    unaligned = int(machine.unaligned[row])
     reads = _reads(machine, row)
-    reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + split)
-    waits = min_wait_states(target.timing, reads, core), max_wait_states(target.timing, reads, core)
-    return Cycles((low, high + split), low + waits[0], high + split + waits[1], instructions)
+    reads = replace(reads, lines=lines, words=words, ends=ends, data=reads.data + unaligned)
+    added = min_wait_states(target.timing, reads, core), max_wait_states(target.timing, reads, core)
+    return Cycles((low, high + unaligned), low + added[0], high + unaligned + added[1], instructions)
 
 
 def _reads(machine: Machine, row: int | slice = slice(None)) -> ReadCounts:
-    """What the callbacks counted in one row, or in all."""
+    """Reads that the callbacks counted in one row of the tables, or in all."""
     tables = (machine.reads, machine.jumps, machine.new_lines, machine.new_data)
     data, jumps, new_lines, new_data = (int(t[row].sum()) for t in tables)
     return ReadCounts(0, 0, 0, data, jumps, new_lines, new_data)
 
 
-def _price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
-    """Unicorn cuts long code, so a block may begin with what an instruction of the block before it may skip."""
+def _block_price(machine: Machine, core: Core, target: Target, prices: dict[int, BlockPrice], slot: int) -> BlockPrice:
+    """The price of the block at `slot`. Unicorn cuts long code, so an IT of the block before may govern its start."""
     address, size = machine.image.address_of(slot), int(machine.sizes[slot])
     conditional = 0
     if core.isa.thumb2:
-        begin = max(0, slot - _LONGEST)
+        begin = max(0, slot - _MAX_BLOCK)
         window = machine.sizes[begin:slot]
         ends = np.flatnonzero((window > 0) & (np.arange(len(window)) + window // 2 == len(window)))
         conditional = max((prices[begin + e].conditional for e in ends.tolist() if begin + e in prices), default=0)
@@ -150,7 +150,7 @@ def _price(machine: Machine, core: Core, target: Target, prices: dict[int, Block
     return FAMILIES[core.isa.code.name].price_block(code, address, core, target.multiplier_cycles, conditional)
 
 
-def _sum(rows: Sequence[Cycles]) -> Cycles:
+def _sum_cycles(rows: Sequence[Cycles]) -> Cycles:
     return Cycles(
         (sum(r.zero_wait[0] for r in rows), sum(r.zero_wait[1] for r in rows)),
         sum(r.low for r in rows),

@@ -7,7 +7,7 @@
  */
 #include <stdint.h>
 
-/* AHEAD: as in waits.py. */
+/* AHEAD: LINES_AHEAD of pipeline/facts/flash_wait_states.py. */
 enum { SPANS = 4, RECENT = 8, AHEAD = 3 };
 
 struct counter {
@@ -21,7 +21,7 @@ struct counter {
     uint64_t last_end;
     uint64_t path;                   /* a hash of the blocks in the order in which they ran (FNV-1a on words) */
     uint64_t *executed;              /* [layers][half-words] */
-    uint64_t *left;                  /* [layers][half-words] */
+    uint64_t *taken;                 /* [layers][half-words] */
     uint16_t *sizes;                 /* [half-words], bytes; several blocks may begin at one address, the size is one */
     uint64_t *reads;                 /* [layers]: data reads in the watched region */
     uint64_t *jumps;                 /* [layers]: to a line of flash that is not lately read */
@@ -32,13 +32,13 @@ struct counter {
     uint64_t fetched[RECENT];        /* lines lately run, the latest first; all ones where there is none */
     uint64_t loaded[RECENT];         /* lines lately read as data */
     uint64_t *unaligned;             /* [layers]: cycles that unaligned accesses add */
-    uint8_t *crooked;                /* [half-words]: 1 where an instruction made an unaligned access */
+    uint8_t *unaligned_at;           /* [half-words]: 1 where an instruction made an unaligned access */
     int (*register_read)(void *engine, int name, void *value);
     int32_t pc;                      /* Unicorn's name for PC */
 };
 
-/* The half-word's place in a row of the tables, or all ones; `words` becomes the length of a row. */
-static uint64_t place(const struct counter *c, uint64_t address, uint64_t *words)
+/* The index of a half-word in a row of the tables, or all ones; `words` becomes the length of a row. */
+static uint64_t slot_in_row(const struct counter *c, uint64_t address, uint64_t *words)
 {
     uint64_t found = UINT64_MAX, before = 0;
     for (int i = 0; i < SPANS; ++i) {
@@ -62,7 +62,7 @@ static int near(const uint64_t *recent, uint64_t line, uint64_t ahead)
     return 0;
 }
 
-static void keep(uint64_t *recent, uint64_t line)
+static void remember(uint64_t *recent, uint64_t line)
 {
     int i = 0;
     while (i < RECENT - 1 && recent[i] != line) {
@@ -76,7 +76,7 @@ static void keep(uint64_t *recent, uint64_t line)
 
 /* The lines of a block that begins in flash; `entered` says how: -1 from the caller, 0 straight on, 1 by a jump.
  * What the buffers hold when the caller enters is not known: nothing of that block is new. */
-static void lines(struct counter *c, uint64_t address, uint64_t size, int entered)
+static void count_lines(struct counter *c, uint64_t address, uint64_t size, int entered)
 {
     uint64_t first = address / c->line, last = (address + size - 1) / c->line;
     if (entered == 1 && !near(c->fetched, first, AHEAD) && !near(c->loaded, first, 0)) {
@@ -86,7 +86,7 @@ static void lines(struct counter *c, uint64_t address, uint64_t size, int entere
         if (entered >= 0 && !near(c->fetched, line, 0) && !near(c->loaded, line, 0)) {
             ++c->new_lines[c->row];
         }
-        keep(c->fetched, line);
+        remember(c->fetched, line);
     }
 }
 
@@ -96,10 +96,10 @@ void chipfit_block(void *engine, uint64_t address, uint32_t size, void *data)
     (void)engine;
     c->path = (c->path ^ address) * UINT64_C(1099511628211);
     if (c->last_slot != UINT64_MAX && address != c->last_end) {
-        ++c->left[c->last_slot];
+        ++c->taken[c->last_slot];
     }
     uint64_t words;
-    uint64_t at = place(c, address, &words);
+    uint64_t at = slot_in_row(c, address, &words);
     if (at == UINT64_MAX) {
         c->last_slot = UINT64_MAX;
         ++c->outside;
@@ -122,7 +122,7 @@ void chipfit_block(void *engine, uint64_t address, uint32_t size, void *data)
     }
     c->sizes[at] = (uint16_t)size;
     if (c->line != 0 && address >= c->flash_begin && address < c->flash_end) {
-        lines(c, address, size, c->last_slot == UINT64_MAX ? -1 : address != c->last_end);
+        count_lines(c, address, size, c->last_slot == UINT64_MAX ? -1 : address != c->last_end);
     }
     c->last_slot = slot;
     c->last_end = address + size;
@@ -137,7 +137,7 @@ void chipfit_read(void *engine, int kind, uint64_t address, int size, int64_t va
     if (!near(c->loaded, line, 0) && !near(c->fetched, line, AHEAD)) {
         ++c->new_data[c->row];
     }
-    keep(c->loaded, line);
+    remember(c->loaded, line);
 }
 
 /* Cortex-M3 and M4 split an unaligned access: a half-word or a word at an odd half-word adds one access, a word at
@@ -153,8 +153,8 @@ void chipfit_unaligned(void *engine, int kind, uint64_t address, int size, int64
     c->unaligned[c->row] += (size == 4 && (address & 1) != 0) ? 2 : 1;
     c->register_read(engine, c->pc, &pc);
     uint64_t words;
-    uint64_t at = place(c, pc & ~UINT32_C(1), &words);
+    uint64_t at = slot_in_row(c, pc & ~UINT32_C(1), &words);
     if (at != UINT64_MAX) {
-        c->crooked[at] = 1;
+        c->unaligned_at[at] = 1;
     }
 }

@@ -1,4 +1,4 @@
-"""Machine code executed by Unicorn on the right core model, with memory as the chip has it."""
+"""Machine code executed by Unicorn on the core's own model, with memory as the chip has it."""
 
 import ctypes
 import mmap
@@ -20,22 +20,22 @@ from pipeline.measuring.simulator.native import RECENT, SPANS, Counter, library
 _PAGE = 0x1000
 _PAINT = 0xA5
 _WORD = 4
-_RETURN = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
+_RETURN_ADDRESS = 0xA000_0000 - _PAGE  # executable, far from any chip's memory, and no EXC_RETURN (0xF0000000 and up)
 _STACK = 64 * 1024
-_TRANSLATIONS = 1 << 30  # bytes of address space that Unicorn reserves, hardly any of which it uses
+_TRANSLATION_BYTES = 1 << 30  # bytes of address space that Unicorn reserves, hardly any of which it uses
 _NO_SLOT = 2**64 - 1
 _FNV = 14695981039346656037
 
 
 def _check_memory() -> None:
-    """Raise ChipfitError where Unicorn would end this process: it prints a line and exits without its translations."""
+    """Raise ChipfitError where there is no address space for translations: Unicorn would exit this process."""
     try:
-        mmap.mmap(-1, _TRANSLATIONS).close()
+        mmap.mmap(-1, _TRANSLATION_BYTES).close()
     except (OSError, ValueError) as error:
-        raise _too_little() from error
+        raise _address_space_error() from error
 
 
-def _too_little() -> ChipfitError:
+def _address_space_error() -> ChipfitError:
     return ChipfitError(
         "simulate: this process may not have the 1 GiB of address space that the emulator reserves",
         hint="Raise the limit (ulimit -v), or run fewer builds at once.",
@@ -73,42 +73,42 @@ class Machine:
         )
         self.buffers = -(-used // 64) * 64 + 64
         self.ram, self.used = ram[0], used
-        self.ram_end = self._round(max(ram[0] + ram[1], self.buffers + (1 << 20)) + _STACK)
+        self.ram_end = self._round_to_page(max(ram[0] + ram[1], self.buffers + (1 << 20)) + _STACK)
         runs_code = any(ram[0] <= a < self.ram_end for a, _ in image.code)
         rights = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE | (unicorn.UC_PROT_EXEC if runs_code else 0)
         self._map(ram[0], self.ram_end, rights)
-        self._map(_RETURN, _RETURN + _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        self.engine.mem_write(_RETURN, self.code.endless)
+        self._map(_RETURN_ADDRESS, _RETURN_ADDRESS + _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self.engine.mem_write(_RETURN_ADDRESS, self.code.endless)
         self.stack_top = self.ram_end - 256
         for address, data in image.segments:
             self.engine.mem_write(address, data)
-        self._count(layers, flash, timing)
+        self._add_counters(layers, flash, timing)
 
     @staticmethod
-    def _round(address: int) -> int:
+    def _round_to_page(address: int) -> int:
         return -(-address // _PAGE) * _PAGE
 
     def _map(self, begin: int, end: int, rights: int) -> None:
         begin = begin // _PAGE * _PAGE
         try:
-            self.engine.mem_map(begin, self._round(end) - begin, rights)
+            self.engine.mem_map(begin, self._round_to_page(end) - begin, rights)
         except unicorn.UcError as error:
             if error.errno == unicorn.UC_ERR_NOMEM:
-                raise _too_little() from error
+                raise _address_space_error() from error
             raise
 
-    def _count(self, layers: int, flash: tuple[int, int], timing: FlashTiming) -> None:
+    def _add_counters(self, layers: int, flash: tuple[int, int], timing: FlashTiming) -> None:
         words, code = self.image.count_half_words(), self.image.code
         assert len(code) <= SPANS
         self.executed = np.zeros((layers + 1, words), np.uint64)
-        self.left = np.zeros((layers + 1, words), np.uint64)
+        self.taken = np.zeros((layers + 1, words), np.uint64)
         self.sizes = np.zeros(words, np.uint16)
         self.reads = np.zeros(layers + 1, np.uint64)
         self.jumps = np.zeros(layers + 1, np.uint64)
         self.new_lines = np.zeros(layers + 1, np.uint64)
         self.new_data = np.zeros(layers + 1, np.uint64)
         self.unaligned = np.zeros(layers + 1, np.uint64)
-        self.crooked = np.zeros(words, np.uint8)
+        self.unaligned_at = np.zeros(words, np.uint8)
         self.counter = Counter(
             code_begin=(ctypes.c_uint64 * SPANS)(*(begin for begin, _ in code)),
             code_end=(ctypes.c_uint64 * SPANS)(*(begin + (end - begin + 1) // 2 * 2 for begin, end in code)),
@@ -116,7 +116,7 @@ class Machine:
             entry_end=self.image.entry_end,
             layers=layers + 1,
             executed=self.executed.ctypes.data,
-            left=self.left.ctypes.data,
+            taken=self.taken.ctypes.data,
             sizes=self.sizes.ctypes.data,
             reads=self.reads.ctypes.data,
             jumps=self.jumps.ctypes.data,
@@ -126,7 +126,7 @@ class Machine:
             flash_end=flash[0] + flash[1],
             line=timing.line if timing.wait_states else 0,
             unaligned=self.unaligned.ctypes.data,
-            crooked=self.crooked.ctypes.data,
+            unaligned_at=self.unaligned_at.ctypes.data,
             register_read=ctypes.cast(unicorn.unicorn_py3.unicorn.uclib.uc_reg_read, ctypes.c_void_p).value,
             pc=register(self.code, self.code.program_counter),
         )
@@ -139,7 +139,7 @@ class Machine:
             self._hook(both, library().chipfit_unaligned, 1, 0)
 
     def _hook(self, kind: int, function: Any, first: int, last: int) -> None:
-        """Give Unicorn a machine-code callback on [first, last]; everywhere when first > last.
+        """Register a native callback with Unicorn on [first, last]; everywhere when first > last.
 
         Unicorn's own hook_add takes functions of Python only, which make a run a hundred times slower, and Unicorn 2.1
         has no public name for an engine's handle: hence the private one.
@@ -163,12 +163,12 @@ class Machine:
         time_limit: float = 600.0,
         port_offsets: Sequence[int | None] = (),
     ) -> tuple[list[bytes], int]:
-        """Run once; returns the output buffers and the deepest byte of stack used.
+        """Run the entry once; returns the output buffers and the number of stack bytes used.
 
-        `port_offsets`: those of inputs and outputs in the library's arena, None (or nothing) for the caller's memory.
+        `port_offsets`: offsets of inputs and outputs in the library's arena, None for the caller's memory.
 
-        RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, on a
-        register or byte changed that the calling convention keeps, and after `time_limit` seconds.
+        RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, for a
+        register or byte that the calling convention protects and that was changed, and after `time_limit` seconds.
         """
         engine = self.engine
         painted = bytes([_PAINT]) * (self.ram_end - self.ram)
@@ -179,27 +179,27 @@ class Machine:
             if address >= self.ram:
                 engine.mem_write(address, data)
         arena = self.image.arena or 0
-        own = [None if p is None else arena + p for p in port_offsets] or [None] * 99
-        arguments, at, where = [], self.buffers, []
+        in_arena = [None if p is None else arena + p for p in port_offsets] or [None] * 99
+        arguments, at, addresses = [], self.buffers, []
         for index, data in enumerate((*inputs, *(bytes([_PAINT]) * n for n in outputs))):
-            inside = own[index]
+            inside = in_arena[index]
             if inside is not None:
-                where.append(inside)
+                addresses.append(inside)
                 if index < len(inputs):
                     engine.mem_write(inside, data)
                 continue
             engine.mem_write(at, data)
             arguments.append(at)
-            where.append(at)
+            addresses.append(at)
             at = -(-(at + len(data)) // 16) * 16 + 16
-        stack = self._pass(arguments)
-        self._begin()
+        stack = self._set_registers(arguments)
+        self._reset_counters()
         self._run(time_limit)
-        self._check(stack)
-        return self._results(where, arguments, inputs, outputs, stack, at)
+        self._check_convention(stack)
+        return self._results(addresses, arguments, inputs, outputs, stack, at)
 
-    def _pass(self, arguments: Sequence[int]) -> int:
-        """Set the registers as a caller does that passes these; returns the stack pointer."""
+    def _set_registers(self, arguments: Sequence[int]) -> int:
+        """Set registers and stack as a caller does that passes `arguments`; returns the stack pointer."""
         convention = self.code.convention
         count = len(convention.arguments)
         stack = self.stack_top - _WORD * len(arguments[count:])
@@ -207,26 +207,26 @@ class Machine:
         for i, value in enumerate(arguments[count:]):
             self.engine.mem_write(stack + _WORD * i, value.to_bytes(_WORD, "little"))
         values = dict(zip(convention.arguments, arguments, strict=False)) | self._canaries()
-        values |= {convention.stack_pointer: stack, convention.link: _RETURN | self.code.code_bit}
+        values |= {convention.stack_pointer: stack, convention.link: _RETURN_ADDRESS | self.code.code_bit}
         for name, value in values.items():
             self.engine.reg_write(register(self.code, name), value)
         return stack
 
     def _canaries(self) -> dict[str, int]:
-        """What the registers hold that a call gives back."""
+        """Values of the callee-saved registers before a call, which must be unchanged after it."""
         return {name: 0x1111_1111 * i for i, name in enumerate(self.code.convention.kept, start=1)}
 
-    def _read(self, name: str) -> int:
+    def _read_register(self, name: str) -> int:
         return int(self.engine.reg_read(register(self.code, name)))
 
     @property
     def path(self) -> tuple[int, bytes]:
-        """What the cycles of the last run depend on: its blocks in order, and how often it was not aligned."""
+        """All that the cycles of the last run depend on: a hash of its blocks in order, and its unaligned accesses."""
         return self.counter.path, self.unaligned.tobytes()
 
-    def _begin(self) -> None:
+    def _reset_counters(self) -> None:
         reads = (self.reads, self.jumps, self.new_lines, self.new_data)
-        for table in (self.executed, self.left, *reads, self.unaligned, self.crooked):
+        for table in (self.executed, self.taken, *reads, self.unaligned, self.unaligned_at):
             table[...] = 0
         for i in range(RECENT):
             self.counter.fetched[i] = self.counter.loaded[i] = _NO_SLOT
@@ -235,24 +235,25 @@ class Machine:
 
     def _run(self, time_limit: float) -> None:
         try:
-            self.engine.emu_start(self.image.entry | self.code.code_bit, _RETURN, timeout=int(time_limit * 1_000_000))
+            begin = self.image.entry | self.code.code_bit
+            self.engine.emu_start(begin, _RETURN_ADDRESS, timeout=int(time_limit * 1_000_000))
         except unicorn.UcError as error:
             raise self.family.fault(self.engine, self.core, self.image, str(error)) from error
-        pc = self._read(self.code.program_counter)
-        if pc != _RETURN:
+        pc = self._read_register(self.code.program_counter)
+        if pc != _RETURN_ADDRESS:
             where = f"{pc:#x} in {self.image.symbol_at(pc)}"
             raise ChipfitError(f"simulate: the emulated chip did not return within {time_limit:g} s: it is at {where}")
-        # No block follows the last one to show that it was left by a jump.
+        # No block follows the last one to show that a jump ended it.
         if self.counter.last_slot != _NO_SLOT:
-            self.left.reshape(-1)[self.counter.last_slot] += 1
+            self.taken.reshape(-1)[self.counter.last_slot] += 1
 
-    def _check(self, stack: int) -> None:
-        if self._read(self.code.convention.stack_pointer) != stack:
+    def _check_convention(self, stack: int) -> None:
+        if self._read_register(self.code.convention.stack_pointer) != stack:
             raise ChipfitError("simulate: the stack pointer was not restored")
         for name, value in self._canaries().items():
-            if self._read(name) != value:
+            if self._read_register(name) != value:
                 raise ChipfitError(f"simulate: register {name} was not preserved")
-        for slot in np.flatnonzero(self.crooked).tolist():
+        for slot in np.flatnonzero(self.unaligned_at).tolist():
             instruction = instruction_at(self.engine, self.image.address_of(slot), self.code)
             if instruction is not None and not self.family.may_be_unaligned(instruction):
                 raise ChipfitError(
@@ -265,19 +266,22 @@ class Machine:
 
     def _results(
         self,
-        where: Sequence[int],
+        addresses: Sequence[int],
         callers: Sequence[int],
         inputs: Sequence[bytes],
         outputs: Sequence[int],
         stack: int,
         end: int,
     ) -> tuple[list[bytes], int]:
-        """`where` all buffers are, of which `callers` lie outside the library's memory."""
+        """Output buffers and stack bytes used; raises ChipfitError where another byte of RAM was overwritten.
+
+        `addresses`: those of all buffers, of which `callers` lie outside the library's memory.
+        """
         base = self.ram
         memory = bytes(self.engine.mem_read(base, self.ram_end - base))
         edges = [(self.used, self.buffers), (end, self.ram_end - _STACK), (self.stack_top, self.ram_end)]
         results = []
-        for address, size in zip(where, (*map(len, inputs), *outputs), strict=True):
+        for address, size in zip(addresses, (*map(len, inputs), *outputs), strict=True):
             if address in callers:
                 edges.append((address + size, -(-(address + size) // 16) * 16 + 16))
         for begin, stop in edges:
@@ -287,9 +291,9 @@ class Machine:
                     f"simulate: a byte beside a buffer was overwritten, at {begin + int(found[0]):#x}: neither stack "
                     "nor memory of the library"
                 )
-        for address, size in zip(where[len(inputs) :], outputs, strict=True):
+        for address, size in zip(addresses[len(inputs) :], outputs, strict=True):
             results.append(memory[address - base : address - base + size])
-        for address, data in zip(where, inputs, strict=False):
+        for address, data in zip(addresses, inputs, strict=False):
             if address in callers and memory[address - base : address - base + len(data)] != data:
                 raise ChipfitError("simulate: an input buffer was overwritten")
         lowest = self.ram_end - _STACK

@@ -1,4 +1,4 @@
-"""The counting callback as machine code: a small C file compiled once per machine and kept in the user's cache."""
+"""Native counting callbacks: a small C file, compiled once per machine and kept in the user's cache."""
 
 import ctypes
 import hashlib
@@ -9,13 +9,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from pipeline.measuring.toolchain.process import cache_folder, own, run, zig, zig_version
+from pipeline.measuring.toolchain.process import cache_folder, claim, run, zig, zig_version
 
 _SOURCE = Path(__file__).with_name("blockcount.c")
 SPANS = 4
-"""How many sections of code can be counted."""
+"""Sections of code that can be counted at most."""
 RECENT = 8
-"""How many lines of flash count as lately read, of instructions and of data each."""
+"""Lines of flash that count as lately read, of instructions and of data each."""
 
 
 class Counter(ctypes.Structure):
@@ -34,7 +34,7 @@ class Counter(ctypes.Structure):
         ("last_end", ctypes.c_uint64),
         ("path", ctypes.c_uint64),
         ("executed", ctypes.c_void_p),
-        ("left", ctypes.c_void_p),
+        ("taken", ctypes.c_void_p),
         ("sizes", ctypes.c_void_p),
         ("reads", ctypes.c_void_p),
         ("jumps", ctypes.c_void_p),
@@ -46,7 +46,7 @@ class Counter(ctypes.Structure):
         ("fetched", ctypes.c_uint64 * RECENT),
         ("loaded", ctypes.c_uint64 * RECENT),
         ("unaligned", ctypes.c_void_p),
-        ("crooked", ctypes.c_void_p),
+        ("unaligned_at", ctypes.c_void_p),
         ("register_read", ctypes.c_void_p),
         ("pc", ctypes.c_int32),
     )
@@ -54,15 +54,15 @@ class Counter(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL:
-    """The compiled callbacks; two processes may build them at once, the last rename wins."""
+    """The compiled callbacks; where two processes compile them at once, the last rename wins."""
     suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
     key = hashlib.sha256(
         b"|".join([_SOURCE.read_bytes(), zig_version().encode(), platform.machine().encode()])
     ).hexdigest()
     target = cache_folder() / f"blockcount-{key[:16]}{suffix}"
-    if not _trusted(target, key):
+    if not _is_trusted(target, key):
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            made = Path(folder) / target.name
+            compiled = Path(folder) / target.name
             arguments = [
                 *zig(),
                 "-O2",
@@ -72,33 +72,33 @@ def library() -> ctypes.CDLL:
                 "-fno-sanitize=all",
                 str(_SOURCE),
                 "-o",
-                str(made),
+                str(compiled),
             ]
             run(arguments, Path(folder), "compiling the block counter")
-            made.chmod(0o700)
-            note = Path(folder) / "note"
-            note.write_text(_note(made, key), "ascii")
-            made.replace(target)
-            note.replace(_beside(target))
+            compiled.chmod(0o700)
+            record = Path(folder) / "record"
+            record.write_text(_record(compiled, key), "ascii")
+            compiled.replace(target)
+            record.replace(_record_path(target))
     return ctypes.CDLL(str(target))
 
 
-def _trusted(target: Path, key: str) -> bool:
-    """Whether the file is what this user's chipfit compiled and noted: plain, whole, and writable by nobody else.
+def _is_trusted(target: Path, key: str) -> bool:
+    """Whether the library is as this user's chipfit compiled and recorded it, no link, and writable by nobody else.
 
-    Between the two renames of another process the note is not yet that of the file: then it is compiled once more.
+    Between the two renames of another process the record is not yet that of the file: then it is compiled again.
     """
     try:
-        plain = not target.is_symlink() and not _beside(target).is_symlink() and target.is_file()
+        plain = not target.is_symlink() and not _record_path(target).is_symlink() and target.is_file()
         alone = os.name != "posix" or not target.stat().st_mode & 0o022
-        return plain and alone and own(target) and _beside(target).read_text("ascii") == _note(target, key)
+        return plain and alone and claim(target) and _record_path(target).read_text("ascii") == _record(target, key)
     except (OSError, ValueError):
         return False
 
 
-def _beside(target: Path) -> Path:
+def _record_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _note(made: Path, key: str) -> str:
-    return f"{key} {hashlib.sha256(made.read_bytes()).hexdigest()}\n"
+def _record(library: Path, key: str) -> str:
+    return f"{key} {hashlib.sha256(library.read_bytes()).hexdigest()}\n"

@@ -1,4 +1,4 @@
-"""The cross toolchains behind one shape: how to call each, its flags."""
+"""Cross toolchains: the command and the flags of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.facts.cores import CORES
-from pipeline.measuring.toolchain.process import find, run, zig, zig_version
+from pipeline.measuring.toolchain.process import find_program, run, zig, zig_version
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 
@@ -43,12 +43,13 @@ class Toolchain:
         """The command that compiles for `core`; raises ChipfitError when the compiler is missing."""
         known = CORES[core]
         isa, cpu = known.isa, f"-mcpu={known.compilers[self.name]}"
-        program = [*zig(), "-target", isa.zig_target] if self.name == "ziglang" else [find(isa.gcc)]
+        program = [*zig(), "-target", isa.zig_target] if self.name == "ziglang" else [find_program(isa.gcc)]
         return [*program, cpu, *isa.flags, *self.common]
 
     def version(self, core: str) -> str:
-        """Name and version, without paths: it goes into manifests. Asked once per process."""
-        return zig_version() if self.name == "ziglang" else _gcc_version(CORES[core].isa.gcc, find(CORES[core].isa.gcc))
+        """Name and version of the compiler for `core`, without paths, for manifests; asked once per process."""
+        gcc = CORES[core].isa.gcc
+        return zig_version() if self.name == "ziglang" else _gcc_version(gcc, find_program(gcc))
 
 
 @cache

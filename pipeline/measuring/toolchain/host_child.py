@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 _MEMORY = 1 << 30
-"""Bytes of address space beside what the vectors take."""
+"""Bytes of address space beside those for the vectors."""
 
 
-def limit(memory: int, seconds: int, written: int) -> None:
-    """No more address space, processor time or file bytes than these, and no core dump, where the system can."""
+def limit_resources(memory: int, seconds: int, written: int) -> None:
+    """Limit this process, where the system can: bytes of memory, seconds of processor, bytes of files, no core dump."""
     try:
         import resource
     except ImportError:
@@ -31,33 +31,34 @@ def limit(memory: int, seconds: int, written: int) -> None:
 
 
 def main(path: str, request: dict[str, Any]) -> None:
-    """Every vector, one after another, in one loaded library.
+    """Run every vector, one after another, in one loaded library.
 
     `request`: `product`; `inputs` and `outputs`, each a list of [name, bytes of one vector, whether the library has
     the memory]; `count` of vectors; `seconds` of processor time.
     """
     outputs, count = request["outputs"], request["count"]
     written = sum(size for _, size, _ in outputs)
-    limit(_MEMORY + 4 * (written + sum(size for _, size, _ in request["inputs"])), request["seconds"], written * count)
+    vectors = written + sum(size for _, size, _ in request["inputs"])
+    limit_resources(_MEMORY + 4 * vectors, request["seconds"], written * count)
     library = ctypes.CDLL(path)
     run = getattr(library, f"{request['product']}_run")
     run.restype = None
     memory: dict[str, Any] = {}
     for name, size, owned in (*request["inputs"], *outputs):
         if owned:
-            place = getattr(library, f"{request['product']}_{name}")
-            place.restype = ctypes.c_void_p
-            memory[name] = (ctypes.c_char * size).from_address(place())
+            getter = getattr(library, f"{request['product']}_{name}")
+            getter.restype = ctypes.c_void_p
+            memory[name] = (ctypes.c_char * size).from_address(getter())
         else:
             memory[name] = ctypes.create_string_buffer(size)
     arguments = [memory[name] for name, _, owned in (*request["inputs"], *outputs) if not owned]
-    with Path("inputs").open("rb") as given, Path("outputs").open("wb") as made:
+    with Path("inputs").open("rb") as inputs, Path("outputs").open("wb") as results:
         for _ in range(count):
             for name, size, _ in request["inputs"]:
-                ctypes.memmove(memory[name], given.read(size), size)
+                ctypes.memmove(memory[name], inputs.read(size), size)
             run(*arguments)
             for name, size, _ in outputs:
-                made.write(ctypes.string_at(memory[name], size))
+                results.write(ctypes.string_at(memory[name], size))
 
 
 if __name__ == "__main__":

@@ -22,18 +22,18 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.toolchain.scratch import make_scratch, remove_scratch
 
 TIMEOUT_S = 120
-_END_S = 5
+_KILL_TIMEOUT_S = 5
 
 _ERROR = re.compile(r"(?!collect2).*(\berror\b|undefined|multiple definition|no definition)", re.IGNORECASE)
-_FOLDERS = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\]\S*[/\\]")
+_FOLDER_PREFIX = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\]\S*[/\\]")
 # A user's own search paths would make the same sources give other bytes on another machine.
-_IGNORED = frozenset(
+_IGNORED_VARIABLES = frozenset(
     {"CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS"}
 )
 
 
 class ToolError(ChipfitError):
-    """A tool that ran and failed: `printed` is all that it said."""
+    """A tool that ran and failed: `printed` is all of its output."""
 
     def __init__(self, message: str, printed: str) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
     """Run a tool in `cwd` and return what it printed.
 
     Raises ToolError with its first error line, without the folders of this machine, or ChipfitError when the tool is
-    not there or takes more than `timeout` seconds; then it and everything it started is ended.
+    not there or takes more than `timeout` seconds; then it and everything it started is killed.
     """
     _starting.add(threading.get_ident())
     try:
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=os.name == "posix",  # drivers start processes of their own: one group to end
+            start_new_session=os.name == "posix",  # drivers start processes of their own: one group to kill
         )
     except FileNotFoundError as error:
         raise ChipfitError(f"toolchain: {arguments[0]} was not found", hint=install_hint(arguments[0])) from error
@@ -70,17 +70,17 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        _end(process)
+        _kill_and_wait(process)
         raise ChipfitError(f"toolchain: {what} took more than {timeout:g} s") from error
     except BaseException:
-        _end(process)
+        _kill_and_wait(process)
         raise
     finally:
         _running.discard(process)
     if process.returncode != 0:
-        printed = _FOLDERS.sub("", err + out)
+        printed = _FOLDER_PREFIX.sub("", err + out)
         if process.returncode < 0:
-            raise ToolError(f"toolchain: {what} ended in a crash ({_signal(-process.returncode)})", printed)
+            raise ToolError(f"toolchain: {what} ended in a crash ({_signal_name(-process.returncode)})", printed)
         lines = [x.strip() for x in printed.splitlines() if x.strip()]
         first = next((x for x in lines if _ERROR.match(x)), lines[0] if lines else f"exit code {process.returncode}")
         raise ToolError(f"toolchain: {what} failed: {first[:300].rstrip('.')}", printed)
@@ -93,10 +93,10 @@ _starting: set[int] = set()
 _postponed: list[Callable[[], None]] = []
 
 
-def postponed(act: Callable[[], None]) -> bool:
-    """For a signal's handler that ends all tools: whether `act` is called later, since this thread is starting one.
+def postpone(act: Callable[[], None]) -> bool:
+    """Whether `act` was put off until this thread has started its tool: for a signal handler that kills all tools.
 
-    Another thread that is starting one is waited for, two seconds at most.
+    Another thread that is starting a tool is waited for, two seconds at most.
     """
     if threading.get_ident() in _starting:
         _postponed.append(act)
@@ -107,13 +107,13 @@ def postponed(act: Callable[[], None]) -> bool:
     return False
 
 
-def end_all() -> None:
-    """End every tool that this process has running, with all that it started."""
+def kill_all() -> None:
+    """Kill every tool that this process has running, with all that it started."""
     for process in list(_running):
         _kill(process)
 
 
-def _signal(number: int) -> str:
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -128,10 +128,10 @@ def _kill(process: subprocess.Popen[str]) -> None:
         process.kill()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _kill_and_wait(process: subprocess.Popen[str]) -> None:
     _kill(process)
     try:
-        process.communicate(timeout=_END_S)
+        process.communicate(timeout=_KILL_TIMEOUT_S)
     except subprocess.TimeoutExpired:  # what left the group may hold the pipes for ever
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
@@ -155,7 +155,7 @@ def zig_version() -> str:
     return f"ziglang {wheel} (clang {found.group(1)})" if found else f"ziglang {wheel}"
 
 
-def find(program: str) -> str:
+def find_program(program: str) -> str:
     """The absolute path of a program on PATH; raises ChipfitError with how to install it."""
     found = shutil.which(program)
     if found is None:
@@ -164,7 +164,7 @@ def find(program: str) -> str:
 
 
 def install_hint(program: str) -> str:
-    """What to install for a missing compiler."""
+    """A sentence that says how to install a missing compiler."""
     if program.startswith("arm-none-eabi"):
         return "Install it (Debian: apt install gcc-arm-none-eabi), or write toolchain: ziglang."
     return f"Install {program}."
@@ -174,23 +174,23 @@ def install_hint(program: str) -> str:
 def cache_folder() -> Path:
     """A folder for compiler caches that nobody else can write: the user's, or one that ends with this process.
 
-    What lies there is run. A folder of another user, or behind another user's link, is not used.
+    Code in it is run. A folder of another user, or behind another user's link, is not used.
     """
     folder = Path(platformdirs.user_cache_dir("chipfit"))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if own(folder):
+        if claim(folder):
             with tempfile.TemporaryFile(dir=folder):
                 return folder
     except OSError:
         pass
-    made = make_scratch()
-    atexit.register(remove_scratch, made)
-    return made
+    temporary = make_scratch()
+    atexit.register(remove_scratch, temporary)
+    return temporary
 
 
-def own(path: Path) -> bool:
-    """Whether a file or folder is this user's, and so is the link to it if it is one; others then may not write it."""
+def claim(path: Path) -> bool:
+    """Whether a file or folder, and any link to it, is this user's; the right of others to write it is then removed."""
     if os.name != "posix":
         return True
     user = os.geteuid()
@@ -202,7 +202,7 @@ def own(path: Path) -> bool:
 
 
 def _environment() -> Mapping[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k not in _IGNORED}
+    kept = {k: v for k, v in os.environ.items() if k not in _IGNORED_VARIABLES}
     caches = str(cache_folder() / "zig")
     return kept | {
         "ZIG_GLOBAL_CACHE_DIR": caches,

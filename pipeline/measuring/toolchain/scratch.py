@@ -1,4 +1,4 @@
-"""Folders for files that nobody keeps: each is locked by the process that works in it, so that only left ones go."""
+"""Temporary folders, each locked by the process that works in it: unlocked ones are left over and can be removed."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_own: dict[Path, tuple[int, int | None]] = {}
-"""The folders that are in use: the process that made each (one made by forking has a copy), and the lock on it."""
+_in_use: dict[Path, tuple[int, int | None]] = {}
+"""Folders in use: the id of the process that created each (a forked process has a copy), and the lock on it."""
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A new empty folder, removed at the end."""
+    """A new empty folder, removed when the `with` block ends."""
     folder = make_scratch()
     try:
         yield folder
@@ -25,34 +25,34 @@ def scratch() -> Iterator[Path]:
 
 def make_scratch() -> Path:
     """A new empty folder that nobody else can read; it lasts until `remove_scratch`, or this process is killed."""
-    parent = _parent()
+    parent = _parent_folder()
     while True:
         folder = parent / f"{os.getpid()}-{secrets.token_hex(8)}"
-        _own[folder] = (os.getpid(), None)
+        _in_use[folder] = (os.getpid(), None)
         folder.mkdir(mode=0o700)
-        with contextlib.suppress(FileNotFoundError):  # another process took it for a left one before it was locked
-            _own[folder] = (os.getpid(), _lock(folder, wait=True))
+        with contextlib.suppress(FileNotFoundError):  # another process took it for a left-over one before it was locked
+            _in_use[folder] = (os.getpid(), _lock(folder, wait=True))
             if folder.is_dir():
                 return folder
         _forget(folder)
 
 
 def remove_scratch(folder: Path) -> None:
-    """Remove what `make_scratch` made; what cannot be removed is left to a later sweep."""
+    """Remove a folder of `make_scratch`; what cannot be removed is left to `remove_left_over`."""
     shutil.rmtree(folder, ignore_errors=True)
     _forget(folder)
 
 
 def remove_own() -> None:
-    """Remove the folders that this process made: it is about to end."""
-    for folder, (pid, _) in list(_own.items()):
+    """Remove the folders that this process created, before it ends."""
+    for folder, (pid, _) in list(_in_use.items()):
         if pid == os.getpid():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep_scratch() -> None:
-    """Remove the folders that killed processes left: those inside this user's own folder that nobody has locked."""
-    parent = _shared()
+def remove_left_over() -> None:
+    """Remove the folders that killed processes left: those of this user that nobody has locked."""
+    parent = _user_folder()
     if os.name != "posix" or not _is_own(parent):
         return
     for folder in parent.iterdir():
@@ -63,14 +63,14 @@ def sweep_scratch() -> None:
                 os.close(lock)
 
 
-def _shared() -> Path:
+def _user_folder() -> Path:
     user = os.geteuid() if os.name == "posix" else "user"
     return Path(tempfile.gettempdir()) / f"chipfit-scratch-{user}"
 
 
-def _parent() -> Path:
-    """This user's folder for all of them; where somebody else has taken its name, one that is not swept."""
-    shared = _shared()
+def _parent_folder() -> Path:
+    """This user's folder for all temporary ones; the system's where somebody else has taken its name."""
+    shared = _user_folder()
     with contextlib.suppress(OSError):
         shared.mkdir(mode=0o700, exist_ok=True)
         if _is_own(shared):
@@ -90,7 +90,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
-    """Lock a folder as long as the file descriptor is open; None where it cannot be, or is locked and not waited for.
+    """Lock a folder, and return the file descriptor that holds the lock; None where it is not locked, or by another.
 
     The system unlocks it however the process ends. Raises FileNotFoundError.
     """
@@ -108,6 +108,6 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
 
 
 def _forget(folder: Path) -> None:
-    lock = _own.pop(folder, (0, None))[1]
+    lock = _in_use.pop(folder, (0, None))[1]
     if lock is not None:
         os.close(lock)
