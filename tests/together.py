@@ -9,8 +9,8 @@ from building import Built
 
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
-from pipeline.planning.arena import Placement
-from pipeline.planning.plan import Home, Program
+from pipeline.planning.arena import Allocation
+from pipeline.planning.plan import Program
 from pipeline.quantizing.integer_graph import Quantized
 
 T = TypeVar("T")
@@ -27,13 +27,14 @@ def together(parts: Mapping[str, tuple[Built, Program]]) -> Built:
 
     Vectors of a part that has fewer than another begin again. Inputs and outputs are the caller's.
     """
-    graphs, calls, homes, inputs, outputs = [], [], {}, 0, 0
+    graphs, calls, locations, inputs, outputs = [], [], {}, 0, 0
     for name, (built, program) in parts.items():
         names = {n: f"{name}: {n}" for n in built.quantized.graph.tensors}
         graphs.append(_renamed(built.quantized.graph, names))
         calls += [_call(c, names) for c in program.calls]
         starts = {"input": inputs, "output": outputs, "arena": 0}
-        homes |= {_name(n, names): _home(home, starts) for n, home in program.homes.items()}
+        moved = {n: replace(at, port=at.port + starts[at.memory]) for n, at in program.locations.items()}
+        locations |= {_name(n, names): at for n, at in moved.items()}
         inputs, outputs = inputs + len(built.inputs), outputs + len(built.expected)
     whole = Graph(
         "net",
@@ -43,12 +44,13 @@ def together(parts: Mapping[str, tuple[Built, Program]]) -> Built:
         tuple(p for g in graphs for p in g.outputs),
     )
     size = max(p.arena.size for _, p in parts.values())
-    arena = Placement((), {n: where for n, (kind, where, _) in homes.items() if kind == "arena"}, size, size, True)
+    offsets = {n: at.offset for n, at in locations.items() if at.memory == "arena"}
+    arena = Allocation((), offsets, size, size, True)
     given = [a for b, _ in parts.values() for a in b.inputs]
     count = max(len(a) for a in given)
     at = [np.arange(count) % len(a) for a in given]
     expected = [a[np.arange(count) % len(a)] for b, _ in parts.values() for a in b.expected]
-    program = Program("net", whole, tuple(calls), homes, arena)
+    program = Program("net", whole, tuple(calls), locations, arena)
     return Built(
         whole,
         Quantized(whole, {}, {}, ()),
@@ -80,8 +82,3 @@ def _call(call: KernelCall, names: Mapping[str, str]) -> KernelCall:
         outputs=tuple(_name(n, names) for n in call.outputs),
         parts=tuple(_call(c, names) for c in call.parts),
     )
-
-
-def _home(home: Home, starts: Mapping[str, int]) -> Home:
-    kind, where, offset = home
-    return kind, where + starts[kind], offset

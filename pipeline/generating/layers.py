@@ -133,12 +133,12 @@ def _title(call: KernelCall, program: Program) -> str:
 
 
 def _memory(program: Program, name: str, const: str) -> str:
-    """Where an activation lives, as a pointer."""
-    kind, where, offset = program.homes[name]
+    """Where an activation lies, as a pointer."""
+    at = program.locations[name]
     tensor = program.graph.tensors[name.removesuffix("#copy")]
-    if kind == "arena":
-        return f"{program.product.upper()}_ARENA({where})"
+    if at.memory == "arena":
+        return f"{program.product.upper()}_ARENA({at.offset})"
     # Kernels see the bytes of uint8 ports as int8.
     cast = f"({const}int8_t *)" if tensor.dtype == "uint8" else ""
-    inside = f" + {offset // np.dtype(tensor.dtype).itemsize}" if offset else ""
-    return f"{cast}{port_name(program, kind, where)}{inside}"
+    inside = f" + {at.offset // np.dtype(tensor.dtype).itemsize}" if at.offset else ""
+    return f"{cast}{port_name(program, at.memory, at.port)}{inside}"

@@ -24,7 +24,7 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Placement:
+class Allocation:
     """The buffers and their offsets in bytes, the arena's size, and the most bytes that are ever alive at once.
 
     No plan can be smaller than that `lower_bound`; `optimal` says whether none is smaller than this one.
@@ -37,7 +37,7 @@ class Placement:
     optimal: bool
 
 
-def place(buffers: Sequence[Buffer]) -> Placement:
+def allocate(buffers: Sequence[Buffer]) -> Allocation:
     """The best of several first-fit orders, and where that misses the lower bound, of an exact search.
 
     The search is bounded by what it looks at, not by a clock: the same buffers give the same plan on every machine.
@@ -53,7 +53,7 @@ def place(buffers: Sequence[Buffer]) -> Placement:
     offsets, size = min(plans, key=lambda p: p[1])
     bound = lower_bound(buffers)
     if size == bound or len(buffers) > MOST:
-        return Placement(tuple(buffers), offsets, size, bound, size == bound)
+        return Allocation(tuple(buffers), offsets, size, bound, size == bound)
     search = _Search(buffers)
     possible, proven = bound, True  # no plan is smaller than `possible`: proven if the last search was finished
     capacity = bound  # met more often than not; where it is not, halve what lies between
@@ -64,7 +64,7 @@ def place(buffers: Sequence[Buffer]) -> Placement:
         else:
             possible, proven = capacity + ALIGNMENT, found is not None
         capacity = possible + (size - ALIGNMENT - possible) // 2 // ALIGNMENT * ALIGNMENT
-    return Placement(tuple(buffers), offsets, size, bound, proven)
+    return Allocation(tuple(buffers), offsets, size, bound, proven)
 
 
 class _Search:

@@ -26,7 +26,7 @@ SMALLEST = 1 / 1024
 DEEPEST = 1000
 """Nodes of a network in which tensors that outlive others' layers are looked for."""
 CHAINED = 254
-"""Dense layers of one row of so many inputs may leave their outputs on the stack (the variant `chain`)."""
+"""Dense layers of one row of so many inputs may leave their outputs on the stack (the variant `fused_dense`)."""
 
 
 @dataclass(frozen=True)

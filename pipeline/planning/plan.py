@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pipeline.arithmetic.kernel_bounds import check
 from pipeline.facts.errors import ChipfitError
@@ -9,46 +10,54 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.moves import CopyParams
 from pipeline.ops.shared.copying import copy_call
-from pipeline.planning.arena import Buffer, Placement, place
+from pipeline.planning.arena import Allocation, Buffer, allocate
 from pipeline.planning.execution_order import least_memory
 from pipeline.planning.memory_views import Views, root, views_of
 
-Home = tuple[str, int, int]
+
+@dataclass(frozen=True)
+class Location:
+    """`offset` bytes into a memory: the arena, or the caller's buffer of input or output number `port`."""
+
+    memory: Literal["arena", "input", "output"]
+    offset: int = 0
+    port: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """What code generation writes down.
 
-    `homes` says where each activation lives: ("input" or "output", its number, byte offset), ("arena", byte offset, 0).
+    `locations` says where each activation lies.
     """
 
     product: str
     graph: Graph
     calls: tuple[KernelCall, ...]
-    homes: Mapping[str, Home]
-    arena: Placement
+    locations: Mapping[str, Location]
+    arena: Allocation
 
     @property
     def unread(self) -> list[int]:
         """The numbers of the inputs in the caller's memory that no call reads."""
-        read = {self.homes[n][:2] for c in self.calls for n in c.inputs if n in self.homes}
-        homes = [self.homes[p.tensor] for p in self.graph.inputs]
-        return [i for i, (kind, *_) in enumerate(homes) if kind == "input" and ("input", i) not in read]
+        read = [self.locations[n] for c in self.calls for n in c.inputs if n in self.locations]
+        ports = {at.port for at in read if at.memory == "input"}
+        given = [self.locations[p.tensor] for p in self.graph.inputs]
+        return [i for i, at in enumerate(given) if at.memory == "input" and i not in ports]
 
     @property
     def needs_arena(self) -> bool:
-        """Whether a call, chains taken as one, reads or writes the arena."""
-        named = [n for c in self.calls for n in (*c.inputs, *c.outputs) if n in self.homes]
-        return any(self.homes[n][0] == "arena" for n in named)
+        """Whether a call, fused layers taken as one, reads or writes the arena."""
+        named = [n for c in self.calls for n in (*c.inputs, *c.outputs) if n in self.locations]
+        return any(self.locations[n].memory == "arena" for n in named)
 
     @property
     def port_offsets(self) -> list[int | None]:
-        """Where in the arena every input and then every output lives; None where its memory is the caller's."""
+        """Where in the arena every input and then every output lies; None where its memory is the caller's."""
         names = [p.tensor for p in self.graph.outputs]
-        homes = [self.homes[p.tensor] for p in self.graph.inputs]
-        homes += [self.homes.get(f"{n}#copy", self.homes[n]) for n in names]
-        return [where if kind == "arena" else None for kind, where, _ in homes]
+        ports = [self.locations[p.tensor] for p in self.graph.inputs]
+        ports += [self.locations.get(f"{n}#copy", self.locations[n]) for n in names]
+        return [at.offset if at.memory == "arena" else None for at in ports]
 
 
 def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: bool = False) -> Program:
@@ -68,40 +77,39 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
 
 
 def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -> Program:
-    """Resolve views to the buffers behind them, share memory in place, and place the rest."""
+    """Resolve views to the buffers behind them, share memory in place, and allocate the rest."""
     callers = {p.tensor for p in (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))}
     views = views_of(graph, callers)
     calls = _calls(graph, views)
     given = {p.tensor for p in graph.inputs}
-    homes: dict[str, Home] = {}
+    locations: dict[str, Location] = {}
     if not own_inputs:
-        homes |= {p.tensor: ("input", i, 0) for i, p in enumerate(graph.inputs)}
+        locations |= {p.tensor: Location("input", port=i) for i, p in enumerate(graph.inputs)}
     for index, port in enumerate(graph.outputs):
         held, _ = root(views, port.tensor)
         if own_outputs:
-            if held in homes:
+            if held in locations:
                 raise ChipfitError(
                     f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged",
                     hint="Write memory.inputs: arena too.",
                 )
             continue
-        if held in homes or held in given:
+        if held in locations or held in given:
             # The output is a view of an input, or of another output: it needs bytes of its own.
             calls.append(_whole_copy(graph, port.tensor, held))
-            homes[f"{port.tensor}#copy"] = ("output", index, 0)
+            locations[f"{port.tensor}#copy"] = Location("output", port=index)
             continue
-        homes[held] = ("output", index, 0)
+        locations[held] = Location("output", port=index)
     ends = [p.tensor for p in graph.outputs] if own_outputs else []
     starts = [p.tensor for p in graph.inputs] if own_inputs else []
-    _share_in_place(graph, calls, views, homes, ends)
-    placement = place(_buffers(graph, calls, views, homes, starts, ends))
-    homes |= {n: ("arena", offset, 0) for n, offset in placement.offsets.items()}
+    _share_in_place(graph, calls, views, locations, ends)
+    arena = allocate(_buffers(graph, calls, views, locations, starts, ends))
+    locations |= {n: Location("arena", offset) for n, offset in arena.offsets.items()}
     for name, tensor in graph.tensors.items():
         held, offset = root(views, name)
-        if tensor.data is None and held in homes:
-            kind, where, _ = homes[held]
-            homes[name] = (kind, where + offset, 0) if kind == "arena" else (kind, where, offset)
-    return Program(product, graph, tuple(calls), homes, placement)
+        if tensor.data is None and held in locations:
+            locations[name] = replace(locations[held], offset=locations[held].offset + offset)
+    return Program(product, graph, tuple(calls), locations, arena)
 
 
 def _calls(graph: Graph, views: Views) -> list[KernelCall]:
@@ -134,7 +142,7 @@ def _last_reads(calls: list[KernelCall], views: Views, ends: Sequence[str]) -> d
 
 
 def _share_in_place(
-    graph: Graph, calls: list[KernelCall], views: Views, homes: Mapping[str, Home], ends: Sequence[str]
+    graph: Graph, calls: list[KernelCall], views: Views, locations: Mapping[str, Location], ends: Sequence[str]
 ) -> None:
     """Let an element-wise call write over its first input when nobody reads that again."""
     last = _last_reads(calls, views, ends)
@@ -143,7 +151,7 @@ def _share_in_place(
         if not call.in_place:
             continue
         (source, at), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
-        free = source not in homes and target not in homes and not graph.is_constant(source)
+        free = source not in locations and target not in locations and not graph.is_constant(source)
         # Only whole buffers: what lies beside a part of a Concat or around a slice is still needed.
         whole = at == to == 0 and target not in {root(views, v)[0] for v in inside if _parted(graph, views, v)}
         same = graph.tensors[source].bytes == graph.tensors[target].bytes
@@ -162,7 +170,7 @@ def _buffers(
     graph: Graph,
     calls: list[KernelCall],
     views: Views,
-    homes: Mapping[str, Home],
+    locations: Mapping[str, Location],
     starts: Sequence[str],
     ends: Sequence[str],
 ) -> list[Buffer]:
@@ -171,4 +179,4 @@ def _buffers(
         for name in call.outputs:
             first.setdefault(root(views, name)[0], index)
     last = _last_reads(calls, views, ends)
-    return [Buffer(n, graph.tensors[n].bytes, i, last.get(n, 0)) for n, i in first.items() if n not in homes]
+    return [Buffer(n, graph.tensors[n].bytes, i, last.get(n, 0)) for n, i in first.items() if n not in locations]

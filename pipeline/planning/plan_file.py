@@ -11,7 +11,7 @@ from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.planning.choose_kernels import Choice
 from pipeline.planning.dead_channels import ChannelsLeftOut, channels_left_out
 from pipeline.planning.integer_program import Option, Point, together
-from pipeline.planning.plan import Home, Program
+from pipeline.planning.plan import Location, Program
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PlannedBuffer:
 
 @dataclass(frozen=True)
 class PlannedArena:
-    """Bytes; `needed`: whether anything but a chain of layers in assembly reads or writes it."""
+    """Bytes; `needed`: whether anything but layers fused in assembly reads or writes it."""
 
     size: int
     lower_bound: int
@@ -154,8 +154,8 @@ def plan_file(graph: Graph, lean: Graph, choice: Choice, optimize: str) -> PlanF
                 least_cycles=c.routine.least_cycles if c.routine else None,
                 options=tuple(_option(o) for o in _alternatives(choice, begin)),
                 refused=tuple(Refusal(variant, why) for variant, why in choice.refused[begin]),
-                inputs=tuple(_home(program.homes[n]) for n in c.inputs if n in program.homes),
-                outputs=tuple(_home(program.homes[n]) for n in c.outputs),
+                inputs=tuple(_location(program.locations[n]) for n in c.inputs if n in program.locations),
+                outputs=tuple(_location(program.locations[n]) for n in c.outputs),
             )
             for c, begin in zip(program.calls, choice.begins, strict=True)
         ),
@@ -195,7 +195,7 @@ def _point(choice: Choice, point: Point) -> PlannedPoint:
 
 
 def _alternatives(choice: Choice, begin: int) -> list[Option]:
-    """What else would do what the call that begins there does; for a chain, also its layers one by one."""
+    """What else would do what the call that begins there does; for fused layers, also each of them alone."""
     chosen = choice.options[begin][choice.point.chosen[begin]]
     alike = [o for o in choice.options[begin] if o.span == chosen.span]
     if chosen.span == 1:
@@ -213,5 +213,7 @@ def _option(option: Option) -> PlannedOption:
     )
 
 
-def _home(home: Home) -> tuple[int | str, ...]:
-    return home if home[2] else home[:2]
+def _location(at: Location) -> tuple[int | str, ...]:
+    if at.memory == "arena":
+        return at.memory, at.offset
+    return (at.memory, at.port, at.offset) if at.offset else (at.memory, at.port)

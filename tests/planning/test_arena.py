@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.planning.arena import Buffer, _first_fit, lower_bound, place
+from pipeline.planning.arena import Buffer, _first_fit, allocate, lower_bound
 
 
 @st.composite
@@ -22,7 +22,7 @@ def buffers(draw: st.DrawFn) -> list[Buffer]:
 @settings(deadline=None)
 @given(buffers())
 def test_buffers_alive_together_do_not_overlap(given_buffers: list[Buffer]) -> None:
-    placed = place(given_buffers)
+    placed = allocate(given_buffers)
     assert placed.size >= placed.lower_bound == lower_bound(given_buffers)
     for a in given_buffers:
         assert placed.offsets[a.name] % 4 == 0
@@ -35,13 +35,13 @@ def test_buffers_alive_together_do_not_overlap(given_buffers: list[Buffer]) -> N
 
 def test_a_chain_reaches_the_lower_bound() -> None:
     chain = [Buffer(f"b{i}", size, i, i + 1) for i, size in enumerate((100, 400, 200, 40))]
-    assert place(chain).size == lower_bound(chain) == 600
+    assert allocate(chain).size == lower_bound(chain) == 600
 
 
 @settings(deadline=None)
 @given(buffers().filter(lambda b: len(b) <= 6))
 def test_small_plans_are_optimal(given_buffers: list[Buffer]) -> None:
-    placed = place(given_buffers)
+    placed = allocate(given_buffers)
     best = min(_first_fit(order)[1] for order in permutations(given_buffers))
     assert placed.optimal
     assert placed.size <= best
@@ -53,7 +53,7 @@ def test_sixty_buffers_are_proven_optimal(life: int, seed: int) -> None:
     rng = random.Random(seed)
     firsts = [rng.randrange(30) for _ in range(60)]
     many = [Buffer(f"b{i}", rng.randrange(1, 1200), f, f + rng.randrange(life)) for i, f in enumerate(firsts)]
-    assert place(many).optimal
+    assert allocate(many).optimal
 
 
 KNOT = [
@@ -79,7 +79,7 @@ def fits(capacity: int, left: list[Buffer], placed: list[tuple[int, Buffer]]) ->
 
 
 def test_what_cannot_reach_the_lower_bound_is_proven_too() -> None:
-    placed = place(KNOT)
+    placed = allocate(KNOT)
     assert placed.optimal
     assert placed.size > placed.lower_bound
     assert fits(placed.size, KNOT, [])
@@ -88,10 +88,10 @@ def test_what_cannot_reach_the_lower_bound_is_proven_too() -> None:
 
 def test_a_search_cut_short_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.planning.arena.WORK", 0)
-    placed = place(KNOT)
+    placed = allocate(KNOT)
     assert placed.size > placed.lower_bound
     assert not placed.optimal
 
 
 def test_no_buffers_need_no_arena() -> None:
-    assert place([]).size == 0
+    assert allocate([]).size == 0

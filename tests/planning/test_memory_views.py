@@ -97,10 +97,10 @@ def execute(program: Program) -> None:
     memory: dict[tuple[str, int], Array] = {}
 
     def held(name: str) -> Array:
-        kind, where, offset = program.homes[name]
+        at = program.locations[name]
         size = graph.tensors[name.removesuffix("#copy")].bytes
-        space, begin = (("arena", 0), where) if kind == "arena" else ((kind, where), offset)
-        return memory.setdefault(space, np.zeros(1 << 16, np.int64))[begin : begin + size]
+        buffer = memory.setdefault((at.memory, at.port), np.zeros(1 << 16, np.int64))
+        return buffer[at.offset : at.offset + size]
 
     for port in graph.inputs:
         held(port.tensor)[:] = values[port.tensor]
@@ -117,7 +117,7 @@ def execute(program: Program) -> None:
         held(target)[goal + call.params.target_offset] = moved
     for port in graph.outputs:
         copied = f"{port.tensor}#copy"
-        got = held(copied if copied in program.homes else port.tensor)
+        got = held(copied if copied in program.locations else port.tensor)
         np.testing.assert_array_equal(got, values[port.tensor], f"output {port.tensor}")
 
 
