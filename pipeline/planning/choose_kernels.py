@@ -15,7 +15,7 @@ from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.integer_program import Option, Point, Problem, SharedCode
 from pipeline.planning.placement import estimated_waits, in_each_memory
 from pipeline.planning.plan import Program
-from pipeline.planning.variants import c_costs, chained, routines
+from pipeline.planning.variants import c_costs, fused_routines, routines
 
 ENTRY_STACK = 64
 Offers = tuple[Option, ...]
@@ -41,7 +41,7 @@ class Limits:
 class Choice:
     """`program` with its routines, `options` of every call, what was chosen, and plans for other amounts of flash.
 
-    A chain is one call of `program`: `begins` says for each where it begins among the calls that there were, whose
+    Fused calls are one call of `program`: `begins` says for each where it begins among the calls that there were, whose
     `options` and `refused` these are.
     """
 
@@ -102,20 +102,20 @@ def _as_chosen(calls: Sequence[KernelCall], option: Option) -> KernelCall:
 
 
 def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers, ...], tuple[Refusals, ...]]:
-    """What may be chosen for every call, chains of calls with their first, and what may not."""
+    """What may be chosen for every call, fused calls with their first, and what may not."""
     calls = program.calls
     offered = [_options(c, core, limits) for c in calls]
     linked = _linked(program)
-    longest = min(_LONGEST, max(2, _CHAINS // max(1, len(calls))))
+    longest = min(_MOST_FUSED, max(2, _FUSED_TRIED // max(1, len(calls))))
     for begin in range(len(calls)):
         for end in range(begin + 1, min(begin + longest, len(calls))):
-            chain = calls[begin : end + 1]
-            found = chained(chain, core) if linked[end - 1] else ()
+            fused = calls[begin : end + 1]
+            found = fused_routines(fused, core) if linked[end - 1] else ()
             if not found:
-                break  # what cannot be chained is no part of a longer chain
-            whole = replace(calls[begin], macs=sum(c.macs for c in chain))
+                break  # what cannot be fused is no part of more that can
+            whole = replace(calls[begin], macs=sum(c.macs for c in fused))
             made, refused = _within_stack(whole, found, core, limits)
-            offered[begin][0].extend(replace(o, span=len(chain)) for o in made)
+            offered[begin][0].extend(replace(o, span=len(fused)) for o in made)
             offered[begin][1].extend(refused)
     return tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
 
@@ -150,13 +150,13 @@ def _within_stack(
     refused = []
     for r in offered:
         if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
-            made += _in_each_memory(call, r, core, limits)
+            made += _routine_options(call, r, core, limits)
         else:
             refused.append((r.variant, f"needs {r.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
     return made, refused
 
 
-def _in_each_memory(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
+def _routine_options(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
     """The routine in flash and, where flash makes it wait and there is room, in RAM."""
     cycles = routine.executed.cycles(CORES[core], limits.multiplier)
     flash = routine.code + sum(t.nbytes for t in routine.tables.values())
@@ -169,5 +169,6 @@ def _in_each_memory(call: KernelCall, routine: Routine, core: str, limits: Limit
     return made
 
 
-_LONGEST, _CHAINS = 16, 1600
-"""Layers of one chain: how many chains there are to be costed grows with it, what a longer one saves does not."""
+_MOST_FUSED, _FUSED_TRIED = 16, 1600
+"""Calls that one routine may replace, and how many such routines are tried: their number grows with the calls of one,
+what it saves does not."""

@@ -19,7 +19,7 @@ from pipeline.facts.weight_bits import Widths
 from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.planning.choose_kernels import ENTRY_STACK, Choice, Limits, choose
 from pipeline.planning.plan import Program
-from pipeline.planning.variants import chained
+from pipeline.planning.variants import fused_routines
 from pipeline.quantizing.calibrate import Policy
 
 
@@ -58,7 +58,7 @@ NETS = [(5, 3, 2), (30, 32, 16, 4), (64, 7, 13), (3, 1, 2), (100, 60, 40, 20), (
 def in_one(program: Program) -> Program:
     """All calls as one chain, whatever the plan would choose."""
     first, last = program.calls[0], program.calls[-1]
-    (routine,) = chained(program.calls, "cortex-m0")
+    (routine,) = fused_routines(program.calls, "cortex-m0")
     return replace(program, calls=(replace(first, outputs=last.outputs, routine=routine, parts=program.calls),))
 
 

@@ -19,7 +19,7 @@ from variant_samples import SAMPLES
 
 from pipeline.facts.cores import CORES
 from pipeline.graph.kernel_call import Routine
-from pipeline.planning.variants import chained, routines
+from pipeline.planning.variants import fused_routines, routines
 from pipeline.quantizing.calibrate import Policy
 
 GOLDEN = ROOT / "tests" / "golden" / "costs.json"
@@ -50,7 +50,7 @@ def of_sample(name: str, bits: int, requantizer: str) -> dict[str, list[int]]:
 
 def of_chains(sizes: tuple[int, ...], bits: int) -> dict[str, list[int]]:
     program = test_fused_dense.built_for(test_fused_dense.mlp(sizes), "multiplier", bits).program
-    return {core: numbers(r) for core in ("cortex-m0", "cortex-m0plus") for r in chained(program.calls, core)}
+    return {core: numbers(r) for core in ("cortex-m0", "cortex-m0plus") for r in fused_routines(program.calls, core)}
 
 
 def measured() -> Iterator[tuple[str, dict[str, list[int]]]]:

@@ -1,7 +1,7 @@
 """What a core is to everything that depends on it: one record, of which `pipeline.facts.cores` holds a table."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from pipeline.facts.cores.isa import Isa
@@ -85,8 +85,3 @@ class Core:
     """Cycles that no kernel can go below per multiply-accumulate, whatever its weights' width."""
     rate: Rate
     mix: Mix
-
-    @property
-    def exact(self) -> bool:
-        """Whether no cost is a range."""
-        return all(low == high for low, high in astuple(self.costs))

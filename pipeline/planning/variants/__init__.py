@@ -33,7 +33,7 @@ def routines(call: KernelCall, core: str) -> Sequence[Routine]:
     return [r for r in offered if r is not None]
 
 
-def chained(calls: Sequence[KernelCall], core: str) -> Sequence[Routine]:
+def fused_routines(calls: Sequence[KernelCall], core: str) -> Sequence[Routine]:
     """Every routine that can compute these calls in one."""
     offered = (v.offer([plain(c) for c in calls], CORES[core]) for v in fusing_variants(CORES[core]))
     return [r for r in offered if r is not None]
