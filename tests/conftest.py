@@ -9,9 +9,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from filelock import FileLock
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """All tests, or a folder of them, run on all cores (`-n 0`: in this process); single files do without workers."""
+    option = config.option
+    if not config.pluginmanager.hasplugin("xdist") or option.collectonly or option.usepdb:
+        return
+    folders = not config.args or any(Path(a).is_dir() for a in config.args)
+    if option.numprocesses is None and folders and "PYTEST_XDIST_WORKER" not in os.environ:
+        option.numprocesses, option.maxprocesses = "auto", option.maxprocesses or 8
+    if option.numprocesses and option.dist == "no":
+        option.dist = "worksteal"
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +55,25 @@ def chipfit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A firmware repository with the shipped products, built once."""
-    folder = tmp_path_factory.mktemp("firmware")
-    for part in ("products", "models"):
-        shutil.copytree(ROOT / "configs" / part, folder / "configs" / part)
-    done = chipfit(folder, "build")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" fits") == 4
+@pytest.fixture(scope="session")
+def products(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A firmware repository with the shipped products, built once for all workers: nobody changes it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, drafted = shared / "firmware", shared / "firmware.draft"
+    with FileLock(shared / "firmware.lock"):
+        if not folder.is_dir():
+            shutil.rmtree(drafted, ignore_errors=True)
+            for part in ("products", "models"):
+                shutil.copytree(ROOT / "configs" / part, drafted / "configs" / part)
+            done = chipfit(drafted, "build")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stdout.count(" fits") == 4
+            drafted.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def workshop(products: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `products` that a module's tests may change."""
+    return Path(shutil.copytree(products, tmp_path_factory.mktemp("workshop") / "firmware", symlinks=True))

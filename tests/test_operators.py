@@ -1,13 +1,14 @@
 """Every operator's samples through every meaning: ONNX Runtime, integer NumPy, C on the host, emulated cores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from building import assert_chip_equals, build, on_chip, on_host, said_again, write_library
+from building import Built, assert_chip_equals, assert_host_equals, build, chosen, on_chip, said_again, write_library
 from conftest import need
+from together import batches, together
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.graph_file import load, save
@@ -22,7 +23,26 @@ from pipeline.quantizing.fidelity import compare_export
 from pipeline.quantizing.onnx_runtime import FloatSession
 
 SAMPLES = {s.name: s for s in samples()}
+SMOOTH = [s for s in SAMPLES.values() if not s.jumps]
+SEVERAL = batches(SAMPLES.values(), 16)
+"""Samples that share one library."""
 LINEAR = {n: s for n, s in SAMPLES.items() if n.startswith(("Conv", "Gemm", "MatMul"))}
+
+
+def names(several: Sequence[Sample]) -> str:
+    return f"{several[0].name} to {several[-1].name}"
+
+
+def in_one(
+    several: Sequence[Sample], core: str | None, count: int, requantizer: str = "shift", activations: str = "int8"
+) -> Built:
+    """Samples as one network of `count` vectors: the fastest plans for `core`, or C alone."""
+    parts = {}
+    for sample in several:
+        inputs = tuple(sample.inputs(count).values())
+        built = build(sample.model, inputs, inputs, requantizer, activations=activations)
+        parts[sample.name] = built, built.program if core is None else chosen(built, core)
+    return together(parts)
 
 
 @pytest.fixture(params=SAMPLES.values(), ids=SAMPLES.keys())
@@ -82,8 +102,8 @@ def test_int16_refuses_what_jumps(jumping: Sample) -> None:
         build(jumping.model, inputs, inputs, activations="int16")
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES.values() if not s.jumps], ids=lambda s: s.name)
-def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sample", SMOOTH, ids=lambda s: s.name)
+def test_int16_is_near_the_qdq_model(sample: Sample) -> None:
     """Within 4 steps of ONNX Runtime on the same integers, 20 where a table's straight line meets a kink."""
     inputs = sample.inputs(16)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
@@ -95,11 +115,15 @@ def test_int16_is_near_the_qdq_model_and_exact_on_the_chip(sample: Sample, tmp_p
         if quant is not None:
             off = np.abs(port.to_onnx(quant.dequantize(got)) - qdq[port.onnx_name]) / quant.scale[0]
             assert off.max() <= (20 if kinked else 4)
-    for core in ("cortex-m0", "cortex-m4"):
-        library = write_library(built, tmp_path / core, core)
-        runs = on_chip(built, library, core, count=4)
-        assert_chip_equals(built, runs)
-        assert core == "cortex-m4" or len({r.total for r in runs}) == 1, "the time depends on the input"
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
+@pytest.mark.parametrize("several", batches(SMOOTH, 16), ids=names)
+def test_int16_machine_code_equals_the_specification(several: Sequence[Sample], core: str, tmp_path: Path) -> None:
+    whole = in_one(several, core, 4, activations="int16")
+    runs = on_chip(whole, write_library(whole, tmp_path, core, whole.program), core, count=4)
+    assert_chip_equals(whole, runs)
+    assert core == "cortex-m4" or len({r.total for r in runs}) == 1, "the time depends on the input"
 
 
 def test_graph_survives_its_file(sample: Sample) -> None:
@@ -112,55 +136,68 @@ def test_graph_survives_its_file(sample: Sample) -> None:
         np.testing.assert_array_equal(got, expected)
 
 
-def test_machine_code_on_cortex_m0_equals_the_specification(sample: Sample, tmp_path: Path) -> None:
-    inputs = tuple(sample.inputs(8).values())
-    built = build(sample.model, inputs, inputs)
-    for name, program in (("c", built.program), ("fastest", None)):
-        runs = on_chip(built, write_library(built, tmp_path / name, "cortex-m0", program), "cortex-m0")
-        assert_chip_equals(built, runs)
-        assert len({r.total for r in runs}) == 1, "the time depends on the input"
+@pytest.mark.parametrize("fastest", [False, True], ids=["C alone", "fastest"])
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
+def test_machine_code_on_cortex_m0_equals_the_specification(
+    several: Sequence[Sample], fastest: bool, tmp_path: Path
+) -> None:
+    whole = in_one(several, "cortex-m0" if fastest else None, 8)
+    runs = on_chip(whole, write_library(whole, tmp_path, "cortex-m0", whole.program), "cortex-m0")
+    assert_chip_equals(whole, runs)
+    assert len({r.total for r in runs}) == 1, "the time depends on the input"
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
-@pytest.mark.parametrize("linear", LINEAR.values(), ids=LINEAR.keys())
-def test_multiplier_kernels_on_chip_equal_the_specification(linear: Sample, core: str, tmp_path: Path) -> None:
-    inputs = tuple(linear.inputs(8).values())
-    built = build(linear.model, inputs, inputs, "multiplier")
-    assert_chip_equals(built, on_chip(built, write_library(built, tmp_path, core), core))
+@pytest.mark.parametrize("several", batches(LINEAR.values(), 16), ids=names)
+def test_multiplier_kernels_on_chip_equal_the_specification(
+    several: Sequence[Sample], core: str, tmp_path: Path
+) -> None:
+    whole = in_one(several, core, 8, "multiplier")
+    assert_chip_equals(whole, on_chip(whole, write_library(whole, tmp_path, core, whole.program), core))
 
 
 @pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
 def test_c_under_the_undefined_behaviour_sanitizer_equals_the_specification(
-    sample: Sample, requantizer: str, tmp_path: Path
+    several: Sequence[Sample], requantizer: str, tmp_path: Path
 ) -> None:
     need("gcc")
-    inputs = tuple(sample.inputs(16).values())
-    built = build(sample.model, inputs, inputs, requantizer)
+    whole = in_one(several, "cortex-m0", 16, requantizer)
     flags = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover")
-    got = on_host(built, write_library(built, tmp_path, "cortex-m0"), "gcc", flags)
-    for ours, expected in zip(got, built.expected, strict=True):
-        np.testing.assert_array_equal(ours, expected)
+    assert_host_equals(whole, write_library(whole, tmp_path, "cortex-m0", whole.program), "gcc", flags)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("level", ["-O0", "-O3"])
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
 def test_c_by_other_compilers_equals_the_specification(
-    sample: Sample, compiler: str, level: str, tmp_path: Path
+    several: Sequence[Sample], compiler: str, level: str, tmp_path: Path
 ) -> None:
     need(compiler)
-    inputs = tuple(sample.inputs(16).values())
     for requantizer, core in (("shift", "cortex-m0"), ("multiplier", "cortex-m4")):
-        built = build(sample.model, inputs, inputs, requantizer)
-        library = write_library(built, tmp_path / requantizer, core)
-        for ours, expected in zip(on_host(built, library, compiler, (level,)), built.expected, strict=True):
-            np.testing.assert_array_equal(ours, expected)
+        whole = in_one(several, core, 16, requantizer)
+        library = write_library(whole, tmp_path / requantizer, core, whole.program)
+        assert_host_equals(whole, library, compiler, (level,))
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m4"])
-def test_gcc_machine_code_on_every_core_equals_the_specification(sample: Sample, core: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
+def test_gcc_machine_code_on_every_core_equals_the_specification(
+    several: Sequence[Sample], core: str, tmp_path: Path
+) -> None:
     need("arm-none-eabi-gcc")
-    inputs = tuple(sample.inputs(4).values())
-    built = build(sample.model, inputs, inputs, "shift" if core.startswith("cortex-m0") else "multiplier")
-    assert_chip_equals(built, on_chip(built, write_library(built, tmp_path, core), core, "gcc"))
+    whole = in_one(several, core, 4, "shift" if core.startswith("cortex-m0") else "multiplier")
+    assert_chip_equals(whole, on_chip(whole, write_library(whole, tmp_path, core, whole.program), core, "gcc"))
+
+
+@pytest.mark.exhaustive
+def test_each_alone_is_a_library_that_lacks_nothing(sample: Sample, tmp_path: Path) -> None:
+    """What shares an image with others could lean on what only they bring."""
+    inputs = tuple(sample.inputs(8).values())
+    for activations in ("int8",) if sample.jumps else ("int8", "int16"):
+        built = build(sample.model, inputs, inputs, activations=activations)
+        library = write_library(built, tmp_path / activations, "cortex-m0")
+        assert_chip_equals(built, on_chip(built, library, "cortex-m0", count=2))
+        assert_host_equals(built, library)

@@ -1,5 +1,6 @@
 """Quantized TFLite models: LiteRT's reference kernels == integer NumPy == C == machine code, bit for bit."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import flatbuffers
@@ -9,11 +10,21 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
 
 from ai_edge_litert import schema_py_generated as schema
-from building import Built, assert_chip_equals, from_integers, on_chip, on_host, write_library
+from building import (
+    Built,
+    assert_chip_equals,
+    assert_host_equals,
+    chosen,
+    from_integers,
+    on_chip,
+    on_host,
+    write_library,
+)
 from conftest import need, some
 from tflite_cases import Case, cases
 from tflite_models import Op, T, litert, tflite_model
 from tflite_ties import KINDS, models
+from together import batches, together
 
 from pipeline.graph.graph_file import load, save
 from pipeline.graph.tensor import Array
@@ -76,34 +87,55 @@ def test_scales_are_multiplied_in_the_types_that_litert_takes(kind: str, dtype: 
         np.testing.assert_array_equal(got.reshape(-1), expected.reshape(-1))
 
 
-def test_machine_code_on_cortex_m0_equals_the_specification(case: Case, tmp_path: Path) -> None:
-    net = built(case.model, every_value(case, 8))
-    again = load(save(net.quantized.graph), NODES)
-    assert save(again) == save(net.quantized.graph)
-    runs = on_chip(net, write_library(net, tmp_path, "cortex-m0"), "cortex-m0")
-    assert_chip_equals(net, runs)
+def test_a_graph_survives_its_file(case: Case) -> None:
+    graph = built(case.model, every_value(case, 1)).quantized.graph
+    assert save(load(save(graph), NODES)) == save(graph)
+
+
+SEVERAL = batches(CASES.values(), 20)
+
+
+def names(several: Sequence[Case]) -> str:
+    return f"{several[0].name} to {several[-1].name}"
+
+
+def in_one(several: Sequence[Case], core: str, count: int) -> Built:
+    """Cases as one network, in their fastest plans for `core`."""
+    nets = {c.name: built(c.model, every_value(c, count)) for c in several}
+    return together({n: (net, chosen(net, core)) for n, net in nets.items()})
+
+
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
+def test_machine_code_on_cortex_m0_equals_the_specification(several: Sequence[Case], tmp_path: Path) -> None:
+    whole = in_one(several, "cortex-m0", 8)
+    runs = on_chip(whole, write_library(whole, tmp_path, "cortex-m0", whole.program), "cortex-m0")
+    assert_chip_equals(whole, runs)
     assert len({r.total for r in runs}) == 1, "the time depends on the input"
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_c_on_the_host_equals_the_specification(case: Case, compiler: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
+def test_c_on_the_host_equals_the_specification(several: Sequence[Case], compiler: str, tmp_path: Path) -> None:
     need(compiler)
-    net = built(case.model, every_value(case, 16))
-    library = write_library(net, tmp_path, "cortex-m4")
+    whole = in_one(several, "cortex-m4", 16)
+    library = write_library(whole, tmp_path, "cortex-m4", whole.program)
     sanitized = [("-O1", "-fsanitize=undefined", "-fno-sanitize-recover")] if compiler == "gcc" else []
     for flags in [("-O0",), ("-O3",), *sanitized]:
-        for got, expected in zip(on_host(net, library, compiler, flags), net.expected, strict=True):
-            np.testing.assert_array_equal(got, expected)
+        assert_host_equals(whole, library, compiler, flags)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])
-def test_machine_code_on_cortex_m4_equals_the_specification(case: Case, toolchain: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", SEVERAL, ids=names)
+def test_machine_code_on_cortex_m4_equals_the_specification(
+    several: Sequence[Case], toolchain: str, tmp_path: Path
+) -> None:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    net = built(case.model, every_value(case, 4))
-    assert_chip_equals(net, on_chip(net, write_library(net, tmp_path, "cortex-m4"), "cortex-m4", toolchain))
+    whole = in_one(several, "cortex-m4", 4)
+    library = write_library(whole, tmp_path, "cortex-m4", whole.program)
+    assert_chip_equals(whole, on_chip(whole, library, "cortex-m4", toolchain))
 
 
 def mlperf(shared_models: Path, name: str, random: int) -> tuple[bytes, list[Array], list[Array]]:
