@@ -110,11 +110,12 @@ def test_int16_is_near_the_qdq_model(sample: Sample) -> None:
     model = said_again(built)
     qdq = FloatSession(model).stacked(inputs)
     kinked = any(isinstance(n, Interpolate) for n in built.quantized.graph.nodes)
+    off = [0.0]
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
         quant = built.quantized.graph.tensors[port.tensor].quant
         if quant is not None:
-            off = np.abs(port.to_onnx(quant.dequantize(got)) - qdq[port.onnx_name]) / quant.scale[0]
-            assert off.max() <= (20 if kinked else 4)
+            off.append(np.abs(port.to_onnx(quant.dequantize(got)) - qdq[port.onnx_name]).max() / quant.scale[0])
+    assert max(off) <= (20 if kinked else 4)
 
 
 @pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4"])
@@ -196,7 +197,7 @@ def test_gcc_machine_code_on_every_core_equals_the_specification(
 def test_each_alone_is_a_library_that_lacks_nothing(sample: Sample, tmp_path: Path) -> None:
     """What shares an image with others could lean on what only they bring."""
     inputs = tuple(sample.inputs(8).values())
-    for activations in ("int8",) if sample.jumps else ("int8", "int16"):
+    for activations in ("int8", "int16")[: 1 if sample.jumps else 2]:
         built = build(sample.model, inputs, inputs, activations=activations)
         library = write_library(built, tmp_path / activations, "cortex-m0")
         assert_chip_equals(built, on_chip(built, library, "cortex-m0", count=2))
