@@ -1,4 +1,4 @@
-"""What an operator's facets speak to: the writer of ONNX and the quantizer, as much of them as operators use."""
+"""Protocols that an operator's facets call: the parts of the writer of ONNX and of the quantizer that operators use."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
@@ -14,7 +14,7 @@ class OnnxEmitter(Protocol):
     """Collects ONNX nodes; tensors are named as in the graph. `pipeline.graph.onnx_export` has it."""
 
     def fresh(self, hint: str) -> str:
-        """A name of which there is no other."""
+        """A name that no other tensor has."""
 
     def node(self, op: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
         """Append one node; returns its output's name (a fresh one unless given)."""
@@ -28,7 +28,7 @@ class OnnxEmitter(Protocol):
     def transpose(self, x: str, perm: tuple[int, ...], output: str | None = None) -> str: ...
 
     def clip(self, x: str, output: str, low: float, high: float) -> str:
-        """Clamp to the finite ones of [low, high]; the value under its final name."""
+        """Append a clamp to the finite ones of [low, high]; returns `output` as it is named in ONNX."""
 
     def constant_view(self, name: str, perm: tuple[int, ...] | None) -> str:
         """A constant of the graph, transposed by `perm`."""
@@ -42,13 +42,13 @@ class NodeQuantizer(Protocol):
         """The float graph."""
 
     def refuse(self, node: Node, why: str, hint: str = "") -> NoReturn:
-        """Say that a layer cannot become integers."""
+        """Raise ChipfitError: the layer cannot become integers."""
 
     def params(self, name: str) -> QuantParams:
         """The scale and zero point chosen for a tensor of the float graph."""
 
     def fresh(self, hint: str) -> str:
-        """A name of which the integer graph has no other."""
+        """A name that no other tensor of the integer graph has."""
 
     def constant(self, hint: str, data: Array) -> str:
         """A constant of the integer graph; its name."""
@@ -57,13 +57,13 @@ class NodeQuantizer(Protocol):
         """Append a node whose output has `params`, or those chosen for it; `dtype` is for an output without any."""
 
     def keep(self, node: Node) -> None:
-        """An operator that only moves values: the same node on integers, at the scale of what it moves."""
+        """Append an operator that only moves values: the same node on integers, at the scale of what it moves."""
 
     def clamp(self, node: ClampedNode, params: QuantParams | None = None) -> tuple[int, int]:
         """The node's clamp as integers of its output, within its type."""
 
     def table(self, node: Node, function: Callable[[Array], Array]) -> None:
-        """`node` as a lookup of `function` (float64 to float64)."""
+        """Append `node` as a table of `function` (float64 to float64)."""
 
     def operand(self, name: str) -> str:
         """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
@@ -72,12 +72,12 @@ class NodeQuantizer(Protocol):
         """`name` (activation or constant) with exactly the parameters `target`."""
 
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
-        """The same real values with other parameters."""
+        """Append what gives the real values of `x` other parameters."""
 
     def scaled(
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
     ) -> None:
-        """The same real values with other parameters, clamped to `limits`: int16, without the error of a table."""
+        """Append what gives int16 `x` other parameters and clamps it to `limits`, without the error of a table."""
 
     def linear(self, node: ClampedNode) -> tuple[tuple[str, ...], Rescale]:
         """The integer inputs and the requantizer of a node whose inputs are (x, weights (out, ...), bias (out,))."""

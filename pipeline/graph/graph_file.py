@@ -14,19 +14,19 @@ from pipeline.facts.records import from_plain
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Port, QuantParams, Tensor
 
-Kinds = Mapping[str, type]
-"""Classes by the names that graph.json has for them."""
+Classes = Mapping[str, type]
+"""Classes by their names in graph.json."""
 
 
 def save(graph: Graph) -> dict[str, bytes]:
     """The two files of a graph, by name."""
-    blob = bytearray()
+    weights = bytearray()
     tensors = []
     for tensor in graph.tensors.values():
         entry: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "dtype": tensor.dtype}
         if tensor.data is not None:
-            entry["offset"] = len(blob)
-            blob += tensor.data.astype(np.dtype(tensor.dtype).newbyteorder("<")).tobytes()
+            entry["offset"] = len(weights)
+            weights += tensor.data.astype(np.dtype(tensor.dtype).newbyteorder("<")).tobytes()
         if tensor.quant is not None:
             entry["quant"] = dataclasses.asdict(tensor.quant)
         tensors.append(entry)
@@ -38,60 +38,60 @@ def save(graph: Graph) -> dict[str, bytes]:
         "nodes": [{"op": type(n).__name__} | _fields(n) for n in graph.nodes],
         "tensors": tensors,
     }
-    return {"graph.json": to_json(document), "weights.bin": bytes(blob)}
+    return {"graph.json": to_json(document), "weights.bin": bytes(weights)}
 
 
 def load(files: Mapping[str, bytes], nodes: Mapping[str, type[Node]]) -> Graph:
     """The graph of two files, of operators among `nodes`. Raises ChipfitError when they are not what `save` wrote."""
-    kinds = {**nodes, **_values(nodes)}
+    classes = {**nodes, **_value_classes(nodes)}
     try:
         document = json.loads(files["graph.json"])
         tensors = {t["name"]: _tensor(t, files["weights.bin"]) for t in document["tensors"]}
-        operations = tuple(_made(kinds[n.pop("op")], n, kinds) for n in document["nodes"])
+        graph_nodes = tuple(_from_fields(classes[n.pop("op")], n, classes) for n in document["nodes"])
         ports = [tuple(from_plain(Port, p) for p in document[k]) for k in ("inputs", "outputs")]
-        return Graph(document["name"], tensors, operations, ports[0], ports[1], document["opset"])
+        return Graph(document["name"], tensors, graph_nodes, ports[0], ports[1], document["opset"])
     except (KeyError, ValueError, TypeError) as error:
         raise ChipfitError("graph.json is damaged", hint="Delete the build folder.") from error
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return {"value": type(value).__name__} | _fields(value)
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [_to_json(v) for v in value]
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _values(nodes: Mapping[str, type[Node]]) -> Kinds:
+def _value_classes(nodes: Mapping[str, type[Node]]) -> Classes:
     """The frozen values that are fields of nodes, by name."""
     hints = [h for n in nodes.values() for h in get_type_hints(n).values()]
     classes = [c for h in hints for c in (h, *get_args(h)) if isinstance(c, type)]
     return {c.__name__: c for c in classes if dataclasses.is_dataclass(c)}
 
 
-def _made(kind: type, entry: Mapping[str, Any], kinds: Kinds) -> Any:
-    return kind(**{k: _value(v, kinds) for k, v in entry.items()})
+def _from_fields(cls: type, entry: Mapping[str, Any], classes: Classes) -> Any:
+    return cls(**{k: _from_json(v, classes) for k, v in entry.items()})
 
 
-def _value(value: Any, kinds: Kinds) -> Any:
+def _from_json(value: Any, classes: Classes) -> Any:
     if isinstance(value, list):
-        return tuple(_value(v, kinds) for v in value)
+        return tuple(_from_json(v, classes) for v in value)
     if isinstance(value, dict) and "value" in value:
-        return _made(kinds[value["value"]], {k: v for k, v in value.items() if k != "value"}, kinds)
+        return _from_fields(classes[value["value"]], {k: v for k, v in value.items() if k != "value"}, classes)
     return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
 
 
-def _tensor(entry: Mapping[str, Any], blob: bytes) -> Tensor:
+def _tensor(entry: Mapping[str, Any], weights: bytes) -> Tensor:
     shape = tuple(entry["shape"])
     quant = from_plain(QuantParams, entry["quant"]) if "quant" in entry else None
     if "offset" not in entry:
         return Tensor(entry["name"], shape, entry["dtype"], None, quant)
     dtype = np.dtype(entry["dtype"]).newbyteorder("<")
-    data = np.frombuffer(blob, dtype, math.prod(shape), entry["offset"]).reshape(shape)
+    data = np.frombuffer(weights, dtype, math.prod(shape), entry["offset"]).reshape(shape)
     return Tensor.constant(entry["name"], data.astype(entry["dtype"]), quant)

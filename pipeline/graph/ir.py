@@ -70,7 +70,7 @@ class Node:
         raise NotImplementedError(type(self).__name__)
 
     def permuted(self, perm: tuple[int, ...], graph: "Graph") -> "Node | None":
-        """The same operation on tensors stored transposed by `perm`, or None when it cannot be said.
+        """The same operation on tensors stored transposed by `perm`, or None when there is no such one.
 
         Axis `a` of the original tensor is axis `perm[a]` of the stored one; a stored tensor of more axes has size 1
         along the others, which are the last of `perm`.
@@ -120,7 +120,7 @@ class Node:
         return None
 
     def to_onnx(self, graph: "Graph", emit: "OnnxEmitter") -> None:
-        """Say the float meaning in standard ONNX through `emit`."""
+        """Emit the float meaning in standard ONNX."""
         raise NotImplementedError(type(self).__name__)
 
     def ties(self) -> tuple[tuple[str, str], ...]:
@@ -140,11 +140,11 @@ class Node:
         raise NotImplementedError(type(self).__name__)
 
     def rounding_slack(self, graph: "Graph") -> float:
-        """What rounded factors cost in steps of the output, besides the last rounding; infinite: nothing is proven."""
+        """The error of rounded factors in steps of the output, besides the last rounding; infinite: none is proven."""
         return inf
 
     def rounding_gain(self, graph: "Graph") -> float:
-        """By how many steps one step of any input moves the output at most."""
+        """The most steps by which one step of any input moves the output."""
         return inf
 
     def rounding_bound(self, graph: "Graph") -> RoundingBound:
@@ -194,8 +194,8 @@ class ScaledNode(ClampedNode):
     bottom: int = -128
     top: int = 127
 
-    def settle(self, accumulator: Array) -> Array:
-        """The last step, on int64."""
+    def shift_and_clamp(self, accumulator: Array) -> Array:
+        """Add the offset to an int64 accumulator, shift it right and clamp it."""
         return np.clip((accumulator + self.offset) >> self.shift, self.bottom, self.top)
 
     def epilogue(self) -> Epilogue:

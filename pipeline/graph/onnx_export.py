@@ -1,4 +1,4 @@
-"""A graph said again in standard ONNX: the float oracle's input, and the model with Q and DQ pairs."""
+"""A graph as standard ONNX: float, for ONNX Runtime, or with Q and DQ pairs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ IR_VERSION = 10
 
 
 class Emitter:
-    """Collects ONNX nodes; an operator's `to_onnx` facet speaks to it in the names of the graph.
+    """Collects ONNX nodes; an operator's `to_onnx` facet calls it with the names of the graph.
 
     `activation` wraps each finished activation (to put a Q/DQ pair behind it); `weight` gives a constant.
     """
@@ -35,22 +35,22 @@ class Emitter:
         reserved: Collection[str] = (),
         opset: int = OPSET,
     ) -> None:
-        """`reserved` names belong to the model's inputs and outputs; what the graph calls so gets another name."""
+        """`reserved` names are those of the model's inputs and outputs; tensors of the graph get others."""
         self.graph, self.reserved, self.opset = graph, reserved, opset
         self.quantized = constants or {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.names: dict[str, str] = {}
-        self.taken = {*graph.tensors, *reserved}
+        self.used_names = {*graph.tensors, *reserved}
         self.count = 0
 
     def fresh(self, hint: str) -> str:
-        """A name of which there is no other."""
+        """A name that no other tensor has."""
         self.count += 1
         name = f"{hint}#{self.count}"
-        while name in self.taken:
+        while name in self.used_names:
             name += "#"
-        self.taken.add(name)
+        self.used_names.add(name)
         return name
 
     def read(self, name: str) -> str:
@@ -61,11 +61,11 @@ class Emitter:
 
     def node(self, op: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
         """Append one node; returns its output's name (a fresh one unless given)."""
-        made = output if output and output not in self.reserved else self.fresh(output or op)
+        name = output if output and output not in self.reserved else self.fresh(output or op)
         if output:
-            self.names[output] = made
-        self.nodes.append(helper.make_node(op, [self.read(i) for i in inputs], [made], **attributes))
-        return made
+            self.names[output] = name
+        self.nodes.append(helper.make_node(op, [self.read(i) for i in inputs], [name], **attributes))
+        return name
 
     def floats(self, data: Any) -> str:
         return self._initializer(self.fresh("float"), np.asarray(data, np.float32))
@@ -77,7 +77,7 @@ class Emitter:
         return self.node("Transpose", [x], output, perm=list(perm))
 
     def clip(self, x: str, output: str, low: float, high: float) -> str:
-        """Clamp to the finite ones of [low, high]; the value under its final name."""
+        """Append a clamp to the finite ones of [low, high]; returns `output` as it is named in ONNX."""
         if isinf(low) and isinf(high):
             return self.node("Identity", [x], output)
         bounds = ["" if isinf(b) else self.floats(np.float32(b)) for b in (low, high)]
@@ -91,40 +91,44 @@ class Emitter:
         if key in self.names:
             return self.names[key]
         tensor = self.quantized.get(name)
-        order = perm or tuple(range(len(self.graph.tensors[name].shape)))
+        axes = perm or tuple(range(len(self.graph.tensors[name].shape)))
         if tensor is None or tensor.quant is None or tensor.data is None:
-            made = self._initializer(self.fresh(name), self.graph.constant(name).transpose(order))
+            view = self._initializer(self.fresh(name), self.graph.constant(name).transpose(axes))
         else:
-            made = self.dequantized(self.fresh(name), tensor.data.transpose(order), _moved(tensor.quant, order))
-        self.names[key] = made
-        return made
+            view = self.dequantized(self.fresh(name), tensor.data.transpose(axes), _permuted_params(tensor.quant, axes))
+        self.names[key] = view
+        return view
 
     def dequantized(self, name: str, data: Array, quant: QuantParams) -> str:
-        narrow = np.int16 if self.opset < WIDE_OPSET else np.int64
-        if data.dtype in (narrow, np.int64):  # DequantizeLinear does not take them
+        unsupported = np.int16 if self.opset < WIDE_OPSET else np.int64
+        if data.dtype in (unsupported, np.int64):  # DequantizeLinear does not take them
             scales = quant.spread(data.ndim).astype(np.float32).astype(np.float64)
             return self._initializer(name, (data * scales).astype(np.float32))
         stored = self._initializer(self.fresh(f"{name}.q"), data)
-        scale, zero, axis = self._parameters(name, quant, data.dtype)
-        return self.node("DequantizeLinear", [stored, scale, zero], name, **axis)
+        scale, zero_point, axis = self._parameters(name, quant, data.dtype)
+        return self.node("DequantizeLinear", [stored, scale, zero_point], name, **axis)
 
-    def pair(self, name: str, quant: QuantParams, tensor: str) -> str:
+    def qdq_pair(self, name: str, quant: QuantParams, tensor: str) -> str:
         """A QuantizeLinear and a DequantizeLinear behind `name`; returns the dequantized name.
 
-        The QuantizeLinear node is called like `tensor` of the graph, which it makes integers of.
+        The QuantizeLinear node has the name of `tensor` of the graph, which it quantizes.
         """
-        scale, zero, axis = self._parameters(name, quant, np.dtype(quant.dtype))
-        q, dequantized = self.fresh(f"{name}.quantized"), self.fresh(f"{name}.dequantized")
-        self.nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [q], name=tensor, **axis))
-        self.nodes.append(helper.make_node("DequantizeLinear", [q, scale, zero], [dequantized], **axis))
+        scale, zero_point, axis = self._parameters(name, quant, np.dtype(quant.dtype))
+        quantized, dequantized = self.fresh(f"{name}.quantized"), self.fresh(f"{name}.dequantized")
+        self.nodes.append(
+            helper.make_node("QuantizeLinear", [name, scale, zero_point], [quantized], name=tensor, **axis)
+        )
+        self.nodes.append(helper.make_node("DequantizeLinear", [quantized, scale, zero_point], [dequantized], **axis))
         return dequantized
 
     def _parameters(self, name: str, quant: QuantParams, dtype: np.dtype[Any]) -> tuple[str, str, dict[str, Any]]:
         scalar = quant.axis is None
         scale = np.float32(quant.scale[0]) if scalar else np.asarray(quant.scale, np.float32)
-        zero = np.asarray(quant.zero_point, dtype) if scalar else np.full(len(quant.scale), quant.zero_point, dtype)
-        values = (("scale", scale), ("zero", zero))
-        names = [self._initializer(self.fresh(f"{name}.{what}"), value) for what, value in values]
+        zero_point = (
+            np.asarray(quant.zero_point, dtype) if scalar else np.full(len(quant.scale), quant.zero_point, dtype)
+        )
+        values = (("scale", scale), ("zero", zero_point))
+        names = [self._initializer(self.fresh(f"{name}.{suffix}"), value) for suffix, value in values]
         return names[0], names[1], {} if scalar else {"axis": quant.axis}
 
     def _initializer(self, name: str, data: Any) -> str:
@@ -132,36 +136,36 @@ class Emitter:
         return name
 
 
-def _moved(quant: QuantParams, perm: tuple[int, ...]) -> QuantParams:
+def _permuted_params(quant: QuantParams, perm: tuple[int, ...]) -> QuantParams:
     return quant if quant.axis is None else replace(quant, axis=perm.index(quant.axis))
 
 
 def float_model(
-    graph: Graph, observe: Sequence[str] = (), spans: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    graph: Graph, observe: Sequence[str] = (), ranges: Mapping[str, tuple[float, float]] = MappingProxyType({})
 ) -> onnx.ModelProto:
     """The float graph as ONNX, inputs and outputs as stored (channels-last), `observe` as further outputs.
 
-    `spans`: tensors of which the next layers read no value beyond two bounds.
+    `ranges`: the least and the largest value that layers read, of the tensors named.
     """
     emitter = Emitter(graph)
     for port in graph.inputs:
-        _bounded(emitter, port.tensor, spans)
+        _clip_to_range(emitter, port.tensor, ranges)
     for node in graph.nodes:
         node.to_onnx(graph, emitter)
         for name in node.outputs:
-            _bounded(emitter, name, spans)
+            _clip_to_range(emitter, name, ranges)
     names = dict.fromkeys([*(p.tensor for p in graph.outputs), *observe])
     return _model(
         graph,
         emitter,
-        [_info(graph, p.tensor, p.tensor, graph.tensors[p.tensor].shape) for p in graph.inputs],
-        [_info(graph, n, n, graph.tensors[n].shape) for n in names],
+        [_value_info(graph, p.tensor, p.tensor, graph.tensors[p.tensor].shape) for p in graph.inputs],
+        [_value_info(graph, n, n, graph.tensors[n].shape) for n in names],
     )
 
 
-def _bounded(emitter: Emitter, name: str, spans: Mapping[str, tuple[float, float]]) -> None:
-    if name in spans:
-        emitter.names[name] = emitter.node("Clip", [name, *(emitter.floats(np.float32(v)) for v in spans[name])])
+def _clip_to_range(emitter: Emitter, name: str, ranges: Mapping[str, tuple[float, float]]) -> None:
+    if name in ranges:
+        emitter.names[name] = emitter.node("Clip", [name, *(emitter.floats(np.float32(v)) for v in ranges[name])])
 
 
 def named_model(graph: Graph) -> onnx.ModelProto:
@@ -174,40 +178,40 @@ def qdq_model(graph: Graph, params: Mapping[str, QuantParams], constants: Mappin
 
     Inputs and outputs keep the names, shapes and layout of the model file.
     """
-    wide = any(q.dtype == "int16" for q in params.values())
+    int16 = any(q.dtype == "int16" for q in params.values())
     reserved = {p.onnx_name for p in (*graph.inputs, *graph.outputs)}
-    emitter = Emitter(graph, constants, reserved, WIDE_OPSET if wide else OPSET)
+    emitter = Emitter(graph, constants, reserved, WIDE_OPSET if int16 else OPSET)
     for port in graph.inputs:
         stored = emitter.fresh(f"{port.tensor}.stored")
-        emitter.nodes.append(_transposed(port.onnx_name, stored, port.perm))
+        emitter.nodes.append(_transpose_node(port.onnx_name, stored, port.perm))
         emitter.names[port.tensor] = (
-            emitter.pair(stored, params[port.tensor], port.tensor) if port.tensor in params else stored
+            emitter.qdq_pair(stored, params[port.tensor], port.tensor) if port.tensor in params else stored
         )
     for node in graph.nodes:
         node.to_onnx(graph, emitter)
         for name in node.outputs:
             if name in params:
-                emitter.names[name] = emitter.pair(emitter.names[name], params[name], name)
-    given = {p.onnx_name for p in graph.inputs}
-    for port in (p for p in graph.outputs if p.onnx_name not in given):
-        back = tuple(int(i) for i in np.argsort(port.perm))
-        emitter.nodes.append(_transposed(emitter.read(port.tensor), port.onnx_name, back))
+                emitter.names[name] = emitter.qdq_pair(emitter.names[name], params[name], name)
+    inputs = {p.onnx_name for p in graph.inputs}
+    for port in (p for p in graph.outputs if p.onnx_name not in inputs):
+        to_onnx = tuple(int(i) for i in np.argsort(port.perm))
+        emitter.nodes.append(_transpose_node(emitter.read(port.tensor), port.onnx_name, to_onnx))
     return _model(
         graph,
         emitter,
-        [_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.inputs],
-        [_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.outputs],
+        [_value_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.inputs],
+        [_value_info(graph, p.tensor, p.onnx_name, p.onnx_shape) for p in graph.outputs],
     )
 
 
-def _transposed(x: str, y: str, perm: tuple[int, ...]) -> onnx.NodeProto:
-    """A port that is a scalar has no axes, which ONNX's helper cannot write."""
+def _transpose_node(x: str, y: str, perm: tuple[int, ...]) -> onnx.NodeProto:
+    """A Transpose, or for a port that is a scalar an Identity: ONNX's helper cannot write a permutation of no axes."""
     return helper.make_node("Transpose", [x], [y], perm=list(perm)) if perm else helper.make_node("Identity", [x], [y])
 
 
-def _info(graph: Graph, name: str, shown: str, shape: Shape) -> onnx.ValueInfoProto:
-    kind = TensorProto.INT64 if graph.tensors[name].dtype == "int32" else TensorProto.FLOAT
-    return helper.make_tensor_value_info(shown, kind, shape)
+def _value_info(graph: Graph, name: str, shown: str, shape: Shape) -> onnx.ValueInfoProto:
+    element_type = TensorProto.INT64 if graph.tensors[name].dtype == "int32" else TensorProto.FLOAT
+    return helper.make_tensor_value_info(shown, element_type, shape)
 
 
 def _model(

@@ -30,7 +30,7 @@ class QuantParams:
         return int(info.min), int(info.max)
 
     @property
-    def span(self) -> tuple[float, float]:
+    def real_range(self) -> tuple[float, float]:
         """The least and the largest real value, at one scale."""
         low, high = ((limit - self.zero_point) * self.scale[0] for limit in self.limits)
         return low, high

@@ -13,7 +13,7 @@ import onnx
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.tensor import Array, QuantParams, Tensor
 from pipeline.model_files.onnx_node import OnnxNode
-from pipeline.ops.requantize import lowered, plain_integers, reinterpreted
+from pipeline.ops.requantize import identity_params, reinterpret, storage_offset
 
 _ALL = (*range(64),)
 VALUE_INPUTS: Mapping[str, Sequence[int]] = {
@@ -65,7 +65,7 @@ def with_real_values(node: OnnxNode) -> OnnxNode:
         if node.kind(i):
             if node.kinds[i] != dtype:
                 node.refuse(f"inputs of types {dtype} and {node.kinds[i]}")
-            inputs[i] = reinterpreted(node, i, quant_of(node, i), quant)
+            inputs[i] = reinterpret(node, i, quant_of(node, i), quant)
         else:
             inputs[i] = _real_constant(node, node.inputs[i], node.constant(i, "operand"), dtype, quant)
     return replace(node, inputs=tuple(inputs))
@@ -96,7 +96,7 @@ def _real_constant(node: OnnxNode, name: str, data: Array, kind: str, quant: Qua
     """The real values of the file's integers `data` at the scale `quant`, as a new constant."""
     if data.dtype.name != kind:
         node.refuse(f"a constant of type {data.dtype} beside integers of type {kind}")
-    real = (data.astype(np.float64) - quant.zero_point - lowered(kind)) * quant.scale[0]
+    real = (data.astype(np.float64) - quant.zero_point - storage_offset(kind)) * quant.scale[0]
     return node.graph.add(Tensor.constant(node.graph.fresh(f"{name}.real"), real.astype(np.float32), quant))
 
 
@@ -122,10 +122,12 @@ def input_params(
                     if zero_point is not None and zero_point.size and zero_point.dtype.kind in "iu"
                     else 0
                 )
-                return replace(plain_integers(kind), scale=(float(scale[0]),), zero_point=lowest - lowered(kind))
+                return replace(
+                    identity_params(kind), scale=(float(scale[0]),), zero_point=lowest - storage_offset(kind)
+                )
         elif node.op_type in VALUE_INPUTS:
             moved |= set(node.output)
-    return plain_integers(kind)
+    return identity_params(kind)
 
 
 def _constant_input(node: onnx.NodeProto, index: int, value: Callable[[str], Array | None]) -> Array | None:

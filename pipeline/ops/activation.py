@@ -122,21 +122,21 @@ def emit_function(
     emit: OnnxEmitter, function: str, parameters: Mapping[str, float], x: str, output: str | None = None
 ) -> str:
     """Say function(x; parameters) in standard ONNX; returns the name of its value."""
-    given: dict[str, Any] = dict(parameters)
-    made: str
+    attributes: dict[str, Any] = dict(parameters)
+    result: str
     if function in OTHERS:
-        constant = emit.floats(np.float32(next(iter(given.values()), 2.0)))
+        constant = emit.floats(np.float32(next(iter(attributes.values()), 2.0)))
         operands = [constant, x] if function in ("PowOf", "Divided") else [x, constant]
-        made = emit.node("Div" if function == "Divided" else "Pow", operands, output)
-        return made
+        result = emit.node("Div" if function == "Divided" else "Pow", operands, output)
+        return result
     if function == "Swish":  # newer than the opset we write
-        slope = emit.node("Sigmoid", [emit.node("Mul", [x, emit.floats(np.float32(given["alpha"]))])])
-        made = emit.node("Mul", [x, slope], output)
-        return made
+        slope = emit.node("Sigmoid", [emit.node("Mul", [x, emit.floats(np.float32(attributes["alpha"]))])])
+        result = emit.node("Mul", [x, slope], output)
+        return result
     if function == "Gelu":
-        given = {"approximate": "tanh" if given["approximate"] else "none"}
-    made = emit.node(function, [x], output, **given)
-    return made
+        attributes = {"approximate": "tanh" if attributes["approximate"] else "none"}
+    result = emit.node(function, [x], output, **attributes)
+    return result
 
 
 def import_activation(node: OnnxNode) -> None:

@@ -17,7 +17,7 @@ from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.affine import append_affine
-from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded, per_channel
+from pipeline.ops.shared.broadcast import Binary, check_broadcast, fold_constants, per_channel
 from pipeline.ops.shared.rounding import INT16_SATURATION, double_rounding_error, input_values
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
@@ -88,7 +88,7 @@ class Add(Binary):
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)
         acc = a * self.scales[0] + b * self.scales[1]
-        return (self.settle(acc),)
+        return (self.shift_and_clamp(acc),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         a_scale, b_scale = self.scales
@@ -137,7 +137,7 @@ class AddRescaled(Binary):
 def import_tflite_add(node: TfliteNode) -> None:
     """Both scaled by 2**20 (2**15 for int16) over twice the larger scale. Source: TFLite ADD and SUB Prepare."""
     options = node.options(tflite.SubOptions if node.op == "SUB" else tflite.AddOptions)
-    if folded(node):
+    if fold_constants(node):
         return
     fields = node.activation(options.FusedActivationFunction())
     subtract = node.op == "SUB"

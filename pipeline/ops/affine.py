@@ -50,7 +50,7 @@ class Affine(ClampedNode):
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Affine":
         return replace(self, axis=perm[self.axis])
 
-    def _spread(self, values: Array, rank: int) -> Array:
+    def _along_axis(self, values: Array, rank: int) -> Array:
         return values.reshape([-1 if i == self.axis else 1 for i in range(rank)])
 
     def as_term(self, operands: Sequence[Term]) -> Term:
@@ -58,16 +58,16 @@ class Affine(ClampedNode):
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         rank = len(graph.tensors[self.inputs[0]].shape)
-        scale, offset = (emit.floats(self._spread(graph.constant(n), rank)) for n in self.inputs[1:3])
+        scale, offset = (emit.floats(self._along_axis(graph.constant(n), rank)) for n in self.inputs[1:3])
         product = emit.node("Mul", [self.inputs[0], scale])
         emit.clip(emit.node("Add", [product, offset]), self.output, self.low, self.high)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         scale, offset = (quantizer.graph.constant(n).astype(np.float64) for n in self.inputs[1:3])
-        solved = solve_affine(scale * x.scale[0] / y.scale[0], offset / y.scale[0], x, y)
-        integers, offsets, shift = solved or quantizer.refuse(self, "its scales are too far apart")
-        names = (quantizer.constant(self.inputs[1], integers), quantizer.constant(self.inputs[2], offsets))
+        integers = affine_integers(scale * x.scale[0] / y.scale[0], offset / y.scale[0], x, y)
+        scale_integers, offsets, shift = integers or quantizer.refuse(self, "its scales are too far apart")
+        names = (quantizer.constant(self.inputs[1], scale_integers), quantizer.constant(self.inputs[2], offsets))
         bottom, top = quantizer.clamp(self)
         quantizer.append(replace(self, inputs=(self.inputs[0], *names), shift=shift, bottom=bottom, top=top))
 
@@ -80,7 +80,7 @@ class Affine(ClampedNode):
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, scale, offset = inputs
         rank = x.ndim - 1
-        acc = x.astype(np.int64) * self._spread(scale.astype(np.int64), rank) + self._spread(offset, rank)
+        acc = x.astype(np.int64) * self._along_axis(scale.astype(np.int64), rank) + self._along_axis(offset, rank)
         return (np.clip(acc >> self.shift, self.bottom, self.top),)
 
     def macs(self, graph: Graph) -> int:
@@ -113,13 +113,13 @@ class Affine(ClampedNode):
         ]
 
 
-def solve_affine(ratios: Array, steps: Array, x: QuantParams, y: QuantParams) -> tuple[Array, Array, int] | None:
+def affine_integers(ratios: Array, steps: Array, x: QuantParams, y: QuantParams) -> tuple[Array, Array, int] | None:
     """(scale, offset, shift) for y = ratios * x + steps in integers, zero points and rounding in the offset.
 
     int8: scale and offset int32 whose sum fits 32 bits. int16: offset int64, a 30-bit scale. None when out of range.
     """
     if x.dtype == "int8":
-        ratios, steps = _bounded(ratios, steps)
+        ratios, steps = _saturate_alike(ratios, steps)
         shifted = steps + y.zero_point + 0.5 - ratios * x.zero_point
         # One more "ratio" stands for the offset, so that the sum of both stays below 2**30.
         _, shift = common_ratio(
@@ -140,7 +140,7 @@ def solve_affine(ratios: Array, steps: Array, x: QuantParams, y: QuantParams) ->
     return integers, offsets.astype(np.int32 if x.dtype == "int8" else np.int64), shift
 
 
-def _bounded(ratios: Array, steps: Array) -> tuple[Array, Array]:
+def _saturate_alike(ratios: Array, steps: Array) -> tuple[Array, Array]:
     """Ratios and steps that saturate int8 where these do, small enough for channels to share a shift.
 
     With d = x - zero point in [-255, 255] and |ratio| above LARGEST_GAIN only the d nearest to the root of
@@ -152,8 +152,8 @@ def _bounded(ratios: Array, steps: Array) -> tuple[Array, Array]:
     root = np.clip(np.rint(-steps / np.where(steep, ratios, 1.0)), -256, 256)
     value = np.clip(steps + ratios * root, -256, 256)
     gain = np.where(steep, np.copysign(LARGEST_GAIN, ratios), ratios)
-    most = 255 * np.abs(gain) + LARGEST_GAIN
-    return gain, np.clip(np.where(steep, value - gain * root, steps), -most, most)
+    largest_step = 255 * np.abs(gain) + LARGEST_GAIN
+    return gain, np.clip(np.where(steep, value - gain * root, steps), -largest_step, largest_step)
 
 
 def append_affine(node: OnnxNode, x: int, scale: Array, offset: Array, axis: int) -> None:

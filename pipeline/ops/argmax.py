@@ -71,29 +71,31 @@ class ArgMax(Node):
 def import_argmax(node: OnnxNode) -> None:
     axis = node.axis(int(node.attr("axis", 0)), node.rank())
     graph, keep = node.graph, node.attr("keepdims", 1)
-    kept = node.outputs[0] if keep else graph.fresh(node.outputs[0] + ".kept")
+    indices = node.outputs[0] if keep else graph.fresh(node.outputs[0] + ".kept")
     last, least = bool(node.attr("select_last_index", 0)), node.op == "ArgMin"
     node.results[node.outputs[0]] = "int64"
     graph.append(
-        ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis, least=least, last=last), "int32"
+        ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(indices,), axis=axis, least=least, last=last), "int32"
     )
     if keep:
         return
     shape = node.shape(0)
     rest = tuple(d for i, d in enumerate(shape) if i != axis)
     graph.append(
-        Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest),
+        Reshape(name=f"{node.name}.squeeze", inputs=(indices,), outputs=node.outputs[:1], shape=rest),
         dtype="int32",
     )
 
 
 def import_tflite_argmax(node: TfliteNode) -> None:
-    given = node.shape(0)
-    axis = node.axis(int(node.constant(1, "axis").reshape(-1)[0]), len(given))
-    kept = node.graph.fresh(f"{node.outputs[0]}.kept")
-    made = node.append(ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(kept,), axis=axis), "int32", None)
-    rest = tuple(d for i, d in enumerate(given) if i != axis)
-    node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
+    input_shape = node.shape(0)
+    axis = node.axis(int(node.constant(1, "axis").reshape(-1)[0]), len(input_shape))
+    indices = node.graph.fresh(f"{node.outputs[0]}.kept")
+    with_axis = node.append(
+        ArgMax(name=node.name, inputs=node.inputs[:1], outputs=(indices,), axis=axis), "int32", None
+    )
+    rest = tuple(d for i, d in enumerate(input_shape) if i != axis)
+    node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(with_axis,), outputs=node.outputs, shape=rest))
 
 
 ONNX = {"ArgMax": import_argmax, "ArgMin": import_argmax}

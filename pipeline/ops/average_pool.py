@@ -100,17 +100,17 @@ class AveragePool(ScaledNode):
             quantizer.append(pad, x)
             rest = tuple(p - c for p, c in zip(window.pads, self.counted, strict=True))
             window = replace(window, pads=(rest[0], rest[1], rest[2], rest[3]))
-        made = self.output if x == y else quantizer.fresh(f"{self.output}.average")
+        average = self.output if x == y else quantizer.fresh(f"{self.output}.average")
         bottom, top = quantizer.clamp(self, x)
         quantizer.append(
             AveragePoolExact(
-                name=self.name, inputs=(source,), outputs=(made,), window=window,
+                name=self.name, inputs=(source,), outputs=(average,), window=window,
                 bottom=bottom, top=top,
             ),
             x,
         )  # fmt: skip
-        if made != self.output:
-            quantizer.requantize(made, x, self.output, y)
+        if average != self.output:
+            quantizer.requantize(average, x, self.output, y)
 
     def rounding_slack(self, graph: Graph) -> float:
         return 0.5 * input_values(self, graph) * (self.window.kernel[0] * self.window.kernel[1]) / 2.0**self.shift
@@ -119,10 +119,10 @@ class AveragePool(ScaledNode):
         samples, batch, h, w, c = inputs[0].shape
         quant = graph.tensors[self.inputs[0]].quant
         assert quant is not None
-        wide = inputs[0].reshape(-1, h, w, c).astype(np.int64) - quant.zero_point
-        total = self.window.patches(wide, fill=0).sum(axis=(3, 4))
+        centered = inputs[0].reshape(-1, h, w, c).astype(np.int64) - quant.zero_point
+        total = self.window.patches(centered, fill=0).sum(axis=(3, 4))
         reciprocal = inputs[1].astype(np.int64)[np.maximum(self.counts(h, w), 1) - 1]
-        y = self.settle(total * reciprocal[:, :, None])
+        y = self.shift_and_clamp(total * reciprocal[:, :, None])
         return (y.reshape(samples, batch, *y.shape[1:]),)
 
     def macs(self, graph: Graph) -> int:

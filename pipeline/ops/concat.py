@@ -60,18 +60,18 @@ class Concat(Node):
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples = max(v.shape[0] for n, v in zip(self.inputs, inputs, strict=True) if not graph.is_constant(n))
-        wide = [
+        arrays = [
             np.broadcast_to(v, (samples, *v.shape)) if graph.is_constant(n) else v
             for n, v in zip(self.inputs, inputs, strict=True)
         ]
-        return (np.concatenate(wide, axis=self.axis + 1),)
+        return (np.concatenate(arrays, axis=self.axis + 1),)
 
     def calls(self, graph: Graph) -> list[KernelCall]:
         steps = strides_of(graph.tensors[self.output].shape)
-        made, at = [], 0
+        copies, start = [], 0
         for name in self.inputs:
             shape = graph.tensors[name].shape
-            made.append(
+            copies.append(
                 copy_call(
                     self.name,
                     graph,
@@ -80,11 +80,11 @@ class Concat(Node):
                     shape,
                     strides_of(shape),
                     steps,
-                    target_offset=at * steps[self.axis],
+                    target_offset=start * steps[self.axis],
                 )
             )
-            at += shape[self.axis]
-        return made
+            start += shape[self.axis]
+        return copies
 
 
 def import_concat(node: OnnxNode) -> None:
@@ -108,11 +108,11 @@ def import_tflite_concat(node: TfliteNode) -> None:
             source = node.graph.tensors[name]
             if source.shape != node.shape(0):
                 node.refuse(f"inputs of shapes {source.shape} and {node.shape(0)}")
-            made = node.graph.fresh(f"{name}.packed")
+            packed = node.graph.fresh(f"{name}.packed")
             if source.data is not None:
-                views.append(node.graph.add(Tensor.constant(made, source.data.reshape(shape), source.quant)))
+                views.append(node.graph.add(Tensor.constant(packed, source.data.reshape(shape), source.quant)))
                 continue
-            view = Reshape(name=f"{node.name}.{i}", inputs=(name,), outputs=(made,), shape=shape)
+            view = Reshape(name=f"{node.name}.{i}", inputs=(name,), outputs=(packed,), shape=shape)
             views.append(node.append(view, source.dtype, source.quant))
         node.emit(Concat(name=node.name, inputs=tuple(views), outputs=node.outputs, axis=axis))
         return
@@ -146,8 +146,8 @@ def _rescaled(node: TfliteNode, index: int) -> str:
     real = np.arange(256, dtype=np.float32) * scale + bias
     rounded = np.copysign(np.floor(np.abs(real.astype(np.float64)) + 0.5), real) + zero_y
     table = node.graph.constant(f"{x.name}.rescale", (np.clip(rounded, 0, 255) - 128).astype(np.int8))
-    made = node.graph.fresh(f"{x.name}.rescaled")
-    return node.append(Lookup(name=made, inputs=(x.name, table), outputs=(made,)), "int8", y.quant)
+    rescaled = node.graph.fresh(f"{x.name}.rescaled")
+    return node.append(Lookup(name=rescaled, inputs=(x.name, table), outputs=(rescaled,)), "int8", y.quant)
 
 
 ONNX = {"Concat": import_concat}

@@ -16,10 +16,17 @@ from pipeline.graph.kernel_params.struct import KernelParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
-from pipeline.ops.shared.linear import Linear, ending, grouped, linear_call, prescribed, with_offset
+from pipeline.ops.shared.linear import (
+    Linear,
+    grouped_params,
+    linear_call,
+    linear_epilogue,
+    prescribed_params,
+    with_offset,
+)
 from pipeline.ops.shared.linear_tflite import tflite_linear
 from pipeline.ops.shared.samples import Sample, one_node, weights
-from pipeline.ops.shared.sums import correlation, pieces, work
+from pipeline.ops.shared.sums import chunks, correlation, patch_elements
 from pipeline.ops.shared.window import Window, import_window, tflite_window
 from pipeline.ops.transpose import channels_first, channels_last
 
@@ -74,7 +81,7 @@ class Conv(Linear):
         samples, batch, h, w, channels = x.shape
         images = x.reshape(-1, h, w, channels)
         y = np.empty((len(images), *self.window.output(h, w), len(kernel)), graph.tensors[self.output].dtype)
-        for part in pieces(len(images), work(self.window, (h, w, channels))):
+        for part in chunks(len(images), patch_elements(self.window, (h, w, channels))):
             acc = correlation(self.window, images[part], zero.zero_point, kernel, self.groups)
             y[part] = self.rescaled(acc.astype(np.int64) + bias, graph)
         return (y.reshape(samples, batch, *y.shape[1:]),)
@@ -105,18 +112,18 @@ class Conv(Linear):
             "kernel_width": width, "dilation_x": across,
         }  # fmt: skip
         if x.dtype == "int16":
-            return grouped(self, graph, kernel, image, groups)
-        last = ending(self, graph, kernel.reshape(out, -1))
+            return grouped_params(self, graph, kernel, image, groups)
+        last = linear_epilogue(self, graph, kernel.reshape(out, -1))
         if self.groups == 1 and (across == 1 or width == 1):
             rows = Conv2dParams(
                 weights=kernel, bias=last.bias, requantize=last.requantize,
                 channels=depth, row=width * depth, out_channels=out, **image,
             )  # fmt: skip
-            narrow = rows if kernel.dtype == np.int8 else with_offset(rows)
-            if narrow is not None:
-                return narrow
+            int8_rows = rows if kernel.dtype == np.int8 else with_offset(rows)
+            if int8_rows is not None:
+                return int8_rows
         if kernel.dtype == np.int16:
-            return grouped(self, graph, kernel, image, groups)
+            return grouped_params(self, graph, kernel, image, groups)
         if self.depthwise(graph):
             return DepthwiseParams(
                 weights=kernel[..., 0].transpose(1, 2, 0), bias=last.bias, requantize=last.requantize,
@@ -142,7 +149,7 @@ def import_conv(node: OnnxNode) -> None:
         kernel = kernel[:, :, None]
     graph = node.graph
     names = (
-        graph.constant(node.inputs[1] + ".ohwi", kernel.transpose(0, 2, 3, 1), prescribed(node, 1, 0)),
+        graph.constant(node.inputs[1] + ".ohwi", kernel.transpose(0, 2, 3, 1), prescribed_params(node, 1, 0)),
         graph.constant(node.inputs[2] if node.has(2) else node.name + ".bias", bias),
     )
     x = channels_last(node)
@@ -155,17 +162,17 @@ def import_conv(node: OnnxNode) -> None:
 
 def import_tflite_conv(node: TfliteNode) -> None:
     """CONV_2D: weights (out, kh, kw, c / groups). DEPTHWISE_CONV_2D: (1, kh, kw, out)."""
-    kernel, given = node.constant(1, "weights"), node.shape(0)
-    if kernel.ndim != 4 or len(given) != 4:
-        node.refuse(f"weights of shape {kernel.shape} on {given}")
+    kernel, input_shape = node.constant(1, "weights"), node.shape(0)
+    if kernel.ndim != 4 or len(input_shape) != 4:
+        node.refuse(f"weights of shape {kernel.shape} on {input_shape}")
     if node.op == "CONV_2D":
         options, axis = node.options(tflite.Conv2DOptions), 0
     else:
         options, axis = node.options(tflite.DepthwiseConv2DOptions), 3
         kernel = kernel.transpose(3, 1, 2, 0)
-    groups = given[3] // kernel.shape[3] if kernel.shape[3] else 0
-    if not groups or groups * kernel.shape[3] != given[3] or kernel.shape[0] % groups:
-        node.refuse(f"weights of shape {node.shape(1)} do not fit an input of shape {given}")
+    groups = input_shape[3] // kernel.shape[3] if kernel.shape[3] else 0
+    if not groups or groups * kernel.shape[3] != input_shape[3] or kernel.shape[0] % groups:
+        node.refuse(f"weights of shape {node.shape(1)} do not fit an input of shape {input_shape}")
     window = tflite_window(node, kernel.shape[1:3], options, (options.DilationHFactor(), options.DilationWFactor()))
     fields = tflite_linear(node, kernel, axis, 2, options.FusedActivationFunction())
     node.emit(Conv(name=node.name, outputs=node.outputs, window=window, groups=groups, **fields))

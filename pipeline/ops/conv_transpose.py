@@ -17,7 +17,7 @@ from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.conv import Conv
 from pipeline.ops.shared.copying import copy_call, strides_of
-from pipeline.ops.shared.linear import prescribed
+from pipeline.ops.shared.linear import prescribed_params
 from pipeline.ops.shared.linear_tflite import tflite_linear
 from pipeline.ops.shared.samples import Sample, one_node, weights
 from pipeline.ops.shared.window import Window
@@ -77,7 +77,7 @@ class Spread(Node):
         return [fill, copy_call(self.name, graph, source.name, target.name, shape, strides_of(shape), steps)]
 
 
-def turned_window(
+def transposed_window(
     node: ImportNode, spatial: Sequence[int], kernel: Sequence[int], strides: tuple[int, int],
     begin: Sequence[int], out: Sequence[int], dilations: tuple[int, int] = (1, 1),
 ) -> Window:  # fmt: skip
@@ -107,10 +107,10 @@ def import_conv_transpose(node: OnnxNode) -> None:
         node.refuse(f"weights of shape {kernel.shape} in {groups} groups for {node.shape(0)[1]} channels")
     sizes = kernel.shape[2:]
     strides, dilations = node.ints("strides", (1,) * rank), node.ints("dilations", (1,) * rank)
-    extra, wanted = node.ints("output_padding", (0,) * rank), node.ints("output_shape", ())
+    extra, output_shape = node.ints("output_padding", (0,) * rank), node.ints("output_shape", ())
     if any(len(v) != rank for v in (strides, dilations, extra)) or min(*strides, *dilations, *sizes) < 1:
         node.refuse("strides, dilations and output_padding must be positive, one for each spatial dimension")
-    begin, out = _pads(node, spatial, sizes, strides, dilations, extra, wanted[-rank:] if wanted else ())
+    begin, out = _pads(node, spatial, sizes, strides, dilations, extra, output_shape[-rank:] if output_shape else ())
     inputs, per_group = kernel.shape[:2]
     parts = kernel.reshape(groups, inputs // groups, per_group, *sizes)
     turned = np.moveaxis(parts, 1, -1)[:, :, *((slice(None, None, -1),) * rank)].reshape(-1, *sizes, inputs // groups)
@@ -120,8 +120,8 @@ def import_conv_transpose(node: OnnxNode) -> None:
     if rank == 1:
         turned, spatial, sizes, begin, out = turned[:, None], (1, *spatial), (1, *sizes), [0, *begin], [1, *out]
         strides, dilations = (1, *strides), (1, *dilations)
-    window = turned_window(node, spatial, sizes, (strides[0], strides[1]), begin, out, (dilations[0], dilations[1]))
-    graph, quant = node.graph, prescribed(node, 1, 1)
+    window = transposed_window(node, spatial, sizes, (strides[0], strides[1]), begin, out, (dilations[0], dilations[1]))
+    graph, quant = node.graph, prescribed_params(node, 1, 1)
     if quant is not None and quant.axis is not None:  # one scale for each output of a group
         quant = replace(quant, scale=quant.scale * groups)
     x = _spread(node, channels_last(node), (strides[0], strides[1]), "float32", None)
@@ -137,20 +137,20 @@ def import_conv_transpose(node: OnnxNode) -> None:
 
 def _pads(
     node: OnnxNode, spatial: Sequence[int], sizes: Sequence[int], strides: Sequence[int],
-    dilations: Sequence[int], extra: Sequence[int], wanted: Sequence[int],
+    dilations: Sequence[int], extra: Sequence[int], output_shape: Sequence[int],
 ) -> tuple[list[int], list[int]]:  # fmt: skip
     """Pads at the begin, and output sizes."""
     rank = len(sizes)
     auto = node.attr("auto_pad", "NOTSET")
     auto = auto.decode() if isinstance(auto, bytes) else auto
     pads = node.ints("pads", (0,) * (2 * rank))
-    if len(pads) != 2 * rank or (wanted and len(wanted) != rank):
-        node.refuse(f"pads {list(pads)} or output_shape {list(wanted)} for {rank} dimensions")
+    if len(pads) != 2 * rank or (output_shape and len(output_shape) != rank):
+        node.refuse(f"pads {list(pads)} or output_shape {list(output_shape)} for {rank} dimensions")
     begin, out = [], []
     for i in range(rank):
         full = strides[i] * (spatial[i] - 1) + extra[i] + (sizes[i] - 1) * dilations[i] + 1
-        if wanted or auto in ("SAME_UPPER", "SAME_LOWER"):
-            size = wanted[i] if wanted else spatial[i] * strides[i]
+        if output_shape or auto in ("SAME_UPPER", "SAME_LOWER"):
+            size = output_shape[i] if output_shape else spatial[i] * strides[i]
             total = max(0, full - size)
             begin.append(total - total // 2 if auto == "SAME_LOWER" else total // 2)
             out.append(size)
@@ -162,23 +162,29 @@ def _pads(
 
 def import_tflite_transpose_conv(node: TfliteNode) -> None:
     """Inputs (output shape, weights (out, kh, kw, in), x, bias). Source: TFLite TRANSPOSE_CONV."""
-    options, kernel, given = node.options(tflite.TransposeConvOptions), node.constant(1, "weights"), node.shape(2)
+    options, kernel, input_shape = node.options(tflite.TransposeConvOptions), node.constant(1, "weights"), node.shape(2)
     target, strides = node.declared[0].shape, (options.StrideH(), options.StrideW())
-    if kernel.ndim != 4 or len(given) != 4 or len(target) != 4 or kernel.shape[3] != given[3] or min(strides) < 1:
-        node.refuse(f"weights of shape {kernel.shape} on {given}")
+    if (
+        kernel.ndim != 4
+        or len(input_shape) != 4
+        or len(target) != 4
+        or kernel.shape[3] != input_shape[3]
+        or min(strides) < 1
+    ):
+        node.refuse(f"weights of shape {kernel.shape} on {input_shape}")
     begin = []
     for size, k, s in zip(target[1:3], kernel.shape[1:3], strides, strict=True):
         steps = -(-size // s) if options.Padding() == tflite.Padding.SAME else (size - k + s) // s
         begin.append(max(0, (steps - 1) * s + k - size) // 2)
-    window = turned_window(node, given[1:3], kernel.shape[1:3], strides, begin, target[1:3])
+    window = transposed_window(node, input_shape[1:3], kernel.shape[1:3], strides, begin, target[1:3])
     x = node.graph.tensors[node.inputs[2]]
     spread = _spread(node, x.name, strides, x.dtype, x.quant)
-    made = TfliteNode(
+    conv = TfliteNode(
         op=node.op, name=node.name, inputs=(spread, node.inputs[1], *node.inputs[3:4]), outputs=node.outputs,
         graph=node.graph, file=node.file, declared=node.declared, table=node.table, unsigned=node.unsigned,
     )  # fmt: skip
-    fields = tflite_linear(made, kernel[:, ::-1, ::-1], 0, 2, options.FusedActivationFunction())
-    made.emit(Conv(name=node.name, outputs=node.outputs, window=window, **fields))
+    fields = tflite_linear(conv, kernel[:, ::-1, ::-1], 0, 2, options.FusedActivationFunction())
+    conv.emit(Conv(name=node.name, outputs=node.outputs, window=window, **fields))
 
 
 ONNX = {"ConvTranspose": import_conv_transpose}

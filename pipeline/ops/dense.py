@@ -18,10 +18,17 @@ from pipeline.ops.add import Add
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.broadcast import check_broadcast
 from pipeline.ops.shared.copying import MAX_RANK
-from pipeline.ops.shared.linear import Linear, ending, grouped, linear_call, prescribed, with_offset
+from pipeline.ops.shared.linear import (
+    Linear,
+    grouped_params,
+    linear_call,
+    linear_epilogue,
+    prescribed_params,
+    with_offset,
+)
 from pipeline.ops.shared.linear_tflite import tflite_linear
 from pipeline.ops.shared.samples import Sample, one_node, weights
-from pipeline.ops.shared.sums import products
+from pipeline.ops.shared.sums import matrix_product
 from pipeline.ops.transpose import Transpose
 
 SUMMARY = "by a constant matrix; any number of rows"
@@ -49,7 +56,7 @@ class Dense(Linear):
         x, kernel, bias = inputs[:3]
         quant = graph.tensors[self.inputs[0]].quant
         assert quant is not None
-        acc = products(x, quant.zero_point, kernel)
+        acc = matrix_product(x, quant.zero_point, kernel)
         y = self.rescaled(acc.astype(np.int64) + bias, graph)
         return (y,)
 
@@ -61,14 +68,14 @@ class Dense(Linear):
         out, taps = kernel.shape
         rows = prod(graph.tensors[self.output].shape) // out
         if graph.tensors[self.output].dtype == "int8":
-            last = ending(self, graph, kernel)
-            made = DenseParams(
+            last = linear_epilogue(self, graph, kernel)
+            dense_params = DenseParams(
                 weights=kernel, bias=last.bias, requantize=last.requantize, rows=rows, inputs=taps, outputs=out
             )
-            narrow = made if kernel.dtype == np.int8 else with_offset(made)
-            if narrow is not None:
-                return [linear_call(self, graph, narrow)]
-        return [linear_call(self, graph, grouped(self, graph, kernel, *rows_as_images(rows, taps, out)))]
+            int8_params = dense_params if kernel.dtype == np.int8 else with_offset(dense_params)
+            if int8_params is not None:
+                return [linear_call(self, graph, int8_params)]
+        return [linear_call(self, graph, grouped_params(self, graph, kernel, *rows_as_images(rows, taps, out)))]
 
 
 def rows_as_images(rows: int, taps: int, out: int) -> tuple[Image, Groups]:
@@ -103,10 +110,10 @@ def _append_sum(node: OnnxNode, kernel: Array) -> None:
     beta, graph = float(node.attr("beta", 1.0)), node.graph
     if beta != 1.0:
         node.refuse(f"a factor of {beta:g} on an offset that is not constant", "Scale the offset before it.")
-    made = (*node.shape(0)[:-1], len(kernel))
-    check_broadcast(node, (made, node.shape(2)))
-    if np.broadcast_shapes(made, node.shape(2)) != made:
-        node.refuse(f"an offset of shape {list(node.shape(2))} on a product of shape {list(made)}")
+    product_shape = (*node.shape(0)[:-1], len(kernel))
+    check_broadcast(node, (product_shape, node.shape(2)))
+    if np.broadcast_shapes(product_shape, node.shape(2)) != product_shape:
+        node.refuse(f"an offset of shape {list(node.shape(2))} on a product of shape {list(product_shape)}")
     product = graph.fresh(f"{node.outputs[0]}.product")
     _append(replace(node, outputs=(product,)), kernel, np.zeros(len(kernel), np.float32), _columns(node))
     label = graph.fresh(f"{node.name}.sum")
@@ -116,7 +123,7 @@ def _append_sum(node: OnnxNode, kernel: Array) -> None:
 def _columns(node: OnnxNode) -> QuantParams | None:
     """The parameters that the file prescribes for a Gemm's matrix, times alpha; none where that is not positive."""
     alpha = float(np.float32(node.attr("alpha", 1.0)))
-    quant = prescribed(node, 1, 0 if node.attr("transB", 0) else 1) if alpha > 0 else None
+    quant = prescribed_params(node, 1, 0 if node.attr("transB", 0) else 1) if alpha > 0 else None
     return quant and replace(quant, scale=tuple(s * alpha for s in quant.scale))
 
 
@@ -133,7 +140,7 @@ def import_matmul(node: OnnxNode) -> None:
     matrix = node.constant(1, "right-hand matrix")
     if matrix.ndim != 2:
         node.refuse(f"a right-hand side of rank {matrix.ndim}", "A constant of rank 2 is supported.")
-    _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32), prescribed(node, 1, 1))
+    _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32), prescribed_params(node, 1, 1))
 
 
 def _from_left(node: OnnxNode) -> None:
@@ -146,7 +153,7 @@ def _from_left(node: OnnxNode) -> None:
         x, y = graph.fresh(f"{node.name}.columns"), graph.fresh(f"{node.name}.rows")
         graph.append(Transpose(name=x, inputs=(node.inputs[1],), outputs=(x,), perm=perm))
     swapped = replace(node, inputs=(x, node.inputs[0]), outputs=(y,))
-    _append(swapped, matrix, np.zeros(len(matrix), np.float32), prescribed(node, 0, 0))
+    _append(swapped, matrix, np.zeros(len(matrix), np.float32), prescribed_params(node, 0, 0))
     if rank > 1:
         graph.append(Transpose(name=f"{node.name}.back", inputs=(y,), outputs=node.outputs[:1], perm=perm))
 
@@ -164,24 +171,24 @@ def _append(node: OnnxNode, kernel: Array, bias: Array, quant: QuantParams | Non
 def import_fully_connected(node: TfliteNode) -> None:
     """Every leading axis is a row. Source: TFLite FULLY_CONNECTED, whose reference kernel rounds once."""
     options = node.options(tflite.FullyConnectedOptions)
-    kernel, given = node.constant(1, "weights"), node.shape(0)
-    if options.WeightsFormat() or kernel.ndim != 2 or prod(given) % kernel.shape[1] or not prod(given):
-        node.refuse(f"weights of shape {kernel.shape} in format {options.WeightsFormat()} on {given}")
-    x, rows = node.inputs[0], (prod(given) // kernel.shape[1], kernel.shape[1])
+    kernel, input_shape = node.constant(1, "weights"), node.shape(0)
+    if options.WeightsFormat() or kernel.ndim != 2 or prod(input_shape) % kernel.shape[1] or not prod(input_shape):
+        node.refuse(f"weights of shape {kernel.shape} in format {options.WeightsFormat()} on {input_shape}")
+    x, rows = node.inputs[0], (prod(input_shape) // kernel.shape[1], kernel.shape[1])
     fields = tflite_linear(node, kernel, 0, 2, options.FusedActivationFunction(), once=True)
-    if given[-1] != rows[1]:
+    if input_shape[-1] != rows[1]:
         source = node.graph.tensors[x]
         view = Reshape(name=f"{node.name}.rows", inputs=(x,), outputs=(node.graph.fresh(f"{x}.rows"),), shape=rows)
-        x, given = node.append(view, source.dtype, source.quant), rows
+        x, input_shape = node.append(view, source.dtype, source.quant), rows
     fields["inputs"] = (x, *fields["inputs"][1:])
-    made, target = (*given[:-1], len(kernel)), node.declared[0].shape
-    if made == target:
+    output_shape, target = (*input_shape[:-1], len(kernel)), node.declared[0].shape
+    if output_shape == target:
         node.emit(Dense(name=node.name, outputs=node.outputs, **fields))
         return
     dense = Dense(name=node.name, outputs=(node.graph.fresh(f"{node.outputs[0]}.rows"),), **fields)
     y = node.append(dense, node.dtype, node.declared[0].quant)
-    if prod(target) != prod(made):
-        node.refuse(f"the file says it makes {list(target)}, its inputs make {list(made)}")
+    if prod(target) != prod(output_shape):
+        node.refuse(f"the file says it makes {list(target)}, its inputs make {list(output_shape)}")
     node.emit(Reshape(name=f"{node.name}.shape", inputs=(y,), outputs=node.outputs, shape=target))
 
 

@@ -71,8 +71,8 @@ class Expression(Node):
         return self.term
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
-        made = _emitted(self.term, self.inputs, emit)
-        emit.node("Identity", [made], self.output)
+        value = _emit_term(self.term, self.inputs, emit)
+        emit.node("Identity", [value], self.output)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.table(self, self.real)
@@ -85,41 +85,43 @@ def value_of(term: Term, inputs: Sequence[Array]) -> Array:
         return inputs[term[1]]
     if kind == "constant":
         return np.float64(term[1]) * np.ones((), np.float64)
-    given, operands = dict(term[1]), [value_of(t, inputs) for t in term[2:]]
+    attributes, operands = dict(term[1]), [value_of(t, inputs) for t in term[2:]]
     if kind == "Clip":
-        return np.clip(operands[0], given.get("low", -np.inf), given.get("high", np.inf))
+        return np.clip(operands[0], attributes.get("low", -np.inf), attributes.get("high", np.inf))
     if kind in FUNCTIONS or kind in OTHERS:
-        return (FUNCTIONS if kind in FUNCTIONS else OTHERS)[kind][1](*operands, **given)
-    made: Array = (_REAL | _COMPARE | _LOGIC)[kind](*operands)
-    return made
+        return (FUNCTIONS if kind in FUNCTIONS else OTHERS)[kind][1](*operands, **attributes)
+    value: Array = (_REAL | _COMPARE | _LOGIC)[kind](*operands)
+    return value
 
 
-def _emitted(term: Term, inputs: Sequence[str], emit: OnnxEmitter) -> str:
+def _emit_term(term: Term, inputs: Sequence[str], emit: OnnxEmitter) -> str:
     """The name of the term's value in ONNX."""
     kind = term[0]
     if kind == "input":
         return inputs[term[1]]
     if kind == "constant":
-        made: str = emit.floats(np.float32(term[1]))
-        return made
-    given, operands = dict(term[1]), [_emitted(t, inputs, emit) for t in term[2:]]
+        value: str = emit.floats(np.float32(term[1]))
+        return value
+    attributes, operands = dict(term[1]), [_emit_term(t, inputs, emit) for t in term[2:]]
     if kind == "Clip":
-        made = emit.clip(operands[0], emit.fresh("clip"), given.get("low", -np.inf), given.get("high", np.inf))
+        value = emit.clip(
+            operands[0], emit.fresh("clip"), attributes.get("low", -np.inf), attributes.get("high", np.inf)
+        )
     elif kind in FUNCTIONS or kind in OTHERS:
-        made = emit_function(emit, kind, given, operands[0])
+        value = emit_function(emit, kind, attributes, operands[0])
     else:
-        made = _operator(kind, operands, emit)
-    return made
+        value = _operator(kind, operands, emit)
+    return value
 
 
 def _operator(kind: str, operands: list[str], emit: OnnxEmitter) -> str:
     """An operator whose truths are floats, as ONNX has it: their casts around it."""
     truths = len(operands) if kind in _LOGIC else int(kind == "Where")
     operands = [emit.node("Cast", [n], to=TensorProto.BOOL) if i < truths else n for i, n in enumerate(operands)]
-    made: str = emit.node(kind, operands)
+    value: str = emit.node(kind, operands)
     if kind not in _REAL:
-        made = emit.node("Cast", [made], to=TensorProto.FLOAT)
-    return made
+        value = emit.node("Cast", [value], to=TensorProto.FLOAT)
+    return value
 
 
 def _import(node: OnnxNode) -> None:
@@ -137,8 +139,8 @@ def _import(node: OnnxNode) -> None:
     shapes = {node.graph.tensors[n].shape for n in varying}
     if len(shapes) != 1:
         node.refuse(f"operands of shapes {sorted(map(list, shapes))}", "Equal shapes are supported.")
-    made = Expression(name=node.name, inputs=tuple(varying), outputs=node.outputs[:1], term=(node.op, (), *terms))
-    node.graph.append(made)
+    expression = Expression(name=node.name, inputs=tuple(varying), outputs=node.outputs[:1], term=(node.op, (), *terms))
+    node.graph.append(expression)
 
 
 ONNX = dict.fromkeys((*_COMPARE, *_LOGIC, "Where"), _import)
@@ -147,10 +149,10 @@ NODES = (Expression,)
 
 def samples() -> Iterator[Sample]:
     def sample(label: str, nodes: Sequence[Any], jumps: bool = True, **constants: float) -> Sample:
-        made = [helper.make_node(op, inputs.split(), [output]) for op, inputs, output in nodes]
+        protos = [helper.make_node(op, inputs.split(), [output]) for op, inputs, output in nodes]
         infos = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 2, 7))] for n in "xy"]
         values = [numpy_helper.from_array(np.float32(v), n) for n, v in constants.items()]
-        graph = helper.make_graph(made, "expression", *infos, values)
+        graph = helper.make_graph(protos, "expression", *infos, values)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         return Sample(label, model, jumps=jumps)
 

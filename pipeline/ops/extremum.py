@@ -15,7 +15,7 @@ from pipeline.graph.term import Term
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import LIMITS, TfliteNode
 from pipeline.ops.clamp import Clamp
-from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded
+from pipeline.ops.shared.broadcast import Binary, check_broadcast, fold_constants
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
 SUMMARY = "of any number of tensors, with broadcasting"
@@ -81,7 +81,7 @@ def import_extremum(node: OnnxNode) -> None:
 
 def import_tflite_extremum(node: TfliteNode) -> None:
     """Of the integers themselves, which only one scale throughout makes that of the values. Source: TFLite MAXIMUM."""
-    if folded(node):
+    if fold_constants(node):
         return
     if node.quantized:
         y = (node.output_scale(), node.output_zero_point())
@@ -90,8 +90,8 @@ def import_tflite_extremum(node: TfliteNode) -> None:
                 node.refuse(f"{node.inputs[i]!r} has another type or scale than its output")
     largest = node.op == "MAXIMUM"
     limits = LIMITS[node.dtype] if node.quantized else (0, 0)
-    made = Extremum(name=node.name, inputs=node.inputs[:2], outputs=node.outputs, largest=largest)
-    node.emit(replace(made, bottom=limits[0], top=limits[1]))
+    extremum = Extremum(name=node.name, inputs=node.inputs[:2], outputs=node.outputs, largest=largest)
+    node.emit(replace(extremum, bottom=limits[0], top=limits[1]))
 
 
 ONNX = {"Max": import_extremum, "Min": import_extremum}

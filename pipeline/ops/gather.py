@@ -65,7 +65,7 @@ class Gather(Node):
         ]
 
 
-def pick(node: ImportNode, x: str, axis: int, indices: Array, dtype: str, quant: QuantParams | None) -> str:
+def append_pick(node: ImportNode, x: str, axis: int, indices: Array, dtype: str, quant: QuantParams | None) -> str:
     """An intermediate Gather of `x`; nothing when it would change nothing."""
     entries = node.graph.tensors[x].shape[axis]
     if entries > 1 << 16:
@@ -80,13 +80,13 @@ def pick(node: ImportNode, x: str, axis: int, indices: Array, dtype: str, quant:
 
 def import_gather(node: OnnxNode) -> None:
     """Indices of any rank; negative ones count from the end. Source: ONNX Gather."""
-    given = node.shape(0)
-    axis = node.axis(int(node.attr("axis", 0)), len(given))
+    input_shape = node.shape(0)
+    axis = node.axis(int(node.attr("axis", 0)), len(input_shape))
     indices = node.constant(1, "indices")
-    if not indices.size or indices.min() < -given[axis] or indices.max() >= given[axis]:
-        node.refuse(f"indices outside {given[axis]} entries, or none")
-    y = pick(node, node.inputs[0], axis, indices.reshape(-1) % given[axis], "float32", None)
-    shape = (*given[:axis], *indices.shape, *given[axis + 1 :])
+    if not indices.size or indices.min() < -input_shape[axis] or indices.max() >= input_shape[axis]:
+        node.refuse(f"indices outside {input_shape[axis]} entries, or none")
+    y = append_pick(node, node.inputs[0], axis, indices.reshape(-1) % input_shape[axis], "float32", None)
+    shape = (*input_shape[:axis], *indices.shape, *input_shape[axis + 1 :])
     node.graph.append(Reshape(name=node.name, inputs=(y,), outputs=node.outputs[:1], shape=shape))
 
 

@@ -100,7 +100,7 @@ class Mean(ScaledNode):
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         axes = tuple(a + 1 for a in self.axes)
         total = inputs[0].astype(np.int64).sum(axis=axes, keepdims=True)
-        return (self.settle(total * self.scale),)
+        return (self.shift_and_clamp(total * self.scale),)
 
     def macs(self, graph: Graph) -> int:
         return graph.tensors[self.inputs[0]].size
@@ -161,12 +161,12 @@ class MeanRescaled(Mean):
 
 
 def import_tflite_mean(node: TfliteNode) -> None:
-    given = node.shape(0)
-    axes = tuple(sorted({node.axis(int(a), len(given)) for a in node.constant(1, "axes").reshape(-1)}))
+    input_shape = node.shape(0)
+    axes = tuple(sorted({node.axis(int(a), len(input_shape)) for a in node.constant(1, "axes").reshape(-1)}))
     if not axes:
         node.refuse("no axis to reduce")
-    kept = tuple(1 if i in axes else d for i, d in enumerate(given))
-    count = prod(given[a] for a in axes)
+    kept_shape = tuple(1 if i in axes else d for i, d in enumerate(input_shape))
+    count = prod(input_shape[a] for a in axes)
     if not node.quantized:
         mean: Mean = Mean(name=node.name, inputs=node.inputs[:1], outputs=node.outputs, axes=axes)
     else:
@@ -186,18 +186,18 @@ def import_tflite_mean(node: TfliteNode) -> None:
             bottom=limits[0],
             top=limits[1],
         )
-    if block_of(given, axes) is None:
-        node.refuse(f"its axes {list(axes)} of {list(given)} do not lie side by side")
-    if node.declared[0].shape == kept:
+    if block_of(input_shape, axes) is None:
+        node.refuse(f"its axes {list(axes)} of {list(input_shape)} do not lie side by side")
+    if node.declared[0].shape == kept_shape:
         node.emit(mean)
         return
     inner = replace(mean, outputs=(node.graph.fresh(f"{node.outputs[0]}.kept"),))
-    made = node.append(inner, node.dtype, node.declared[0].quant)
-    rest = tuple(d for i, d in enumerate(given) if i not in axes)
-    node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(made,), outputs=node.outputs, shape=rest))
+    with_axes = node.append(inner, node.dtype, node.declared[0].quant)
+    rest = tuple(d for i, d in enumerate(input_shape) if i not in axes)
+    node.emit(Reshape(name=f"{node.name}.squeeze", inputs=(with_axes,), outputs=node.outputs, shape=rest))
 
 
-def reduced(node: OnnxNode, make: Callable[[str, str, tuple[int, ...]], Node]) -> None:
+def import_reduction(node: OnnxNode, make: Callable[[str, str, tuple[int, ...]], Node]) -> None:
     """A reduction: `make(x, y, axes)` keeps the reduced axes with size 1; here they are found, and dropped if asked.
 
     Axes that do not lie side by side are brought together first.
@@ -206,10 +206,10 @@ def reduced(node: OnnxNode, make: Callable[[str, str, tuple[int, ...]], Node]) -
     if node.op.startswith("Global"):
         chosen: Sequence[int] = range(2, len(shape))
     else:
-        wanted = node.attr_or_input("axes", 1)
-        if not wanted and node.attr("noop_with_empty_axes", 0):
+        axes_input = node.attr_or_input("axes", 1)
+        if not axes_input and node.attr("noop_with_empty_axes", 0):
             node.refuse("no axis to reduce (noop_with_empty_axes)")
-        chosen = node.axes(wanted, len(shape)) if wanted else range(len(shape))
+        chosen = node.axes(axes_input, len(shape)) if axes_input else range(len(shape))
     axes = tuple(sorted(chosen))
     if not axes or not prod(shape):
         node.refuse("no axis to reduce, or nothing along it")
@@ -224,14 +224,14 @@ def reduced(node: OnnxNode, make: Callable[[str, str, tuple[int, ...]], Node]) -
     if keep and not together:
         graph.append(make(x, node.outputs[0], here))
         return
-    kept = graph.append(make(x, graph.fresh(f"{node.outputs[0]}.kept"), here))
+    with_axes = graph.append(make(x, graph.fresh(f"{node.outputs[0]}.kept"), here))
     rest = tuple(1 if i in axes else d for i, d in enumerate(shape) if keep or i not in axes)
-    graph.append(Reshape(name=f"{node.name}.squeeze", inputs=(kept,), outputs=node.outputs[:1], shape=rest))
+    graph.append(Reshape(name=f"{node.name}.squeeze", inputs=(with_axes,), outputs=node.outputs[:1], shape=rest))
 
 
 def import_mean(node: OnnxNode) -> None:
     """ReduceMean and GlobalAveragePool."""
-    reduced(node, lambda x, y, axes: Mean(name=node.name, inputs=(x,), outputs=(y,), axes=axes))
+    import_reduction(node, lambda x, y, axes: Mean(name=node.name, inputs=(x,), outputs=(y,), axes=axes))
 
 
 ONNX = {"ReduceMean": import_mean, "GlobalAveragePool": import_mean}

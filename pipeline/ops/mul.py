@@ -23,7 +23,7 @@ from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.activation import Activation
 from pipeline.ops.affine import append_affine
-from pipeline.ops.shared.broadcast import Binary, check_broadcast, folded, per_channel
+from pipeline.ops.shared.broadcast import Binary, check_broadcast, fold_constants, per_channel
 from pipeline.ops.shared.rounding import INT16_SATURATION, double_rounding_error, input_values
 from pipeline.ops.shared.samples import Sample, one_node, weights
 
@@ -49,13 +49,16 @@ class Mul(Binary):
         y = quantizer.params(self.output)
         if y.dtype == "int16":
             multiplier, exponent = rescale = quantize_multiplier(a.scale[0] * b.scale[0] / y.scale[0])
-            reach = (32768 + abs(a.zero_point)) * (32768 + abs(b.zero_point))
-            most, wide = reach * multiplier + (1 << 30 - exponent) if exponent <= 0 else 0, reach > INT32_MAX
-            if exponent > 0 or (wide and (most >= 1 << 63 or most >> 31 - exponent >= 1 << 30)):
+            largest_product = (32768 + abs(a.zero_point)) * (32768 + abs(b.zero_point))
+            largest_sum, beyond_int32 = (
+                largest_product * multiplier + (1 << 30 - exponent) if exponent <= 0 else 0,
+                largest_product > INT32_MAX,
+            )
+            if exponent > 0 or (beyond_int32 and (largest_sum >= 1 << 63 or largest_sum >> 31 - exponent >= 1 << 30)):
                 quantizer.refuse(self, "its output is far smaller than the product of its inputs' ranges")
             bottom, top = quantizer.clamp(self)
             quantizer.append(
-                (MulWide if wide else MulRescaled)(
+                (MulWide if beyond_int32 else MulRescaled)(
                     name=self.name, inputs=tuple(names), outputs=self.outputs, rescale=rescale,
                     zero_points=(a.zero_point, b.zero_point, y.zero_point), bottom=bottom, top=top,
                 )
@@ -85,7 +88,7 @@ class Mul(Binary):
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)
         acc = (a - self.zero_points[0]) * (b - self.zero_points[1]) * self.scale
-        return (self.settle(acc),)
+        return (self.shift_and_clamp(acc),)
 
     def macs(self, graph: Graph) -> int:
         return graph.tensors[self.output].size
@@ -153,7 +156,7 @@ class MulWide(MulRescaled):
 def import_tflite_mul(node: TfliteNode) -> None:
     """The multiplier is a float32 product and quotient. Source: TFLite MUL Prepare."""
     options = node.options(tflite.MulOptions)
-    if folded(node):
+    if fold_constants(node):
         return
     fields = node.activation(options.FusedActivationFunction())
     if not node.quantized:
@@ -187,8 +190,8 @@ def _import_division(node: OnnxNode) -> None:
         )
         graph.append(table)
         return
-    made = graph.append(Activation(name=label, inputs=(x,), outputs=(label,), function="Reciprocal"))
-    graph.append(Mul(name=node.name, inputs=(node.inputs[0], made), outputs=node.outputs[:1]))
+    reciprocal = graph.append(Activation(name=label, inputs=(x,), outputs=(label,), function="Reciprocal"))
+    graph.append(Mul(name=node.name, inputs=(node.inputs[0], reciprocal), outputs=node.outputs[:1]))
 
 
 def import_mul(node: OnnxNode) -> None:

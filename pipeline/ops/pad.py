@@ -85,8 +85,8 @@ class Pad(Node):
 
 
 def import_pad(node: OnnxNode) -> None:
-    given = node.attr("mode", b"constant")
-    mode = given.decode() if isinstance(given, bytes) else given
+    attribute = node.attr("mode", b"constant")
+    mode = attribute.decode() if isinstance(attribute, bytes) else attribute
     rank = node.rank()
     pads = [int(v) for v in node.attr_or_input("pads", 1, [])]
     axes = node.axes(node.attr_or_input("axes", 3, list(range(rank))), rank)

@@ -11,7 +11,7 @@ from pipeline.graph.kernel_params.rows import ExtremeParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import Activation
-from pipeline.ops.mean import Mean, block_of, reduced
+from pipeline.ops.mean import Mean, block_of, import_reduction
 from pipeline.ops.shared.samples import Sample, one_node
 
 SUMMARY = "over axes that lie side by side in memory"
@@ -68,7 +68,7 @@ class Extreme(Node):
 
 
 def import_extreme(node: OnnxNode) -> None:
-    reduced(
+    import_reduction(
         node,
         lambda x, y, axes: Extreme(
             name=node.name, inputs=(x,), outputs=(y,), axes=axes, largest=node.op != "ReduceMin"
@@ -94,7 +94,7 @@ def import_sum(node: OnnxNode) -> None:
     if behind:
         raw = node.graph.fresh(f"{node.outputs[0]}.sum")
         inner = replace(inner, outputs=(raw,))
-    reduced(inner, lambda a, y, axes: Mean(name=node.name, inputs=(a,), outputs=(y,), axes=axes, total=True))
+    import_reduction(inner, lambda a, y, axes: Mean(name=node.name, inputs=(a,), outputs=(y,), axes=axes, total=True))
     if behind:
         node.graph.append(
             Activation(name=f"{node.name}.{behind}", inputs=(raw,), outputs=node.outputs[:1], function=behind)

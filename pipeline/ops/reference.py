@@ -59,15 +59,15 @@ def _float_table(node: TfliteNode, x: Array, function: Callable[[Array], Array])
     y = function(real.astype(np.float64)).astype(np.float32)
     scaled = (y * (np.float32(1) / np.float32(node.output_scale()))).astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
-    made: Array = rounded.astype(np.int64) + node.output_zero_point()
-    return made
+    integers: Array = rounded.astype(np.int64) + node.output_zero_point()
+    return integers
 
 
 def _sigmoid(real: Array) -> Array:
     """1 / (1 + exp(-x)), exponential, sum and quotient in float32."""
     e = np.exp(np.minimum(-real, 100.0)).astype(np.float32)
-    made: Array = np.float32(1) / (np.float32(1) + e)
-    return made
+    sigmoid: Array = np.float32(1) / (np.float32(1) + e)
+    return sigmoid
 
 
 def _logistic(node: TfliteNode, x: Array) -> Array:
@@ -92,7 +92,7 @@ def _hard_swish(node: TfliteNode, x: Array) -> Array:
     if out_exponent > 0:
         node.refuse("an output scale far below its input's")
     value = x << 7
-    wide = _high16(value, _to_int16(out))
+    value16 = _high16(value, _to_int16(out))
     reluish = value
     if relu_exponent > 0:
         reluish = np.clip(reluish << (relu_exponent - 1), -32768, 32767)
@@ -102,7 +102,7 @@ def _hard_swish(node: TfliteNode, x: Array) -> Array:
     elif relu_exponent < 0:
         reluish = gemmlowp.divide_by_pot(reluish, -relu_exponent)
     reluish = (reluish + (1 << 15)) >> 1
-    product = reluish * wide
+    product = reluish * value16
     product = np.where(product >= 0, product >> 15, -((-product) >> 15))
     return gemmlowp.divide_by_pot(np.minimum(product, 32767), -out_exponent) + node.output_zero_point()
 
@@ -140,7 +140,7 @@ _FLOAT = {"LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish"}
 def import_unary(node: TfliteNode) -> None:
     """The operator on every int8 value, less the zero point; the table is clamped to int8."""
     if not node.quantized:
-        node.emit(_float(node))
+        node.emit(_float_node(node))
         return
     if node.graph.tensors[node.inputs[0]].dtype != "int8" or node.dtype != "int8":
         node.refuse(f"{node.graph.tensors[node.inputs[0]].dtype} to {node.dtype}", "int8 and uint8 are supported.")
@@ -148,18 +148,18 @@ def import_unary(node: TfliteNode) -> None:
     append_table(node, node.inputs[0], _INTEGER[node.op](node, values).clip(-128, 127))
 
 
-def _float(node: TfliteNode) -> Node:
-    made: dict[str, Any] = {"name": node.name, "inputs": node.inputs[:1], "outputs": node.outputs}
+def _float_node(node: TfliteNode) -> Node:
+    fields: dict[str, Any] = {"name": node.name, "inputs": node.inputs[:1], "outputs": node.outputs}
     if node.op in _RANGES:
         low, high = _RANGES[node.op]
-        return Clamp(low=low, high=high, **made)
+        return Clamp(low=low, high=high, **fields)
     if node.op in _FLOAT:
-        return Activation(function=_FLOAT[node.op], **made)
+        return Activation(function=_FLOAT[node.op], **fields)
     if node.op == "LEAKY_RELU":
         alpha = float(node.options(tflite.LeakyReluOptions).Alpha())
-        return Activation(function="LeakyRelu", parameters={"alpha": alpha}, **made)
+        return Activation(function="LeakyRelu", parameters={"alpha": alpha}, **fields)
     if node.op == "ELU":
-        return Activation(function="Elu", parameters={"alpha": 1.0}, **made)
+        return Activation(function="Elu", parameters={"alpha": 1.0}, **fields)
     return node.refuse("on a float tensor inside the network", "Quantize the whole model to int8.")
 
 

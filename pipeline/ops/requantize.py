@@ -49,34 +49,34 @@ class Requantize(Node):
         quantizer.requantize(self.inputs[0], source, self.output, target)
 
 
-def lowered(kind: str) -> int:
+def storage_offset(kind: str) -> int:
     """How much lower than the file's integers of ONNX type `kind` those kept here are."""
     return _STORED[kind][1]
 
 
-def plain_integers(kind: str) -> QuantParams:
+def identity_params(kind: str) -> QuantParams:
     """The parameters at which integers of ONNX type `kind` mean themselves."""
     stored, lower = _STORED[kind]
     return QuantParams((1.0,), -lower, None, stored)
 
 
-def reinterpreted(node: OnnxNode, index: int, given: QuantParams, wanted: QuantParams) -> str:
-    """Input `index`, whose integers have the parameters `given`: the same integers with those `wanted`.
+def reinterpret(node: OnnxNode, index: int, params: QuantParams, target: QuantParams) -> str:
+    """Input `index`, whose integers have the parameters `params`: the same integers with those `target`.
 
     That is an affine map of the real values, whose integer meaning is the identity.
     """
     graph, x = node.graph, node.inputs[index]
-    if given == wanted:
+    if params == target:
         return x
-    if given.dtype != wanted.dtype:
-        node.refuse(f"{given.dtype} read as {wanted.dtype}", "Dequantize with the type that it was quantized to.")
+    if params.dtype != target.dtype:
+        node.refuse(f"{params.dtype} read as {target.dtype}", "Dequantize with the type that it was quantized to.")
     label = graph.fresh(f"{x}.reinterpreted")
-    ratio = wanted.scale[0] / given.scale[0]
-    step = (given.zero_point - wanted.zero_point) * wanted.scale[0]
+    ratio = target.scale[0] / params.scale[0]
+    step = (params.zero_point - target.zero_point) * target.scale[0]
     factors = zip(("scale", "offset"), (ratio, step), strict=True)
     names = (graph.constant(f"{label}.{what}", np.array([v], np.float32)) for what, v in factors)
     axis = max(len(graph.tensors[x].shape) - 1, 0)
-    return graph.append(Affine(name=label, inputs=(x, *names), outputs=(label,), axis=axis), "float32", wanted)
+    return graph.append(Affine(name=label, inputs=(x, *names), outputs=(label,), axis=axis), "float32", target)
 
 
 def _scale(node: OnnxNode) -> Array:
@@ -88,7 +88,7 @@ def _scale(node: OnnxNode) -> Array:
     return scale.reshape(-1)
 
 
-def prescribed(node: OnnxNode, dtype: str) -> QuantParams:
+def output_params(node: OnnxNode, dtype: str) -> QuantParams:
     """The parameters that inputs 1 and 2 say for an activation of ONNX type `dtype`: one scale for all of it."""
     scale, zero = _scale(node), node.optional(2, "zero point")
     if scale.size != 1 or (zero is not None and zero.size != 1):
@@ -122,7 +122,7 @@ def import_quantize(node: OnnxNode) -> None:
     if data is not None:
         node.graph.add(Tensor.constant(node.outputs[0], _quantized(node, data, dtype)))
         return
-    target = prescribed(node, dtype)
+    target = output_params(node, dtype)
     node.graph.append(Requantize(name=node.name, inputs=node.inputs[:1], outputs=node.outputs[:1]), "float32", target)
     node.results[node.outputs[0]] = dtype
 
@@ -142,13 +142,13 @@ def _quantized(node: OnnxNode, data: Array, dtype: str) -> Array:
 def import_dequantize(node: OnnxNode) -> None:
     """Source: ONNX DequantizeLinear. A constant keeps its integers as float multiples of the scale."""
     graph, x = node.graph, node.inputs[0]
-    data, given = graph.data(x), graph.tensors[x].quant
+    data, params = graph.data(x), graph.tensors[x].quant
     if data is not None:
         _constant(node, data)
         return
-    if given is None or not node.kind(0):
+    if params is None or not node.kind(0):
         node.refuse("its input is not quantized")
-    graph.alias(node.outputs[0], reinterpreted(node, 0, given, prescribed(node, node.kind(0))))
+    graph.alias(node.outputs[0], reinterpret(node, 0, params, output_params(node, node.kind(0))))
 
 
 def _constant(node: OnnxNode, data: Array) -> None:
@@ -158,18 +158,18 @@ def _constant(node: OnnxNode, data: Array) -> None:
     zero = zero.astype(np.int8) if zero is not None and zero.dtype.name in _SMALL else zero
     if data.dtype.kind not in "iu":
         node.refuse(f"a constant of type {data.dtype}")
-    wide = data.astype(np.int64)
+    integers = data.astype(np.int64)
     if zero is not None:
         if zero.size not in (1, scale.size):
             node.refuse(f"{zero.size} zero points for {scale.size} scales")
-        wide = wide - _spread(node, data, zero.astype(np.int64))
+        integers = integers - _spread(node, data, zero.astype(np.int64))
     with np.errstate(over="ignore"):
-        real = (wide * _spread(node, data, scale)).astype(np.float32)
+        real = (integers * _spread(node, data, scale)).astype(np.float32)
     if not np.isfinite(real).all():
         node.refuse("a scale at which its integers leave float32")
     axis = node.axis(int(node.attr("axis", 1)), data.ndim) if scale.size > 1 else None
     # The integers less their zero points: what a kernel multiplies.
-    small = wide.min(initial=0) >= -128 and wide.max(initial=0) <= 127
+    small = integers.min(initial=0) >= -128 and integers.max(initial=0) <= 127
     quant = QuantParams(tuple(float(s) for s in scale), 0, axis, "int8" if small else "int16")
     node.graph.add(Tensor.constant(node.outputs[0], real, quant if data.dtype.itemsize <= 2 else None))
 
@@ -193,9 +193,9 @@ def import_cast(node: OnnxNode) -> None:
 
 
 def _as_floats(node: OnnxNode) -> None:
-    x, given = node.inputs[0], node.graph.tensors[node.inputs[0]].quant
-    if node.kind(0) and given is not None:
-        x = reinterpreted(node, 0, given, plain_integers(node.kind(0)))
+    x, params = node.inputs[0], node.graph.tensors[node.inputs[0]].quant
+    if node.kind(0) and params is not None:
+        x = reinterpret(node, 0, params, identity_params(node.kind(0)))
     node.graph.alias(node.outputs[0], x)
 
 

@@ -40,8 +40,8 @@ class Reshape(Node):
         return 0
 
     def channel_effect(self, graph: Graph) -> ChannelEffect:
-        given = graph.tensors[self.inputs[0]].shape
-        return "separate" if given and self.shape and given[-1] == self.shape[-1] else "unknown"
+        input_shape = graph.tensors[self.inputs[0]].shape
+        return "separate" if input_shape and self.shape and input_shape[-1] == self.shape[-1] else "unknown"
 
     def channel_range(self, least: Array, most: Array, graph: Graph) -> tuple[Array, Array] | None:
         return (least, most) if self.channel_effect(graph) == "separate" else None
@@ -76,39 +76,43 @@ def _append(node: OnnxNode, shape: Sequence[int]) -> None:
 
 def import_reshape(node: OnnxNode) -> None:
     """0 keeps a dimension (unless allowzero), -1 is inferred. Source: ONNX Reshape."""
-    wanted = [int(v) for v in node.constant(1, "shape").reshape(-1)]
-    given = node.shape(0)
+    target = [int(v) for v in node.constant(1, "shape").reshape(-1)]
+    input_shape = node.shape(0)
     if not node.attr("allowzero", 0):
-        if any(v == 0 and i >= len(given) for i, v in enumerate(wanted)):
-            node.refuse(f"shape {wanted} keeps a dimension that {given} does not have")
-        wanted = [given[i] if v == 0 else v for i, v in enumerate(wanted)]
-    if wanted.count(-1) == 1:
-        rest = prod(v for v in wanted if v != -1)
-        wanted[wanted.index(-1)] = prod(given) // rest if rest else 0
-    _append(node, wanted)
+        if any(v == 0 and i >= len(input_shape) for i, v in enumerate(target)):
+            node.refuse(f"shape {target} keeps a dimension that {input_shape} does not have")
+        target = [input_shape[i] if v == 0 else v for i, v in enumerate(target)]
+    if target.count(-1) == 1:
+        rest = prod(v for v in target if v != -1)
+        target[target.index(-1)] = prod(input_shape) // rest if rest else 0
+    _append(node, target)
 
 
 def import_flatten(node: OnnxNode) -> None:
-    given, axis = node.shape(0), int(node.attr("axis", 1))
-    axis = axis if axis == len(given) else node.axis(axis, len(given))
-    _append(node, (prod(given[:axis]), prod(given[axis:])))
+    input_shape, axis = node.shape(0), int(node.attr("axis", 1))
+    axis = axis if axis == len(input_shape) else node.axis(axis, len(input_shape))
+    _append(node, (prod(input_shape[:axis]), prod(input_shape[axis:])))
 
 
 def import_squeeze(node: OnnxNode) -> None:
-    given = node.shape(0)
-    wanted = node.attr_or_input("axes", 1)
-    axes = [i for i, d in enumerate(given) if d == 1] if wanted is None else node.axes(wanted, len(given))
-    if any(given[a] != 1 for a in axes):
-        node.refuse(f"axes {list(axes)} of {given} are not all of size 1")
-    _append(node, [d for i, d in enumerate(given) if i not in axes])
+    input_shape = node.shape(0)
+    axes_input = node.attr_or_input("axes", 1)
+    axes = (
+        [i for i, d in enumerate(input_shape) if d == 1]
+        if axes_input is None
+        else node.axes(axes_input, len(input_shape))
+    )
+    if any(input_shape[a] != 1 for a in axes):
+        node.refuse(f"axes {list(axes)} of {input_shape} are not all of size 1")
+    _append(node, [d for i, d in enumerate(input_shape) if i not in axes])
 
 
 def import_unsqueeze(node: OnnxNode) -> None:
-    given = node.shape(0)
-    wanted = node.attr_or_input("axes", 1, [])
-    rank = len(given) + len(wanted)
-    axes = set(node.axes(wanted, rank))
-    rest = iter(given)
+    input_shape = node.shape(0)
+    axes_input = node.attr_or_input("axes", 1, [])
+    rank = len(input_shape) + len(axes_input)
+    axes = set(node.axes(axes_input, rank))
+    rest = iter(input_shape)
     _append(node, [1 if i in axes else next(rest) for i in range(rank)])
 
 

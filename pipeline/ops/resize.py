@@ -16,7 +16,7 @@ from pipeline.graph.tensor import Array, QuantParams, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.model_files.tflite_node import TfliteNode
 from pipeline.ops.dense import Dense
-from pipeline.ops.gather import pick
+from pipeline.ops.gather import append_pick
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.ops.transpose import Transpose
@@ -35,48 +35,48 @@ def coordinates(node: OnnxNode) -> str:
     """How a position of the result becomes one of the input. Source: ONNX Resize, its versions 10 and 11; Upsample."""
     if before_resize_11(node):
         return "asymmetric"
-    given = node.attr("coordinate_transformation_mode", b"half_pixel")
-    return given.decode() if isinstance(given, bytes) else str(given)
+    attribute = node.attr("coordinate_transformation_mode", b"half_pixel")
+    return attribute.decode() if isinstance(attribute, bytes) else str(attribute)
 
 
 def interpolated(node: OnnxNode, axes: Sequence[int], sizes: Sequence[int], scales: Sequence[float]) -> str:
     """The node's first input resized along each of `axes`; the name of the result."""
     x = node.inputs[0]
     for axis, size, scale in zip(axes, sizes, scales, strict=True):
-        given = node.graph.tensors[x].shape[axis]
-        if size != given or scale != 1.0:
-            x = _along(node, x, axis, _matrix(node, given, size, scale))
+        input_size = node.graph.tensors[x].shape[axis]
+        if size != input_size or scale != 1.0:
+            x = _along(node, x, axis, _matrix(node, input_size, size, scale))
     return x
 
 
-def _matrix(node: OnnxNode, given: int, size: int, scale: float) -> Array:
+def _matrix(node: OnnxNode, input_size: int, size: int, scale: float) -> Array:
     """(size, given): row i says how output i is made of the inputs."""
-    if given > _LARGEST or size > _LARGEST:
-        node.refuse(f"from {given} to {size} entries in this mode", f"Up to {_LARGEST} are supported.")
-    kept = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "antialias")
-    attributes = {k: node.attributes[k] for k in kept if k in node.attributes}
+    if input_size > _LARGEST or size > _LARGEST:
+        node.refuse(f"from {input_size} to {size} entries in this mode", f"Up to {_LARGEST} are supported.")
+    copied = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "antialias")
+    attributes = {k: node.attributes[k] for k in copied if k in node.attributes}
     way = attributes["coordinate_transformation_mode"] = coordinates(node)
     if way == "tf_crop_and_resize":
         node.refuse("coordinate_transformation_mode tf_crop_and_resize")
     if way == "pytorch_half_pixel" and size == 1:
-        return np.eye(1, given, dtype=np.float32)
+        return np.eye(1, input_size, dtype=np.float32)
     # This one counts the entries that there are; the evaluator, given a scale, takes fractions of one.
     counted = way == "align_corners"
-    at = 1 if before_resize_11(node) else 2
-    by_scale = not counted and (not node.has(at) or node.constant(at, "scales").size > 0)
-    by_scale = by_scale and (at == 1 or node.has(at))
+    scales_input = 1 if before_resize_11(node) else 2
+    by_scale = not counted and (not node.has(scales_input) or node.constant(scales_input, "scales").size > 0)
+    by_scale = by_scale and (scales_input == 1 or node.has(scales_input))
     names = ["x", "", "scales"] if by_scale else ["x", "", "", "sizes"]
     parameter = {"scales": np.array([scale], np.float32)} if by_scale else {"sizes": np.array([size], np.int64)}
     proto = helper.make_node("Resize", names, ["y"], axes=[1], **attributes)
     try:
         result = ReferenceEvaluator(proto, opsets={"": 19}).run(
-            None, {"x": np.eye(given, dtype=np.float32), **parameter}
+            None, {"x": np.eye(input_size, dtype=np.float32), **parameter}
         )
     except Exception as error:  # the evaluator raises whatever NumPy raises
         node.refuse(f"cannot be evaluated: {(str(error).splitlines() or [type(error).__name__])[0]}")
     matrix: Array = np.asarray(result[0], np.float32).T
-    if matrix.shape != (size, given):
-        node.refuse(f"{given} entries become {matrix.shape[0]}, expected {size}")
+    if matrix.shape != (size, input_size):
+        node.refuse(f"{input_size} entries become {matrix.shape[0]}, expected {size}")
     return matrix
 
 
@@ -118,24 +118,24 @@ _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def nearest(node: OnnxNode, size: int, wanted: int, scale: float) -> Array:
-    """For each of `wanted` positions the nearest of `size`. Source: ONNX Resize."""
+def nearest(node: OnnxNode, size: int, output_size: int, scale: float) -> Array:
+    """For each of `output_size` positions the nearest of `size`. Source: ONNX Resize."""
     mode = coordinates(node)
     rounding = node.attr("nearest_mode", b"floor" if before_resize_11(node) else b"round_prefer_floor")
     rounding = rounding.decode() if isinstance(rounding, bytes) else rounding
     # In float32, as ONNX Runtime and PyTorch do: at a tie the next entry is taken, or not, by its rounding.
-    at, half, ratio = np.arange(wanted, dtype=np.float32), np.float32(0.5), np.float32(scale)
+    outputs, half, ratio = np.arange(output_size, dtype=np.float32), np.float32(0.5), np.float32(scale)
     if mode == "asymmetric":
-        x = at / ratio
+        x = outputs / ratio
     elif mode == "align_corners":
-        x = at * np.float32(size - 1) / np.float32(wanted - 1) if wanted > 1 else at * 0
-    elif mode == "half_pixel" or (mode == "pytorch_half_pixel" and wanted > 1):
-        x = (at + half) / ratio - half
+        x = outputs * np.float32(size - 1) / np.float32(output_size - 1) if output_size > 1 else outputs * 0
+    elif mode == "half_pixel" or (mode == "pytorch_half_pixel" and output_size > 1):
+        x = (outputs + half) / ratio - half
     elif mode == "pytorch_half_pixel":
-        x = at * 0
+        x = outputs * 0
     elif mode == "half_pixel_symmetric":
-        middle = np.float32(size / 2 * (1 - wanted / (scale * size)))
-        x = middle + (at + half) / ratio - half
+        middle = np.float32(size / 2 * (1 - output_size / (scale * size)))
+        x = middle + (outputs + half) / ratio - half
     else:
         node.refuse(f"coordinate_transformation_mode {mode}")
     if rounding not in _ROUNDINGS:
@@ -147,25 +147,25 @@ def nearest(node: OnnxNode, size: int, wanted: int, scale: float) -> Array:
 def import_resize(node: OnnxNode) -> None:
     """Resize and Upsample by constant scales or sizes, on any axes."""
     mode = node.attr("mode", b"nearest")
-    given = node.shape(0)
-    axes = node.axes(node.attr("axes", list(range(len(given)))), len(given))
-    scales, sizes = _scales_and_sizes(node, given, axes)
+    input_shape = node.shape(0)
+    axes = node.axes(node.attr("axes", list(range(len(input_shape)))), len(input_shape))
+    scales, sizes = _scales_and_sizes(node, input_shape, axes)
     if mode not in (b"nearest", "nearest"):
         y = interpolated(node, axes, sizes, scales)
         shape = node.graph.tensors[y].shape
         node.graph.append(Reshape(name=node.name, inputs=(y,), outputs=node.outputs[:1], shape=shape))
         return
     x = node.inputs[0]
-    for axis in range(len(given)):
+    for axis in range(len(input_shape)):
         if axis in axes:
             at = axes.index(axis)
-            indices = nearest(node, given[axis], sizes[at], scales[at])
-            x = pick(node, x, axis, indices, "float32", None)
+            indices = nearest(node, input_shape[axis], sizes[at], scales[at])
+            x = append_pick(node, x, axis, indices, "float32", None)
     shape = node.graph.tensors[x].shape
     node.graph.append(Reshape(name=node.name, inputs=(x,), outputs=node.outputs[:1], shape=shape))
 
 
-def _scales_and_sizes(node: OnnxNode, given: Shape, axes: Sequence[int]) -> tuple[list[float], list[int]]:
+def _scales_and_sizes(node: OnnxNode, input_shape: Shape, axes: Sequence[int]) -> tuple[list[float], list[int]]:
     at = 1 if node.op == "Upsample" or node.opset < 11 else 2
     scales: Any = node.attr("scales") if node.op == "Upsample" and node.opset < 9 else None
     if scales is None and node.has(at):
@@ -176,35 +176,41 @@ def _scales_and_sizes(node: OnnxNode, given: Shape, axes: Sequence[int]) -> tupl
         if max(scales, default=0) >= _LARGEST_SCALE:
             node.refuse(f"scales {scales}: the result is too large", f"Scales below {_LARGEST_SCALE} are supported.")
         # In float32, as ONNX Runtime does: 10 * 1.3 is 13.
-        made = [int(np.floor(np.float32(given[a]) * np.float32(s))) for a, s in zip(axes, scales, strict=True)]
+        output_sizes = [
+            int(np.floor(np.float32(input_shape[a]) * np.float32(s))) for a, s in zip(axes, scales, strict=True)
+        ]
     else:
-        made = [int(v) for v in node.constant(3, "sizes")]
-        if len(made) != len(axes):
-            node.refuse(f"sizes {made} for {len(axes)} axes")
-        scales = [m / given[a] for a, m in zip(axes, made, strict=True)]
+        output_sizes = [int(v) for v in node.constant(3, "sizes")]
+        if len(output_sizes) != len(axes):
+            node.refuse(f"sizes {output_sizes} for {len(axes)} axes")
+        scales = [m / input_shape[a] for a, m in zip(axes, output_sizes, strict=True)]
         policy = node.attr("keep_aspect_ratio_policy", b"stretch")
         if policy not in (b"stretch", "stretch"):
             ratio = (min if policy in (b"not_larger", "not_larger") else max)(scales)
             scales = [ratio] * len(axes)
-            made = [int(np.floor(given[a] * ratio + 0.5)) for a in axes]
-    if min(made) < 1 or max(made) > 1 << 16:
-        node.refuse(f"a result of sizes {made}")
-    return [float(s) for s in scales], made
+            output_sizes = [int(np.floor(input_shape[a] * ratio + 0.5)) for a in axes]
+    if min(output_sizes) < 1 or max(output_sizes) > 1 << 16:
+        node.refuse(f"a result of sizes {output_sizes}")
+    return [float(s) for s in scales], output_sizes
 
 
 def import_tflite_resize(node: TfliteNode) -> None:
     """float32 arithmetic. Source: TFLite reference_ops::ResizeNearestNeighbor, GetNearestNeighbor."""
-    options, wanted, given = node.options(tflite.ResizeNearestNeighborOptions), node.constant(1, "size"), node.shape(0)
-    if wanted.size != 2 or len(given) != 4 or wanted.min() < 1 or wanted.max() > 4096:
-        node.refuse(f"size {wanted.tolist()} of {list(given)}")
+    options, output_size, input_shape = (
+        node.options(tflite.ResizeNearestNeighborOptions),
+        node.constant(1, "size"),
+        node.shape(0),
+    )
+    if output_size.size != 2 or len(input_shape) != 4 or output_size.min() < 1 or output_size.max() > 4096:
+        node.refuse(f"size {output_size.tolist()} of {list(input_shape)}")
     x, dtype, quant = node.inputs[0], node.dtype, node.declared[0].quant
     for axis in (1, 2):
-        size, out = given[axis], int(wanted.reshape(-1)[axis - 1])
+        size, out = input_shape[axis], int(output_size.reshape(-1)[axis - 1])
         align, half = options.AlignCorners() and out > 1, np.float32(0.5 if options.HalfPixelCenters() else 0.0)
         scale = np.float32(size - 1) / np.float32(out - 1) if align else np.float32(size) / np.float32(out)
         at = (np.arange(out).astype(np.float32) + half) * scale
         picked = np.floor(at.astype(np.float64) + 0.5) if options.AlignCorners() else np.floor(at)
-        x = pick(node, x, axis, np.clip(picked, 0, size - 1).astype(np.int64), dtype, quant)
+        x = append_pick(node, x, axis, np.clip(picked, 0, size - 1).astype(np.int64), dtype, quant)
     node.emit(Reshape(name=node.name, inputs=(x,), outputs=node.outputs, shape=node.graph.tensors[x].shape))
 
 

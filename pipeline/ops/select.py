@@ -45,8 +45,8 @@ class Select(Node):
         indices = graph.constant(self.inputs[1])
         flat = emit.node("Reshape", [self.inputs[0], emit.integers([-1])])
         picked = emit.node("Gather", [flat, emit.integers(np.where(indices == NONE, 0, indices).tolist())], axis=0)
-        kept = emit.node("Mul", [picked, emit.floats((indices != NONE).astype(np.float32))])
-        emit.node("Reshape", [kept, emit.integers(self.shape)], self.output)
+        masked = emit.node("Mul", [picked, emit.floats((indices != NONE).astype(np.float32))])
+        emit.node("Reshape", [masked, emit.integers(self.shape)], self.output)
 
     def ties(self) -> tuple[tuple[str, str], ...]:
         return ((self.inputs[0], self.output),)

@@ -89,17 +89,17 @@ class Slice(Node):
 
 def import_slice(node: OnnxNode) -> None:
     """Source: ONNX Slice: bounds clamp to the axis, negative ones count from its end."""
-    given = node.shape(0)
+    input_shape = node.shape(0)
     starts, ends = (np.atleast_1d(node.attr_or_input(n, i)) for i, n in ((1, "starts"), (2, "ends")))
-    axes = node.axes(node.attr_or_input("axes", 3, list(range(len(starts)))), len(given))
+    axes = node.axes(node.attr_or_input("axes", 3, list(range(len(starts)))), len(input_shape))
     steps = np.atleast_1d(node.attr_or_input("steps", 4, [1] * len(starts)))
-    if not len(starts) == len(ends) == len(axes) == len(steps) or len(given) > MAX_RANK:
+    if not len(starts) == len(ends) == len(axes) == len(steps) or len(input_shape) > MAX_RANK:
         node.refuse("its starts, ends, axes and steps differ in length")
-    begin, step, shape = [0] * len(given), [1] * len(given), list(given)
+    begin, step, shape = [0] * len(input_shape), [1] * len(input_shape), list(input_shape)
     for s, e, a, d in zip(starts.tolist(), ends.tolist(), axes, steps.tolist(), strict=True):
         if d == 0:
             node.refuse("a step of 0")
-        chosen = range(given[a])[slice(s, e if d > 0 or e >= -given[a] else None, d)]
+        chosen = range(input_shape[a])[slice(s, e if d > 0 or e >= -input_shape[a] else None, d)]
         if not len(chosen):
             node.refuse(f"an empty result along axis {a}")
         begin[a], step[a], shape[a] = chosen.start, d, len(chosen)
@@ -107,21 +107,21 @@ def import_slice(node: OnnxNode) -> None:
 
 
 def import_split(node: OnnxNode) -> None:
-    given = node.shape(0)
-    axis = node.axis(int(node.attr("axis", 0)), len(given))
+    input_shape = node.shape(0)
+    axis = node.axis(int(node.attr("axis", 0)), len(input_shape))
     sizes = node.attr_or_input("split", 1)
     count = len(node.outputs)
     if sizes is None:
-        each = -(-given[axis] // count)
-        sizes = [each] * (count - 1) + [given[axis] - each * (count - 1)]
-    if len(sizes) != count or sum(sizes) != given[axis] or min(sizes) < 1 or len(given) > MAX_RANK:
-        node.refuse(f"sizes {list(sizes)} do not add up to {given[axis]} in {count} outputs")
-    at = 0
+        each = -(-input_shape[axis] // count)
+        sizes = [each] * (count - 1) + [input_shape[axis] - each * (count - 1)]
+    if len(sizes) != count or sum(sizes) != input_shape[axis] or min(sizes) < 1 or len(input_shape) > MAX_RANK:
+        node.refuse(f"sizes {list(sizes)} do not add up to {input_shape[axis]} in {count} outputs")
+    start = 0
     for i, size in enumerate(sizes):
-        begin, shape = [0] * len(given), list(given)
-        begin[axis], shape[axis] = at, int(size)
-        _append(node, i, begin, [1] * len(given), shape)
-        at += int(size)
+        begin, shape = [0] * len(input_shape), list(input_shape)
+        begin[axis], shape[axis] = start, int(size)
+        _append(node, i, begin, [1] * len(input_shape), shape)
+        start += int(size)
 
 
 def _append(node: OnnxNode, output: int, starts: list[int], steps: list[int], shape: list[int]) -> None:
@@ -154,39 +154,39 @@ def _emit(node: TfliteNode, starts: Sequence[int], steps: Sequence[int], shape: 
     if target == box.shape or prod(target) != prod(shape):
         node.emit(box)
         return
-    made = node.append(
+    sliced = node.append(
         replace(box, outputs=(node.graph.fresh(f"{node.outputs[0]}.box"),)), node.dtype, node.declared[0].quant
     )
-    node.emit(Reshape(name=f"{node.name}.shape", inputs=(made,), outputs=node.outputs, shape=target))
+    node.emit(Reshape(name=f"{node.name}.shape", inputs=(sliced,), outputs=node.outputs, shape=target))
 
 
 def import_tflite_slice(node: TfliteNode) -> None:
-    begin, sizes, given = node.constant(1, "begin").tolist(), node.constant(2, "size").tolist(), node.shape(0)
-    if not len(begin) == len(sizes) == len(given):
+    begin, sizes, input_shape = node.constant(1, "begin").tolist(), node.constant(2, "size").tolist(), node.shape(0)
+    if not len(begin) == len(sizes) == len(input_shape):
         node.refuse("its begin and size do not fit its input")
-    shape = [d - b if s == -1 else s for d, b, s in zip(given, begin, sizes, strict=True)]
-    if any(b < 0 or b + s > d for d, b, s in zip(given, begin, shape, strict=True)):
-        node.refuse(f"the box at {begin} of {shape} is outside {list(given)}")
-    _emit(node, begin, [1] * len(given), shape)
+    shape = [d - b if s == -1 else s for d, b, s in zip(input_shape, begin, sizes, strict=True)]
+    if any(b < 0 or b + s > d for d, b, s in zip(input_shape, begin, shape, strict=True)):
+        node.refuse(f"the box at {begin} of {shape} is outside {list(input_shape)}")
+    _emit(node, begin, [1] * len(input_shape), shape)
 
 
 def import_tflite_strided_slice(node: TfliteNode) -> None:
     """Masks as bits per axis; an axis of shrink_axis_mask is one index. Source: TFLite STRIDED_SLICE."""
-    options, given = node.options(tflite.StridedSliceOptions), node.shape(0)
+    options, input_shape = node.options(tflite.StridedSliceOptions), node.shape(0)
     begin, end, steps = (node.constant(i, n).tolist() for i, n in ((1, "begin"), (2, "end"), (3, "strides")))
-    if options.EllipsisMask() or options.NewAxisMask() or not len(begin) == len(end) == len(steps) <= len(given):
+    if options.EllipsisMask() or options.NewAxisMask() or not len(begin) == len(end) == len(steps) <= len(input_shape):
         node.refuse("an ellipsis or new axis, or begin, end and strides that do not fit")
-    starts, jumps, shape = [0] * len(given), [1] * len(given), list(given)
+    starts, jumps, shape = [0] * len(input_shape), [1] * len(input_shape), list(input_shape)
     for i, (b, e, s) in enumerate(zip(begin, end, steps, strict=True)):
         if s == 0:
             node.refuse("a stride of 0")
         if options.ShrinkAxisMask() >> i & 1:
-            at = node.axis(b, given[i])
-            starts[i], jumps[i], shape[i] = at, 1, 1
+            index = node.axis(b, input_shape[i])
+            starts[i], jumps[i], shape[i] = index, 1, 1
             continue
         first = None if options.BeginMask() >> i & 1 else b
         last = None if options.EndMask() >> i & 1 else b + e if options.Offset() else e
-        chosen = range(given[i])[slice(first, last, s)]
+        chosen = range(input_shape[i])[slice(first, last, s)]
         if not len(chosen):
             node.refuse(f"an empty result along axis {i}")
         starts[i], jumps[i], shape[i] = chosen.start, s, len(chosen)
@@ -196,20 +196,20 @@ def import_tflite_strided_slice(node: TfliteNode) -> None:
 def import_tflite_split(node: TfliteNode) -> None:
     """SPLIT takes (axis, x), UNPACK x and an axis option; parts are equal, UNPACK drops the axis."""
     x = 1 if node.op == "SPLIT" else 0
-    given, count = node.shape(x), len(node.outputs)
-    at = int(node.constant(0, "axis").reshape(-1)[0]) if x else node.options(tflite.UnpackOptions).Axis()
-    axis = node.axis(at, len(given))
-    if given[axis] % count or len(given) > MAX_RANK or (not x and given[axis] != count):
-        node.refuse(f"{given[axis]} entries in {count} parts")
+    input_shape, count = node.shape(x), len(node.outputs)
+    axis_input = int(node.constant(0, "axis").reshape(-1)[0]) if x else node.options(tflite.UnpackOptions).Axis()
+    axis = node.axis(axis_input, len(input_shape))
+    if input_shape[axis] % count or len(input_shape) > MAX_RANK or (not x and input_shape[axis] != count):
+        node.refuse(f"{input_shape[axis]} entries in {count} parts")
     for i in range(count):
-        starts, shape = [0] * len(given), list(given)
-        shape[axis] = given[axis] // count
+        starts, shape = [0] * len(input_shape), list(input_shape)
+        shape[axis] = input_shape[axis] // count
         starts[axis] = i * shape[axis]
         part = replace(
             node, name=node.name if i == 0 else f"{node.name}.{i}", inputs=(node.inputs[x],),
             outputs=(node.outputs[i],), declared=(node.declared[i],),
         )  # fmt: skip
-        _emit(part, starts, [1] * len(given), shape)
+        _emit(part, starts, [1] * len(input_shape), shape)
 
 
 ONNX = {"Slice": import_slice, "Split": import_split}

@@ -64,11 +64,11 @@ class Softmax(Node):
         if target != own and target.dtype == "int8":
             self.scaled(quantizer, target)
         elif target != own:
-            made = quantizer.fresh(f"{self.output}.own")
-            self.renamed({self.output: made}).lowered(quantizer, own)
-            quantizer.requantize(made, own, self.output, target)
+            own_output = quantizer.fresh(f"{self.output}.own")
+            self.renamed({self.output: own_output}).quantize_at_own_scale(quantizer, own)
+            quantizer.requantize(own_output, own, self.output, target)
         else:
-            self.lowered(quantizer, own)
+            self.quantize_at_own_scale(quantizer, own)
 
     def scaled(self, quantizer: NodeQuantizer, target: QuantParams) -> None:
         """The integer node for an int8 output of any scale: a factor of sixteen bits and a shift."""
@@ -76,26 +76,26 @@ class Softmax(Node):
         if shift < 0:
             quantizer.refuse(self, f"its output scale {target.scale[0]:.3g} is below 2**-16")
         name = quantizer.constant(f"{self.name}.exp", self.exponentials(quantizer))
-        made = SoftmaxScaled(
+        softmax = SoftmaxScaled(
             name=self.name, inputs=(self.inputs[0], name), outputs=self.outputs, axis=self.axis,
             factor=round(2.0**shift / target.scale[0]), shift=shift, zero_point=target.zero_point,
         )  # fmt: skip
-        quantizer.append(made, target)
+        quantizer.append(softmax, target)
 
     def exponentials(self, quantizer: NodeQuantizer) -> Array:
         """exp(-d) for every difference d of two int8 inputs, 2**15 for 1."""
         scale = quantizer.params(self.inputs[0]).scale[0]
         return np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
 
-    def lowered(self, quantizer: NodeQuantizer, own: QuantParams) -> None:
+    def quantize_at_own_scale(self, quantizer: NodeQuantizer, own: QuantParams) -> None:
         """The integer node for an output of exactly `own`."""
         scale = quantizer.params(self.inputs[0]).scale[0]
         if own.dtype == "int16":
             # As fine as the table's 512 steps can be while they still reach exp(-12), where nothing is left of 2**15.
             shift = int(np.clip(np.ceil(np.log2(12 / (512 * scale))), 0, 7))
-            wide = np.rint(_ONE * np.exp(-scale * 2.0**shift * np.arange(513))).astype(np.uint16)
-            wide[-1] = 0 if shift < 7 else wide[-1]
-            name = quantizer.constant(f"{self.name}.exp", wide)
+            table = np.rint(_ONE * np.exp(-scale * 2.0**shift * np.arange(513))).astype(np.uint16)
+            table[-1] = 0 if shift < 7 else table[-1]
+            name = quantizer.constant(f"{self.name}.exp", table)
             fields = SoftmaxWide(
                 name=self.name, inputs=(self.inputs[0], name), outputs=self.outputs, axis=self.axis, step=shift
             )

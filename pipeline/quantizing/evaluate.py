@@ -243,7 +243,7 @@ def _tensors(
     """
     activations = [*(p.tensor for p in result.graph.inputs), *(o for n in result.graph.nodes for o in n.outputs)]
     chosen = unprescribed_activations(graph)
-    ranges = {n: result.params[n].span for n in activations if n in result.params and n not in chosen}
+    ranges = {n: result.params[n].real_range for n in activations if n in result.params and n not in chosen}
     names = [n for n in activations if n in observed or (n in ranges and n in meter.parts)]
     computed = [n for n in names if all(n != p.tensor for p in graph.inputs)]
     feeds = {p.tensor: p.to_stored(a) for p, a in zip(graph.inputs, probes.inputs, strict=True)}

@@ -12,7 +12,7 @@ from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import ClampedNode, Graph, Node
 from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
-from pipeline.ops.affine import Affine, solve_affine
+from pipeline.ops.affine import Affine, affine_integers
 from pipeline.ops.lookup import BEND, FLIP, LARGEST, Interpolate, Lookup
 from pipeline.quantizing.input_statistics import InputStatistics
 from pipeline.quantizing.linear_integers import ChangedChannels, LinearIntegers, quantize_linear, quantize_linear_int16
@@ -100,7 +100,7 @@ class Quantizer:
         return self._params[name]
 
     def fresh(self, hint: str) -> str:
-        """A name of which the integer graph has no other."""
+        """A name that no other tensor of the integer graph has."""
         return self.out.fresh(hint)
 
     def constant(self, hint: str, data: Array) -> str:
@@ -157,7 +157,7 @@ class Quantizer:
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
     ) -> None:
         """Append what gives int16 `x` other parameters and clamps it to `limits`, without the error of a table."""
-        solved = solve_affine(np.array([source.scale[0] / target.scale[0]]), np.zeros(1), source, target)
+        solved = affine_integers(np.array([source.scale[0] / target.scale[0]]), np.zeros(1), source, target)
         if solved is None:
             raise ChipfitError(f"layer {label!r}: its scales are too far apart")
         scale, offset, shift = solved

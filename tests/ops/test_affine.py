@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.graph.tensor import QuantParams
-from pipeline.ops.affine import solve_affine
+from pipeline.ops.affine import affine_integers
 
 SLOPES = st.sampled_from([0.0, 1e-20, 0.3, -0.9, 2.0, -7.0, 130.0, 520.0, -900.0, 1e6, -1e9, 1e30])
 ZEROS = st.integers(-128, 127)
@@ -17,7 +17,7 @@ def test_every_slope_keeps_its_function(slopes: list[float], roots: list[float],
     """Within the rounding of a slope to 2**-shift for d up to 255; a step of more than 512 is exact but for that."""
     ratios = np.array(slopes)
     steps = np.where(np.abs(ratios) > 1, -ratios * np.array(roots[: len(slopes)]), np.array(roots[: len(slopes)]))
-    solved = solve_affine(ratios, steps, QuantParams((1.0,), zero), QuantParams((1.0,), out))
+    solved = affine_integers(ratios, steps, QuantParams((1.0,), zero), QuantParams((1.0,), out))
     assert solved is not None
     scale, offset, shift = solved
     x = np.arange(-128, 128, dtype=np.int64)[:, None]

@@ -11,7 +11,7 @@ from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops.shared.samples import one_node, weights
-from pipeline.ops.shared.sums import CHUNK, correlation, exact_type, pieces, products
+from pipeline.ops.shared.sums import CHUNK, chunks, correlation, exact_type, matrix_product
 from pipeline.ops.shared.window import Window
 from pipeline.quantizing.calibrate import Histogram, observe
 from pipeline.quantizing.data import Samples
@@ -57,7 +57,7 @@ def test_single_precision_ends_where_a_sum_could_leave_it(taps: int, kind: type)
     x = np.full((4, taps), -128, np.int8)
     assert exact_type(kernel, x) == kind
     expected = (x.astype(np.int64) - 127) @ kernel.T.astype(np.int64)
-    np.testing.assert_array_equal(products(x, 127, kernel), expected)
+    np.testing.assert_array_equal(matrix_product(x, 127, kernel), expected)
 
 
 def test_a_sum_that_no_float_holds_is_refused() -> None:
@@ -67,7 +67,7 @@ def test_a_sum_that_no_float_holds_is_refused() -> None:
 
 def test_pieces_cover_everything_once() -> None:
     for count, size in ((0, 5), (1, CHUNK * 3), (7, CHUNK // 2), (1000, 1)):
-        covered = [i for part in pieces(count, size) for i in range(count)[part]]
+        covered = [i for part in chunks(count, size) for i in range(count)[part]]
         assert covered == list(range(count))
 
 

@@ -132,8 +132,8 @@ def _pass_through(editing: GraphEditor, node: Node, form: _AffineForm) -> tuple[
     if isinstance(node, Mean):
         constant = form.constant_along(node.axes) and isinf(node.low) and isinf(node.high)
         count = prod(editing.shape(node.inputs[0])[a] for a in node.axes) if node.total else 1
-        reduced = form.mapped(lambda v: _first_of_axes(v, node.axes))
-        return (node, _AffineForm(reduced.scale, reduced.offset * count)) if constant else None
+        import_reduction = form.mapped(lambda v: _first_of_axes(v, node.axes))
+        return (node, _AffineForm(import_reduction.scale, import_reduction.offset * count)) if constant else None
     if not isinstance(node, Spread | MaxPool | AveragePool) or not form.constant_along((1, 2)):
         return None
     if isinstance(node, Spread):

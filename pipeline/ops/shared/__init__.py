@@ -1,1 +1,1 @@
-"""What several operators share."""
+"""Helpers that several operators share."""

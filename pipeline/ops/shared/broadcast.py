@@ -1,4 +1,4 @@
-"""What the two-input elementwise operators share: broadcasting, constants per channel, and the kernel's strides."""
+"""Helpers of two-input elementwise operators: broadcasting, constants per channel, and the kernel's strides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Binary(ScaledNode):
         """Both inputs as int64, lined up so that NumPy broadcasts them sample by sample."""
         rank = len(graph.tensors[self.output].shape)
         a, b = (
-            (v if graph.is_constant(n) else aligned(v, rank)).astype(np.int64)
+            (v if graph.is_constant(n) else with_leading_axes(v, rank)).astype(np.int64)
             for n, v in zip(self.inputs, inputs, strict=True)
         )
         return a, b
@@ -69,8 +69,8 @@ def broadcast_strides(shape: Shape, target: Shape) -> tuple[int, ...]:
     return tuple(0 if d == 1 else s for d, s in zip(padded, strides_of(padded), strict=True))
 
 
-def aligned(array: Array, rank: int) -> Array:
-    """A sample-first activation (n, ...) with ones put in after the sample axis up to `rank`."""
+def with_leading_axes(array: Array, rank: int) -> Array:
+    """An activation (n, ...) with axes of size 1 inserted after the sample axis, up to `rank`."""
     return array.reshape(array.shape[0], *(1,) * (rank - (array.ndim - 1)), *array.shape[1:])
 
 
@@ -107,8 +107,8 @@ _ARITHMETIC = {
 }
 
 
-def folded(node: TfliteNode) -> bool:
-    """Compute a TFLite operator on integer constants (shape arithmetic) now; otherwise check that it can run."""
+def fold_constants(node: TfliteNode) -> bool:
+    """Compute a TFLite operator of integer constants (shape arithmetic) and return True; check any other one."""
     if all(node.is_constant(i) for i in range(2)):
         node.fold(np.asarray(_ARITHMETIC[node.op](node.constant(0, "operand"), node.constant(1, "operand"))))
         return True

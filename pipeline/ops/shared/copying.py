@@ -31,7 +31,7 @@ def copy_call(
     source_offset: int = 0,
     target_offset: int = 0,
 ) -> KernelCall:
-    """Copy `dims` elements between two strided boxes, dimensions merged as far as both sides allow."""
+    """The call that copies `dims` elements between two strided boxes, dimensions merged as far as both sides allow."""
     width = np.dtype(graph.tensors[source].dtype).itemsize
     axes = [(d, s, t) for d, s, t in zip(dims, source_strides, target_strides, strict=True) if d != 1]
     merged: list[tuple[int, int, int]] = []

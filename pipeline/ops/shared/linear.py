@@ -1,4 +1,4 @@
-"""What convolution and the dense layer share once they are integers: bias folding, requantization, kernel tables."""
+"""Helpers of integer convolution and dense layers: bias folding, requantization, kernel tables."""
 
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -58,7 +58,7 @@ class Linear(ClampedNode):
         return False
 
     def read(self, x: Array, graph: Graph) -> Array:
-        """(groups, positions, taps): what of an input of the stored shape meets a row of weights, in their order."""
+        """The inputs that meet a row of weights, from `x` of the stored shape: (groups, positions, taps)."""
         raise NotImplementedError(type(self).__name__)
 
     def taps(self, graph: Graph) -> Array:
@@ -92,7 +92,7 @@ class Linear(ClampedNode):
         largest = -x.limits[0]
         sums = accumulator_bound(weights, folded_bias(weights, graph.constant(self.bias), x.zero_point), largest) * step
         slack = 0.5 * step  # the bias is rounded to a step of the sum
-        if np.abs(weights).max(initial=0) > 255:  # no file's integers, but its real values: see ops.linear.prescribed
+        if np.abs(weights).max(initial=0) > 255:  # no file's integers, but its real values: see `prescribed_params`
             slack = slack * (1 + largest * weights.shape[1])
         exponent = graph.constant(rescale.shift).astype(np.float64)
         if rescale.kind == "wide":
@@ -119,15 +119,15 @@ class Linear(ClampedNode):
 
 
 @dataclass(frozen=True, eq=False)
-class Ending:
-    """What follows the sum of a linear kernel: the bias that it begins with, and the step from sum to output."""
+class LinearEpilogue:
+    """The bias that a linear kernel's sum begins with, and the step from the sum to the output."""
 
     bias: Array
     requantize: RequantizeParams
 
 
-def ending(node: Linear, graph: Graph, weights: Array) -> Ending:
-    """Of any linear kernel but `conv_s16`; `weights` is (out, taps).
+def linear_epilogue(node: Linear, graph: Graph, weights: Array) -> LinearEpilogue:
+    """The epilogue of any linear kernel but `conv_s16`; `weights` is (out, taps).
 
     The input's zero point is folded into the bias, and for `shift` so are the rounding constant and the
     output's zero point: the kernel's epilogue is then one shift and one clamp.
@@ -145,7 +145,7 @@ def ending(node: Linear, graph: Graph, weights: Array) -> Ending:
             zero_point=rescale.zero_point, low=rescale.low, high=rescale.high,
         )  # fmt: skip
     assert np.abs(bias).max(initial=0) < 2**31
-    return Ending(bias.astype(np.int32), requantize)
+    return LinearEpilogue(bias.astype(np.int32), requantize)
 
 
 def _bias(node: Linear, graph: Graph, weights: Array) -> Array:
@@ -154,8 +154,8 @@ def _bias(node: Linear, graph: Graph, weights: Array) -> Array:
     return folded_bias(weights, graph.constant(node.bias), quant.zero_point)
 
 
-def grouped(node: Linear, graph: Graph, weights: Array, image: Image, groups: Groups) -> KernelParams:
-    """What the kernels for int16 weights take, or those for int16 activations with a wide or a 32-bit sum.
+def grouped_params(node: Linear, graph: Graph, weights: Array, image: Image, groups: Groups) -> KernelParams:
+    """The parameters of the kernels for int16 weights, or of those for int16 activations with a wide or a 32-bit sum.
 
     `weights` is (out, kernel height, kernel width, depth).
     """
@@ -169,15 +169,15 @@ def grouped(node: Linear, graph: Graph, weights: Array, image: Image, groups: Gr
             zero_point=rescale.zero_point, low=rescale.low, high=rescale.high, **image, **groups,
         )  # fmt: skip
     params = ConvW16Params if weights.dtype == np.int16 else ConvS16OnceParams
-    made = ending(node, graph, weights.reshape(len(weights), -1))
-    return params(weights=weights, bias=made.bias, requantize=made.requantize, **image, **groups)
+    epilogue = linear_epilogue(node, graph, weights.reshape(len(weights), -1))
+    return params(weights=weights, bias=epilogue.bias, requantize=epilogue.requantize, **image, **groups)
 
 
-def prescribed(node: OnnxNode, index: int, axis: int) -> QuantParams | None:
-    """The parameters that the file prescribes for weights, said for rows of output channels (file axis `axis`).
+def prescribed_params(node: OnnxNode, index: int, axis: int) -> QuantParams | None:
+    """The parameters that the file prescribes for weights, for rows of output channels (file axis `axis`).
 
-    Scales along another axis cannot be taken out of a row's sum. The weights are then integers of sixteen bits, at most
-    of 2**30 / (128 * taps) for the sum's sake, at one scale: as near to the file's values as that is.
+    Scales along another axis are no common factor of a row's sum. The weights are then integers of sixteen bits, at
+    most of 2**30 / (128 * taps) for the sum's sake, at one scale: as near to the file's values as that is.
     """
     quant = node.graph.tensors[node.inputs[index]].quant
     if quant is None or quant.axis is None:
@@ -185,9 +185,9 @@ def prescribed(node: OnnxNode, index: int, axis: int) -> QuantParams | None:
     if quant.axis == axis:
         return replace(quant, axis=0)
     kernel = node.constant(index, "weights")
-    most = min(32767, 2**30 // (128 * max(1, kernel.size // kernel.shape[axis])))
-    largest = float(np.abs(kernel).max(initial=0))
-    return QuantParams((largest / most,), 0, None, "int16") if most > 255 and largest else None
+    largest_integer = min(32767, 2**30 // (128 * max(1, kernel.size // kernel.shape[axis])))
+    peak = float(np.abs(kernel).max(initial=0))
+    return QuantParams((peak / largest_integer,), 0, None, "int16") if largest_integer > 255 and peak else None
 
 
 def linear_call(node: Linear, graph: Graph, params: KernelParams) -> KernelCall:
@@ -204,15 +204,15 @@ def with_offset(params: DenseParams | Conv2dParams) -> DenseOffsetParams | Conv2
     Exact: weights = int8 + offset, so that the offset multiplies the sum of the inputs, which all channels share. None
     where a channel's weights are more than 255 apart, or where a partial sum could leave 32 bits.
     """
-    wide = params.weights.astype(np.int64)
-    rows = wide.reshape(len(wide), -1)
-    least, most = rows.min(axis=1, initial=0), rows.max(axis=1, initial=0)
-    offset = np.maximum(most - 127, 0) + np.minimum(least + 128, 0)
-    narrow = rows - offset[:, None]
-    terms = 128 * (np.abs(narrow).sum(axis=1) + np.abs(offset) * rows.shape[1])
-    if (most - least > 255).any() or (np.abs(params.bias.astype(np.int64)) + terms > INT32_MAX).any():
+    weights = params.weights.astype(np.int64)
+    rows = weights.reshape(len(weights), -1)
+    lowest, highest = rows.min(axis=1, initial=0), rows.max(axis=1, initial=0)
+    offset = np.maximum(highest - 127, 0) + np.minimum(lowest + 128, 0)
+    centered = rows - offset[:, None]
+    terms = 128 * (np.abs(centered).sum(axis=1) + np.abs(offset) * rows.shape[1])
+    if (highest - lowest > 255).any() or (np.abs(params.bias.astype(np.int64)) + terms > INT32_MAX).any():
         return None
-    inner, offset = replace(params, weights=narrow.astype(np.int8).reshape(wide.shape)), offset.astype(np.int16)
+    inner, offset = replace(params, weights=centered.astype(np.int8).reshape(weights.shape)), offset.astype(np.int16)
     if isinstance(inner, DenseParams):
         return DenseOffsetParams(dense=inner, offset=offset)
     return Conv2dOffsetParams(conv2d=inner, offset=offset)

@@ -13,7 +13,7 @@ from pipeline.graph.tensor import Array, Shape
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One small model and the span that its random inputs are drawn from."""
+    """One small model and the range [low, high] of its random inputs."""
 
     name: str
     model: onnx.ModelProto
@@ -73,5 +73,5 @@ def one_node(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     shape = "x".join(str(d) for d in next(iter(inputs.values())))
-    given = "_".join(f"{k}{v}" for k, v in attributes.items())
-    return Sample(label or f"{op}_{shape}_{opset}_{given}".rstrip("_"), model, low, high, jumps)
+    suffix = "_".join(f"{k}{v}" for k, v in attributes.items())
+    return Sample(label or f"{op}_{shape}_{opset}_{suffix}".rstrip("_"), model, low, high, jumps)

@@ -21,19 +21,19 @@ class Window:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
 
-    def span(self) -> tuple[int, int]:
+    def extent(self) -> tuple[int, int]:
         """Rows and columns from the first tap to the last, inclusive."""
         y, x = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
         return y, x
 
     def output(self, height: int, width: int) -> tuple[int, int]:
         """Output height and width. Source: ONNX Conv, floor mode (a ceil mode is resolved into `pads`)."""
-        y, x = self.span()
+        y, x = self.extent()
         top, left, bottom, right = self.pads
         return (height + top + bottom - y) // self.strides[0] + 1, (width + left + right - x) // self.strides[1] + 1
 
     def attributes(self) -> dict[str, Any]:
-        """As ONNX attributes."""
+        """The window as ONNX attributes."""
         return {
             "kernel_shape": list(self.kernel),
             "strides": list(self.strides),
@@ -42,13 +42,13 @@ class Window:
         }
 
     def patches(self, x: Array, fill: float) -> Array:
-        """(n, h, w, c) -> (n, oh, ow, kh, kw, c), padding filled with `fill`."""
+        """The inputs of every window: (n, h, w, c) -> (n, oh, ow, kh, kw, c), padding filled with `fill`."""
         top, left, bottom, right = self.pads
         padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
-        span = self.span()
-        windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
-        taken = windows[:, :: self.strides[0], :: self.strides[1], :, :: self.dilations[0], :: self.dilations[1]]
-        return taken.transpose(0, 1, 2, 4, 5, 3)
+        extent = self.extent()
+        windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
+        strided = windows[:, :: self.strides[0], :: self.strides[1], :, :: self.dilations[0], :: self.dilations[1]]
+        return strided.transpose(0, 1, 2, 4, 5, 3)
 
 
 def import_window(node: OnnxNode, kernel: Sequence[int] | None = None) -> Window:
@@ -70,17 +70,17 @@ def import_window(node: OnnxNode, kernel: Sequence[int] | None = None) -> Window
     if max(*sizes, *strides, *dilations, *begin, *end) > 4096:
         node.refuse("a kernel, stride, dilation or pad above 4096")
     window = Window(
-        kernel=_two(sizes, 1),
-        strides=_two(strides, 1),
-        pads=(*_two(begin, 0), *_two(end, 0)),
-        dilations=_two(dilations, 1),
+        kernel=_as_pair(sizes, 1),
+        strides=_as_pair(strides, 1),
+        pads=(*_as_pair(begin, 0), *_as_pair(end, 0)),
+        dilations=_as_pair(dilations, 1),
     )
-    if min(window.output(*_two(spatial, 1))) < 1:
+    if min(window.output(*_as_pair(spatial, 1))) < 1:
         node.refuse(f"its window {list(sizes)} is larger than the padded input {list(spatial)}")
     return window
 
 
-def _two(values: Sequence[int], first: int) -> tuple[int, int]:
+def _as_pair(values: Sequence[int], first: int) -> tuple[int, int]:
     return (first, values[0]) if len(values) == 1 else (values[0], values[1])
 
 
@@ -93,25 +93,25 @@ def _pads(
 ) -> tuple[list[int], list[int]]:
     """Pads at the begin and at the end of every spatial dimension. Source: ONNX Conv, MaxPool (auto_pad, ceil_mode)."""
     rank = len(spatial)
-    auto = node.attr("auto_pad", "NOTSET")
-    auto = auto.decode() if isinstance(auto, bytes) else auto
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
+    auto_pad = node.attr("auto_pad", "NOTSET")
+    auto_pad = auto_pad.decode() if isinstance(auto_pad, bytes) else auto_pad
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         begin, end = [], []
         for i in range(rank):
             steps = -(-spatial[i] // strides[i])
             total = max(0, (steps - 1) * strides[i] + (sizes[i] - 1) * dilations[i] + 1 - spatial[i])
             less, more = total // 2, total - total // 2
-            begin.append(less if auto == "SAME_UPPER" else more)
-            end.append(more if auto == "SAME_UPPER" else less)
+            begin.append(less if auto_pad == "SAME_UPPER" else more)
+            end.append(more if auto_pad == "SAME_UPPER" else less)
         return begin, end
-    pads = node.ints("pads", (0,) * (2 * rank)) if auto == "NOTSET" else (0,) * (2 * rank)
+    pads = node.ints("pads", (0,) * (2 * rank)) if auto_pad == "NOTSET" else (0,) * (2 * rank)
     if len(pads) != 2 * rank or min(pads) < 0:
         node.refuse(f"pads {list(pads)} must be {2 * rank} numbers of at least 0")
     begin, end = list(pads[:rank]), list(pads[rank:])
     if node.attr("ceil_mode", 0):
         for i in range(rank):
-            span = (sizes[i] - 1) * dilations[i] + 1
-            room = spatial[i] + begin[i] + end[i] - span
+            extent = (sizes[i] - 1) * dilations[i] + 1
+            room = spatial[i] + begin[i] + end[i] - extent
             steps = -(-room // strides[i]) + 1
             if (steps - 1) * strides[i] >= spatial[i] + begin[i]:
                 steps -= 1  # a window may not begin in the padding at the end
