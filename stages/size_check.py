@@ -64,10 +64,10 @@ def _layers(job: Job, footprint: "Footprint") -> "list[SizedLayer]":
     from pipeline.measuring.footprint.size_file import SizedLayer
 
     product, sizes = job.project.config.product, {s.name: s.size for s in footprint.symbols}
-    made = []
+    layers = []
     for index, call in enumerate(job.plan.calls):
         names = tuple(f"{product}__table_{of}{index}_" for of in ("", "routine_"))
         tables = sum(z for n, z in sizes.items() if n.startswith(names))
         parameters = sizes.get(f"{product}__parameters_{index}", 0)
-        made.append(SizedLayer(call.layer, call.kernel, tables + parameters))
-    return made
+        layers.append(SizedLayer(call.layer, call.kernel, tables + parameters))
+    return layers

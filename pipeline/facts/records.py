@@ -70,13 +70,13 @@ def from_plain(kind: type[T], document: Any) -> T:
 
 @cache
 def _fields(kind: Any) -> tuple[_Field, ...]:
-    hints, made = get_type_hints(kind, include_extras=True), []
+    hints, fields = get_type_hints(kind, include_extras=True), []
     for field in dataclasses.fields(kind):
         whole = hints[field.name]
         hint, *marks = get_args(whole) if get_origin(whole) is Annotated else [whole]
         key = next((m.name for m in marks if isinstance(m, Key)), field.name)
-        made.append(_Field(field.name, key, hint, field.default is None))
-    return tuple(made)
+        fields.append(_Field(field.name, key, hint, field.default is None))
+    return tuple(fields)
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -45,8 +45,8 @@ class _Memory:
 
     def alive(self, done: frozenset[int]) -> set[str]:
         """Buffers that a later node reads."""
-        made = {n for i in done for n in self.writes[i]}
-        return {n for n in made if self.readers.get(n, set()) - done}
+        written = {n for i in done for n in self.writes[i]}
+        return {n for n in written if self.readers.get(n, set()) - done}
 
     def during(self, done: frozenset[int], node: int) -> int:
         """Bytes in use while `node` runs after `done`."""

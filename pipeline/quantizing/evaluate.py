@@ -177,12 +177,12 @@ def _inputs(graph: Graph, samples: Samples) -> tuple[InputRange, ...]:
 
 
 def _layers(found: Sequence[AccumulatorProof]) -> tuple[LayerProof, ...]:
-    made = []
+    rows = []
     for p in found:
         c, headroom = p.changed, round(31 - log10(max(p.bound, 1)) / log10(2), 2)
         changed = None if c is None else ChangedChannels(c.constant, c.step, c.coarser, _six_digits(c.largest_error))
-        made.append(LayerProof(p.node, p.requantizer, p.bound, headroom, changed))
-    return tuple(made)
+        rows.append(LayerProof(p.node, p.requantizer, p.bound, headroom, changed))
+    return tuple(rows)
 
 
 def _onnx_inputs(result: Quantized, model: onnx.ModelProto, samples: Samples) -> dict[str, Array]:

@@ -59,9 +59,9 @@ _Scaled = AddParams | MulParams | AffineParams | PreluParams | MeanParams | Aver
 
 def bounds(call: KernelCall, graph: Graph) -> Mapping[str, Bound]:
     """Every bounded intermediate of a call. Raises ChipfitError when one can leave its type."""
-    made = Proof(call, [_range(graph, n) for n in call.inputs])
-    bound(call.params, made)
-    return made.bounds
+    proof = Proof(call, [_range(graph, n) for n in call.inputs])
+    bound(call.params, proof)
+    return proof.bounds
 
 
 def check(calls: Sequence[KernelCall], graph: Graph) -> None:
@@ -130,8 +130,8 @@ def _epilogue(
 ) -> None:
     """(acc + offset) >> shift, clamped."""
     p.need("shift", params.shift, 0, 31)
-    made = p.keep("acc + offset", acc + offset)
-    p.clamp(made >> params.shift, params.low, params.high)
+    total = p.keep("acc + offset", acc + offset)
+    p.clamp(total >> params.shift, params.low, params.high)
 
 
 @bound.register
@@ -256,8 +256,8 @@ def _average_pool(params: AveragePoolParams, p: Proof) -> None:
 def _inside(size: int, outputs: int, taps: int, stride: int, dilation: int, pad: int) -> Array:
     """How many taps of a window lie inside the image, for each output along an axis."""
     at = (np.arange(outputs) * stride - pad)[:, None] + np.arange(taps) * dilation
-    made: Array = ((at >= 0) & (at < size)).sum(axis=1)
-    return made
+    counts: Array = ((at >= 0) & (at < size)).sum(axis=1)
+    return counts
 
 
 @bound.register

@@ -125,14 +125,14 @@ def budget_bars(verdict: Verdict) -> list[BudgetBar]:
         ("Stack", verdict.stack.used, verdict.stack.limit, show_size),
         ("Latency", verdict.latency_us, verdict.latency_limit_us, lambda us: show_time(us / 1e6)),
     )
-    made = []
+    bars = []
     for name, used, limit, show in rows:
         if used is None or limit is None:
             continue
         whole, share = max(used, limit), f"{100 * used / limit:.0f} %"
         width, mark = round(100 * used / whole, 2), round(100 * limit / whole, 2)
-        made.append(BudgetBar(name, show(used), show(limit), share, width, mark, used > limit))
-    return made
+        bars.append(BudgetBar(name, show(used), show(limit), share, width, mark, used > limit))
+    return bars
 
 
 @dataclass(frozen=True)

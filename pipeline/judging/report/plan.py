@@ -98,13 +98,13 @@ def _alternatives(call: PlannedCall, chosen: PlannedOption, measured: int | None
 def _others(options: Sequence[PlannedOption], chosen: PlannedOption) -> list[PlannedOption]:
     """The chosen variant in other memories, and every other one in its best; the fastest first."""
     seen: set[str] = set()
-    made = []
+    others = []
     for option in sorted(options, key=lambda o: (o.cycles + o.waits, o.ram)):
         own = option.variant == chosen.variant
         if option is not chosen and (own or option.variant not in seen):
-            made.append(option)
+            others.append(option)
         seen.add(option.variant)
-    return made
+    return others
 
 
 def plan_sentences(plan: PlanFile) -> list[str]:
@@ -118,20 +118,20 @@ def _chosen(plan: ChosenPlan, calls: Sequence[PlannedCall]) -> list[str]:
     if all(len(c.options) == 1 for c in calls):
         return ["Every layer has one kernel on this core: there was nothing to choose."]
     asked = {"latency": "the fewest cycles in the free flash", "flash": "the least flash within the latency"}
-    made = [f"Optimized for {asked[plan.optimize]}: {show_size(plan.flash)} planned."]
+    sentences = [f"Optimized for {asked[plan.optimize]}: {show_size(plan.flash)} planned."]
     if plan.ram:
-        made.append(f"Startup copies {show_size(plan.ram)} of it to RAM, where nothing waits for flash.")
+        sentences.append(f"Startup copies {show_size(plan.ram)} of it to RAM, where nothing waits for flash.")
     saved = plan.total - plan.next_kib.cycles
     if plan.total <= min(p.total for p in plan.frontier):
-        made.append("No plan is faster: more flash would buy nothing.")
+        sentences.append("No plan is faster: more flash would buy nothing.")
     elif saved:
-        made.append(f"The next KiB of flash would save {saved:,} cycles.")
+        sentences.append(f"The next KiB of flash would save {saved:,} cycles.")
     else:
-        made.append("The next KiB of flash would save nothing by itself; a larger step would.")
+        sentences.append("The next KiB of flash would save nothing by itself; a larger step would.")
     if plan.from_ram:
         ram, less = show_size(plan.from_ram.ram), f"{plan.total - plan.from_ram.cycles:,} of {plan.total:,} cycles"
-        made.append(f"With {ram} of it in RAM (memory: {{code: ram}}) about {less} would go.")
-    return made
+        sentences.append(f"With {ram} of it in RAM (memory: {{code: ram}}) about {less} would go.")
+    return sentences
 
 
 @dataclass(frozen=True)
