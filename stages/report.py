@@ -88,4 +88,4 @@ def failures(job: Job) -> list[str]:
     from pipeline.judging.verdict import Verdict
 
     missed = [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
-    return [str(ChipfitError(f"{f.key}: {f.said}", place=job.project.place(f.key), hint=f.hint)) for f in missed]
+    return [str(ChipfitError(f"{f.key}: {f.sentence}", place=job.project.place(f.key), hint=f.hint)) for f in missed]

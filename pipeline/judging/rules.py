@@ -33,8 +33,8 @@ def _most(key: str, measured: float, limit: float, show: Callable[[Any], str], h
     passed = measured <= limit
     factor = "" if passed or not limit else f" ({measured / limit:.1f}x)"
     verb = "uses" if passed else "needs"
-    said = f"{verb} {show(measured)}, limit {show(limit)}{factor}"
-    return Finding(key, passed, measured, limit, said, hint, budget=True)
+    sentence = f"{verb} {show(measured)}, limit {show(limit)}{factor}"
+    return Finding(key, passed, measured, limit, sentence, hint, budget=True)
 
 
 def flash(e: Evidence) -> Finding:
@@ -84,11 +84,11 @@ def latency(e: Evidence) -> Finding | None:
 def exact(e: Evidence) -> Finding:
     """Every output of the emulated chip and of the host build equals the integer reference, bit for bit."""
     run, chip, host = e.simulate.vectors.run, e.simulate.vectors.mismatches, e.simulate.vectors.host_mismatches
-    said = f"{run} vectors are bit-exact"
+    sentence = f"{run} vectors are bit-exact"
     if chip or host:
-        said = f"of {run} vectors {chip} differ from the integer reference on the emulated chip, {host} on the host"
+        sentence = f"of {run} vectors {chip} differ from the integer reference on the emulated chip, {host} on the host"
     passed = chip == host == 0
-    return Finding("simulate.vectors", passed, max(chip, host), 0, said, "" if passed else _BUG)
+    return Finding("simulate.vectors", passed, max(chip, host), 0, sentence, "" if passed else _BUG)
 
 
 def faithful(e: Evidence) -> Finding | None:
@@ -112,22 +112,22 @@ def _compared(key: str, found: Compared | None, layers: Sequence[LayerProof]) ->
         return Finding(key, True, 0, 0, found.why)
     first = found.first
     if first is not None:
-        said = (
+        sentence = (
             f"tensor {shortened(first.tensor)!r} (layer {shortened(first.layer)!r}): {first.unexplained} of "
             f"{first.values} values differ from {found.against}'s, "
             f"by up to {_steps(first.steps)}, more than rounding explains"
         )
-        return Finding(key, False, found.unexplained, 0, said, _why(layers))
+        return Finding(key, False, found.unexplained, 0, sentence, _why(layers))
     if not found.values:
-        said = f"not compared: no tensor has a proven bound against {found.against}"
-        return Finding(key, False, 0, 0, said, "Scales in the model file would say what is right.")
-    said = f"{found.values} values in {found.tensors} tensors are those of {found.against}"
+        sentence = f"not compared: no tensor has a proven bound against {found.against}"
+        return Finding(key, False, 0, 0, sentence, "Scales in the model file would say what is right.")
+    sentence = f"{found.values} values in {found.tensors} tensors are those of {found.against}"
     if found.differing:
-        said += f", but for {found.differing} that rounding explains (at most {_steps(found.largest_difference)})"
+        sentence += f", but for {found.differing} that rounding explains (at most {_steps(found.largest_difference)})"
     if found.left_out:
-        said += f"; not compared, without a proven bound: {', '.join(map(repr, found.left_out[:3]))}"
-        said += f" and {len(found.left_out) - 3} more" if len(found.left_out) > 3 else ""
-    return Finding(key, True, 0, 0, said)
+        sentence += f"; not compared, without a proven bound: {', '.join(map(repr, found.left_out[:3]))}"
+        sentence += f" and {len(found.left_out) - 3} more" if len(found.left_out) > 3 else ""
+    return Finding(key, True, 0, 0, sentence)
 
 
 def _why(layers: Sequence[LayerProof]) -> str:
@@ -153,17 +153,19 @@ def signal(e: Evidence) -> Finding | None:
         known = [r.signal_db for r in rows if r.signal_db is not None]
         if not known or limit is None:
             return None
-        said = f"is {min(known):.1f} dB or more, limit {limit:g} dB"
-        return Finding("accuracy.signal", True, min(known), limit, said)
+        sentence = f"is {min(known):.1f} dB or more, limit {limit:g} dB"
+        return Finding("accuracy.signal", True, min(known), limit, sentence)
     limit = limit if least.limit_db is None else min(limit, least.limit_db)
-    said = f"{least.part} has only {_decibels(least.signal_db)} of signal over quantization noise, limit {limit:g} dB"
+    sentence = (
+        f"{least.part} has only {_decibels(least.signal_db)} of signal over quantization noise, limit {limit:g} dB"
+    )
     best = sorted(e.quantize.signal_tried or (), key=_reached)
     reached = [f"{t.what}: {_decibels(t.signal_db)}" for t in reversed(best)]
     hint = f"Tried: {'; '.join(reached)}." if reached else "Nothing else could be tried."
     if not reached and e.quantize.faithful is not None:
         hint = "The model file says the scales: quantize it again, with a scale for each part."
     more = f"{hint} If it is meant: accuracy: {{signal: none}}, or another limit."
-    return Finding("accuracy.signal", False, least.signal_db, limit, said, more)
+    return Finding("accuracy.signal", False, least.signal_db, limit, sentence, more)
 
 
 def _reached(attempt: Attempt) -> float:
@@ -183,11 +185,11 @@ def chance(e: Evidence) -> Finding | None:
     whose = (("model file", accuracy.real, _UNITS), ("integer network", accuracy.integer, _better(e)))
     for who, share, hint in whose:
         if share is not None and (odds := _guessed(round(share * samples), samples, classes)) > _ODDS:
-            said = (
+            sentence = (
                 f"the {who} is right on {round(share * samples)} of {samples} samples, which guessing among {classes} "
                 f"classes reaches in {100 * odds:.0f} % of all cases"
             )
-            return _check(e, "chance", False, share, 1 / classes, said, hint)
+            return _check(e, "chance", False, share, 1 / classes, sentence, hint)
     return None
 
 
@@ -196,8 +198,8 @@ def labels(e: Evidence) -> Finding | None:
     found, classes = e.quantize.answers.labels, e.quantize.answers.classes
     if found is None or classes is None or (found[0] >= 0 and found[1] < classes):
         return None
-    said = f"labels run from {found[0]} to {found[1]}, the network's classes from 0 to {classes - 1}"
-    return _check(e, "labels", False, found[1], classes - 1, said, "Write labels that count classes from 0.")
+    sentence = f"labels run from {found[0]} to {found[1]}, the network's classes from 0 to {classes - 1}"
+    return _check(e, "labels", False, found[1], classes - 1, sentence, "Write labels that count classes from 0.")
 
 
 def constant(e: Evidence) -> Finding | None:
@@ -207,8 +209,8 @@ def constant(e: Evidence) -> Finding | None:
     if found.classes is None or samples < _FEW or found.integer > 1 or others < 2:
         return None
     whose = "the labels have" if (found.truth or 0) > 1 else "the model file gives"
-    said = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
-    return _check(e, "constant", False, 1, others, said, _better(e))
+    sentence = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
+    return _check(e, "constant", False, 1, others, sentence, _better(e))
 
 
 def span(e: Evidence) -> Finding | None:
@@ -217,21 +219,21 @@ def span(e: Evidence) -> Finding | None:
     if farthest is None or farthest.outside <= _OUTSIDE:
         return None
     (low, high), (least, most) = farthest.range, farthest.data
-    said = (
+    sentence = (
         f"{_percent(farthest.outside)} of the values of input {shortened(farthest.name)!r} lie outside its range "
         f"of {low:g} to {high:g}: the data run from {least:g} to {most:g}"
     )
-    return _check(e, "span", False, farthest.outside, _OUTSIDE, said, _UNITS)
+    return _check(e, "span", False, farthest.outside, _OUTSIDE, sentence, _UNITS)
 
 
 _FEW, _ODDS, _OUTSIDE = 20, 0.05, 0.1
 _UNITS = "Are the data in the units of the training data? data.evaluation takes scale and zero_point."
 
 
-def _check(e: Evidence, name: str, passed: bool, measured: float, limit: float, said: str, hint: str) -> Finding:
+def _check(e: Evidence, name: str, passed: bool, measured: float, limit: float, sentence: str, hint: str) -> Finding:
     """A finding that the YAML may allow."""
     allowed = name in e.config.accuracy.allow
-    told = f"{said} (allowed by accuracy.allow)" if allowed else said
+    told = f"{sentence} (allowed by accuracy.allow)" if allowed else sentence
     more = f"{hint} If it is meant: accuracy: {{allow: [{name}]}}."
     return Finding(f"accuracy.{name}", passed or allowed, measured, limit, told, "" if allowed else more)
 
@@ -249,8 +251,8 @@ def _guessed(right: int, samples: int, classes: int) -> float:
 def no_float(e: Evidence) -> Finding:
     """The library links no soft-float and no heap."""
     found = [*e.size.float_symbols, *e.size.heap_symbols]
-    said = f"links {', '.join(found)}" if found else "links no soft-float and no heap"
-    return Finding("toolchain", not found, len(found), 0, said)
+    sentence = f"links {', '.join(found)}" if found else "links no soft-float and no heap"
+    return Finding("toolchain", not found, len(found), 0, sentence)
 
 
 def accuracy(e: Evidence) -> Finding | None:
@@ -301,8 +303,8 @@ def _percent(share: float) -> str:
 def _least(e: Evidence, key: str, got: float | None, limit: float | None) -> Finding | None:
     if limit is None or got is None:
         return None
-    said = f"{'is' if got >= limit else 'is only'} {_percent(got)}, limit {_percent(limit)}"
-    return Finding(key, got >= limit, got, limit, said, _better(e), budget=True)
+    sentence = f"{'is' if got >= limit else 'is only'} {_percent(got)}, limit {_percent(limit)}"
+    return Finding(key, got >= limit, got, limit, sentence, _better(e), budget=True)
 
 
 RULES: tuple[Rule, ...] = (

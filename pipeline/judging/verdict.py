@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from pipeline.facts.records import Key
 from pipeline.quantizing.quantize_file import Accuracy
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule applied. `measured` and `limit` are comparable numbers; `said` is the sentence without its place."""
+    """One rule applied. `measured` and `limit` are comparable numbers; `sentence` is the sentence without its place."""
 
     key: str
     passed: bool
@@ -16,7 +18,7 @@ class Finding:
     """Whether it is a budget of the YAML, that a product does not fit; else it is about what is right."""
     measured: float
     limit: float
-    said: str
+    sentence: Annotated[str, Key("said")]
     hint: str = ""
 
 

@@ -226,7 +226,7 @@ def print_plan(product: str, explained: "Explained") -> None:
             "-" if row.stack is None else f"{row.stack} B",
             "\n".join(_cell(f"{a.variant}: {a.why}") for a in row.alternatives) or "-",
         )
-    print(in_sentence(f"{product}: {' '.join(explained.said)}"))
+    print(in_sentence(f"{product}: {' '.join(explained.sentences)}"))
     print(_printed(made), end="")
     verdict = explained.verdict
     if verdict:

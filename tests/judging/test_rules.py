@@ -59,13 +59,13 @@ def test_a_missed_budget_does_not_fit(product: Path, yaml: str, key: str, change
 def test_a_stack_without_a_bound_does_not_fit(product: Path) -> None:
     stack = {"stack": SIZE["stack"] | {"worst_case": None, "unknown": "recursion in f"}}
     found = judged(product, "budget: {stack: 1 KiB}\n", size=stack)
-    assert found["budget.stack"].said == "no bound is known: recursion in f" and missed(found) == ["budget.stack"]
+    assert found["budget.stack"].sentence == "no bound is known: recursion in f" and missed(found) == ["budget.stack"]
 
 
 def test_vectors_are_counted_on_the_chip_and_on_the_host_apart(product: Path) -> None:
     wrong = {"vectors": {"run": 35, "real": 32, "mismatches": 34, "host_mismatches": 33}}
     found = judged(product, simulate=wrong)
-    assert found["simulate.vectors"].said == (
+    assert found["simulate.vectors"].sentence == (
         "of 35 vectors 34 differ from the integer reference on the emulated chip, 33 on the host"
     )
     assert verdict_of(list(found.values())) == "check failed"
@@ -76,15 +76,17 @@ def test_vectors_are_counted_on_the_chip_and_on_the_host_apart(product: Path) ->
 
 @pytest.mark.parametrize("side", ["float_symbols", "heap_symbols"])
 def test_soft_float_and_heap_are_named(product: Path, side: str) -> None:
-    assert judged(product, size={side: ["__aeabi_fadd"]})["toolchain"].said == "links __aeabi_fadd"
+    assert judged(product, size={side: ["__aeabi_fadd"]})["toolchain"].sentence == "links __aeabi_fadd"
 
 
 @pytest.mark.parametrize(("part", "key"), [("faithful", "model.source"), ("export", "model.qdq.onnx")])
 def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key: str) -> None:
-    assert judged(product, quantize={part: COMPARED})[key].said == "400 values in 2 tensors are those of ONNX Runtime"
+    assert (
+        judged(product, quantize={part: COMPARED})[key].sentence == "400 values in 2 tensors are those of ONNX Runtime"
+    )
     explained = COMPARED | {"differing": 3, "largest_difference": 1, "left_out": ["z"]}
     found = judged(product, quantize={part: explained})
-    assert found[key].passed and found[key].said == (
+    assert found[key].passed and found[key].sentence == (
         "400 values in 2 tensors are those of ONNX Runtime, but for 3 that rounding explains (at most 1 step); "
         "not compared, without a proven bound: 'z'"
     )
@@ -92,7 +94,7 @@ def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key
     first |= {"allowed": 0.5, "first": 3}
     found = judged(product, quantize={part: COMPARED | {"differing": 60, "unexplained": 50, "first": first}})
     assert missed(found) == [key] and verdict_of(list(found.values())) == "check failed"
-    assert found[key].said == (
+    assert found[key].sentence == (
         "tensor 't' (layer 'conv'): 50 of 200 values differ from ONNX Runtime's, by up to 167 steps, "
         "more than rounding explains"
     )
@@ -114,22 +116,22 @@ def test_channels_that_32_bits_cannot_say_are_named(product: Path) -> None:
 def test_without_litert_the_verdict_says_so_and_stands(product: Path) -> None:
     why = COMPARED | {"against": None, "why": "not compared with LiteRT (pip install chipfit[litert])"}
     found = judged(product, quantize={"faithful": why})
-    assert found["model.source"].said == why["why"] and not missed(found)
+    assert found["model.source"].sentence == why["why"] and not missed(found)
     nobody = {"accuracy": {"float": None, "integer": 0.9, "agreement": None}, "qdq": None, "faithful": why}
     found = judged(product, "accuracy: {agreement: 0.9, max_drop: 0.1}\n", quantize=nobody)
     assert missed(found) == ["accuracy.max_drop", "accuracy.agreement"]
-    assert found["accuracy.agreement"].said == why["why"]
+    assert found["accuracy.agreement"].sentence == why["why"]
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_doubtful_data_and_answers_fail_unless_the_yaml_allows_them(product: Path, name: str) -> None:
     change, said = CHECKS[name]
     found = judged(product, quantize=change)
-    assert missed(found) == [f"accuracy.{name}"] and found[f"accuracy.{name}"].said == said
+    assert missed(found) == [f"accuracy.{name}"] and found[f"accuracy.{name}"].sentence == said
     assert f"accuracy: {{allow: [{name}]}}" in found[f"accuracy.{name}"].hint
     assert verdict_of(list(found.values())) == "check failed"
     allowed = judged(product, f"accuracy: {{allow: [{name}]}}\n", quantize=change)
-    assert not missed(allowed) and allowed[f"accuracy.{name}"].said.endswith("(allowed by accuracy.allow)")
+    assert not missed(allowed) and allowed[f"accuracy.{name}"].sentence.endswith("(allowed by accuracy.allow)")
 
 
 @pytest.mark.parametrize(("right", "passes"), [(32, False), (33, True)])
@@ -150,7 +152,7 @@ def test_few_samples_and_networks_without_classes_are_not_judged(product: Path) 
 
 def test_where_nothing_could_be_compared_that_is_a_finding(product: Path) -> None:
     found = judged(product, quantize={"export": COMPARED | {"values": 0, "tensors": 0}})["model.qdq.onnx"]
-    assert (found.passed, found.said) == (False, "not compared: no tensor has a proven bound against ONNX Runtime")
+    assert (found.passed, found.sentence) == (False, "not compared: no tensor has a proven bound against ONNX Runtime")
 
 
 def test_a_quantized_file_that_loses_signal_is_to_be_quantized_again(product: Path) -> None:
@@ -173,12 +175,12 @@ def test_what_was_tried_in_vain_is_not_advised(product: Path, reached: float | N
 
 
 def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path) -> None:
-    assert judged(product)["accuracy.signal"].said == "is 31.0 dB or more, limit 10 dB"
+    assert judged(product)["accuracy.signal"].sentence == "is 31.0 dB or more, limit 10 dB"
     rows = [*GOOD["signal"], {"tensor": "c", "part": "the part of output 'y' that comes from 's'", "signal_db": -0.04}]
     options = [{"what": "min-max", "signal_db": 2.0}, {"what": "int16", "signal_db": 40.0}]
     found = judged(product, quantize={"signal": rows, "signal_tried": options})
     assert missed(found) == ["accuracy.signal"] and verdict_of(list(found.values())) == "check failed"
-    assert found["accuracy.signal"].said == (
+    assert found["accuracy.signal"].sentence == (
         "the part of output 'y' that comes from 's' has only 0.0 dB of signal over quantization noise, limit 10 dB"
     )
     assert found["accuracy.signal"].hint.startswith("Tried: int16: 40.0 dB; min-max: 2.0 dB. ")

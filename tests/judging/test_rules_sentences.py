@@ -88,7 +88,7 @@ def test_at_the_limit_the_other_hint_and_the_other_side(product: Path) -> None:
     even = judged(product, size={"flash": SIZE["flash"] | {"code": 500, "constants": 500}})
     assert even["budget.flash"].hint == "Code is most of it: fewer kinds of layers."
     none = judged(product, size={"ram": SIZE["ram"] | {"used": 1, "limit": 0}})["budget.ram"]
-    assert (none.passed, none.said) == (False, "needs 1 B, limit 0 B")
+    assert (none.passed, none.sentence) == (False, "needs 1 B, limit 0 B")
     stack = {"stack": SIZE["stack"] | {"worst_case": None, "unknown": "recursion in f"}}
     assert judged(product, "budget: {stack: 1 KiB}\n", size=stack)["budget.stack"] == Finding(
         "budget.stack", False, 0, 1024, "no bound is known: recursion in f", budget=True
@@ -102,6 +102,6 @@ def test_at_the_limit_the_other_hint_and_the_other_side(product: Path) -> None:
     better = {"accuracy": {"float": 0.9, "integer": 0.95, "agreement": 0.9}}
     assert judged(product, "accuracy: {max_drop: 0.0}\n", quantize=better)["accuracy.max_drop"].measured == 0.0
     framework = {"answers": GOOD["answers"] | {"integer": 1, "truth": None, "float": 2}}
-    assert "where the model file gives 2" in judged(product, quantize=framework)["accuracy.constant"].said
+    assert "where the model file gives 2" in judged(product, quantize=framework)["accuracy.constant"].sentence
     alone = {"answers": GOOD["answers"] | {"integer": 1, "truth": 1, "float": 1}}
     assert "accuracy.constant" not in judged(product, quantize=alone)

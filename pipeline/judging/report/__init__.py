@@ -86,7 +86,7 @@ def render_markdown(verdict: Verdict, simulated: SimulateFile, plan: PlanFile) -
     product, chip = in_markdown(verdict.product), in_markdown(verdict.chip)
     lines = [f"### {product} on {chip}: {verdict.verdict}", ""]
     lines += ["| rule | result | |", "|---|---|---|"]
-    lines += [f"| {in_markdown(f.key)} | {mark[f.passed]} | {in_markdown(f.said)} |" for f in verdict.findings]
+    lines += [f"| {in_markdown(f.key)} | {mark[f.passed]} | {in_markdown(f.sentence)} |" for f in verdict.findings]
     lines += ["", in_markdown(" ".join(plan_sentences(plan)))]
     lines += ["", "| layer | kernel | MACs | cycles |", "|---|---|---:|---:|"]
     lines += [

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log10
+from typing import Annotated
 
+from pipeline.facts.records import Key
 from pipeline.facts.units import show_size
 from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.judging.verdict import Verdict
@@ -51,7 +53,7 @@ class Explained:
     """What `chipfit explain` says of one product; without a verdict where the build did not come that far."""
 
     layers: tuple[PlanRow, ...]
-    said: tuple[str, ...]
+    sentences: Annotated[tuple[str, ...], Key("said")]
     plan: ChosenPlan
     verdict: Verdict | None
 
