@@ -43,7 +43,7 @@ class LowerBound:
 
     def cycles(self, core: str) -> int:
         """Fewest cycles of one inference on `core`."""
-        return ceil((self.executed - (1 - TERNARY_SHARE) * self.ternary) * CORES[core].least_per_mac)
+        return ceil((self.executed - (1 - TERNARY_SHARE) * self.ternary) * CORES[core].least_cycles_per_mac)
 
     def sparsest(self, bits: int) -> "LowerBound":
         """The lower bound for weights of `bits`, no more than one in MAX_SPARSITY of which is not zero.

@@ -155,7 +155,7 @@ def needs(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) 
         pairs = (("flash", low, chip.flash.size), ("ram", ram, chip.ram.size))
         lacks = tuple(what for what, needed, given in pairs if needed > given)
         fits = False if lacks else True if high <= chip.flash.size else None
-        seconds = _seconds(macs, CORES[chip.core].rate, chip.clock, chip.flash.wait_states)
+        seconds = _seconds(macs, CORES[chip.core].cycles_per_mac, chip.clock, chip.flash.wait_states)
         made.append(Need(chip.chip, chip.core, (low, high), ram, seconds, fits, lacks))
     if application:
         seconds = _seconds(macs, APPLICATION_RATE, 10**9, 0)

@@ -34,7 +34,7 @@ def in_each_memory(routine: Routine) -> Iterator[tuple[Routine, int]]:
 def estimated_waits(call: KernelCall, routine: Routine | None, cycles: int, timing: FlashTiming, core: str) -> int:
     """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
     known = CORES[core]
-    size, mix = known.isa.code.instruction, known.mix
+    size, mix = known.isa.code.instruction, known.c_code
     if not timing.wait_states or (routine is not None and routine.memory == "all"):
         return 0
     if routine is None:

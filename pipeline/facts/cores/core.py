@@ -81,7 +81,7 @@ class Core:
     """Whether MULS may take 32 cycles, a silicon option."""
     prefetch_unit: bool
     """Whether a unit of the core fetches ahead, and the target of a branch before it knows whether that is taken."""
-    least_per_mac: float
+    least_cycles_per_mac: float
     """Cycles that no kernel can go below per multiply-accumulate, whatever its weights' width."""
-    rate: Rate
-    mix: Mix
+    cycles_per_mac: Rate
+    c_code: Mix

@@ -40,14 +40,14 @@ _M0 = Core(
     requantizer="auto",
     slow_multiplier=True,
     prefetch_unit=False,
-    least_per_mac=0.5,
-    rate=Rate(
+    least_cycles_per_mac=0.5,
+    cycles_per_mac=Rate(
         1.7,
         25.0,
         "low: narrow weights in whole lanes; measured for whole networks: 2.4 (AD) to 4.1 (CNN); high: the portable "
         "kernels took 10.2 (MLP), 17.4 (CNN), 20.9 (keyword spotting), and a fifth more",
     ),
-    mix=Mix(instructions=0.77, blocks=0.033, ends=0.026),  # measured on the benchmark's networks
+    c_code=Mix(instructions=0.77, blocks=0.033, ends=0.026),  # measured on the benchmark's networks
 )
 _M0_PLUS = replace(
     _M0,
@@ -61,7 +61,7 @@ _M0_PLUS = replace(
         system=_exact(3),
     ),
     compilers={"ziglang": "cortex_m0plus", "gcc": "cortex-m0plus"},
-    rate=Rate(
+    cycles_per_mac=Rate(
         1.7,
         24.0,
         "low: as cortex-m0, branches a cycle shorter; high: the portable kernels took 9.6 (MLP) to 17.4 (KWS)",
@@ -92,9 +92,9 @@ _M3 = Core(
     emulator_model="CORTEX_M3",
     requantizer="multiplier",
     prefetch_unit=True,
-    least_per_mac=0.25,
-    rate=Rate(2.3, 20.0, "low: Armv6-M code runs here too; high: the portable kernels took 10.9 to 16.2"),
-    mix=_M0.mix,
+    least_cycles_per_mac=0.25,
+    cycles_per_mac=Rate(2.3, 20.0, "low: Armv6-M code runs here too; high: the portable kernels took 10.9 to 16.2"),
+    c_code=_M0.c_code,
 )
 _M4 = replace(
     _M3,
@@ -103,7 +103,7 @@ _M4 = replace(
     costs=replace(_M3.costs, multiply_add=_exact(1), long_multiply=_exact(1), long_multiply_add=_exact(1)),
     compilers={"ziglang": "cortex_m4", "gcc": "cortex-m4"},
     emulator_model="CORTEX_M4",
-    rate=Rate(
+    cycles_per_mac=Rate(
         1.4,
         19.0,
         "low: MLPerf Tiny entries of silicon vendors (1.4 to 2; CMSIS-NN 2.7 to 3.9); high: the portable kernels took "

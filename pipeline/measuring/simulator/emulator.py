@@ -170,33 +170,40 @@ class Machine:
         RAM is painted before, .bss zeroed, guard bytes lie between the buffers. Raises ChipfitError on a fault, for a
         register or byte that the calling convention protects and that was changed, and after `time_limit` seconds.
         """
-        engine = self.engine
-        painted = bytes([_PAINT]) * (self.ram_end - self.ram)
-        engine.mem_write(self.ram, painted)
-        for address, size in self.image.zeroed:
-            engine.mem_write(address, bytes(size))
-        for address, data in self.image.segments:
-            if address >= self.ram:
-                engine.mem_write(address, data)
-        arena = self.image.arena or 0
-        in_arena = [None if p is None else arena + p for p in port_offsets] or [None] * 99
-        arguments, at, addresses = [], self.buffers, []
-        for index, data in enumerate((*inputs, *(bytes([_PAINT]) * n for n in outputs))):
-            inside = in_arena[index]
-            if inside is not None:
-                addresses.append(inside)
-                if index < len(inputs):
-                    engine.mem_write(inside, data)
-                continue
-            engine.mem_write(at, data)
-            arguments.append(at)
-            addresses.append(at)
-            at = -(-(at + len(data)) // 16) * 16 + 16
+        self._write_image()
+        addresses, arguments, end = self._write_buffers(inputs, outputs, port_offsets)
         stack = self._set_registers(arguments)
         self._reset_counters()
         self._run(time_limit)
         self._check_convention(stack)
-        return self._results(addresses, arguments, inputs, outputs, stack, at)
+        return self._results(addresses, arguments, inputs, outputs, stack, end)
+
+    def _write_image(self) -> None:
+        """RAM as startup leaves it, paint where nothing lies."""
+        self.engine.mem_write(self.ram, bytes([_PAINT]) * (self.ram_end - self.ram))
+        for address, size in self.image.zeroed:
+            self.engine.mem_write(address, bytes(size))
+        for address, data in self.image.segments:
+            if address >= self.ram:
+                self.engine.mem_write(address, data)
+
+    def _write_buffers(
+        self, inputs: Sequence[bytes], outputs: Sequence[int], port_offsets: Sequence[int | None]
+    ) -> tuple[list[int], list[int], int]:
+        """The address of every input and output, of those in the caller's memory alone, and where this ends."""
+        addresses, arguments, at = [], [], self.buffers
+        buffers = (*inputs, *(bytes([_PAINT]) * n for n in outputs))
+        for data, offset in zip(buffers, port_offsets or [None] * len(buffers), strict=True):
+            if offset is not None:
+                address = (self.image.arena or 0) + offset
+            else:
+                address, at = at, -(-(at + len(data)) // 16) * 16 + 16
+                arguments.append(address)
+            addresses.append(address)
+            # The library's memory may hold an output where an input lies: its paint would be over the input.
+            if offset is None or len(addresses) <= len(inputs):
+                self.engine.mem_write(address, data)
+        return addresses, arguments, at
 
     def _set_registers(self, arguments: Sequence[int]) -> int:
         """Set registers and stack as a caller does that passes `arguments`; returns the stack pointer."""
