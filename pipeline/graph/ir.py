@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.struct import Epilogue
 from pipeline.graph.rounding_bound import RoundingBound, precision
@@ -76,6 +77,13 @@ class Node:
         along the others, which are the last of `perm`.
         """
         return self if self.elementwise else None
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[Node, AffineForm] | None":
+        """This node on its input without the affine `form`, and its output's form; None when it cannot pass that on.
+
+        `target` is the output's shape.
+        """
+        return None
 
     def fused_clamp(self, low: float, high: float) -> "Node | None":
         """This node with the clamp [low, high] on its output taken in, or None when it has no clamp."""

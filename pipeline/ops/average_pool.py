@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isinf
 
 import numpy as np
 import tflite
 
 from pipeline.arithmetic.fixedpoint import common_ratio
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ChannelEffect, Graph, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
@@ -53,6 +55,10 @@ class AveragePool(ScaledNode):
         rest: Window = replace(self.window, pads=(pads[0], pads[1], pads[2], pads[3]))
         total: Array = rest.patches(ones, fill=0).sum(axis=(3, 4))[0, :, :, 0]
         return total
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[AveragePool, AffineForm] | None":
+        free = isinf(self.low) and isinf(self.high) and not (any(self.counted) and form.offset.any())
+        return (self, form.resized((1, 2), target)) if free and form.constant_along((1, 2)) else None
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         _, h, w, c = graph.tensors[self.inputs[0]].shape

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tflite
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
@@ -35,6 +36,10 @@ class Spread(Node):
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         n, h, w, c = inputs[0]
         return ((n, (h - 1) * self.strides[0] + 1, (w - 1) * self.strides[1] + 1, c),)
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[Spread, AffineForm] | None":
+        passes = form.constant_along((1, 2)) and not form.offset.any()
+        return (self, form.resized((1, 2), target)) if passes else None
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         c = graph.tensors[self.inputs[0]].shape[3]

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import tflite
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
@@ -42,6 +43,10 @@ class MaxPool(Node):
 
     def channel_range(self, least: Array, most: Array, graph: Graph) -> tuple[Array, Array] | None:
         return None if any(self.window.pads) else (least, most)
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[MaxPool, AffineForm] | None":
+        passes = form.constant_along((1, 2)) and bool((form.scale > 0).all())
+        return (self, form.resized((1, 2), target)) if passes else None
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         x, window = emit.transpose(self.inputs[0], (0, 3, 1, 2)), self.window

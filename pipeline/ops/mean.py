@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isinf, prod
 
 import numpy as np
 
 from pipeline.arithmetic.fixedpoint import common_ratio, multiply_by_quantized_multiplier, quantize_multiplier
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node, ScaledNode
 from pipeline.graph.kernel_call import KernelCall, suffix
@@ -55,6 +56,13 @@ class Mean(ScaledNode):
         if block_of(shape, self.axes) is None:
             return f"its axes {list(self.axes)} of the channels-last shape {list(shape)} do not lie side by side"
         return None
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[Mean, AffineForm] | None":
+        if not form.constant_along(self.axes) or not (isinf(self.low) and isinf(self.high)):
+            return None
+        count = prod(form.scale.shape[a] for a in self.axes) if self.total else 1
+        reduced = form.reduced(self.axes)
+        return self, AffineForm(reduced.scale, reduced.offset * count)
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         mean = emit.node(

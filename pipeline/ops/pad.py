@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
@@ -41,6 +42,18 @@ class Pad(Node):
 
     def selected_from(self, graph: Graph) -> Sequence[Array]:
         return (np.array(self.value, np.float32),)
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[Pad, AffineForm] | None":
+        """With the value that the affine maps to the old one."""
+        scale, offset, value = form.scale.flat[0], form.offset.flat[0], self.value
+        widths = list(zip(self.begin, self.end, strict=True))
+        if value or form.offset.any():
+            if not form.constant_along(tuple(range(form.scale.ndim))) or not scale:
+                return None
+            value = float((value - offset) / scale)
+            if not np.isfinite(np.float32(value)):
+                return None
+        return replace(self, value=value), form.mapped(lambda v: np.pad(v, widths, mode="edge"))
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         pads = emit.integers([*self.begin, *self.end])

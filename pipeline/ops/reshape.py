@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import ChannelEffect, Graph, Node
 from pipeline.graph.kernel_call import KernelCall
@@ -48,6 +49,9 @@ class Reshape(Node):
 
     def with_channels(self, count: int) -> "Reshape":
         return replace(self, shape=(*self.shape[:-1], count))
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[Reshape, AffineForm] | None":
+        return self, form.mapped(lambda v: v.reshape(target))
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Reshape", [self.inputs[0], emit.integers(self.shape)], self.output)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall
@@ -30,6 +31,9 @@ class Transpose(Node):
 
     def permuted(self, perm: tuple[int, ...], graph: Graph) -> None:
         return None
+
+    def before_affine(self, form: AffineForm, target: Shape) -> "tuple[Transpose, AffineForm] | None":
+        return self, form.mapped(lambda v: v.transpose(self.perm))
 
     def to_onnx(self, graph: Graph, emit: OnnxEmitter) -> None:
         emit.node("Transpose", [self.inputs[0]], self.output, perm=list(self.perm))

@@ -4,25 +4,18 @@ Every branch behind it has to end in such a layer, through views, pools and mean
 maximum for positive scales), and through zeros put in. An offset stops where padding is: zeros are padded behind it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isinf, prod
 
 import numpy as np
 
+from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array, QuantParams
 from pipeline.importing.passes.commute import MAX_ELEMENTS, broadcast_along
 from pipeline.importing.passes.editing import GraphEditor
 from pipeline.ops.affine import Affine
-from pipeline.ops.average_pool import AveragePool
-from pipeline.ops.conv_transpose import Spread
-from pipeline.ops.max_pool import MaxPool
-from pipeline.ops.mean import Mean
-from pipeline.ops.pad import Pad
-from pipeline.ops.reshape import Reshape
 from pipeline.ops.shared.linear import Linear
-from pipeline.ops.transpose import Transpose
 
 MAX_PRECISION_LOSS = 16.0
 """How much of its share of int8's range an input's weights may lose at most against those of the others.
@@ -30,20 +23,6 @@ MAX_PRECISION_LOSS = 16.0
 An affine that makes channels of unlike size alike belongs in front of the weights, which would take over the unlikeness
 and lose the small ones to rounding; one that undoes an unlikeness of the weights belongs into them.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class _AffineForm:
-    """A tensor by the one without the affine: tensor == scale * other + offset, arrays that broadcast to it."""
-
-    scale: Array
-    offset: Array
-
-    def mapped(self, function: Callable[[Array], Array]) -> "_AffineForm":
-        return _AffineForm(function(self.scale), function(self.offset))
-
-    def constant_along(self, axes: tuple[int, ...]) -> bool:
-        return all((v == v.take([0], axis=a)).all() for v in (self.scale, self.offset) for a in axes)
 
 
 @dataclass(eq=False)
@@ -75,7 +54,7 @@ def _fold(editing: GraphEditor, slot: int, affine: Affine) -> None:
         for v in values
     )
     plan = _FoldPlan()
-    if not _plan_readers(editing, affine.output, _AffineForm(scale, offset), plan):
+    if not _plan_readers(editing, affine.output, AffineForm(scale, offset), plan):
         return
     folded = {
         slot_of_layer: _fold_into_layer(editing, slot_of_layer, *affine_form, set(plan.layers))
@@ -86,7 +65,7 @@ def _fold(editing: GraphEditor, slot: int, affine: Affine) -> None:
     _apply(editing, slot, affine, plan, {slot_of_layer: f for slot_of_layer, f in folded.items() if f is not None})
 
 
-def _plan_readers(editing: GraphEditor, name: str, form: _AffineForm, plan: _FoldPlan) -> bool:
+def _plan_readers(editing: GraphEditor, name: str, form: AffineForm, plan: _FoldPlan) -> bool:
     """Whether every reader of a tensor takes the affine in or passes it on; notes how in the plan."""
     queue = [(name, form)]
     while queue:
@@ -103,7 +82,7 @@ def _plan_readers(editing: GraphEditor, name: str, form: _AffineForm, plan: _Fol
                     return False
                 plan.layers[slot] = channels
                 continue
-            result = _pass_through(editing, node, form)
+            result = node.before_affine(form, editing.shape(node.output))
             if result is None:
                 return False
             plan.changed[slot], output_form = result
@@ -111,55 +90,13 @@ def _plan_readers(editing: GraphEditor, name: str, form: _AffineForm, plan: _Fol
     return True
 
 
-def _per_input_channel(node: Linear, form: _AffineForm) -> tuple[Array, Array] | None:
+def _per_input_channel(node: Linear, form: AffineForm) -> tuple[Array, Array] | None:
     """Scale and offset of each of the layer's inputs (the last axis), None where they differ between positions."""
     rank = form.scale.ndim
     if not form.constant_along(tuple(range(rank - 1))) or (node.padded and form.offset.any()):
         return None
     first = (0,) * (rank - 1)
     return form.scale[first], form.offset[first]
-
-
-def _pass_through(editing: GraphEditor, node: Node, form: _AffineForm) -> tuple[Node, _AffineForm] | None:
-    """The node without the affine in front of it, and what is then behind it; None when it cannot pass."""
-    shape = editing.shape(node.output)
-    if isinstance(node, Reshape):
-        return node, form.mapped(lambda v: v.reshape(shape))
-    if isinstance(node, Transpose):
-        return node, form.mapped(lambda v: v.transpose(node.perm))
-    if isinstance(node, Pad):
-        return _pass_through_pad(node, form)
-    if isinstance(node, Mean):
-        constant = form.constant_along(node.axes) and isinf(node.low) and isinf(node.high)
-        count = prod(editing.shape(node.inputs[0])[a] for a in node.axes) if node.total else 1
-        import_reduction = form.mapped(lambda v: _first_of_axes(v, node.axes))
-        return (node, _AffineForm(import_reduction.scale, import_reduction.offset * count)) if constant else None
-    if not isinstance(node, Spread | MaxPool | AveragePool) or not form.constant_along((1, 2)):
-        return None
-    if isinstance(node, Spread):
-        passes = not form.offset.any()
-    elif isinstance(node, MaxPool):
-        passes = bool((form.scale > 0).all())
-    else:
-        passes = isinf(node.low) and isinf(node.high) and not (any(node.counted) and form.offset.any())
-    return (node, form.mapped(lambda v: np.broadcast_to(_first_of_axes(v, (1, 2)), shape))) if passes else None
-
-
-def _first_of_axes(values: Array, axes: tuple[int, ...]) -> Array:
-    return values[tuple(slice(0, 1) if a in axes else slice(None) for a in range(values.ndim))]
-
-
-def _pass_through_pad(node: Pad, form: _AffineForm) -> tuple[Node, _AffineForm] | None:
-    """The Pad before the affine: its value is the one that the affine maps to the old one."""
-    scale, offset, value = form.scale.flat[0], form.offset.flat[0], node.value
-    widths = list(zip(node.begin, node.end, strict=True))
-    if value or form.offset.any():
-        if not form.constant_along(tuple(range(form.scale.ndim))) or not scale:
-            return None
-        value = float((value - offset) / scale)
-        if not np.isfinite(np.float32(value)):
-            return None
-    return replace(node, value=value), form.mapped(lambda v: np.pad(v, widths, mode="edge"))
 
 
 def _fold_into_layer(
