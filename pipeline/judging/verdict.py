@@ -10,7 +10,7 @@ from pipeline.quantizing.quantize_file import Accuracy
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule applied. `measured` and `limit` are comparable numbers; `sentence` is the sentence without its place."""
+    """One rule applied. `measured` and `limit` are comparable numbers; `sentence` does not say where."""
 
     key: str
     passed: bool

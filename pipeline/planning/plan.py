@@ -1,4 +1,4 @@
-"""From an integer graph to a program: kernel calls in order, and a place for every buffer."""
+"""From an integer graph to a program: kernel calls in order, and a location for every activation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -119,7 +119,7 @@ def _calls(graph: Graph, views: Views) -> list[KernelCall]:
 
 
 def _copies_onto_itself(call: KernelCall, views: Views) -> bool:
-    """Whether a copy's bytes are where they belong already: the same place, not just the same buffer.
+    """Whether a copy's bytes are where they belong already: the same location, not just the same buffer.
 
     A Concat may take one part twice, or a part and a slice of it: then one of both is in place and the other is not.
     """
