@@ -14,6 +14,11 @@ ROOMS = "facts graph arithmetic model_files ops importing quantizing planning ge
 """The folders of pipeline/, in the order in which data flow: each imports only those before it."""
 
 
+CROSSING = """abi architecture bad_builds bounds degenerate docs firmware fuzz hostile_names misra models networks operators
+products quantized_onnx tests tiny""".split()
+"""Tests of what no module does alone; they lie in tests/ itself."""
+
+
 def files(*folders: str) -> list[Path]:
     return sorted(p for f in folders for p in (ROOT / f).rglob("*.py"))
 
@@ -108,3 +113,23 @@ def test_a_build_with_nothing_to_do_waits_for_no_heavy_library() -> None:
     code = f"import dodo, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_every_test_file_is_named_after_what_it_tests() -> None:
+    """tests/<room>/test_<module>.py, or test_<module>_<subject>.py; rooms are those of pipeline, stages, benchmarks."""
+    modules: dict[str, set[str]] = {}
+    for path in files("pipeline", "stages", "benchmarks"):
+        top, *inside = path.relative_to(ROOT).parts
+        name = path.parent.name if path.stem == "__init__" else path.stem
+        modules.setdefault(inside[0] if top == "pipeline" else top, set()).add(name)
+    named: dict[str, set[str]] = {}
+    for path in some(sorted((ROOT / "tests").rglob("test_*.py"))):
+        room, test = path.parent.relative_to(ROOT / "tests").as_posix(), path.stem.removeprefix("test_")
+        if room == ".":
+            assert test in CROSSING, f"{path.name}: move it beside the tests of its room, or name it in CROSSING"
+        else:
+            own = {m for m in modules.get(room, ()) if test == m or test.startswith(f"{m}_")}
+            assert own, f"tests/{room}/{path.name}: {room} has no module of that name"
+            named.setdefault(room, set()).update(own)
+    for room, own in modules.items():
+        print(f"{room}: no test of their name have {' '.join(sorted(own - named.get(room, set())))}")

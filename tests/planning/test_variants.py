@@ -13,17 +13,12 @@ from every_variant import built_for, code_sizes, every_variant, with_variant
 from together import batches, together
 from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
-from pipeline.arithmetic.fixedpoint import accumulator_range, apply_rescale, quantize_multiplier
-from pipeline.arithmetic.thresholds import apply_single_multiply, single_multiply
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, RoutineMemory
-from pipeline.graph.rescale import Rescale
-from pipeline.graph.tensor import Array
 from pipeline.ops.shared.samples import Sample, one_node
 from pipeline.planning.placement import estimated_waits
 from pipeline.planning.variants.armv6m import ONE_CALL
-from pipeline.planning.variants.armv6m.packed_schedule import schedule
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 from pipeline.quantizing.calibrate import Policy
 
@@ -33,10 +28,10 @@ LEFT_TO_C = (
     "AveragePool_1x2x6x6_11", "GlobalAveragePool_1x3x4x5_17", "Sub_", "Add_per_channel",
 )  # fmt: skip
 """Samples that no variant can do: groups, windows that leave the image, broadcasts."""
+
+
 # In the fast suite each sample meets eight bits and three, each requantizer once.
 FAST = {(n, b, ("shift", "multiplier")[(i + b // 8) % 2]) for i, n in enumerate(SAMPLES) for b in (8, 3)}
-
-
 BATCHES = [*batches([c for c in CASES if c in FAST], 6), *batches([c for c in CASES if c not in FAST], 12)]
 """Cases that share one image: the fast ones, then the exhaustive ones."""
 
@@ -122,50 +117,6 @@ def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Pat
     assert_chip_equals(built, runs)
     assert program.calls[0].routine is not None
     assert program.calls[0].routine.executed.cycles(CORES["cortex-m0"]) == runs[0].layers[0].zero_wait[0]
-
-
-@pytest.mark.parametrize("kind", ["multiplier", "once"])
-def test_one_multiplication_climbs_every_requantizer(kind: str) -> None:
-    rng, found = np.random.default_rng(5), 0
-    for trial in range(40):
-        channels, taps = 8, int(rng.integers(1, 300))
-        w = rng.integers(-127, 128, (channels, taps)) * (rng.random((channels, taps)) < rng.random())
-        bias = rng.integers(-(2 ** rng.integers(4, 20)), 2 ** rng.integers(4, 20), channels)
-        reach = accumulator_range(w, bias)
-        pairs = [quantize_multiplier(float(2.0 ** rng.uniform(-14, -1))) for _ in range(channels)]
-        multiplier, shift = (np.array(v) for v in zip(*pairs, strict=True))
-        low = int(rng.choice([-128, 0]))
-        rescale = Rescale("", "", int(rng.integers(-128, 128)), low, 127, kind)
-        multiply = single_multiply(rescale, shift, multiplier, reach)
-        if multiply is None:
-            continue
-        found += 1
-        accumulators = rng.integers(reach[0], reach[1] + 1, (4000, channels))
-        near = np.clip(
-            multiply.bottom + rng.integers(-2, np.maximum(multiply.top - multiply.bottom, 0) + 3, (4000, channels)),
-            *reach,
-        )
-        for values in (accumulators, near):
-            np.testing.assert_array_equal(
-                apply_single_multiply(values, multiply),
-                apply_rescale(values, rescale, shift, multiplier),
-                err_msg=f"trial {trial}",
-            )
-    assert found > 20
-
-
-def test_no_lane_overflows_between_splits() -> None:
-    rng = np.random.default_rng(6)
-    for _ in range(30):
-        w = rng.integers(-128, 128, (int(rng.integers(1, 70)), int(rng.integers(1, 240))))
-        order = schedule(w)
-        assert sorted(e & 255 for e in order) == list(range(w.shape[1]))
-        total: Array = np.zeros(len(w), np.int64)
-        for entry in order:
-            total = np.abs(w[:, entry & 255]) + (0 if entry & 256 else total)
-            # The product of the largest magnitudes, -128 and -128, is the one that a lane must hold.
-            assert total.max() * 128 < 2**15
-        assert order[-1] & 512
 
 
 def test_every_variant_was_tested(tmp_path: Path) -> None:
