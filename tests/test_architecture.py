@@ -14,8 +14,8 @@ ROOMS = "facts graph arithmetic model_files ops importing quantizing planning ge
 """The folders of pipeline/, in the order in which data flow: each imports only those before it."""
 
 
-CROSSING = """abi architecture bad_builds bounds degenerate docs firmware fuzz hostile_names misra models networks operators
-products quantized_onnx tests tiny""".split()
+CROSSING = """abi architecture bad_builds bounds degenerate docs firmware fuzz hostile_names misra models networks
+operators products quantized_onnx tests tiny""".split()
 """Tests of what no module does alone; they lie in tests/ itself."""
 
 
