@@ -1,1 +1,1 @@
-"""The network between two steps: tensors and nodes, how they are built, kept in files and said in ONNX."""
+"""The network between two steps: tensors and nodes, how they are built, kept in files and written as ONNX."""

@@ -9,7 +9,7 @@ from pipeline.graph.tensor import Array, Port, QuantParams, Tensor
 MAX_ACTIVATION = 1 << 24
 """Values of one tensor between layers: ten times the RAM of the largest microcontrollers."""
 MAX_CONSTANTS = 1 << 26
-"""Values of all constants together, what is made of them on the way included."""
+"""Values of all constants together, including those that passes compute from them."""
 _HINT = "No microcontroller holds that."
 
 
@@ -24,30 +24,30 @@ class GraphBuilder:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self._aliases: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._used_names: set[str] = set()
 
     @classmethod
     def beside(cls, graph: Graph, tensors: Mapping[str, Tensor] | None = None) -> "GraphBuilder":
-        """For another graph with the inputs and constants of `graph`, as they are in `tensors` if given."""
+        """A builder of another graph with the inputs and constants of `graph`, as they are in `tensors` if given."""
         tensors = graph.tensors if tensors is None else tensors
-        made = cls(graph.name)
-        made.tensors.update({n: t for n, t in tensors.items() if t.data is not None})
+        builder = cls(graph.name)
+        builder.tensors.update({n: t for n, t in tensors.items() if t.data is not None})
         for port in graph.inputs:
-            made.add(tensors[port.tensor])
-        return made
+            builder.add(tensors[port.tensor])
+        return builder
 
     def fresh(self, hint: str) -> str:
         """A name not yet used, as close to `hint` as possible."""
         name, count = hint, self._counts.get(hint, 1)
-        while name in self.tensors or name in self._taken:
+        while name in self.tensors or name in self._used_names:
             count += 1
             name = f"{hint}.{count}"
         self._counts[hint] = count
-        self._taken.add(name)
+        self._used_names.add(name)
         return name
 
     def alias(self, name: str, target: str) -> None:
-        """`name` is another name for the tensor `target`."""
+        """Make `name` another name for the tensor `target`."""
         self._aliases[name] = target
 
     def resolved(self, name: str) -> str:
@@ -55,7 +55,7 @@ class GraphBuilder:
         return self._aliases.get(name, name)
 
     def add(self, tensor: Tensor) -> str:
-        """Take in a tensor. Raises ChipfitError for more values than any chip or this machine should be asked for."""
+        """Add a tensor. Raises ChipfitError for more values than any chip or this machine should be asked for."""
         if tensor.data is not None:
             self._constants += tensor.size
             if self._constants > MAX_CONSTANTS:
@@ -74,7 +74,7 @@ class GraphBuilder:
         return self.add(Tensor.constant(self.fresh(hint), data, quant))
 
     def append(self, node: Node, dtype: str = "float32", quant: QuantParams | None = None) -> str:
-        """Append a node, make its output tensors, return the first one's name."""
+        """Append a node and its output tensors; the name of the first."""
         shapes = node.shapes([self.tensors[n].shape for n in node.inputs])
         for name, shape in zip(node.outputs, shapes, strict=True):
             self.add(Tensor(name, tuple(int(d) for d in shape), dtype, None, quant))
@@ -93,12 +93,12 @@ class GraphBuilder:
 
     def build(self, inputs: Sequence[Port], outputs: Sequence[Port], opset: int = 0) -> Graph:
         """The frozen graph, without the nodes whose results nobody reads and without unused tensors."""
-        wanted = {p.tensor for p in outputs}
-        kept: list[Node] = []
+        live = {p.tensor for p in outputs}
+        nodes: list[Node] = []
         for node in reversed(self.nodes):
-            if wanted & set(node.outputs):
-                kept.append(node)
-                wanted |= set(node.inputs) | set(node.outputs)
-        wanted |= {p.tensor for p in inputs}
-        tensors = {n: t for n, t in self.tensors.items() if n in wanted}
-        return Graph(self.name, tensors, tuple(reversed(kept)), tuple(inputs), tuple(outputs), opset)
+            if live & set(node.outputs):
+                nodes.append(node)
+                live |= set(node.inputs) | set(node.outputs)
+        live |= {p.tensor for p in inputs}
+        tensors = {n: t for n, t in self.tensors.items() if n in live}
+        return Graph(self.name, tensors, tuple(reversed(nodes)), tuple(inputs), tuple(outputs), opset)

@@ -127,7 +127,7 @@ class _Importer:
     def finite_float32(self, array: Array, name: str) -> Array:
         """The array, floats as float32. Raises ChipfitError where it has several values and one is not finite."""
         if array.dtype.kind == "f":
-            with np.errstate(over="ignore", invalid="ignore"):  # said below
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below
                 array = array.astype(np.float32)
             if not np.isfinite(array).all() and array.size > 1:
                 raise self.fail(f"tensor {name!r} holds NaN or infinity", _EXPORT_AGAIN_HINT)

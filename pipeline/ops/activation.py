@@ -121,7 +121,7 @@ class Activation(Node):
 def emit_function(
     emit: OnnxEmitter, function: str, parameters: Mapping[str, float], x: str, output: str | None = None
 ) -> str:
-    """Say function(x; parameters) in standard ONNX; returns the name of its value."""
+    """Emit function(x; parameters) in standard ONNX; returns the name of its value."""
     attributes: dict[str, Any] = dict(parameters)
     result: str
     if function in OTHERS:
@@ -158,7 +158,7 @@ def import_activation(node: OnnxNode) -> None:
 
 
 def import_pow(node: OnnxNode) -> None:
-    """A constant exponent, or a constant base; one value."""
+    """Pow by a constant exponent, or of a constant base; each of one value."""
     for constant, x, function, parameter in ((1, 0, "Pow", "exponent"), (0, 1, "PowOf", "base")):
         if node.is_constant(constant):
             value = node.constant(constant, parameter)

@@ -135,7 +135,7 @@ class AddRescaled(Binary):
 
 
 def import_tflite_add(node: TfliteNode) -> None:
-    """Both scaled by 2**20 (2**15 for int16) over twice the larger scale. Source: TFLite ADD and SUB Prepare."""
+    """Inputs are scaled by 2**20 (2**15 for int16) over twice the larger scale. Source: TFLite ADD and SUB Prepare."""
     options = node.options(tflite.SubOptions if node.op == "SUB" else tflite.AddOptions)
     if fold_constants(node):
         return

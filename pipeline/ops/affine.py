@@ -168,7 +168,7 @@ def append_affine(node: OnnxNode, x: int, scale: Array, offset: Array, axis: int
 
 
 def import_batchnorm(node: OnnxNode) -> None:
-    """scale * (x - mean) / sqrt(variance + epsilon) + offset, per channel (axis 1). Source: ONNX."""
+    """(x - mean) / sqrt(variance + epsilon) * scale + offset, per channel (axis 1). Source: ONNX BatchNormalization."""
     if node.attr("training_mode", 0) or len([o for o in node.outputs if o]) > 1:
         node.refuse("training mode", "Export the model in evaluation mode.")
     scale, offset, mean, variance = (

@@ -48,7 +48,7 @@ class AveragePool(ScaledNode):
         return "separate"
 
     def counts(self, height: int, width: int) -> Array:
-        """How many taps each output position divides by: int64 (oh, ow)."""
+        """The number of taps that each output position divides by: int64 (oh, ow)."""
         top, left, bottom, right = self.counted
         ones = np.ones((1, height + top + bottom, width + left + right, 1), np.int64)
         pads = tuple(p - c for p, c in zip(self.window.pads, self.counted, strict=True))
@@ -94,7 +94,7 @@ class AveragePool(ScaledNode):
         )
 
     def _quantize_wide(self, quantizer: NodeQuantizer, x: QuantParams, y: QuantParams) -> None:
-        """int16: the exact average at the input's scale, then the output's scale."""
+        """Append for int16 the exact average at the input's scale, then the change to the output's scale."""
         source, window = self.inputs[0], self.window
         if any(self.counted):
             source = quantizer.fresh(f"{self.name}.padded")
@@ -160,7 +160,7 @@ class AveragePool(ScaledNode):
 
 @dataclass(frozen=True, kw_only=True)
 class AveragePoolExact(AveragePool):
-    """The integers' own average: sum over count, clamped to [bottom, top]; one scale throughout.
+    """The average of the integers: sum over count, clamped to [bottom, top]; one scale throughout.
 
     Ties away from zero on the integers raised by `bias`: 128 for what was uint8 in the file, else 0.
 

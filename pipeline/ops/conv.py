@@ -133,7 +133,7 @@ class Conv(Linear):
 
 
 def import_conv(node: OnnxNode) -> None:
-    """ONNX stores (n, c, spatial...) and (out, c / groups, spatial...); 1-D becomes 2-D of height 1."""
+    """Conv, which ONNX stores as (n, c, spatial...) and (out, c / groups, spatial...); 1-D becomes 2-D of height 1."""
     kernel = node.constant(1, "weights")
     if kernel.ndim not in (3, 4) or node.rank() != kernel.ndim:
         node.refuse(f"{kernel.ndim - 2}-D convolution of a rank-{node.rank()} tensor", "1-D and 2-D are supported.")

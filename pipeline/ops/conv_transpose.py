@@ -1,4 +1,4 @@
-"""Transposed convolution: zeros between the input's entries, then a convolution with the kernel turned around."""
+"""Transposed convolution: zeros between the input's entries, then a convolution with the kernel reversed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +103,7 @@ def _spread(node: ImportNode, x: str, strides: tuple[int, int], dtype: str, quan
 
 
 def import_conv_transpose(node: OnnxNode) -> None:
-    """ONNX stores (in, out / groups, spatial...). Source: ONNX ConvTranspose."""
+    """ConvTranspose, whose weights ONNX stores as (in, out / groups, spatial...). Source: ONNX ConvTranspose."""
     kernel = node.constant(1, "weights")
     rank, groups, spatial = kernel.ndim - 2, int(node.attr("group", 1)), node.shape(0)[2:]
     if rank not in (1, 2) or node.rank() != kernel.ndim:
@@ -144,7 +144,7 @@ def _pads(
     node: OnnxNode, spatial: Sequence[int], sizes: Sequence[int], strides: Sequence[int],
     dilations: Sequence[int], extra: Sequence[int], output_shape: Sequence[int],
 ) -> tuple[list[int], list[int]]:  # fmt: skip
-    """Pads at the begin, and output sizes."""
+    """The pads at the begin of every spatial dimension, and the output sizes."""
     rank = len(sizes)
     auto = node.attr("auto_pad", "NOTSET")
     auto = auto.decode() if isinstance(auto, bytes) else auto
@@ -166,7 +166,7 @@ def _pads(
 
 
 def import_tflite_transpose_conv(node: TfliteNode) -> None:
-    """Inputs (output shape, weights (out, kh, kw, in), x, bias). Source: TFLite TRANSPOSE_CONV."""
+    """TRANSPOSE_CONV of (output shape, weights (out, kh, kw, in), x, bias). Source: TFLite TRANSPOSE_CONV."""
     options, kernel, input_shape = node.options(tflite.TransposeConvOptions), node.constant(1, "weights"), node.shape(2)
     target, strides = node.declared[0].shape, (options.StrideH(), options.StrideW())
     if (

@@ -88,7 +88,7 @@ def rows_as_images(rows: int, taps: int, out: int) -> tuple[Image, Groups]:
 
 
 def import_gemm(node: OnnxNode) -> None:
-    """alpha * A' * B' + beta * C with constant B and C. Source: ONNX Gemm."""
+    """Gemm: alpha * A' * B' + beta * C with constant B and C. Source: ONNX Gemm."""
     if node.attr("transA", 0) or node.rank() != 2:
         node.refuse("a transposed or non-matrix first input")
     matrix = node.constant(1, "matrix") * np.float32(node.attr("alpha", 1.0))
@@ -102,11 +102,11 @@ def import_gemm(node: OnnxNode) -> None:
         if offset.size not in (1, kernel.shape[0]) or (offset.ndim == 2 and offset.shape[0] != 1):
             node.refuse(f"an offset of shape {offset.shape}; expected one value per output")
         bias = bias + offset.reshape(-1) * np.float32(node.attr("beta", 1.0))
-    _append(node, kernel, bias, _columns(node))
+    _append(node, kernel, bias, _matrix_params(node))
 
 
 def _append_sum(node: OnnxNode, kernel: Array) -> None:
-    """A Gemm whose C is an activation: the product, then an addition."""
+    """Append a Gemm whose C is an activation: the product, then an addition."""
     beta, graph = float(node.attr("beta", 1.0)), node.graph
     if beta != 1.0:
         node.refuse(f"a factor of {beta:g} on an offset that is not constant", "Scale the offset before it.")
@@ -115,12 +115,12 @@ def _append_sum(node: OnnxNode, kernel: Array) -> None:
     if np.broadcast_shapes(product_shape, node.shape(2)) != product_shape:
         node.refuse(f"an offset of shape {list(node.shape(2))} on a product of shape {list(product_shape)}")
     product = graph.fresh(f"{node.outputs[0]}.product")
-    _append(replace(node, outputs=(product,)), kernel, np.zeros(len(kernel), np.float32), _columns(node))
+    _append(replace(node, outputs=(product,)), kernel, np.zeros(len(kernel), np.float32), _matrix_params(node))
     label = graph.fresh(f"{node.name}.sum")
     graph.append(Add(name=label, inputs=(product, node.inputs[2]), outputs=node.outputs[:1]))
 
 
-def _columns(node: OnnxNode) -> QuantParams | None:
+def _matrix_params(node: OnnxNode) -> QuantParams | None:
     """The parameters that the file prescribes for a Gemm's matrix, times alpha; none where that is not positive."""
     alpha = float(np.float32(node.attr("alpha", 1.0)))
     quant = prescribed_params(node, 1, 0 if node.attr("transB", 0) else 1) if alpha > 0 else None
@@ -128,9 +128,9 @@ def _columns(node: OnnxNode) -> QuantParams | None:
 
 
 def import_matmul(node: OnnxNode) -> None:
-    """A constant matrix on either side; on the left it is one layer over transposed rows. Source: ONNX MatMul."""
+    """MatMul by a constant matrix on either side; on the left it is a layer over transposed rows. Source: ONNX."""
     if node.is_constant(0):
-        _from_left(node)
+        _append_left_product(node)
         return
     if not node.is_constant(1):
         node.refuse(
@@ -143,8 +143,8 @@ def import_matmul(node: OnnxNode) -> None:
     _append(node, matrix.T, np.zeros(matrix.shape[1], np.float32), prescribed_params(node, 1, 1))
 
 
-def _from_left(node: OnnxNode) -> None:
-    """W x = (x' W')' with constant W."""
+def _append_left_product(node: OnnxNode) -> None:
+    """Append W x = (x' W')' with constant W."""
     matrix, graph, rank = node.constant(0, "left-hand matrix"), node.graph, node.rank(1)
     if matrix.ndim != 2 or not 1 <= rank <= MAX_RANK or node.shape(1)[max(rank - 2, 0)] != matrix.shape[1]:
         node.refuse(f"a constant of shape {list(matrix.shape)} on the left of {list(node.shape(1))}")
@@ -169,7 +169,7 @@ def _append(node: OnnxNode, kernel: Array, bias: Array, quant: QuantParams | Non
 
 
 def import_fully_connected(node: TfliteNode) -> None:
-    """Every leading axis is a row. Source: TFLite FULLY_CONNECTED, whose reference kernel rounds once."""
+    """FULLY_CONNECTED; every leading axis is a row. Source: TFLite, whose reference kernel rounds once."""
     options = node.options(tflite.FullyConnectedOptions)
     kernel, input_shape = node.constant(1, "weights"), node.shape(0)
     if options.WeightsFormat() or kernel.ndim != 2 or prod(input_shape) % kernel.shape[1] or not prod(input_shape):

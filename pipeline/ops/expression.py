@@ -79,7 +79,7 @@ class Expression(Node):
 
 
 def value_of(term: Term, inputs: Sequence[Array]) -> Array:
-    """What a term is on float64 arrays."""
+    """The value of a term on float64 arrays."""
     kind = term[0]
     if kind == "input":
         return inputs[term[1]]
@@ -95,7 +95,7 @@ def value_of(term: Term, inputs: Sequence[Array]) -> Array:
 
 
 def _emit_term(term: Term, inputs: Sequence[str], emit: OnnxEmitter) -> str:
-    """The name of the term's value in ONNX."""
+    """Emit a term; the name of its value in ONNX."""
     kind = term[0]
     if kind == "input":
         return inputs[term[1]]
@@ -115,7 +115,7 @@ def _emit_term(term: Term, inputs: Sequence[str], emit: OnnxEmitter) -> str:
 
 
 def _operator(kind: str, operands: list[str], emit: OnnxEmitter) -> str:
-    """An operator whose truths are floats, as ONNX has it: their casts around it."""
+    """Emit an operator between the casts that ONNX wants where truths are floats; the name of its value."""
     truths = len(operands) if kind in _LOGIC else int(kind == "Where")
     operands = [emit.node("Cast", [n], to=TensorProto.BOOL) if i < truths else n for i, n in enumerate(operands)]
     value: str = emit.node(kind, operands)
@@ -125,7 +125,7 @@ def _operator(kind: str, operands: list[str], emit: OnnxEmitter) -> str:
 
 
 def _import(node: OnnxNode) -> None:
-    """Source: ONNX Greater, Less, Equal, Not, And, Or, Xor, Where."""
+    """Comparisons, logic and choice. Source: ONNX Greater, Less, Equal, Not, And, Or, Xor, Where."""
     varying = list(dict.fromkeys(n for i, n in enumerate(node.inputs) if not node.is_constant(i)))
     terms: list[Term] = []
     for i, name in enumerate(node.inputs):

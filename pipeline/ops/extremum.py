@@ -52,7 +52,7 @@ class Extremum(Binary):
 
 
 def import_extremum(node: OnnxNode) -> None:
-    """Two at a time, all constants as one. Source: ONNX Max, Min."""
+    """Max and Min, two inputs at a time, all constants as one. Source: ONNX Max, Min."""
     x, *others = [n for i, n in enumerate(node.inputs) if not node.is_constant(i)]
     constants = [i for i in range(len(node.inputs)) if node.is_constant(i)]
     if len(constants) > 1:
@@ -80,7 +80,7 @@ def import_extremum(node: OnnxNode) -> None:
 
 
 def import_tflite_extremum(node: TfliteNode) -> None:
-    """Of the integers themselves, which only one scale throughout makes that of the values. Source: TFLite MAXIMUM."""
+    """MAXIMUM and MINIMUM of the integers, which are those of the values at one scale only. Source: TFLite MAXIMUM."""
     if fold_constants(node):
         return
     if node.quantized:

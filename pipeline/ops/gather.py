@@ -66,7 +66,7 @@ class Gather(Node):
 
 
 def append_pick(node: ImportNode, x: str, axis: int, indices: Array, dtype: str, quant: QuantParams | None) -> str:
-    """An intermediate Gather of `x`; nothing when it would change nothing."""
+    """Append a Gather of `x`, unless it would change nothing; the name of its output."""
     entries = node.graph.tensors[x].shape[axis]
     if entries > 1 << 16:
         node.refuse(f"{entries} entries along axis {axis}", f"Up to {1 << 16} are supported.")
@@ -79,7 +79,7 @@ def append_pick(node: ImportNode, x: str, axis: int, indices: Array, dtype: str,
 
 
 def import_gather(node: OnnxNode) -> None:
-    """Indices of any rank; negative ones count from the end. Source: ONNX Gather."""
+    """Gather by indices of any rank; negative ones count from the end. Source: ONNX Gather."""
     input_shape = node.shape(0)
     axis = node.axis(int(node.attr("axis", 0)), len(input_shape))
     indices = node.constant(1, "indices")

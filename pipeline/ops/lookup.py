@@ -23,7 +23,7 @@ SUMMARY = "not from ONNX: what every other activation becomes"
 LARGEST = 1 << 22
 """The largest magnitude in an Interpolate's table: a difference times 127 fits 32 bits."""
 BEND = 64
-"""How many steps the straight lines of an Interpolate may be off its function."""
+"""The most steps by which the straight lines of an Interpolate may miss its function."""
 FLIP = (np.arange(256) - 128).astype(np.int8) ^ np.int8(-128)
 """From uint8 to int8, 128 lower, and back: a table indexed by the byte read as int8."""
 
@@ -48,7 +48,7 @@ class Lookup(Node):
         return float(np.abs(np.diff(table)).max(initial=0))
 
     def rounding_bound(self, graph: Graph) -> RoundingBound:
-        """A framework computes functions as parts of 1, to some units of that."""
+        """The bound of a table; a framework computes functions as parts of 1, to some units of that."""
         bound, quant = super().rounding_bound(graph), graph.tensors[self.output].quant
         return bound if quant is None else replace(bound, floats=bound.floats + 8 * ULP / quant.scale[0])
 
@@ -69,7 +69,7 @@ class Lookup(Node):
 
 
 def append_table(node: TfliteNode, x: str, table: Array) -> None:
-    """`table` (256,) int8 on int8 `x` as the node's output."""
+    """Append the lookup of `table` (256,) int8 by int8 `x` as the node's output."""
     name = node.graph.constant(f"{node.name}.table", table.astype(np.int8))
     node.emit(Lookup(name=node.name, inputs=(x, name), outputs=node.outputs))
 
@@ -106,7 +106,7 @@ class Interpolate(Node):
         return float(BEND)
 
     def rounding_bound(self, graph: Graph) -> RoundingBound:
-        """A framework computes functions as parts of 1, to some units of that."""
+        """The bound of a table; a framework computes functions as parts of 1, to some units of that."""
         bound, quant = super().rounding_bound(graph), graph.tensors[self.output].quant
         return bound if quant is None else replace(bound, floats=bound.floats + 8 * ULP / quant.scale[0])
 
@@ -135,5 +135,5 @@ NODES = (Lookup, Interpolate)
 
 
 def samples() -> Iterator[Sample]:
-    """Reached through the activations' samples."""
+    """No samples: the activations' reach it."""
     return iter(())

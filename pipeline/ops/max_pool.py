@@ -82,7 +82,7 @@ class MaxPool(Node):
 
 
 def pool_params(window: Window, graph: Graph, node: Node) -> PoolParams:
-    """What the kernels of all pools take: the images' sizes and the window's."""
+    """The parameters of the kernels of all pools: the images' sizes and the window's."""
     x, y = graph.tensors[node.inputs[0]].shape, graph.tensors[node.output].shape
     return PoolParams(
         batch=x[0], height=x[1], width=x[2], channels=x[3], out_height=y[1], out_width=y[2],
@@ -104,7 +104,7 @@ def import_max_pool(node: OnnxNode) -> None:
 
 
 def import_tflite_max_pool(node: TfliteNode) -> None:
-    """A fused activation is a clamp behind it."""
+    """MAX_POOL_2D; a fused activation is a clamp behind it."""
     options = node.options(tflite.Pool2DOptions)
     window = tflite_window(node, (options.FilterHeight(), options.FilterWidth()), options)
     clamp_table(

@@ -1,4 +1,4 @@
-"""ReduceMean and GlobalAveragePool; what all reductions share."""
+"""ReduceMean and GlobalAveragePool; helpers of all reductions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -206,7 +206,7 @@ def import_tflite_mean(node: TfliteNode) -> None:
 
 
 def import_reduction(node: OnnxNode, make: Callable[[str, str, tuple[int, ...]], Node]) -> None:
-    """A reduction: `make(x, y, axes)` keeps the reduced axes with size 1; here they are found, and dropped if asked.
+    """Append the reduction that `make(x, y, axes)` gives, which keeps its axes with size 1; drop them if asked.
 
     Axes that do not lie side by side are brought together first.
     """

@@ -133,7 +133,7 @@ class MulRescaled(Binary):
 
 @dataclass(frozen=True, kw_only=True)
 class MulWide(MulRescaled):
-    """As MulRescaled, rounded once, ties up, for int16 zero points that take the product beyond 32 bits."""
+    """The product of MulRescaled, rounded once, ties up, for int16 zero points that take it beyond 32 bits."""
 
     def rounding_slack(self, graph: Graph) -> float:
         return 2.0**-31 * INT16_SATURATION  # rounded once
@@ -154,7 +154,7 @@ class MulWide(MulRescaled):
 
 
 def import_tflite_mul(node: TfliteNode) -> None:
-    """The multiplier is a float32 product and quotient. Source: TFLite MUL Prepare."""
+    """MUL, whose multiplier is a float32 product and quotient. Source: TFLite MUL Prepare."""
     options = node.options(tflite.MulOptions)
     if fold_constants(node):
         return
@@ -179,7 +179,7 @@ def import_tflite_mul(node: TfliteNode) -> None:
 
 
 def _import_division(node: OnnxNode) -> None:
-    """By an activation: a table of reciprocals, then a product."""
+    """Append a division by an activation: a table of reciprocals, then a product."""
     graph = node.graph
     label = graph.fresh(f"{node.name}.reciprocal")
     x = node.inputs[1]

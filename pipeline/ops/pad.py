@@ -61,7 +61,7 @@ class Pad(Node):
         emit.node("Pad", [self.inputs[0], pads, value], self.output, mode="constant")
 
     def ties(self) -> tuple[tuple[str, str], ...]:
-        """With a value of its own the output's range may be wider."""
+        """The pair of input and output, unless the value may widen the output's range."""
         return () if self.value else ((self.inputs[0], self.output),)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
@@ -113,7 +113,7 @@ def import_pad(node: OnnxNode) -> None:
     for i, a in enumerate(axes):
         begin[a], end[a] = pads[i], pads[i + len(axes)]
     if mode != "constant":
-        _by_table(node, mode, tuple(zip(begin, end, strict=True)))
+        _import_by_indices(node, mode, tuple(zip(begin, end, strict=True)))
         return
     node.graph.append(
         Pad(
@@ -127,8 +127,11 @@ def import_pad(node: OnnxNode) -> None:
     )
 
 
-def _by_table(node: OnnxNode, mode: str, pads: tuple[tuple[int, int], ...]) -> None:
-    """NumPy's modes of these names are ONNX's; a reflection longer than the input goes back and forth."""
+def _import_by_indices(node: OnnxNode, mode: str, pads: tuple[tuple[int, int], ...]) -> None:
+    """Append a Pad of mode reflect, edge or wrap, in which NumPy is like ONNX.
+
+    A reflection longer than the input goes back and forth.
+    """
     size = prod(node.shape(0))
     if prod(d + a + b for d, (a, b) in zip(node.shape(0), pads, strict=True)) > LARGEST or size >= NONE:
         node.refuse(f"a result of more than {LARGEST} values, or an input of more than {NONE - 1}")

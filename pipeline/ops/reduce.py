@@ -1,4 +1,4 @@
-"""ReduceMax, ReduceMin, GlobalMaxPool; and ONNX's other reductions, said as a sum with functions around it."""
+"""ReduceMax, ReduceMin, GlobalMaxPool; and ONNX's other reductions, each a sum with functions around it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +87,7 @@ _AROUND: dict[str, tuple[str, str]] = {
 
 
 def import_sum(node: OnnxNode) -> None:
-    """The sum of |x|, of squares, ..., and then its root or logarithm. Source: the ONNX operators' definitions."""
+    """ReduceSum and its like: the sum of |x|, of squares, ..., and then its root or logarithm. Source: ONNX."""
     before, behind = _AROUND[node.op]
     x = _function(node, before, node.inputs[0]) if before else node.inputs[0]
     inner = replace(node, inputs=(x, *node.inputs[1:]))

@@ -31,15 +31,15 @@ def _rescaled(values: Array, real: float) -> Array:
     return multiply_by_quantized_multiplier(values, multiplier, exponent)
 
 
-def _clamped(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite QuantizedReluX."""
+def _clamped_relu(node: TfliteNode, x: Array) -> Array:
+    """Relu, Relu6 and their like. Source: TFLite QuantizedReluX."""
     low, high = node.clamp(*_RANGES[node.op])
     ratio = float(np.float32(node.scale(0)) / np.float32(node.output_scale()))
     return (_rescaled(x, ratio) + node.output_zero_point()).clip(low, high)
 
 
-def _leaky(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite reference_ops::QuantizeLeakyRelu."""
+def _leaky_relu(node: TfliteNode, x: Array) -> Array:
+    """LeakyRelu. Source: TFLite reference_ops::QuantizeLeakyRelu."""
     alpha = np.float32(node.options(tflite.LeakyReluOptions).Alpha())
     scale, y = np.float32(node.scale(0)), np.float32(node.output_scale())
     above = _rescaled(x, float(scale / y))
@@ -51,8 +51,9 @@ def _leaky(node: TfliteNode, x: Array) -> Array:
 
 
 def _float_table(node: TfliteNode, x: Array, function: Callable[[Array], Array]) -> Array:
-    """float32 at every step; `function` is of float64, whose rounding is what the C library's float one gives.
+    """The table of a function in float32 at every step.
 
+    `function` is of float64, whose rounding is what the C library's float one gives.
     Source: TFLite LUTPopulate.
     """
     real = np.float32(node.scale(0)) * x.astype(np.float32)
@@ -71,21 +72,21 @@ def _sigmoid(real: Array) -> Array:
 
 
 def _logistic(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite SigmoidPrepare of the reference kernel."""
+    """Sigmoid. Source: TFLite SigmoidPrepare of the reference kernel."""
     if (node.output_scale(), node.output_zero_point()) != (1 / 256, -128):
         node.refuse("its output must have scale 1/256 and zero point -128 (0 as uint8)")
     return _float_table(node, x, _sigmoid)
 
 
 def _tanh(node: TfliteNode, x: Array) -> Array:
-    """Source: TFLite TanhPrepare of the reference kernel."""
+    """Tanh. Source: TFLite TanhPrepare of the reference kernel."""
     if (node.output_scale(), node.output_zero_point()) != (1 / 128, 0):
         node.refuse("its output must have scale 1/128 and zero point 0 (128 as uint8)")
     return _float_table(node, x, np.tanh)
 
 
 def _hard_swish(node: TfliteNode, x: Array) -> Array:
-    """int16 arithmetic on the input times 128. Source: TFLite HardSwishPrepare, reference_ops::HardSwish."""
+    """HardSwish in int16 on the input times 128. Source: TFLite HardSwishPrepare, reference_ops::HardSwish."""
     fine = np.float32(1 / 128) * np.float32(node.scale(0))
     out, out_exponent = quantize_multiplier(float(fine / np.float32(node.output_scale())))
     relu, relu_exponent = quantize_multiplier(float(fine / np.float32(3 / 32768)))
@@ -121,13 +122,13 @@ def _elu(node: TfliteNode, x: Array) -> Array:
 
 
 def _requantize(node: TfliteNode, x: Array) -> Array:
-    """int8 to int8. Source: TFLite reference_ops::Requantize."""
+    """QUANTIZE from int8 to int8. Source: TFLite reference_ops::Requantize."""
     return _rescaled(x, node.scale(0) / node.output_scale()) + node.output_zero_point()
 
 
 _INTEGER: Mapping[str, Callable[[TfliteNode, Array], Array]] = {
-    **dict.fromkeys(_RANGES, _clamped),
-    "LEAKY_RELU": _leaky,
+    **dict.fromkeys(_RANGES, _clamped_relu),
+    "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _logistic,
     "TANH": _tanh,
     "HARD_SWISH": _hard_swish,
@@ -138,7 +139,7 @@ _FLOAT = {"LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish"}
 
 
 def import_unary(node: TfliteNode) -> None:
-    """The operator on every int8 value, less the zero point; the table is clamped to int8."""
+    """An activation as the table of its values on every int8 input, clamped to int8."""
     if not node.quantized:
         node.emit(_float_node(node))
         return
@@ -164,7 +165,7 @@ def _float_node(node: TfliteNode) -> Node:
 
 
 def import_dequantize(node: TfliteNode) -> None:
-    """Of a constant; one at the edge of the network is gone before this."""
+    """DEQUANTIZE of a constant; one at the edge of the network is removed before."""
     if not node.is_constant(0):
         node.refuse("inside the network", "Quantize the whole model to int8.")
     data, quant = node.constant(0, "value"), node.graph.tensors[node.inputs[0]].quant
@@ -177,5 +178,5 @@ NODES: tuple[type[Node], ...] = ()
 
 
 def samples() -> Iterator[Sample]:
-    """Every table is compared with LiteRT on all 256 inputs instead."""
+    """No samples: every table is compared with LiteRT on all 256 inputs."""
     return iter(())

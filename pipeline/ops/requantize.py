@@ -22,7 +22,7 @@ from pipeline.ops.shared.samples import Sample
 SUMMARY = "prescribes a scale; between two scales, a 256-byte table"
 
 _STORED = {"int8": ("int8", 0), "uint8": ("int8", 128), "int16": ("int16", 0), "uint16": ("int16", 32768)}
-"""How an ONNX type is kept here, and how much lower its integers and zero point are."""
+"""The type in which integers of an ONNX type are stored, and what is subtracted from them and their zero point."""
 _SMALL = ("int4", "uint4", "int2", "uint2")
 """Types that constants may have: their integers are int8 too."""
 
@@ -50,18 +50,18 @@ class Requantize(Node):
 
 
 def storage_offset(kind: str) -> int:
-    """How much lower than the file's integers of ONNX type `kind` those kept here are."""
+    """What is subtracted from the file's integers of ONNX type `kind` to store them."""
     return _STORED[kind][1]
 
 
 def identity_params(kind: str) -> QuantParams:
-    """The parameters at which integers of ONNX type `kind` mean themselves."""
+    """The parameters at which integers of ONNX type `kind` are their own real values: scale 1."""
     stored, lower = _STORED[kind]
     return QuantParams((1.0,), -lower, None, stored)
 
 
 def reinterpret(node: OnnxNode, index: int, params: QuantParams, target: QuantParams) -> str:
-    """Input `index`, whose integers have the parameters `params`: the same integers with those `target`.
+    """The name of a tensor with the integers of input `index` (parameters `params`) at the parameters `target`.
 
     That is an affine map of the real values, whose integer meaning is the identity.
     """
@@ -89,7 +89,7 @@ def _scale(node: OnnxNode) -> Array:
 
 
 def output_params(node: OnnxNode, dtype: str) -> QuantParams:
-    """The parameters that inputs 1 and 2 say for an activation of ONNX type `dtype`: one scale for all of it."""
+    """The parameters that inputs 1 and 2 give to an activation of ONNX type `dtype`: one scale for all of it."""
     scale, zero = _scale(node), node.optional(2, "zero point")
     if scale.size != 1 or (zero is not None and zero.size != 1):
         node.refuse("a scale per channel on an activation", "Quantize activations per tensor.")
@@ -112,7 +112,7 @@ def _spread(node: OnnxNode, data: Array, parameter: Array) -> Array:
 
 
 def import_quantize(node: OnnxNode) -> None:
-    """Source: ONNX QuantizeLinear. Without a zero point the type is uint8, or what output_dtype says."""
+    """QuantizeLinear. Source: ONNX. Without a zero point the type is uint8, or what output_dtype says."""
     zero = node.optional(2, "zero point")
     dtype = "uint8" if zero is None else zero.dtype.name
     if zero is None and node.attr("output_dtype", 0):
@@ -140,7 +140,7 @@ def _quantized(node: OnnxNode, data: Array, dtype: str) -> Array:
 
 
 def import_dequantize(node: OnnxNode) -> None:
-    """Source: ONNX DequantizeLinear. A constant keeps its integers as float multiples of the scale."""
+    """DequantizeLinear. Source: ONNX. A constant keeps its integers as float multiples of the scale."""
     graph, x = node.graph, node.inputs[0]
     data, params = graph.data(x), graph.tensors[x].quant
     if data is not None:
@@ -175,7 +175,7 @@ def _constant(node: OnnxNode, data: Array) -> None:
 
 
 def import_cast(node: OnnxNode) -> None:
-    """To a float type: nothing, for floats and for the sums of ConvInteger and MatMulInteger.
+    """Cast to a float type: nothing, for floats and for the sums of ConvInteger and MatMulInteger.
 
     The integers of a quantized tensor become real values of scale 1 and zero point 0; a class stays one.
     """
@@ -200,7 +200,7 @@ def _as_floats(node: OnnxNode) -> None:
 
 
 def import_cast_like(node: OnnxNode) -> None:
-    """To the type of another tensor, which is a float here."""
+    """CastLike: to the type of another tensor, which is a float here."""
     like = node.graph.data(node.inputs[1])
     if (like is not None and like.dtype.kind != "f") or node.kind(1) or node.kind(0) == "int64":
         node.refuse(f"to {'integers' if like is None else like.dtype}", "Casts to float are supported.")
@@ -217,5 +217,5 @@ NODES = (Requantize,)
 
 
 def samples() -> Iterator[Sample]:
-    """Quantized models are compared with ONNX Runtime instead."""
+    """No samples: quantized models are compared with ONNX Runtime."""
     return iter(())

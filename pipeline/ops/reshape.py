@@ -79,7 +79,7 @@ def _append(node: OnnxNode, shape: Sequence[int]) -> None:
 
 
 def import_reshape(node: OnnxNode) -> None:
-    """0 keeps a dimension (unless allowzero), -1 is inferred. Source: ONNX Reshape."""
+    """Reshape: 0 keeps a dimension (unless allowzero), -1 is inferred. Source: ONNX Reshape."""
     target = [int(v) for v in node.constant(1, "shape").reshape(-1)]
     input_shape = node.shape(0)
     if not node.attr("allowzero", 0):
@@ -130,7 +130,7 @@ def import_identity(node: OnnxNode) -> None:
 
 
 def import_tflite_view(node: TfliteNode) -> None:
-    """The file declares the resulting shape of RESHAPE, SQUEEZE and EXPAND_DIMS."""
+    """RESHAPE, SQUEEZE and EXPAND_DIMS, whose resulting shape the file declares."""
     shape = node.declared[0].shape
     if prod(shape) != prod(node.shape(0)) or not prod(shape):
         node.refuse(f"{node.shape(0)} cannot become {shape}")

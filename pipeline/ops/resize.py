@@ -27,12 +27,12 @@ _LARGEST_SCALE = 4096
 
 
 def before_resize_11(node: OnnxNode) -> bool:
-    """Whether the node is of those that divide each position by the scale and know no other way."""
+    """Whether the node is of an operator that divides each position by the scale and has no other mode."""
     return node.op == "Upsample" or node.opset < 11
 
 
 def coordinates(node: OnnxNode) -> str:
-    """How a position of the result becomes one of the input. Source: ONNX Resize, its versions 10 and 11; Upsample."""
+    """The mode that maps a position of the result to one of the input. Source: ONNX Resize 10 and 11, Upsample."""
     if before_resize_11(node):
         return "asymmetric"
     attribute = node.attr("coordinate_transformation_mode", b"half_pixel")
@@ -45,12 +45,12 @@ def interpolated(node: OnnxNode, axes: Sequence[int], sizes: Sequence[int], scal
     for axis, size, scale in zip(axes, sizes, scales, strict=True):
         input_size = node.graph.tensors[x].shape[axis]
         if size != input_size or scale != 1.0:
-            x = _along(node, x, axis, _matrix(node, input_size, size, scale))
+            x = _apply_along(node, x, axis, _matrix(node, input_size, size, scale))
     return x
 
 
 def _matrix(node: OnnxNode, input_size: int, size: int, scale: float) -> Array:
-    """(size, given): row i says how output i is made of the inputs."""
+    """The matrix (size, input_size) whose row i holds the weights of the inputs in output i."""
     if input_size > _LARGEST or size > _LARGEST:
         node.refuse(f"from {input_size} to {size} entries in this mode", f"Up to {_LARGEST} are supported.")
     copied = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "antialias")
@@ -80,7 +80,7 @@ def _matrix(node: OnnxNode, input_size: int, size: int, scale: float) -> Array:
     return matrix
 
 
-def _exact(matrix: Array) -> QuantParams | None:
+def _exact_scale(matrix: Array) -> QuantParams | None:
     """A scale at which every share is an integer of eight bits: quarters, as doubling makes them."""
     for scale in (2.0**-k for k in range(8)):
         steps = matrix / scale
@@ -89,13 +89,13 @@ def _exact(matrix: Array) -> QuantParams | None:
     return None
 
 
-def _along(node: OnnxNode, x: str, axis: int, matrix: Array) -> str:
-    """`matrix` applied to every line of `x` along `axis`."""
+def _apply_along(node: OnnxNode, x: str, axis: int, matrix: Array) -> str:
+    """Append `matrix` applied to every line of `x` along `axis`; the name of the result."""
     graph, rank = node.graph, len(node.graph.tensors[x].shape)
     perm = (*(i for i in range(rank) if i != axis), axis)
     label = graph.fresh(f"{node.name}.axis{axis}")
     constants = (
-        graph.constant(f"{label}.weights", matrix, _exact(matrix)),
+        graph.constant(f"{label}.weights", matrix, _exact_scale(matrix)),
         graph.constant(f"{label}.bias", np.zeros(len(matrix), np.float32)),
     )
     last = axis == rank - 1
@@ -119,7 +119,7 @@ _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 
 
 def nearest(node: OnnxNode, size: int, output_size: int, scale: float) -> Array:
-    """For each of `output_size` positions the nearest of `size`. Source: ONNX Resize."""
+    """The nearest of `size` positions for each of `output_size`. Source: ONNX Resize."""
     mode = coordinates(node)
     rounding = node.attr("nearest_mode", b"floor" if before_resize_11(node) else b"round_prefer_floor")
     rounding = rounding.decode() if isinstance(rounding, bytes) else rounding
@@ -195,7 +195,7 @@ def _scales_and_sizes(node: OnnxNode, input_shape: Shape, axes: Sequence[int]) -
 
 
 def import_tflite_resize(node: TfliteNode) -> None:
-    """float32 arithmetic. Source: TFLite reference_ops::ResizeNearestNeighbor, GetNearestNeighbor."""
+    """RESIZE_NEAREST_NEIGHBOR in float32. Source: TFLite reference_ops::ResizeNearestNeighbor, GetNearestNeighbor."""
     options, output_size, input_shape = (
         node.options(tflite.ResizeNearestNeighborOptions),
         node.constant(1, "size"),

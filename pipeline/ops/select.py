@@ -81,18 +81,18 @@ class Select(Node):
 
 
 def import_select(node: OnnxNode) -> None:
-    """The first input moves, the others are constants."""
+    """An operator that moves the entries of its first input; the others are constants."""
     size = prod(node.shape(0))
     if size >= NONE:
         node.refuse(f"an input of {size} values", f"Fewer than {NONE} are supported.")
     if _result_size(node, size) > LARGEST:
         node.refuse(f"a result of more than {LARGEST} values")
     numbered = np.arange(1, size + 1, dtype=np.float32).reshape(node.shape(0))
-    append_select(node, _gathered(node, numbered) if node.op == "GatherElements" else evaluated(node, numbered))
+    append_select(node, _gather_elements(node, numbered) if node.op == "GatherElements" else evaluated(node, numbered))
 
 
 def append_select(node: OnnxNode, moved: Array) -> None:
-    """The node's first input rearranged: `moved` says for each entry of the result which it is, from 1; 0 for none."""
+    """Append the node's first input rearranged: `moved` numbers the entries of the result, from 1; 0: none."""
     size = prod(node.shape(0))
     if not moved.size or moved.size > LARGEST:
         node.refuse(f"a result of shape {list(moved.shape)}")
@@ -106,15 +106,15 @@ def append_select(node: OnnxNode, moved: Array) -> None:
 
 
 def _result_size(node: OnnxNode, size: int) -> float:
-    """A bound on what the evaluator would make, before it makes it."""
+    """An upper bound on the size of the result, known before it is evaluated."""
     if node.op in ("Expand", "CenterCropPad", "Tile"):
         sizes = [abs(float(v)) for v in node.constant(1, "shape").reshape(-1)]
         return prod(max(v, 1.0) for v in sizes) * size
     return 0.0
 
 
-def _gathered(node: OnnxNode, x: Array) -> Array:
-    """Source: ONNX GatherElements. The evaluator takes time without bound on shapes that do not fit."""
+def _gather_elements(node: OnnxNode, x: Array) -> Array:
+    """GatherElements. Source: ONNX. The evaluator takes time without bound on shapes that do not fit."""
     axis, indices = node.axis(int(node.attr("axis", 0)), x.ndim), node.constant(1, "indices").astype(np.int64)
     bound = x.shape[axis]
     others = [n <= d for i, (n, d) in enumerate(zip(indices.shape, x.shape, strict=False)) if i != axis]
@@ -131,7 +131,7 @@ def _gathered(node: OnnxNode, x: Array) -> Array:
 
 
 def evaluated(node: OnnxNode, x: Array) -> Array:
-    """The node on `x`, its other inputs being constants, by ONNX's reference evaluator."""
+    """The value of the node on `x`, its other inputs being constants, by ONNX's reference evaluator."""
     feeds = {"x": x}
     names = ["x"]
     for i in range(1, len(node.inputs)):

@@ -88,7 +88,7 @@ class Slice(Node):
 
 
 def import_slice(node: OnnxNode) -> None:
-    """Source: ONNX Slice: bounds clamp to the axis, negative ones count from its end."""
+    """Slice. Source: ONNX: bounds clamp to the axis, negative ones count from its end."""
     input_shape = node.shape(0)
     starts, ends = (np.atleast_1d(node.attr_or_input(n, i)) for i, n in ((1, "starts"), (2, "ends")))
     axes = node.axes(node.attr_or_input("axes", 3, list(range(len(starts)))), len(input_shape))
@@ -139,7 +139,7 @@ def _append(node: OnnxNode, output: int, starts: list[int], steps: list[int], sh
 
 
 def _emit(node: TfliteNode, starts: Sequence[int], steps: Sequence[int], shape: Sequence[int]) -> None:
-    """One box as the only output; axes that the declared shape leaves out must have size 1."""
+    """Emit one box as the only output; axes that the declared shape leaves out must have size 1."""
     if len(shape) > MAX_RANK or min(shape, default=1) < 1:
         node.refuse(f"a result of shape {list(shape)}")
     box = Slice(
@@ -171,7 +171,7 @@ def import_tflite_slice(node: TfliteNode) -> None:
 
 
 def import_tflite_strided_slice(node: TfliteNode) -> None:
-    """Masks as bits per axis; an axis of shrink_axis_mask is one index. Source: TFLite STRIDED_SLICE."""
+    """STRIDED_SLICE with masks as bits per axis; an axis of shrink_axis_mask is one index. Source: TFLite."""
     options, input_shape = node.options(tflite.StridedSliceOptions), node.shape(0)
     begin, end, steps = (node.constant(i, n).tolist() for i, n in ((1, "begin"), (2, "end"), (3, "strides")))
     if options.EllipsisMask() or options.NewAxisMask() or not len(begin) == len(end) == len(steps) <= len(input_shape):

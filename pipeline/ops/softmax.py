@@ -83,7 +83,7 @@ class Softmax(Node):
         quantizer.append(softmax, target)
 
     def exponentials(self, quantizer: NodeQuantizer) -> Array:
-        """exp(-d) for every difference d of two int8 inputs, 2**15 for 1."""
+        """The table of exp(-d) for every difference d of two int8 inputs, 2**15 for 1."""
         scale = quantizer.params(self.inputs[0]).scale[0]
         return np.rint(_ONE * np.exp(-scale * np.arange(256))).astype(np.uint16)
 
@@ -131,7 +131,7 @@ class Softmax(Node):
         )
 
     def terms(self, graph: Graph) -> Exponentials:
-        """What every kernel of a softmax takes."""
+        """The parameters that every kernel of a softmax takes."""
         shape = graph.tensors[self.output].shape
         return {
             "exponentials": graph.constant(self.inputs[1]),
@@ -204,7 +204,7 @@ class SoftmaxWide(Softmax):
 
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxExact(Softmax):
-    """As gemmlowp computes it: e[d] = exp(-d) in Q0.31 from a table, 1 / sum(e) by Newton's method in Q0.31.
+    """Softmax as gemmlowp computes it: e[d] = exp(-d) in Q0.31 from a table, 1 / sum(e) by Newton's method in Q0.31.
 
     The table is 0 beyond the difference that counts. Source: TFLite reference_ops::Softmax.
     """
@@ -227,7 +227,7 @@ class SoftmaxExact(Softmax):
 
 
 def import_tflite_softmax(node: TfliteNode) -> None:
-    """Along the last axis. Source: TFLite SOFTMAX Prepare, PreprocessSoftmaxScaling."""
+    """SOFTMAX along the last axis. Source: TFLite SOFTMAX Prepare, PreprocessSoftmaxScaling."""
     beta, shape = node.options(tflite.SoftmaxOptions).Beta(), node.shape(0)
     last = len(shape) - 1
     if last < 0 or shape[last] > 1 << 12:
@@ -253,7 +253,7 @@ def import_tflite_softmax(node: TfliteNode) -> None:
 
 
 def import_softmax(node: OnnxNode) -> None:
-    """Before opset 13 the axis splits the tensor into a matrix whose rows are normalized. Source: ONNX Softmax."""
+    """Softmax; before opset 13 the axis splits the tensor into a matrix whose rows are normalized. Source: ONNX."""
     shape = node.shape(0)
     axis = node.axis(int(node.attr("axis", -1 if node.opset >= 13 else 1)), len(shape))
     if shape[axis] > 1 << 15:

@@ -1,4 +1,4 @@
-"""Transpose: taken away by the layout pass wherever possible, else a strided copy."""
+"""Transpose: removed by the layout pass wherever possible, else a strided copy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def import_tflite_transpose(node: TfliteNode) -> None:
 
 
 def channels_last(node: OnnxNode) -> str:
-    """The node's first input as (n, h, w, c), through explicit views that the layout pass takes away again."""
+    """The node's first input as (n, h, w, c), through explicit views that the layout pass removes."""
     graph, x = node.graph, node.inputs[0]
     rank = node.rank()
     perm = (0, *range(2, rank), 1)

@@ -176,9 +176,9 @@ def _inputs(graph: Graph, samples: Samples) -> tuple[InputRange, ...]:
     return tuple(rows)
 
 
-def _layers(found: Sequence[AccumulatorProof]) -> tuple[LayerProof, ...]:
+def _layers(proofs_of_layers: Sequence[AccumulatorProof]) -> tuple[LayerProof, ...]:
     rows = []
-    for p in found:
+    for p in proofs_of_layers:
         c, headroom = p.changed, round(31 - log10(max(p.bound, 1)) / log10(2), 2)
         changed = None if c is None else ChangedChannels(c.constant, c.step, c.coarser, _six_digits(c.largest_error))
         rows.append(LayerProof(p.node, p.requantizer, p.bound, headroom, changed))

@@ -49,19 +49,19 @@ class Comparison:
         return next((t for t in self.tensors if t.unexplained), None)
 
 
-def compared(found: Comparison) -> Compared:
+def compared(comparison: Comparison) -> Compared:
     """The comparison in the form of quantize.json."""
     return Compared(
         against="ONNX Runtime",
         why="",
-        samples=found.samples,
-        tensors=len(found.tensors),
-        values=sum(t.values for t in found.tensors),
-        differing=sum(t.differing for t in found.tensors),
-        unexplained=sum(t.unexplained for t in found.tensors),
-        largest_difference=max((t.steps for t in found.tensors), default=0),
-        left_out=found.left_out,
-        first=found.first,
+        samples=comparison.samples,
+        tensors=len(comparison.tensors),
+        values=sum(t.values for t in comparison.tensors),
+        differing=sum(t.differing for t in comparison.tensors),
+        unexplained=sum(t.unexplained for t in comparison.tensors),
+        largest_difference=max((t.steps for t in comparison.tensors), default=0),
+        left_out=comparison.left_out,
+        first=comparison.first,
     )
 
 

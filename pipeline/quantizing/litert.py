@@ -50,7 +50,7 @@ def compare(
 ) -> tuple[Compared, Array | None]:
     """The comparison, and LiteRT's first output as integers, stored as ours; None if not asked.
 
-    `integers` and `outputs` are those of `graph`, which was made of `model`; every output must be equal.
+    `integers` and `outputs` are those of `graph`, which `model` became; every output must be equal.
     """
     samples, tensors = len(integers[0]), len(outputs)
     if not available():
@@ -61,32 +61,32 @@ def compare(
         first = (str(error).splitlines() or [type(error).__name__])[0]
         why = f"not compared: LiteRT's reference kernels refuse the model: {first}"
         return Compared(None, why, samples, tensors, 0, 0, 0, 0, (), None), None
-    kept, found = [], []
+    stored_outputs, differences = [], []
     for port, ours, other in zip(graph.outputs, outputs, theirs, strict=True):
         quant = graph.tensors[port.tensor].quant
         other = other.reshape(len(ours), *port.onnx_shape)
         if other.dtype.kind == "f" and quant is not None:
             other = quant.quantize(other)
         stored = port.to_stored(other)
-        found.append(_difference(port.onnx_name, np.abs(stored.astype(np.int64) - ours)))
-        kept.append(stored)
-    differing = sum(d.differing for d in found)
+        differences.append(_difference(port.onnx_name, np.abs(stored.astype(np.int64) - ours)))
+        stored_outputs.append(stored)
+    differing = sum(d.differing for d in differences)
     return Compared(
         against="LiteRT",
         why="",
         samples=samples,
         tensors=tensors,
-        values=sum(d.values for d in found),
+        values=sum(d.values for d in differences),
         differing=differing,
         unexplained=differing,
-        largest_difference=max((d.steps for d in found), default=0),
+        largest_difference=max((d.steps for d in differences), default=0),
         left_out=(),
-        first=next((d for d in found if d.differing), None),
-    ), kept[0]
+        first=next((d for d in differences if d.differing), None),
+    ), stored_outputs[0]
 
 
 def _difference(name: str, off: Array) -> Difference:
-    """Of an output whose values (n, ...) are `off` by so many steps: nothing explains any."""
+    """The difference of an output whose values (n, ...) are `off` by so many steps: nothing explains any."""
     wrong = int((off > 0).sum())
     return Difference(
         tensor=name,

@@ -183,15 +183,15 @@ class SignalMeter:
         """
         rows = []
         for part in (p for several in self.parts.values() for p in several):
-            found = self.decibels(part)
-            if found is not None:
-                shown = None if found == inf else round(found, 2)
+            decibels = self.decibels(part)
+            if decibels is not None:
+                shown = None if decibels == inf else round(decibels, 2)
                 rows.append(Signal(part.tensor, part.description, shown))
         least: dict[str, tuple[float, TensorPart]] = {}
         for part in self._single:
-            sums, found = self._sums.get(part.tensor), self.decibels(part)
-            if sums is not None and sums.count >= _MIN_SAMPLES and found is not None and found < LOST_DB:
-                least[part.tensor] = min((found, part), least.get(part.tensor, (inf, part)), key=lambda x: x[0])
+            sums, decibels = self._sums.get(part.tensor), self.decibels(part)
+            if sums is not None and sums.count >= _MIN_SAMPLES and decibels is not None and decibels < LOST_DB:
+                least[part.tensor] = min((decibels, part), least.get(part.tensor, (inf, part)), key=lambda x: x[0])
         rows += [Signal(p.tensor, p.description, round(v, 2), LOST_DB) for v, p in least.values()]
         return tuple(rows)
 
@@ -230,9 +230,9 @@ def alternatives(
             result = quantize(changed, changed_policy, inputs[0])
         except ChipfitError:
             continue
-        found = _signal_after(part, result, inputs[1], floats)
-        if found is not None:
-            rows.append(Attempt(description, None if found == inf else round(found, 2)))
+        decibels = _signal_after(part, result, inputs[1], floats)
+        if decibels is not None:
+            rows.append(Attempt(description, None if decibels == inf else round(decibels, 2)))
     return tuple(rows)
 
 

@@ -161,9 +161,9 @@ def assign_scales(graph: Graph) -> Graph:
     for node in graph.nodes:
         if isinstance(node, Requantize) and renamed.get(node.inputs[0]) == node.output:
             continue
-        kept = node.renamed(renamed)
-        tensor = graph.tensors[kept.output]
-        out.append(kept, tensor.dtype, tensor.quant)
+        remaining = node.renamed(renamed)
+        tensor = graph.tensors[remaining.output]
+        out.append(remaining, tensor.dtype, tensor.quant)
     inputs = [replace(p, tensor=renamed.get(p.tensor, p.tensor)) for p in graph.inputs]
     return out.build(inputs, graph.outputs, graph.opset)
 
