@@ -1,4 +1,4 @@
-"""What a stage is, and how one is run: cached by what it reads, written atomically, failing in one sentence."""
+"""Protocol of a stage, and its execution: cached by what it reads, written atomically, failing in one sentence."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pipeline")
 
 @dataclass(frozen=True)
 class Job:
-    """One stage of one product: what it may read, and the folder of every stage's results."""
+    """One stage of one product: its configuration, and the build folder with the results of every stage."""
 
     project: Project
     build: Path
@@ -37,7 +37,7 @@ class Job:
         return self.build / self.project.config.product
 
     def read(self, stage: str, name: str) -> bytes:
-        """A file that an earlier stage wrote, just as it wrote it."""
+        """Bytes of a file of an earlier stage; raises ChipfitError where it is missing or was changed."""
         try:
             data = (self.folder / stage / name).read_bytes()
         except OSError as error:
@@ -47,7 +47,7 @@ class Job:
         return data
 
     def record(self, stage: str, name: str, kind: type[T]) -> T:
-        """What an earlier stage said in a JSON file, as the dataclass that it was written from."""
+        """A JSON file of an earlier stage, as the dataclass `kind` that it was written from."""
         return parsed(kind, self.read(stage, name), f"{stage}/{name}")
 
     @property
@@ -120,7 +120,7 @@ def key_of(stage: Stage, job: Job) -> str:
 
 @cache
 def code_version() -> str:
-    """A digest of chipfit's own source: results made by other code are made again."""
+    """A digest of chipfit's own source: results of other code are out of date."""
     files = sorted(
         p for folder in _CODE for p in folder.rglob("*") if p.suffix in (".py", ".c", ".h", ".S", ".inc", ".j2", ".css")
     )
@@ -128,14 +128,14 @@ def code_version() -> str:
 
 
 def up_to_date(stage: Stage, job: Job) -> bool:
-    """Whether the stage's files are is_intact and were made from exactly what is there now."""
+    """Whether the stage's files are intact and were written from the inputs as they are now."""
     return is_intact(job.folder / stage.NAME, key_of(stage, job))
 
 
 def execute(stage: Stage, job: Job) -> None:
     """Run a stage unless another build has just done so; two builds in one folder take turns.
 
-    Raises ChipfitError; whatever was there before is then still there.
+    Raises ChipfitError; earlier results are then still there.
     """
     from pipeline.measuring.toolchain.scratch import remove_left_over
 

@@ -19,7 +19,7 @@ NAME = "codegen"
 AFTER = ("quantize",)
 TARGETS = ("plan.json", "CMakeLists.txt")
 _SELFTEST_VECTORS = 4
-_ALIGNED = 32  # bytes that alignment may take between the arena and what is copied
+_MAX_PADDING = 32  # bytes of alignment between the arena and what startup copies
 
 
 def keys(project: Project) -> Any:
@@ -32,7 +32,7 @@ def keys(project: Project) -> Any:
 
 
 def _affordable(project: Project) -> int | None:
-    """Cycles, where the plan is bound by them."""
+    """Cycles that the latency budget allows, where the plan is bound by them."""
     config = project.config
     if config.optimize == "latency" or config.budget.latency is None:
         return None
@@ -43,7 +43,7 @@ def _limits(project: Project, arena: int) -> "Limits":
     from pipeline.planning.choose_kernels import Limits
 
     budget, chip = project.config.budget, project.chip
-    spare = max(0, (budget.ram or 0) - arena - _ALIGNED)
+    spare = max(0, (budget.ram or 0) - arena - _MAX_PADDING)
     return Limits(
         flash=budget.flash or chip.flash.size,
         stack=budget.stack,
@@ -73,20 +73,20 @@ def run(job: Job) -> dict[str, bytes]:
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}, NODES)
     memory = project.config.memory
     own = {"own_inputs": memory.inputs == "arena", "own_outputs": memory.outputs == "arena"}
-    lean = without_dead_channels(graph)
-    planned = plan(project.config.product, lean, **own)
+    live_graph = without_dead_channels(graph)
+    planned = plan(project.config.product, live_graph, **own)
     limits = _limits(project, planned.arena.size)
     choice = choose(planned, project.chip.core, limits, project.config.optimize)
     samples = evaluation(project, graph).take(_SELFTEST_VECTORS)
     integers = graph.integers(samples.inputs)
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
-    written = json_of(plan_file(graph, lean, choice, project.config.optimize))
+    written = json_of(plan_file(graph, live_graph, choice, project.config.optimize))
     name, version = Path(project.config.model.source).name, importlib.metadata.version("chipfit")
     origin = Origin(name, version, _model_digest(project), sha256(written))
     return generate(choice.program, project.chip.core, origin, vectors) | {"plan.json": written}
 
 
 def _model_digest(project: Project) -> str:
-    """sha256 of the model file; where its tensors lie in other files besides, that of the list of all digests."""
+    """sha256 of the model file; where tensors lie in other files too, that of the list of all digests."""
     digests = {n: file_sha256(p) for n, p in model_files(project).items()}
     return sha256(to_json(digests)) if len(digests) > 1 else digests["model"]

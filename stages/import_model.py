@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 NAME = "import"
 AFTER = ("export",)
 TARGETS = ("graph.json", "weights.bin")
-_GIANT = 1 << 22
-"""Weights from which reading them takes longer than a wait for one's answer should."""
-_FAR = 4
-"""So many times the RAM that there is must be needed for a refusal that rests on an assumption."""
-_LAYERS = 2000
+_MANY_WEIGHTS = 1 << 22
+"""Weights from which reading them takes so long that a refusal should come before."""
+_FAR_FACTOR = 4
+"""Factor by which RAM must be exceeded for a refusal that rests on an assumption."""
+_MAX_LAYERS = 2000
 """Planning takes more than twice as long for twice the layers; networks for microcontrollers have some dozens."""
-_LARGER = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
-_SMALLER_MAPS = "No setting of chipfit makes them fit: the network needs smaller feature maps there, or a larger chip."
-_PICKLES = (
+_TOO_LARGE = "No setting of chipfit makes this network fit: it needs fewer weights, or a larger chip."
+_MAPS_LARGE = "No setting of chipfit makes them fit: the network needs smaller feature maps there, or a larger chip."
+_PICKLE_HINT = (
     "A pickle can run any code. Load it where you trained it and run: program = torch.export.export(model.eval(), "
     "(example_input,)); torch.export.save(program, 'net.pt2'); then write source: net.pt2."
 )
@@ -62,55 +62,55 @@ def run(job: Job) -> dict[str, bytes]:
         raise ChipfitError(
             f"model.source: {written} is not one of {', '.join(SUFFIXES)}",
             place=project.place("model.source"),
-            hint=_PICKLES if path.suffix in (".pt", ".pth", ".pkl") else "Export the network to ONNX.",
+            hint=_PICKLE_HINT if path.suffix in (".pt", ".pth", ".pkl") else "Export the network to ONNX.",
         )
     path = model_path(job)
     if not is_file(path):
         raise ChipfitError(f"model.source: {written} {absence_reason(path)}", place=project.place("model.source"))
-    _refuse_giants(project, reader.least(path, written))
+    _refuse_oversized(project, reader.least(path, written))
     graph = read_model(path, written, project.config.product)
     lower_bound = lower_bound_of(graph, project.config.quantization.widths)
-    _refuse_hopeless(project, lower_bound, "zeros", float_weights(graph), graph)
+    _refuse_unfit(project, lower_bound, "zeros", float_weights(graph), graph)
     return save(graph)
 
 
-def _refuse_giants(project: Project, lower_bound: "LowerBound | None") -> None:
-    """What the dimensions say before any weight is looked at: what is far too large is refused in a second."""
+def _refuse_oversized(project: Project, lower_bound: "LowerBound | None") -> None:
+    """Raise ManyErrors from the dimensions alone, before any weight is read, for a network that is far too large."""
     from pipeline.importing.lower_bounds import MAX_SPARSITY
 
-    if lower_bound is not None and lower_bound.weights > _GIANT:
+    if lower_bound is not None and lower_bound.weights > _MANY_WEIGHTS:
         bits = project.config.quantization.widths.least
-        _refuse_hopeless(project, lower_bound.sparsest(bits), f"{MAX_SPARSITY - 1} of {MAX_SPARSITY} weights", True)
+        _refuse_unfit(project, lower_bound.sparsest(bits), f"{MAX_SPARSITY - 1} of {MAX_SPARSITY} weights", True)
 
 
-def _refuse_hopeless(
+def _refuse_unfit(
     project: Project, lower_bound: "LowerBound", but: str, floats: bool, graph: Graph | None = None
 ) -> None:
-    """Say at once, and all of it, what no setting can mend.
+    """Raise ManyErrors with every budget that no setting can meet.
 
-    That is the fewest bits per weight, the fewest cycles per MAC, and, where there is a `graph`, the least RAM. `but`
-    is what was left out of the first two counts, `floats` whether the weights may be narrowed.
+    Compared are lower bounds of weights' bytes, cycles and, where there is a `graph`, RAM. `but` names the weights that
+    the first two do not count, `floats` says whether fewer bits per weight are possible.
     """
     asked = project.config.quantization
-    found = []
+    errors = []
     width = "" if asked.layers else f"as {asked.weights} "
     weights, free = lower_bound.weights, project.config.budget.flash or project.chip.flash.size
     if weights > free:
-        found.append(
+        errors.append(
             ChipfitError(
                 f"budget.flash: the weights alone need {show_size(weights)} ({weights} bytes {width}without {but}), "
                 f"limit {show_size(free)} ({weights / free:.1f}x)",
                 place=project.place("budget.flash"),
-                hint=_smaller(asked.weights, weights / free) if floats else _LARGER,
+                hint=_weights_hint(asked.weights, weights / free) if floats else _TOO_LARGE,
             )
         )
     if graph is not None:
-        found += _hopeless_ram(project, graph)
+        errors += _ram_errors(project, graph)
     cycles, core = _cycles(project), project.chip.core
     if cycles is not None:
         least = lower_bound.cycles(core)
         if least > cycles:
-            found.append(
+            errors.append(
                 ChipfitError(
                     f"budget.latency: {lower_bound.macs} multiply-accumulates need at least {least} cycles on {core} "
                     f"(without {but} and padding), limit {cycles} ({least / max(cycles, 1):.1f}x)",
@@ -118,17 +118,17 @@ def _refuse_hopeless(
                     hint="No kernel comes near that: it needs a smaller network, or a faster chip.",
                 )
             )
-    if found:
-        raise ManyErrors(found)
+    if errors:
+        raise ManyErrors(errors)
 
 
-def _hopeless_ram(project: Project, graph: Graph) -> list[ChipfitError]:
-    """What is proven not to fit; and what rests on an assumption only where it is far from fitting."""
+def _ram_errors(project: Project, graph: Graph) -> list[ChipfitError]:
+    """Errors for RAM that is proven not to fit, or that under an assumption is exceeded by far."""
     from pipeline.planning.least_ram import SURVIVING, least_ram
 
     free = project.config.budget.ram or project.chip.ram.size
     memory, dtype = project.config.memory, project.config.quantization.activations
-    for surviving, limit in ((0.0, free), (SURVIVING, _FAR * free)):
+    for surviving, limit in ((0.0, free), (SURVIVING, _FAR_FACTOR * free)):
         ram = least_ram(
             graph, dtype, own_inputs=memory.inputs == "arena", own_outputs=memory.outputs == "arena",
             surviving=surviving,
@@ -144,15 +144,15 @@ def _hopeless_ram(project: Project, graph: Graph) -> list[ChipfitError]:
             f"budget.ram: the feature maps that layer {ram.layer!r} needs at once take at least "
             f"{show_size(ram.bytes)} ({ram.bytes} bytes){part}, limit {show_size(free)} ({ram.bytes / free:.1f}x)",
             place=project.place("budget.ram"),
-            hint="quantization.activations: int8 might fit." if narrower else _SMALLER_MAPS,
+            hint="quantization.activations: int8 might fit." if narrower else _MAPS_LARGE,
         )
     ]
 
 
-def _smaller(width: str, excess: float) -> str:
-    """What would help weights that need `excess` times the flash at this width."""
+def _weights_hint(width: str, excess: float) -> str:
+    """Hint for weights of `width` that need `excess` times the flash."""
     narrower = next((n for n, bits in BITS.items() if bits * excess <= BITS[width]), None)
-    return _LARGER if narrower is None else f"quantization.weights: {narrower} might fit, for some loss of accuracy."
+    return _TOO_LARGE if narrower is None else f"quantization.weights: {narrower} might fit, for some loss of accuracy."
 
 
 def read_model(path: Path, written: str, product: str) -> Graph:
@@ -163,16 +163,16 @@ def read_model(path: Path, written: str, product: str) -> Graph:
     graph = READERS[path.suffix].read(path, written, product)
     if not graph.integer:
         # The passes merge others into these, and never these.
-        _refuse_long(sum(isinstance(n, Linear) for n in graph.nodes), written)
+        _refuse_many_layers(sum(isinstance(n, Linear) for n in graph.nodes), written)
         graph = canonical(graph, written)
-    _refuse_long(len(graph.nodes), written)
+    _refuse_many_layers(len(graph.nodes), written)
     return graph
 
 
-def _refuse_long(layers: int, written: str) -> None:
-    if layers > _LAYERS:
+def _refuse_many_layers(layers: int, written: str) -> None:
+    if layers > _MAX_LAYERS:
         raise ChipfitError(
-            f"has {layers} layers, the limit is {_LAYERS}",
+            f"has {layers} layers, the limit is {_MAX_LAYERS}",
             place=written,
             hint="Where a recurrent network was unrolled, export one step of it.",
         )

@@ -28,15 +28,16 @@ TARGETS = ("graph.json", "weights.bin", "quantize.json")
 def keys(project: Project) -> Any:
     config = project.config
     asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None, config.accuracy.signal]
-    return [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project), asked, _asked(project)]
+    settings = [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project)]
+    return [*settings, asked, _reader_version(project)]
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
     return {**data_files(project), **model_files(project)}
 
 
-def _asked(project: Project) -> str | None:
-    """The version of the framework whose answers quantize.json compares with; None where it is not installed."""
+def _reader_version(project: Project) -> str | None:
+    """Version of the framework with which quantize.json compares; None where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     reader = reader_of(Path(project.config.model.source))
@@ -47,7 +48,7 @@ def _asked(project: Project) -> str | None:
 
 
 def _requantizer(project: Project) -> str:
-    """What the product asks for, or what its core does best."""
+    """Requantizer of the product; for `auto` that of its core."""
     asked = project.config.quantization.requantize
     return asked if asked != "auto" else CORES[project.chip.core].requantizer
 
@@ -73,9 +74,9 @@ def run(job: Job) -> dict[str, bytes]:
     graph = join_int8_functions(graph, policy)
     observed = {}
     if names := unprescribed_activations(graph):
-        typical = calibration(project, graph, names)
-        _check_varied(project, typical)
-        observed = observe(graph, typical, lambda done, total: job.progress("calibrate", done, total), names)
+        samples = calibration(project, graph, names)
+        _check_varied(project, samples)
+        observed = observe(graph, samples, lambda done, total: job.progress("calibrate", done, total), names)
     statistics = _input_statistics(job, graph)
     try:
         result = quantize(
@@ -107,7 +108,7 @@ def run(job: Job) -> dict[str, bytes]:
 
 
 def _input_statistics(job: Job, graph: "Graph") -> "dict[str, InputStatistics]":
-    """What the layers with weights of less than eight bits read on the calibration data, where a product has any."""
+    """Input statistics, on the calibration data, of the layers with weights of less than eight bits."""
     from pipeline.ops.shared.linear import Linear
     from pipeline.quantizing.input_statistics import measure_inputs
 
@@ -126,7 +127,7 @@ def _alternatives(
     rows: "Sequence[Signal]",
     held_out: "Samples",
 ) -> "tuple[Attempt, ...]":
-    """How the part with the least signal fares otherwise quantized, when it has too little."""
+    """Other quantizations of the part with the least signal, where it has too little."""
     from pipeline.quantizing.calibrate import observe
     from pipeline.quantizing.evaluate import PROBES
     from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
@@ -138,12 +139,12 @@ def _alternatives(
     if least is None or least.tensor not in unprescribed_activations(graph):
         return ()
 
-    def attempt(changed: "Graph", how: "Policy", typical: "Samples") -> "Quantized":
+    def attempt(changed: "Graph", how: "Policy", samples: "Samples") -> "Quantized":
         own = changed is graph
         changed = join_int8_functions(changed, how)
         names = unprescribed_activations(changed)
         known = own and all(n in observed for n in names)  # float values, whatever becomes of them
-        ranges = observed if known else observe(changed, typical, lambda done, total: None, names)
+        ranges = observed if known else observe(changed, samples, lambda done, total: None, names)
         return quantize(
             changed, ranges, how, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
             widths=asked.widths, input_statistics=_input_statistics(job, changed),
@@ -154,7 +155,7 @@ def _alternatives(
 
 
 def _check_labels(project: Project, held_out: "Samples") -> None:
-    """An accuracy that is asked for can be measured."""
+    """Raise ChipfitError where an accuracy is asked for and the evaluation data have no labels."""
     asked = project.config.accuracy
     key = "at_least" if asked.at_least is not None else "max_drop" if asked.max_drop is not None else None
     source = project.config.data.evaluation
@@ -167,11 +168,11 @@ def _check_labels(project: Project, held_out: "Samples") -> None:
     )
 
 
-def _check_varied(project: Project, typical: "Samples") -> None:
-    """Ranges can be chosen from the calibration data. One input of several may be the same in all of them."""
-    if any(a.min() != a.max() for a in typical.inputs):
+def _check_varied(project: Project, samples: "Samples") -> None:
+    """Raise ChipfitError where the calibration data are constant; one input of several may be."""
+    if any(a.min() != a.max() for a in samples.inputs):
         return
-    values = ", ".join(f"{a.min():g}" for a in typical.inputs)
+    values = ", ".join(f"{a.min():g}" for a in samples.inputs)
     raise ChipfitError(
         f"data.calibration: the calibration data are constant: every value is {values}",
         place=project.place("data.calibration"),
@@ -180,7 +181,7 @@ def _check_varied(project: Project, typical: "Samples") -> None:
 
 
 def _check_widths(project: Project, graph: "Graph") -> None:
-    """Every layer named has weights, and none that is to have less than eight bits comes with integers of its own."""
+    """Raise ManyErrors for a named layer without weights, and for one of low bits that the file has quantized."""
     from pipeline.ops.shared.linear import Linear
 
     asked = project.config.quantization

@@ -50,7 +50,7 @@ def run(job: Job) -> dict[str, bytes]:
         cycles=simulated.cycles.max,
         latency_us=simulated.latency_us,
         latency_limit_us=_microseconds(project),
-        accuracy=accuracy_shown(quantized.accuracy, simulated),
+        accuracy=measured_accuracy(quantized.accuracy, simulated),
         findings=findings,
     )
     manifest = Manifest(
@@ -70,8 +70,8 @@ def run(job: Job) -> dict[str, bytes]:
     }
 
 
-def accuracy_shown(found: "Accuracy", simulated: "SimulateFile") -> "Accuracy":
-    """That of the integer reference, as long as the emulated code is that; else what the emulated code reached."""
+def measured_accuracy(found: "Accuracy", simulated: "SimulateFile") -> "Accuracy":
+    """Accuracy of the integer reference where the emulated code equals it, else that of the emulated code."""
     if not simulated.vectors.mismatches:
         return found
     return replace(found, integer=simulated.accuracy.integer, agreement=None)
@@ -83,7 +83,7 @@ def _microseconds(project: Project) -> float | None:
 
 
 def failures(job: Job) -> list[str]:
-    """The missed rules of the last report, as `file:line: key: sentence`, for the build's exit."""
+    """Findings of missed rules in the last report, each as `file:line: key: sentence`."""
     from pipeline.facts.errors import ChipfitError
     from pipeline.judging.verdict import Verdict
 

@@ -1,4 +1,4 @@
-"""The product's model and data: which files they are, and calibration and evaluation data as the stages read them."""
+"""Files of a product's model and data, and its calibration and evaluation samples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from pipeline.model_files.onnx_external import MAX_EXTERNAL
 from pipeline.quantizing.data import Samples, load_samples
 from stages.base import Job
 
-_NOISE = 64
+_NOISE_SAMPLES = 64
 
 
 def model_files(project: Project) -> Mapping[str, Path]:
-    """The model file, and what its tensors lie in besides, by the name that the model gives it.
+    """The model file, and the files of its external tensors by the name that the model gives them.
 
     Raises ChipfitError where they are larger than what the importers read: every byte of them goes into the cache key.
     """
@@ -39,10 +39,10 @@ def model_files(project: Project) -> Mapping[str, Path]:
 
 
 def model_path(job: Job) -> Path:
-    """The file that a reader reads: the product's own, or what the stage `export` made of it."""
+    """The file that a reader reads: the product's own, or the one that the stage `export` wrote."""
     source = job.project.file("model.source", job.project.config.model.source)
-    made = EXPORTED.get(source.suffix)
-    return source if made is None else job.folder / "export" / f"model{made}"
+    suffix = EXPORTED.get(source.suffix)
+    return source if suffix is None else job.folder / "export" / f"model{suffix}"
 
 
 def data_files(project: Project) -> Mapping[str, Path]:
@@ -57,8 +57,8 @@ def data_files(project: Project) -> Mapping[str, Path]:
 
 def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) -> None:
     if file_size(path) > limit:
-        said = f"{key}: {shown} has {file_size(path)} bytes, the limit is {limit}"
-        raise ChipfitError(said, place=project.place(key), hint="Check that it is the file that you mean.")
+        message = f"{key}: {shown} has {file_size(path)} bytes, the limit is {limit}"
+        raise ChipfitError(message, place=project.place(key), hint="Check that it is the file that you mean.")
 
 
 def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()) -> Samples:
@@ -66,21 +66,21 @@ def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()
     source = project.config.data.calibration
     if source is None:
         raise ChipfitError(
-            f"data.calibration: no calibration data are given{_names_of_unprescribed(graph, unprescribed)}",
+            f"data.calibration: no calibration data are given{_missing_scale(graph, unprescribed)}",
             place=project.place("data"),
             hint="Name an .npz file with typical inputs; int8 ranges are chosen from them.",
         )
     return _load(project, "data.calibration", source, graph, ("calib", "x"))
 
 
-def _names_of_unprescribed(graph: Graph, names: Sequence[str]) -> str:
-    """Which tensor a file that is quantized in part has no scale for; nothing for a float file."""
+def _missing_scale(graph: Graph, names: Sequence[str]) -> str:
+    """A clause that names a tensor without a scale in a partly quantized file; "" for a float file."""
     if all(t.quant is None for t in graph.tensors.values() if t.data is None):
         return ""
-    maker = {o: n for n in graph.nodes for o in n.outputs}
-    # One that a layer makes, if any: what an input feeds is named by its layer too.
-    for name in sorted(names, key=lambda n: n not in maker):
-        node = maker.get(name)
+    producer = {o: n for n in graph.nodes for o in n.outputs}
+    # A tensor that a layer computes, if any: what an input feeds is named by its layer too.
+    for name in sorted(names, key=lambda n: n not in producer):
+        node = producer.get(name)
         of = "an input" if node is None else f"of layer {node.name!r} ({type(node).__name__})"
         return f", and the model file has no scale for {name!r}, {of}"
     return ""
@@ -103,7 +103,7 @@ def evaluation(project: Project, graph: Graph) -> Samples:
 def _noise(rng: np.random.Generator, graph: Graph, port: Port) -> Array:
     tensor = graph.tensors[port.tensor]
     assert tensor.quant is not None
-    integers = rng.integers(*tensor.quant.limits, (_NOISE, *port.onnx_shape), endpoint=True)
+    integers = rng.integers(*tensor.quant.limits, (_NOISE_SAMPLES, *port.onnx_shape), endpoint=True)
     return tensor.quant.dequantize(integers).astype(np.float32)
 
 

@@ -67,7 +67,7 @@ def run(job: Job) -> dict[str, bytes]:
     )
     wrong = sum(list(r.outputs) != w for r, w in zip(runs, wanted, strict=True))
     answers = np.stack([np.frombuffer(r.outputs[0], expected[0].dtype) for r in runs[: samples.count]])
-    host = _host(job, product, integers, expected, port_offsets)
+    host = _host_mismatches(job, product, integers, expected, port_offsets)
     slowest = max(runs, key=lambda r: r.total.high)
     fastest = min(r.total.low for r in runs)
     results = SimulateFile(
@@ -99,10 +99,10 @@ def _extremes(array: Array, rng: np.random.Generator) -> Array:
     return np.stack([np.full(shape, limits.min), np.full(shape, limits.max), noise]).astype(array.dtype)
 
 
-def _host(
+def _host_mismatches(
     job: Job, product: str, integers: list[Array], expected: list[Array], port_offsets: Sequence[int | None]
 ) -> int:
-    """How many vectors the same C computes differently on this machine."""
+    """Number of vectors for which the same C, compiled for this machine, gives other outputs."""
     from pipeline.facts.artifact import digests
     from pipeline.measuring.toolchain import host_library
     from pipeline.measuring.toolchain.host import HostLibrary
@@ -110,7 +110,7 @@ def _host(
 
     with scratch() as folder:
         source = job.folder / "codegen"
-        made = host_library(source, folder / "library.so", listed=digests(source))
-        got = HostLibrary(made, product, port_offsets)(integers, expected)
+        library = host_library(source, folder / "library.so", listed=digests(source))
+        got = HostLibrary(library, product, port_offsets)(integers, expected)
     differs = [(g != o).reshape(len(o), -1).any(axis=1) for g, o in zip(got, expected, strict=True)]
     return int(np.any(differs, axis=0).sum())

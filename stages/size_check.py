@@ -25,7 +25,7 @@ def keys(project: Project) -> Any:
     regions = [chip.flash.origin, chip.flash.size, chip.ram.origin, chip.ram.size]
     try:
         version = TOOLCHAINS[config.toolchain].version(chip.core)
-    except Exception:  # a missing compiler is said when the stage runs
+    except Exception:  # a missing compiler is reported when the stage runs
         version = "missing"
     return [config.product, config.toolchain, version, chip.core, *limits, *regions]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import ROOT, some
 
 from pipeline.facts.cores import APPLICATION, CORES
-from stages.app.tables import filled
+from stages.app.tables import fill_tables
 
 ROOMS = "facts graph arithmetic model_files ops importing quantizing planning generating measuring judging".split()
 """The folders of pipeline/, in the order in which data flow: each imports only those before it."""
@@ -98,7 +98,7 @@ def strings(path: Path) -> list[str]:
 
 def test_the_readme_repeats_the_tables_of_the_code() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert filled(readme) == readme, "run: python -m stages.app.tables"
+    assert fill_tables(readme) == readme, "run: python -m stages.app.tables"
 
 
 def test_files_do_one_thing() -> None:

@@ -17,7 +17,7 @@ from pipeline.quantizing.quantize_file import Attempt, Compared, LayerProof, Qua
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the rules look at: what was asked, and what the measuring stages wrote."""
+    """Everything that rules read: the product's configuration and chip, and the files of the measuring stages."""
 
     config: ProjectConfig
     chip: ChipSpec
@@ -29,7 +29,7 @@ class Evidence:
 Rule = Callable[[Evidence], Finding | None]
 
 
-def _most(key: str, measured: float, limit: float, show: Callable[[Any], str], hint: str) -> Finding:
+def _at_most(key: str, measured: float, limit: float, show: Callable[[Any], str], hint: str) -> Finding:
     passed = measured <= limit
     factor = "" if passed or not limit else f" ({measured / limit:.1f}x)"
     verb = "uses" if passed else "needs"
@@ -39,15 +39,16 @@ def _most(key: str, measured: float, limit: float, show: Callable[[Any], str], h
 
 def flash(e: Evidence) -> Finding:
     """Code and constants fit the free flash (all of the chip's flash when the YAML names none)."""
-    heaviest = e.size.flash.constants > e.size.flash.code
-    hint = "Weights are most of it: a smaller network." if heaviest else "Code is most of it: fewer kinds of layers."
-    return _most("budget.flash", e.size.flash.used, e.size.flash.limit, show_size, hint)
+    mostly_weights = e.size.flash.constants > e.size.flash.code
+    weights, code = "Weights are most of it: a smaller network.", "Code is most of it: fewer kinds of layers."
+    hint = weights if mostly_weights else code
+    return _at_most("budget.flash", e.size.flash.used, e.size.flash.limit, show_size, hint)
 
 
 def ram(e: Evidence) -> Finding:
     """The static arena fits the free RAM (all of the chip's RAM when the YAML names none)."""
     hint = "Smaller feature maps in the first layers need less."
-    return _most("budget.ram", e.size.ram.used, e.size.ram.limit, show_size, hint)
+    return _at_most("budget.ram", e.size.ram.used, e.size.ram.limit, show_size, hint)
 
 
 def stack(e: Evidence) -> Finding | None:
@@ -57,7 +58,7 @@ def stack(e: Evidence) -> Finding | None:
     deepest, limit = e.size.stack.worst_case, e.config.budget.stack
     if deepest is None:
         return Finding("budget.stack", False, 0, limit, f"no bound is known: {e.size.stack.unknown}", budget=True)
-    return _most(
+    return _at_most(
         "budget.stack",
         deepest,
         limit,
@@ -78,7 +79,7 @@ def latency(e: Evidence) -> Finding | None:
     asked = e.config.budget.latency
     affordable = int(asked * e.chip.clock)
     hint = f"{affordable} cycles are affordable, {cycles} are needed.{where}"
-    return _most("budget.latency", float(seconds), float(asked), show_time, hint)
+    return _at_most("budget.latency", float(seconds), float(asked), show_time, hint)
 
 
 def exact(e: Evidence) -> Finding:
@@ -88,7 +89,7 @@ def exact(e: Evidence) -> Finding:
     if chip or host:
         sentence = f"of {run} vectors {chip} differ from the integer reference on the emulated chip, {host} on the host"
     passed = chip == host == 0
-    return Finding("simulate.vectors", passed, max(chip, host), 0, sentence, "" if passed else _BUG)
+    return Finding("simulate.vectors", passed, max(chip, host), 0, sentence, "" if passed else _BUG_HINT)
 
 
 def faithful(e: Evidence) -> Finding | None:
@@ -102,7 +103,7 @@ def export(e: Evidence) -> Finding | None:
     return _compared("model.qdq.onnx", e.quantize.export, e.quantize.layers)
 
 
-_BUG = "This is a bug in chipfit or in the compiler."
+_BUG_HINT = "This is a bug in chipfit or in the compiler."
 
 
 def _compared(key: str, found: Compared | None, layers: Sequence[LayerProof]) -> Finding | None:
@@ -117,7 +118,7 @@ def _compared(key: str, found: Compared | None, layers: Sequence[LayerProof]) ->
             f"{first.values} values differ from {found.against}'s, "
             f"by up to {_steps(first.steps)}, more than rounding explains"
         )
-        return Finding(key, False, found.unexplained, 0, sentence, _why(layers))
+        return Finding(key, False, found.unexplained, 0, sentence, _difference_hint(layers))
     if not found.values:
         sentence = f"not compared: no tensor has a proven bound against {found.against}"
         return Finding(key, False, 0, 0, sentence, "Scales in the model file would say what is right.")
@@ -130,8 +131,8 @@ def _compared(key: str, found: Compared | None, layers: Sequence[LayerProof]) ->
     return Finding(key, True, 0, 0, sentence)
 
 
-def _why(layers: Sequence[LayerProof]) -> str:
-    """What can be behind a difference that rounding does not explain."""
+def _difference_hint(layers: Sequence[LayerProof]) -> str:
+    """Hint at the cause of a difference that rounding does not explain."""
     errors = [(x.channels.largest_error, x.name) for x in layers if x.channels and x.channels.largest_error > 0.5]
     if not errors:
         return "This is a bug in chipfit: please report it."
@@ -159,7 +160,7 @@ def signal(e: Evidence) -> Finding | None:
     sentence = (
         f"{least.part} has only {_decibels(least.signal_db)} of signal over quantization noise, limit {limit:g} dB"
     )
-    best = sorted(e.quantize.signal_tried or (), key=_reached)
+    best = sorted(e.quantize.signal_tried or (), key=_signal_db)
     reached = [f"{t.what}: {_decibels(t.signal_db)}" for t in reversed(best)]
     hint = f"Tried: {'; '.join(reached)}." if reached else "Nothing else could be tried."
     if not reached and e.quantize.faithful is not None:
@@ -168,7 +169,7 @@ def signal(e: Evidence) -> Finding | None:
     return Finding("accuracy.signal", False, least.signal_db, limit, sentence, more)
 
 
-def _reached(attempt: Attempt) -> float:
+def _signal_db(attempt: Attempt) -> float:
     return inf if attempt.signal_db is None else attempt.signal_db
 
 
@@ -180,16 +181,20 @@ def chance(e: Evidence) -> Finding | None:
     """On labelled data the framework's answers and the integer network's are better than guessing: guesses would be
     right as often in less than 5 % of all cases (at least 20 samples)."""
     classes, samples, accuracy = e.quantize.answers.classes, e.quantize.samples, e.quantize.accuracy
-    if classes is None or samples < _FEW:
+    if classes is None or samples < _MIN_SAMPLES:
         return None
-    whose = (("model file", accuracy.real, _UNITS), ("integer network", accuracy.integer, _better(e)))
-    for who, share, hint in whose:
-        if share is not None and (odds := _guessed(round(share * samples), samples, classes)) > _ODDS:
+    candidates = (("model file", accuracy.real, _UNITS_HINT), ("integer network", accuracy.integer, _accuracy_hint(e)))
+    for name, share, hint in candidates:
+        if share is None:
+            continue
+        right = round(share * samples)
+        probability = _guessing_probability(right, samples, classes)
+        if probability > _MAX_PROBABILITY:
             sentence = (
-                f"the {who} is right on {round(share * samples)} of {samples} samples, which guessing among {classes} "
-                f"classes reaches in {100 * odds:.0f} % of all cases"
+                f"the {name} is right on {right} of {samples} samples, which guessing among {classes} "
+                f"classes reaches in {100 * probability:.0f} % of all cases"
             )
-            return _check(e, "chance", False, share, 1 / classes, sentence, hint)
+            return _allowable(e, "chance", False, share, 1 / classes, sentence, hint)
     return None
 
 
@@ -199,47 +204,49 @@ def labels(e: Evidence) -> Finding | None:
     if found is None or classes is None or (found[0] >= 0 and found[1] < classes):
         return None
     sentence = f"labels run from {found[0]} to {found[1]}, the network's classes from 0 to {classes - 1}"
-    return _check(e, "labels", False, found[1], classes - 1, sentence, "Write labels that count classes from 0.")
+    return _allowable(e, "labels", False, found[1], classes - 1, sentence, "Write labels that count classes from 0.")
 
 
 def constant(e: Evidence) -> Finding | None:
     """The integer network does not give one class to everything where the labels, or the framework, have several."""
     found, samples = e.quantize.answers, e.quantize.samples
     others = max(found.truth or 0, found.real or 0)
-    if found.classes is None or samples < _FEW or found.integer > 1 or others < 2:
+    if found.classes is None or samples < _MIN_SAMPLES or found.integer > 1 or others < 2:
         return None
-    whose = "the labels have" if (found.truth or 0) > 1 else "the model file gives"
-    sentence = f"the integer network answers one class for all {samples} samples, where {whose} {others}"
-    return _check(e, "constant", False, 1, others, sentence, _better(e))
+    source = "the labels have" if (found.truth or 0) > 1 else "the model file gives"
+    sentence = f"the integer network answers one class for all {samples} samples, where {source} {others}"
+    return _allowable(e, "constant", False, 1, others, sentence, _accuracy_hint(e))
 
 
 def span(e: Evidence) -> Finding | None:
     """Of the evaluation data no more than a tenth lies outside the range that an input has as integers."""
     farthest = max(e.quantize.inputs, key=lambda i: i.outside, default=None)
-    if farthest is None or farthest.outside <= _OUTSIDE:
+    if farthest is None or farthest.outside <= _MAX_OUTSIDE:
         return None
     (low, high), (least, most) = farthest.range, farthest.data
     sentence = (
         f"{_percent(farthest.outside)} of the values of input {shortened(farthest.name)!r} lie outside its range "
         f"of {low:g} to {high:g}: the data run from {least:g} to {most:g}"
     )
-    return _check(e, "span", False, farthest.outside, _OUTSIDE, sentence, _UNITS)
+    return _allowable(e, "span", False, farthest.outside, _MAX_OUTSIDE, sentence, _UNITS_HINT)
 
 
-_FEW, _ODDS, _OUTSIDE = 20, 0.05, 0.1
-_UNITS = "Are the data in the units of the training data? data.evaluation takes scale and zero_point."
+_MIN_SAMPLES, _MAX_PROBABILITY, _MAX_OUTSIDE = 20, 0.05, 0.1
+_UNITS_HINT = "Are the data in the units of the training data? data.evaluation takes scale and zero_point."
 
 
-def _check(e: Evidence, name: str, passed: bool, measured: float, limit: float, sentence: str, hint: str) -> Finding:
-    """A finding that the YAML may allow."""
+def _allowable(
+    e: Evidence, name: str, passed: bool, measured: float, limit: float, sentence: str, hint: str
+) -> Finding:
+    """A finding of the data or the answers, which accuracy.allow of the YAML may let pass."""
     allowed = name in e.config.accuracy.allow
-    told = f"{sentence} (allowed by accuracy.allow)" if allowed else sentence
+    shown = f"{sentence} (allowed by accuracy.allow)" if allowed else sentence
     more = f"{hint} If it is meant: accuracy: {{allow: [{name}]}}."
-    return Finding(f"accuracy.{name}", passed or allowed, measured, limit, told, "" if allowed else more)
+    return Finding(f"accuracy.{name}", passed or allowed, measured, limit, shown, "" if allowed else more)
 
 
-def _guessed(right: int, samples: int, classes: int) -> float:
-    """The chance that guessing gives at least so many right answers: the tail of a binomial distribution."""
+def _guessing_probability(right: int, samples: int, classes: int) -> float:
+    """Probability of at least `right` right guesses of `samples`: the tail of a binomial distribution."""
     p = 1 / classes
     logs = [
         lgamma(samples + 1) - lgamma(k + 1) - lgamma(samples - k + 1) + k * log(p) + (samples - k) * log1p(-p)
@@ -257,7 +264,7 @@ def no_float(e: Evidence) -> Finding:
 
 def accuracy(e: Evidence) -> Finding | None:
     """The integer accuracy on the evaluation data is at least what the YAML asks."""
-    return _least(e, "accuracy.at_least", e.quantize.accuracy.integer, e.config.accuracy.at_least)
+    return _at_least(e, "accuracy.at_least", e.quantize.accuracy.integer, e.config.accuracy.at_least)
 
 
 def drop(e: Evidence) -> Finding | None:
@@ -270,7 +277,7 @@ def drop(e: Evidence) -> Finding | None:
         return Finding("accuracy.max_drop", False, 0, limit, why, "Leave max_drop out.")
     assert got.real is not None and got.integer is not None
     lost = max(0.0, got.real - got.integer)
-    return _most("accuracy.max_drop", round(lost, 9), limit, _percent, _better(e))
+    return _at_most("accuracy.max_drop", round(lost, 9), limit, _percent, _accuracy_hint(e))
 
 
 def agreement(e: Evidence) -> Finding | None:
@@ -279,19 +286,19 @@ def agreement(e: Evidence) -> Finding | None:
     if limit is not None and got is None:
         why = e.quantize.faithful.why if e.quantize.faithful else ""
         return Finding("accuracy.agreement", False, 0, limit, why or "there is no framework to agree with")
-    return _least(e, "accuracy.agreement", got, limit)
+    return _at_least(e, "accuracy.agreement", got, limit)
 
 
-_BETTER = "Try quantization.calibration: percentile or min-max, or more calibration data."
+_CALIBRATION_HINT = "Try quantization.calibration: percentile or min-max, or more calibration data."
 
 
-def _better(e: Evidence) -> str:
-    """What may help, but nothing that was tried in vain for the least signal."""
+def _accuracy_hint(e: Evidence) -> str:
+    """Hint for a low accuracy: another calibration, unless the signal check tried others without success."""
     options, limit = e.quantize.signal_tried, e.config.accuracy.signal
     if not options or limit is None:
-        return _BETTER
-    best = max(options, key=_reached)
-    if _reached(best) >= limit:
+        return _CALIBRATION_HINT
+    best = max(options, key=_signal_db)
+    if _signal_db(best) >= limit:
         return f"Try {best.what} ({_decibels(best.signal_db)})."
     return "Other ranges were tried, see accuracy.signal: it takes a network whose values have like ranges."
 
@@ -300,11 +307,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _least(e: Evidence, key: str, got: float | None, limit: float | None) -> Finding | None:
+def _at_least(e: Evidence, key: str, got: float | None, limit: float | None) -> Finding | None:
     if limit is None or got is None:
         return None
     sentence = f"{'is' if got >= limit else 'is only'} {_percent(got)}, limit {_percent(limit)}"
-    return Finding(key, got >= limit, got, limit, sentence, _better(e), budget=True)
+    return Finding(key, got >= limit, got, limit, sentence, _accuracy_hint(e), budget=True)
 
 
 RULES: tuple[Rule, ...] = (
@@ -328,5 +335,5 @@ RULES: tuple[Rule, ...] = (
 
 
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
-    """Every rule that the product asks for, in the table's order."""
+    """Findings of every rule that applies to the product, in the order of RULES."""
     return tuple(f for f in (rule(evidence) for rule in RULES) if f is not None)

@@ -1,4 +1,4 @@
-"""verdict.json: what the rules found, beside the figures that people ask for first."""
+"""verdict.json: the findings of the rules, with the main figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from pipeline.quantizing.quantize_file import Accuracy
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule applied. `measured` and `limit` are comparable numbers; `sentence` does not say where."""
+    """Result of one rule. `measured` and `limit` are comparable numbers; `sentence` does not name its place."""
 
     key: str
     passed: bool
     budget: bool = field(default=False, kw_only=True)
-    """Whether it is a budget of the YAML, that a product does not fit; else it is about what is right."""
+    """Whether the rule is about a budget of the YAML; else it is about correctness."""
     measured: float
     limit: float
     sentence: Annotated[str, Key("said")]
@@ -32,7 +32,7 @@ class Used:
 
 @dataclass(frozen=True)
 class StackUsed:
-    """Bytes used and free; None where no bound is known, and where nothing is asked."""
+    """Bytes of stack used, None where no bound is known, and free, None where the product states no budget."""
 
     used: int | None
     limit: int | None
@@ -40,7 +40,7 @@ class StackUsed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`verdict` is that of `verdict_of`; `cycles` and `latency_us` with every wait state counted."""
+    """The verdict on a product, in words by `verdict_of`; `cycles` and `latency_us` count every wait state."""
 
     product: str
     chip: str
@@ -57,7 +57,7 @@ class Verdict:
 
 
 def verdict_of(findings: Sequence[Finding]) -> str:
-    """In two or three words: a missed budget does not fit; anything else that is wrong is a failed check."""
+    """The verdict in two or three words: a missed budget "does not fit", any other miss is "check failed"."""
     missed = [f for f in findings if not f.passed]
     if not missed:
         return "fits"

@@ -1,4 +1,4 @@
-"""The `chipfit` command as it is started: what Ctrl-C does is settled before anything that takes time is loaded."""
+"""Entry point of the `chipfit` command: signal handlers are installed before slow imports."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from stages.app import signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """As `stages.app.commands.run`, of the process's own arguments where none are given."""
+    """Run one command, by default from the process's own arguments; returns the exit code."""
     signals.install()
     from stages.app.commands import run
 

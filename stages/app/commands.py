@@ -92,7 +92,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def build(arguments: Sequence[str]) -> int:
-    """doit over the named products, or over those found in the current folder."""
+    """Run doit over the named products, or over those found in the current folder."""
     from doit.cmd_base import ModuleTaskLoader
     from doit.doit_cmd import DoitMain
 
@@ -103,7 +103,7 @@ def build(arguments: Sequence[str]) -> int:
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
-    products = products or find_here()
+    products = products or products_here()
     try:
         code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)
     except SystemExit as ended:
@@ -111,7 +111,7 @@ def build(arguments: Sequence[str]) -> int:
     return 0 if not code else 1
 
 
-def find_here() -> list[str]:
+def products_here() -> list[str]:
     """The product YAMLs in configs/products, else in the current folder."""
     from stages.app.schedule import find_products
 
@@ -123,21 +123,21 @@ def find_here() -> list[str]:
 
 
 def explain(arguments: Sequence[str]) -> int:
-    """As `stages.app.explain`."""
-    from stages.app.explain import explain as explained
+    """Print the plans of built products; see `stages.app.explain`."""
+    from stages.app.explain import explain as run_explain
 
-    return explained(arguments)
+    return run_explain(arguments)
 
 
 def estimate(arguments: Sequence[str]) -> int:
-    """As `stages.app.estimate`."""
-    from stages.app.estimate import estimate as estimated
+    """Print what a model would need on chips; see `stages.app.estimate`."""
+    from stages.app.estimate import estimate as run_estimate
 
-    return estimated(arguments)
+    return run_estimate(arguments)
 
 
 def init(arguments: Sequence[str]) -> int:
-    """A commented product.yaml and a three-line dodo.py; nothing that exists is overwritten."""
+    """Write a commented product.yaml and a three-line dodo.py; nothing that exists is overwritten."""
     folder = Path(arguments[0]) if arguments else Path()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def init(arguments: Sequence[str]) -> int:
 
 
 def schema(arguments: Sequence[str]) -> int:
-    """JSON Schema for editors, on stdout."""
+    """Print the JSON Schema of a product or chip YAML, for editors."""
     from pipeline.facts.config import ChipSpec, json_schema
 
     print(json.dumps(ChipSpec.model_json_schema() if "--chip" in arguments else json_schema(), indent=1))
@@ -162,7 +162,7 @@ def schema(arguments: Sequence[str]) -> int:
 
 
 def chips(arguments: Sequence[str]) -> int:
-    """One line per known chip."""
+    """Print one line per known chip."""
     from pipeline.facts.config import chip_folder, find_chip, known_chips
     from pipeline.facts.errors import Place
     from pipeline.facts.units import show_size

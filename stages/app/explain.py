@@ -1,4 +1,4 @@
-"""`chipfit explain`: what the plan chose for every layer, what it costs, what the alternatives were."""
+"""`chipfit explain`: the plan's choice for every layer, its costs, and the alternatives."""
 
 import json
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ USAGE = "chipfit explain [PRODUCT or PRODUCT.yaml ...] [--json]"
 
 
 def explain(arguments: Sequence[str]) -> int:
-    """Tell the plans of the products that were built in the current folder; `--json` prints the same as JSON."""
+    """Print the plans of the products that were built in the current folder; `--json` prints the same as JSON."""
     named = [a for a in arguments if a != "--json"]
     unknown = next((a for a in named if a.startswith("-")), None)
     if unknown is not None:
         raise ChipfitError(f"explain does not know {unknown}", hint=USAGE)
-    told = {product: _explained(product) for product in [_product(a) for a in named] or _built()}
+    plans = {product: _explained(product) for product in [_product_name(a) for a in named] or _built_products()}
     if "--json" in arguments:
-        print(json.dumps(plain(told), indent=1))
+        print(json.dumps(plain(plans), indent=1))
         return 0
     from stages.app.terminal import print_plan
 
-    for product, explained in told.items():
+    for product, explained in plans.items():
         print_plan(product, explained)
     return 0
 
@@ -48,7 +48,7 @@ def _explained(product: str) -> "Explained":
     return Explained(tuple(rows), tuple(plan_sentences(plan)), plan.plan, verdict)
 
 
-def _product(argument: str) -> str:
+def _product_name(argument: str) -> str:
     if not argument.endswith((".yaml", ".yml")):
         return argument
     from pipeline.facts.config import load_project
@@ -56,7 +56,7 @@ def _product(argument: str) -> str:
     return load_project(Path(argument)).config.product
 
 
-def _built() -> list[str]:
+def _built_products() -> list[str]:
     found = sorted(p.parent.parent.name for p in Path("build").glob("*/codegen/plan.json"))
     if not found:
         raise ChipfitError("no product was built here", place="build", hint="Run chipfit build first.")
@@ -64,7 +64,7 @@ def _built() -> list[str]:
 
 
 def _read(product: str, name: str, kind: type[T]) -> T | None:
-    """What a stage said; None where it has not, or where what it said is no more."""
+    """A stage's JSON file as the dataclass `kind`; None where it is missing or has another form."""
     try:
         return parsed(kind, (Path("build") / product / name).read_bytes(), name)
     except (OSError, ChipfitError):

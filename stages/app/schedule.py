@@ -1,4 +1,4 @@
-"""Stages crossed with products as doit tasks: what runs, what is skipped, and how a failure is said."""
+"""Stages crossed with products as doit tasks: what runs, what is skipped, and how a failure is reported."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ Task = dict[str, Any]
 
 
 def find_products(pattern: str | Path) -> list[Path]:
-    """Product YAMLs that a file, folder or pattern means, in order of name; relative paths stay relative.
+    """Product YAMLs of a file, folder or pattern, in order of name; relative paths stay relative.
 
     A file named outright is taken as it is; of a folder or pattern, the files with a `product` key.
     """
@@ -35,7 +35,7 @@ def find_products(pattern: str | Path) -> list[Path]:
 
 
 def _is_product(path: Path) -> bool:
-    """Whether some line begins with the key, so that a broken product is still found and complained about."""
+    """Whether some line begins with the key `product`, so that a broken YAML is still found and reported."""
     try:
         if not is_file(path):
             return False
@@ -54,9 +54,9 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
     signals.install()
     folder = Path(build)
     loaded = [_load(p) for pattern in products for p in find_products(pattern)]
-    loaded = _refuse_twins(loaded)
-    made: dict[str, Any] = {f"task_{s.NAME}": _creator(s, loaded, folder) for s in STAGES}
-    made["DOIT_CONFIG"] = {
+    loaded = _refuse_duplicates(loaded)
+    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder) for s in STAGES}
+    tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
         # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
         # more file that a full disk, a kill or a second build can hurt.
@@ -66,7 +66,7 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
         "verbosity": 2,
         "reporter": reporter(folder, [name for name, _ in loaded]),
     }
-    return made
+    return tasks
 
 
 Loaded = tuple[str, Project | ChipfitError]
@@ -80,12 +80,12 @@ def _load(path: Path) -> Loaded:
     return project.config.product, project
 
 
-def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
+def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
     first: dict[str, Loaded] = {}
-    made: list[Loaded] = []
+    unique: list[Loaded] = []
     for name, project in loaded:
         if name in first and isinstance(project, ChipfitError):
-            made.append((f"{name}_{len(made)}", project))
+            unique.append((f"{name}_{len(unique)}", project))
             continue
         if name in first and isinstance(project, Project):
             other = first[name][1]
@@ -95,14 +95,14 @@ def _refuse_twins(loaded: list[Loaded]) -> list[Loaded]:
                 place=project.place("product"),
                 hint="Rename one.",
             )
-            made.append((f"{name}_{project.path.stem}", clash))
+            unique.append((f"{name}_{project.path.stem}", clash))
             continue
         first.setdefault(name, (name, project))
-        made.append((name, project))
-    return made
+        unique.append((name, project))
+    return unique
 
 
-def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:
+def _task_creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:
     def create() -> Iterator[Task]:
         yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}  # type: ignore[attr-defined]
         for name, project in loaded:
@@ -113,7 +113,7 @@ def _creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[]
 
 
 def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path) -> Task:
-    before = [f"{s}:{name}" for s in stage.AFTER[-1:] if s != export.NAME or _exported(project)]
+    before = [f"{s}:{name}" for s in stage.AFTER[-1:] if s != export.NAME or _needs_export(project)]
     if isinstance(project, ChipfitError):
         failed = (lambda e=project: TaskFailed(str(e))) if not stage.AFTER else (lambda: None)
         return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
@@ -123,18 +123,18 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path)
         "actions": [(_run, [stage, job])],
         "targets": [str(job.folder / stage.NAME / t) for t in stage.TARGETS],
         "task_dep": before,
-        "uptodate": [(_fresh, [stage, job])],
+        "uptodate": [(_is_up_to_date, [stage, job])],
         "clean": [(shutil.rmtree, [str(job.folder / stage.NAME)], {"ignore_errors": True})],
         "doc": f"{name} on {project.chip.chip}",
     }
 
 
-def _exported(project: Project | ChipfitError) -> bool:
+def _needs_export(project: Project | ChipfitError) -> bool:
     return isinstance(project, ChipfitError) or export.applies(project)
 
 
-def _fresh(stage: Stage, job: Job) -> bool:
-    """Skipped only when the results are intact, and, for the report, when no rule was missed."""
+def _is_up_to_date(stage: Stage, job: Job) -> bool:
+    """Whether a task may be skipped: its results are up to date and, for the report, no rule was missed."""
     try:
         if not up_to_date(stage, job):
             return False

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end chipfit at once: its compilers with it, its scratch folders removed, no traceback."""
+"""Handlers of Ctrl-C and SIGTERM: chipfit ends at once, kills its compilers, removes its scratch folders."""
 
 import atexit
 import os
@@ -11,10 +11,9 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 def install() -> None:
-    """From here on SIGINT ends this process with exit code 130 and SIGTERM with 143, as a shell says it of others.
+    """Make SIGINT end this process with exit code 130 and SIGTERM with 143, the codes that a shell reports.
 
-    Whatever is being written is then whole or not there, as after any kill. Processes that are started by forking
-    do the same, and say nothing.
+    A file that is being written is then whole or absent, as after any kill. Forked processes do the same, silently.
     """
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -30,7 +29,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _ignore() -> None:
-    """At the end, too: all is done, and Python would let a signal kill it without a word from here on."""
+    """Ignore both signals; also at exit, when all is done and Python would die of them."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""The README's tables, generated from the code's own; a test keeps the README's copy true."""
+"""Tables of the README, generated from the code; a test keeps the README's copy equal."""
 
 import re
 import sys
@@ -58,12 +58,12 @@ def rules() -> str:
 def variants() -> str:
     """One row per kernel variant of any core."""
     cores: dict[str, list[str]] = {}
-    said = {}
+    summaries = {}
     for core in CORES.values():
         for module in (*variants_of(core), *fusing_variants(core)):
             cores.setdefault(module.NAME, []).append(core.name)
-            said[module.NAME] = module.SUMMARY
-    rows = [f"| `{name}` | {', '.join(cores[name])} | {said[name]} |" for name in said]
+            summaries[module.NAME] = module.SUMMARY
+    rows = [f"| `{name}` | {', '.join(cores[name])} | {summaries[name]} |" for name in summaries]
     return "\n".join(["| variant | cores | what it is |", "|---|---|---|", *rows])
 
 
@@ -76,16 +76,16 @@ TABLES: Mapping[str, Callable[[], str]] = {
 }
 
 
-def filled(readme: str) -> str:
+def fill_tables(readme: str) -> str:
     """The README's text with every table replaced by the code's."""
     for name, table in TABLES.items():
         block = re.compile(rf"<!-- {name} -->\n(\n\|(?:.*\n)+?)?(?=\n)")
-        made = f"<!-- {name} -->\n\n{table()}\n"
-        readme, count = block.subn(lambda _, text=made: text, readme)  # type: ignore[misc]
+        filled_block = f"<!-- {name} -->\n\n{table()}\n"
+        readme, count = block.subn(lambda _, text=filled_block: text, readme)  # type: ignore[misc]
         assert count == 1, name
     return readme
 
 
 if __name__ == "__main__":
     path = Path(__file__).parent.parent.parent / "README.md"
-    path.write_text(filled(path.read_text("utf-8")), "utf-8")
+    path.write_text(fill_tables(path.read_text("utf-8")), "utf-8")

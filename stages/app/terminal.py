@@ -1,4 +1,4 @@
-"""What a person sees: one line per stage, progress on long work, the table, and one line per error."""
+"""Output for people: one line per stage, progress of long work, tables, and one line per error."""
 
 import io
 import multiprocessing
@@ -46,7 +46,7 @@ _bars: dict[str, Any] = {}
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
-    """doit's reporter: says what ran and how long it took, then the table, then what is wrong."""
+    """doit's reporter: prints each stage and its time, then the table of verdicts, then the errors."""
 
     desc = "chipfit"
 
@@ -104,23 +104,23 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 def reporter(build: Path, products: Sequence[str]) -> type[Reporter]:
     """The reporter of these products' builds, as doit takes one: a class that it makes an object of."""
 
-    class OfThese(Reporter):
+    class ProductReporter(Reporter):
         def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
             super().__init__(outstream, options, build, products)
 
-    return OfThese
+    return ProductReporter
 
 
 def table(build: Path, products: Sequence[str]) -> str:
-    """One row per product that has a verdict."""
+    """Table of verdicts, one row per product that has one."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     from pipeline.judging.verdict import Verdict
 
-    made = Table(box=SIMPLE, pad_edge=False)
+    grid = Table(box=SIMPLE, pad_edge=False)
     for heading in ("product", "chip"):
-        made.add_column(heading)
+        grid.add_column(heading)
     for heading in (
         "flash used/free",
         "RAM used/free",
@@ -129,8 +129,8 @@ def table(build: Path, products: Sequence[str]) -> str:
         "latency/budget",
         "accuracy float/int",
     ):
-        made.add_column(heading, justify="right")
-    made.add_column("verdict")
+        grid.add_column(heading, justify="right")
+    grid.add_column("verdict")
     rows = 0
     for product in products:
         try:
@@ -138,31 +138,31 @@ def table(build: Path, products: Sequence[str]) -> str:
         except (OSError, ChipfitError):
             continue
         rows += 1
-        made.add_row(*_row(verdict), style=None if verdict.passed else "bold")
+        grid.add_row(*_row(verdict), style=None if verdict.passed else "bold")
     if not rows:
         return ""
-    return _printed(made)
+    return _rendered(grid)
 
 
-def _printed(made: Any) -> str:
+def _rendered(grid: Any) -> str:
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else 150, force_terminal=terminal, highlight=False)
     with console.capture() as captured:
-        console.print(made)
+        console.print(grid)
     return captured.get()
 
 
 def _cell(text: str) -> str:
-    """A name from a model file as the cell of a table: neither control characters nor rich's own markup."""
+    """A name from a model file as a table cell, without control characters and rich's markup."""
     from rich.markup import escape
 
     return escape(visible(shortened(text)))
 
 
 def print_estimate(model: str, estimate: "Estimate") -> None:
-    """The tables of `chipfit estimate`."""
+    """Print the tables of `chipfit estimate`."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -176,7 +176,7 @@ def print_estimate(model: str, estimate: "Estimate") -> None:
         layers.add_row(
             _cell(row.name), _cell(row.operator), shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}"
         )
-    print(_printed(layers), end="")
+    print(_rendered(layers), end="")
     print(
         f"{in_sentence(model)}: {estimate.parameters:,} parameters, {estimate.macs:,} multiply-accumulates, "
         f"{show_size(estimate.arena)} of activations alive at once, {show_size(estimate.ports)} of inputs and outputs"
@@ -196,27 +196,27 @@ def print_estimate(model: str, estimate: "Estimate") -> None:
             " .. ".join(show_time(s) for s in need.seconds),
             f"no: {', '.join(need.lacks)}" if need.lacks else "yes" if need.fits else _undecided(need),
         )
-    print(_printed(chips), end="")
+    print(_rendered(chips), end="")
     print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
 
 
 def print_plan(product: str, explained: "Explained") -> None:
-    """One product of `chipfit explain`."""
+    """Print one product's table of `chipfit explain`."""
     from rich.box import SIMPLE
     from rich.table import Table
 
     from pipeline.judging.report.plan import brief
 
-    made = Table(box=SIMPLE, pad_edge=False)
+    grid = Table(box=SIMPLE, pad_edge=False)
     for heading in ("layer", "variant"):
-        made.add_column(heading)
+        grid.add_column(heading)
     waiting = any(row.waits for row in explained.layers)
     for heading in ("cycles", *(("waits",) if waiting else ()), "of floor", "flash", "stack"):
-        made.add_column(heading, justify="right")
-    made.add_column("instead")
+        grid.add_column(heading, justify="right")
+    grid.add_column("instead")
     for row in explained.layers:
         cycles = row.measured if row.cycles is None else row.cycles
-        made.add_row(
+        grid.add_row(
             _cell(brief(row.layer)),
             row.variant,
             "?" if cycles is None else f"{cycles:,}",
@@ -227,7 +227,7 @@ def print_plan(product: str, explained: "Explained") -> None:
             "\n".join(_cell(f"{a.variant}: {a.why}") for a in row.alternatives) or "-",
         )
     print(in_sentence(f"{product}: {' '.join(explained.sentences)}"))
-    print(_printed(made), end="")
+    print(_rendered(grid), end="")
     verdict = explained.verdict
     if verdict:
         used = f"{show_size(verdict.flash.used)} of flash, {verdict.stack.used} B of stack"

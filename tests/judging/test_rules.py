@@ -16,7 +16,7 @@ from pipeline.judging.verdict import verdict_of
 from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.quantizing.evaluate import top1
 from pipeline.quantizing.quantize_file import Accuracy
-from stages.report import accuracy_shown
+from stages.report import measured_accuracy
 
 
 @pytest.fixture
@@ -192,9 +192,9 @@ def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path)
 
 def test_the_accuracy_shown_is_that_of_the_emulated_code() -> None:
     found, right = Accuracy(0.94, 0.95, 0.99), from_plain(SimulateFile, SIMULATE)
-    assert accuracy_shown(found, right) == found  # equal on every vector, so that of all samples
+    assert measured_accuracy(found, right) == found  # equal on every vector, so that of all samples
     wrong = replace(right, vectors=replace(right.vectors, mismatches=1))
-    assert accuracy_shown(found, wrong) == Accuracy(0.9, 0.95, None)
+    assert measured_accuracy(found, wrong) == Accuracy(0.9, 0.95, None)
 
 
 def test_emulated_answers_are_judged_in_the_file_s_layout() -> None:

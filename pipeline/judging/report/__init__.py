@@ -47,10 +47,10 @@ class Page:
 
 
 def render_html(page: Page) -> str:
-    """The page as a string; everything it needs is in it, and it never loads anything."""
+    """The HTML page as a string; it contains everything that it needs and loads nothing."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_seen,
+        trim_blocks=True, lstrip_blocks=True, finalize=_visible_text,
     )  # fmt: skip
     filters: dict[str, Callable[..., str]] = {
         "size": show_size,
@@ -75,13 +75,13 @@ def render_html(page: Page) -> str:
     )
 
 
-def _seen(value: Any) -> Any:
-    """Every text of the page; that it is no HTML is autoescape's part."""
+def _visible_text(value: Any) -> Any:
+    """`value`, a text made visible; that it is no HTML is autoescape's task."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render_markdown(verdict: Verdict, simulated: SimulateFile, plan: PlanFile) -> str:
-    """A table of findings, what the plan is, and a table of layers."""
+    """Markdown of a table of findings, the plan in sentences, and a table of layers."""
     mark = {True: "pass", False: "**FAIL**"}
     product, chip = in_markdown(verdict.product), in_markdown(verdict.chip)
     lines = [f"### {product} on {chip}: {verdict.verdict}", ""]
@@ -106,7 +106,7 @@ def thousands(number: int) -> str:
 
 @dataclass(frozen=True)
 class BudgetBar:
-    """Used against free, as text and as widths in percent of the larger of both."""
+    """A budget bar: used and free, as text and as widths in percent of the larger of both."""
 
     name: str
     used: str
@@ -118,7 +118,7 @@ class BudgetBar:
 
 
 def budget_bars(verdict: Verdict) -> list[BudgetBar]:
-    """One for each budget that is known."""
+    """Bars of the budgets whose limit and use are known."""
     rows: tuple[tuple[str, float | None, float | None, Callable[[Any], str]], ...] = (
         ("Flash", verdict.flash.used, verdict.flash.limit, show_size),
         ("RAM", verdict.ram.used, verdict.ram.limit, show_size),
@@ -137,7 +137,7 @@ def budget_bars(verdict: Verdict) -> list[BudgetBar]:
 
 @dataclass(frozen=True)
 class FlashPiece:
-    """Bytes, and width in percent of all flash; `kind` is that of a symbol, or rest."""
+    """A symbol in the map of flash: bytes, and width in percent of all flash; `kind` is that of a symbol, or rest."""
 
     name: str
     size: int
@@ -146,7 +146,7 @@ class FlashPiece:
 
 
 def flash_map(size: SizeFile) -> list[FlashPiece]:
-    """The largest pieces of flash; the rest in one."""
+    """The largest symbols in flash, and all others as one piece."""
     pieces = [s for s in size.symbols if s.kind != "ram"]
     total = max(sum(p.size for p in pieces), 1)
     shown = [FlashPiece(p.name, p.size, p.kind, round(100 * p.size / total, 2)) for p in pieces[:12]]
@@ -158,7 +158,7 @@ def flash_map(size: SizeFile) -> list[FlashPiece]:
 
 @dataclass(frozen=True)
 class BufferBox:
-    """A buffer of so many bytes as a box in percent: time (kernel calls) to the right, addresses downwards."""
+    """A buffer of `size` bytes as a box in percent: time (kernel calls) to the right, addresses downwards."""
 
     name: str
     size: int
@@ -169,7 +169,7 @@ class BufferBox:
 
 
 def ram_map(plan: PlanFile) -> list[BufferBox]:
-    """The arena's buffers, if used."""
+    """Boxes of the arena's buffers; none where the product has no arena."""
     if not plan.arena.needed:
         return []
     calls, size = max(len(plan.calls), 1), max(plan.arena.size, 1)
@@ -188,7 +188,7 @@ def ram_map(plan: PlanFile) -> list[BufferBox]:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer with its share of the cycles, and bytes of its constants; `width` in percent of the slowest layer's."""
+    """A layer, its share of the cycles, and bytes of its constants; `width` is in percent of the slowest layer."""
 
     name: str
     kernel: str
@@ -201,7 +201,7 @@ class LayerRow:
 
 
 def layer_rows(simulated: SimulateFile, size: SizeFile) -> list[LayerRow]:
-    """One for each layer."""
+    """One row for each layer, in order of execution."""
     most = max([x.cycles for x in simulated.layers], default=1)
     total = max(simulated.cycles.max, 1)
     return [

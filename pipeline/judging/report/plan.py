@@ -1,4 +1,4 @@
-"""What the plan chose and why: rows and sentences for people, from plan.json and simulate.json."""
+"""The plan for people: rows, sentences and a plot of what was chosen and why, from plan.json and simulate.json."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from pipeline.planning.plan_file import ChosenPlan, PlanFile, PlannedCall, Plann
 
 
 def brief(name: str) -> str:
-    """The first of the names that an importer joined, where a layer took others in."""
+    """The first name of a layer whose name an importer joined from several with semicolons."""
     first, joined, _ = name.partition(";")
     return f"{first};..." if joined else name
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another variant, and what speaks against it."""
+    """A variant that was not chosen, and the reason."""
 
     variant: str
     why: str
@@ -30,7 +30,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One kernel call: the choice with its costs, and every alternative.
+    """One kernel call: the variant chosen, its costs, and every alternative.
 
     `cycles` are planned ones, `measured` those of the emulator at zero wait states; None for a layer in C, whose cycles
     only the emulator knows, and for what was not emulated. `ratio` is against the scheme's least cycles.
@@ -113,14 +113,14 @@ def plan_sentences(plan: PlanFile) -> list[str]:
     """What bounds the plan, and what the next KiB of flash would buy."""
     left_out = plan.left_out
     less = f"{left_out.channels:,} channels, {left_out.macs:,} multiply-accumulates, change no output: left out."
-    return _chosen(plan.plan, plan.calls) + ([less] if left_out.channels else [])
+    return _choice_sentences(plan.plan, plan.calls) + ([less] if left_out.channels else [])
 
 
-def _chosen(plan: ChosenPlan, calls: Sequence[PlannedCall]) -> list[str]:
+def _choice_sentences(plan: ChosenPlan, calls: Sequence[PlannedCall]) -> list[str]:
     if all(len(c.options) == 1 for c in calls):
         return ["Every layer has one kernel on this core: there was nothing to choose."]
-    asked = {"latency": "the fewest cycles in the free flash", "flash": "the least flash within the latency"}
-    sentences = [f"Optimized for {asked[plan.optimize]}: {show_size(plan.flash)} planned."]
+    goal = {"latency": "the fewest cycles in the free flash", "flash": "the least flash within the latency"}
+    sentences = [f"Optimized for {goal[plan.optimize]}: {show_size(plan.flash)} planned."]
     if plan.ram:
         sentences.append(f"Startup copies {show_size(plan.ram)} of it to RAM, where nothing waits for flash.")
     saved = plan.total - plan.next_kib.cycles
@@ -180,7 +180,7 @@ def frontier_plot(plan: ChosenPlan, limit: int | None) -> Plot | None:
     def point(p: PlannedPoint | ChosenPlan) -> PlotPoint:
         x = 100 * (p.flash - small) / max(large - small, 1)
         y = 100 * (slow - log10(max(p.total, 1))) / max(slow - fast, 1e-9)
-        return PlotPoint(round(x, 2), round(y, 2), p.flash, p.total, ", ".join(_counted(p.variants)))
+        return PlotPoint(round(x, 2), round(y, 2), p.flash, p.total, ", ".join(_variant_counts(p.variants)))
 
     points = tuple(point(p) for p in frontier)
     inside = limit is not None and small <= limit <= large
@@ -193,5 +193,5 @@ def frontier_plot(plan: ChosenPlan, limit: int | None) -> Plot | None:
     )
 
 
-def _counted(variants: Sequence[str]) -> list[str]:
+def _variant_counts(variants: Sequence[str]) -> list[str]:
     return [f"{variants.count(v)} {v}" for v in dict.fromkeys(variants)]
