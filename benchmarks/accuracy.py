@@ -71,8 +71,10 @@ class Trial:
 
     def floats(self) -> str:
         """Accuracy of the file itself in ONNX Runtime."""
-        oracle = FloatSession(batch_of_one(onnx.load(self.task.model)))
-        return self._right(oracle.stacked({self.graph.inputs[0].onnx_name: self.real})[self.graph.outputs[0].onnx_name])
+        session = FloatSession(batch_of_one(onnx.load(self.task.model)))
+        return self._right(
+            session.stacked({self.graph.inputs[0].onnx_name: self.real})[self.graph.outputs[0].onnx_name]
+        )
 
     def integers(self, requantizer: str = "auto", activations: str = "int8", bits: int = 8) -> str:
         """Accuracy once quantized; a dash where the requantizer cannot say the scales."""

@@ -21,8 +21,8 @@ MODELS = ROOT / "configs" / "models"
 @pytest.mark.parametrize(("name", "accuracy"), [("touch", 0.9625), ("digits", 0.9867)])
 def test_shipped_models_have_the_documented_float_accuracy(name: str, accuracy: float) -> None:
     data = np.load(MODELS / f"{name}.npz")
-    oracle = FloatSession(onnx.load(MODELS / f"{name}.onnx"))
-    guesses = [next(iter(oracle.run({"input": x[None, None]}))) for x in data["x"]]
+    session = FloatSession(onnx.load(MODELS / f"{name}.onnx"))
+    guesses = [next(iter(session.run({"input": x[None, None]}))) for x in data["x"]]
     got = np.mean([int(g["logits"].argmax()) == y for g, y in zip(guesses, data["y"], strict=True)])
     assert got == pytest.approx(accuracy, abs=1e-3)
 

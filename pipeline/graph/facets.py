@@ -56,25 +56,25 @@ class NodeQuantizer(Protocol):
     def append(self, node: Node, params: QuantParams | None = None, *, dtype: str = "int8") -> str:
         """Append a node whose output has `params`, or those chosen for it; `dtype` is for an output without any."""
 
-    def keep(self, node: Node) -> None:
+    def pass_through(self, node: Node) -> None:
         """Append an operator that only moves values: the same node on integers, at the scale of what it moves."""
 
     def clamp(self, node: ClampedNode, params: QuantParams | None = None) -> tuple[int, int]:
         """The node's clamp as integers of its output, within its type."""
 
-    def table(self, node: Node, function: Callable[[Array], Array]) -> None:
+    def append_function(self, node: Node, function: Callable[[Array], Array]) -> None:
         """Append `node` as a table of `function` (float64 to float64)."""
 
     def operand(self, name: str) -> str:
         """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
 
-    def requantized(self, name: str, target: QuantParams) -> str:
+    def with_params(self, name: str, target: QuantParams) -> str:
         """`name` (activation or constant) with exactly the parameters `target`."""
 
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
         """Append what gives the real values of `x` other parameters."""
 
-    def scaled(
+    def append_rescale(
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
     ) -> None:
         """Append what gives int16 `x` other parameters and clamps it to `limits`, without the error of a table."""

@@ -67,46 +67,48 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
-def _scaler(w: _Writer, node: onnx.NodeProto) -> None:
+def _scaler(writer: _Writer, node: onnx.NodeProto) -> None:
     """(x - offset) * scale, of each feature or of all. Source: ONNX ai.onnx.ml Scaler."""
     attributes = _attributes(node)
     offset, scale = (np.asarray(attributes.get(k, [v]), np.float32) for k, v in (("offset", 0.0), ("scale", 1.0)))
-    real = w.emit("Cast", node, [node.input[0]], f"{node.output[0]}.chipfit.real", to=TensorProto.FLOAT)
-    centered = w.emit("Sub", node, [real, w.constant(node, "offset", offset)], f"{node.output[0]}.chipfit.moved")
-    w.emit("Mul", node, [centered, w.constant(node, "scale", scale)], node.output[0])
+    real = writer.emit("Cast", node, [node.input[0]], f"{node.output[0]}.chipfit.real", to=TensorProto.FLOAT)
+    centered = writer.emit(
+        "Sub", node, [real, writer.constant(node, "offset", offset)], f"{node.output[0]}.chipfit.moved"
+    )
+    writer.emit("Mul", node, [centered, writer.constant(node, "scale", scale)], node.output[0])
 
 
-def _zip_map(w: _Writer, node: onnx.NodeProto) -> None:
+def _zip_map(writer: _Writer, node: onnx.NodeProto) -> None:
     """The tensor itself: which label an entry belongs to is known outside."""
-    w.maps.add(node.output[0])
-    w.emit("Identity", node, [node.input[0]], node.output[0])
+    writer.maps.add(node.output[0])
+    writer.emit("Identity", node, [node.input[0]], node.output[0])
 
 
-def _extractor(w: _Writer, node: onnx.NodeProto) -> None:
+def _extractor(writer: _Writer, node: onnx.NodeProto) -> None:
     """Entries along the last axis: constant ones of an activation, or the label of a class, which is the class.
 
     Source: ONNX ai.onnx.ml ArrayFeatureExtractor; indices of whatever shape are one list, as ONNX Runtime takes them.
     """
-    labels = w.known.get(node.input[0])
+    labels = writer.known.get(node.input[0])
     if labels is None:
-        flat = w.constant(node, "flat", np.array([-1], np.int64))
-        indices = w.emit("Reshape", node, [node.input[1], flat], f"{node.output[0]}.chipfit.at")
-        w.emit("Gather", node, [node.input[0], indices], node.output[0], axis=-1)
+        flat = writer.constant(node, "flat", np.array([-1], np.int64))
+        indices = writer.emit("Reshape", node, [node.input[1], flat], f"{node.output[0]}.chipfit.at")
+        writer.emit("Gather", node, [node.input[0], indices], node.output[0], axis=-1)
         return
     strings = labels.data_type == TensorProto.STRING
     count = int(np.prod(labels.dims))
     values = [] if strings else numpy_helper.to_array(labels).reshape(-1).tolist()
     if values != list(range(count)):
-        raise w.refuse(
+        raise writer.refuse(
             node,
             f"labels {'of strings' if strings else values} instead of 0 to {count - 1}",
             f"Before exporting write: model.classes_ = numpy.arange({count}); the output is then the label's place.",
         )
-    w.emit("Identity", node, [node.input[1]], node.output[0])
+    writer.emit("Identity", node, [node.input[1]], node.output[0])
 
 
-def _normalizer(w: _Writer, node: onnx.NodeProto) -> None:
-    raise w.refuse(
+def _normalizer(writer: _Writer, node: onnx.NodeProto) -> None:
+    raise writer.refuse(
         node, "a norm over the features of every sample", "Normalize outside, and export the network behind it alone."
     )
 

@@ -102,59 +102,73 @@ def _attributes(node: onnx.NodeProto, *without: str) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in without}
 
 
-def _bias(e: _Expander, node: onnx.NodeProto, index: int, scales: tuple[int, int], factor: float = 1.0) -> list[str]:
+def _bias(
+    expander: _Expander, node: onnx.NodeProto, index: int, scales: tuple[int, int], factor: float = 1.0
+) -> list[str]:
     """An int32 bias at input `index`, whose scale is the product of those at `scales`."""
     if len(node.input) <= index or not node.input[index]:
         return []
-    scale = factor * e.value(node, node.input[scales[0]], "scale") * e.value(node, node.input[scales[1]], "scale")
-    bias = e.value(node, node.input[index], "bias")
+    scale = (
+        factor
+        * expander.value(node, node.input[scales[0]], "scale")
+        * expander.value(node, node.input[scales[1]], "scale")
+    )
+    bias = expander.value(node, node.input[index], "bias")
     with np.errstate(over="ignore"):
         real = (bias.reshape(-1) * scale.reshape(-1)).astype(np.float32)
     if not np.isfinite(real).all():
-        raise e.refuse(node, "its bias at the product of its scales leaves float32")
-    return [e.constant(real)]
+        raise expander.refuse(node, "its bias at the product of its scales leaves float32")
+    return [expander.constant(real)]
 
 
-def _conv(e: _Expander, node: onnx.NodeProto) -> None:
-    inputs = [e.dequantized(node, 0), e.dequantized(node, 3), *_bias(e, node, 8, (1, 4))]
-    e.quantized(node, e.emit(node, "Conv", inputs, **_attributes(node)), 6)
+def _conv(expander: _Expander, node: onnx.NodeProto) -> None:
+    inputs = [expander.dequantized(node, 0), expander.dequantized(node, 3), *_bias(expander, node, 8, (1, 4))]
+    expander.quantized(node, expander.emit(node, "Conv", inputs, **_attributes(node)), 6)
 
 
-def _matmul(e: _Expander, node: onnx.NodeProto) -> None:
-    e.quantized(node, e.emit(node, "MatMul", [e.dequantized(node, 0), e.dequantized(node, 3, 1)]), 6)
+def _matmul(expander: _Expander, node: onnx.NodeProto) -> None:
+    expander.quantized(
+        node, expander.emit(node, "MatMul", [expander.dequantized(node, 0), expander.dequantized(node, 3, 1)]), 6
+    )
 
 
-def _gemm(e: _Expander, node: onnx.NodeProto) -> None:
+def _gemm(expander: _Expander, node: onnx.NodeProto) -> None:
     attributes = _attributes(node)
     axis = 0 if attributes.get("transB", 0) else 1
     inputs = [
-        e.dequantized(node, 0),
-        e.dequantized(node, 3, axis),
-        *_bias(e, node, 6, (1, 4), attributes.get("alpha", 1.0)),
+        expander.dequantized(node, 0),
+        expander.dequantized(node, 3, axis),
+        *_bias(expander, node, 6, (1, 4), attributes.get("alpha", 1.0)),
     ]
-    y = e.emit(node, "Gemm", inputs, **attributes)
+    y = expander.emit(node, "Gemm", inputs, **attributes)
     if len(node.input) > 7 and node.input[7]:
-        e.quantized(node, y, 7)
+        expander.quantized(node, y, 7)
     else:
-        e.emit(node, "Identity", [y], node.output[0])
+        expander.emit(node, "Identity", [y], node.output[0])
 
 
 def _two_inputs(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
-    return lambda e, node: e.quantized(node, e.emit(node, op, [e.dequantized(node, 0), e.dequantized(node, 3)]), 6)
+    return lambda expander, node: expander.quantized(
+        node, expander.emit(node, op, [expander.dequantized(node, 0), expander.dequantized(node, 3)]), 6
+    )
 
 
 def _one_input(op: str, *without: str) -> Callable[[_Expander, onnx.NodeProto], None]:
-    def rewrite(e: _Expander, node: onnx.NodeProto) -> None:
+    def rewrite(expander: _Expander, node: onnx.NodeProto) -> None:
         if _attributes(node).get("channels_last", 0):
-            raise e.refuse(node, "channels_last")
-        e.quantized(node, e.emit(node, op, [e.dequantized(node, 0)], **_attributes(node, "channels_last", *without)), 3)
+            raise expander.refuse(node, "channels_last")
+        expander.quantized(
+            node,
+            expander.emit(node, op, [expander.dequantized(node, 0)], **_attributes(node, "channels_last", *without)),
+            3,
+        )
 
     return rewrite
 
 
-def _concat(e: _Expander, node: onnx.NodeProto) -> None:
-    parts = [e.dequantized(node, first) for first in range(2, len(node.input), 3)]
-    e.quantized(node, e.emit(node, "Concat", parts, **_attributes(node)), 0)
+def _concat(expander: _Expander, node: onnx.NodeProto) -> None:
+    parts = [expander.dequantized(node, first) for first in range(2, len(node.input), 3)]
+    expander.quantized(node, expander.emit(node, "Concat", parts, **_attributes(node)), 0)
 
 
 def _integer(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
@@ -163,24 +177,24 @@ def _integer(op: str) -> Callable[[_Expander, onnx.NodeProto], None]:
     With real x = scale * integer, that is `op` on real x and weights of scale 1 / scale.
     """
 
-    def rewrite(e: _Expander, node: onnx.NodeProto) -> None:
+    def rewrite(expander: _Expander, node: onnx.NodeProto) -> None:
         zero_points = [node.input[i] if len(node.input) > i else "" for i in (2, 3)]
-        producer = e.makers.get(node.input[0])
+        producer = expander.makers.get(node.input[0])
         scale = 1.0
         if producer is not None and producer.op_type == "QuantizeLinear":
-            scale = float(e.value(node, producer.input[1], "input's scale").reshape(-1)[0])
-        x = [node.input[0], e.constant(np.float32(scale)), *([zero_points[0]] if zero_points[0] else [])]
-        weights = e.known.get(node.input[1])
+            scale = float(expander.value(node, producer.input[1], "input's scale").reshape(-1)[0])
+        x = [node.input[0], expander.constant(np.float32(scale)), *([zero_points[0]] if zero_points[0] else [])]
+        weights = expander.known.get(node.input[1])
         if weights is None:
-            raise e.refuse(node, "its weights must be constant")
+            raise expander.refuse(node, "its weights must be constant")
         integers = numpy_helper.to_array(weights).astype(np.float64)
         if zero_points[1]:
-            zero_point = e.value(node, zero_points[1], "zero point")
+            zero_point = expander.value(node, zero_points[1], "zero point")
             integers = integers - (zero_point.reshape(-1, *(1,) * (integers.ndim - 1)) if op == "Conv" else zero_point)
-        w = e.constant(integers.astype(np.int16))
-        real = e.emit(node, "DequantizeLinear", [w, e.constant(np.float32(1.0 / scale))])
+        w = expander.constant(integers.astype(np.int16))
+        real = expander.emit(node, "DequantizeLinear", [w, expander.constant(np.float32(1.0 / scale))])
         attributes = _attributes(node)
-        e.emit(node, op, [e.emit(node, "DequantizeLinear", x), real], node.output[0], **attributes)
+        expander.emit(node, op, [expander.emit(node, "DequantizeLinear", x), real], node.output[0], **attributes)
 
     return rewrite
 

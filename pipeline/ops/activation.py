@@ -115,7 +115,7 @@ class Activation(Node):
         emit_function(emit, self.function, self.parameters, self.inputs[0], self.output)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
-        quantizer.table(self, self.real)
+        quantizer.append_function(self, self.real)
 
 
 def emit_function(

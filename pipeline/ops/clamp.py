@@ -38,9 +38,9 @@ class Clamp(ClampedNode):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         x, y = quantizer.params(self.inputs[0]), quantizer.params(self.output)
         if x.dtype == y.dtype == "int16":
-            quantizer.scaled(self.name, self.inputs[0], x, self.output, y, quantizer.clamp(self))
+            quantizer.append_rescale(self.name, self.inputs[0], x, self.output, y, quantizer.clamp(self))
             return
-        quantizer.table(self, lambda x: x.clip(self.low, self.high))
+        quantizer.append_function(self, lambda x: x.clip(self.low, self.high))
 
 
 def import_relu(node: OnnxNode) -> None:

@@ -55,7 +55,7 @@ class Concat(Node):
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         target = quantizer.params(self.output)
-        names = tuple(quantizer.requantized(n, target) for n in self.inputs)
+        names = tuple(quantizer.with_params(n, target) for n in self.inputs)
         quantizer.append(replace(self, inputs=names))
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:

@@ -55,7 +55,7 @@ class Spread(Node):
         return ((self.inputs[0], self.output),)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
-        quantizer.keep(self)
+        quantizer.pass_through(self)
 
     def _zero(self, graph: Graph) -> int:
         quant = graph.tensors[self.output].quant

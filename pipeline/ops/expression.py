@@ -75,7 +75,7 @@ class Expression(Node):
         emit.node("Identity", [value], self.output)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
-        quantizer.table(self, self.real)
+        quantizer.append_function(self, self.real)
 
 
 def value_of(term: Term, inputs: Sequence[Array]) -> Array:

@@ -38,7 +38,7 @@ class Extremum(Binary):
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         target = quantizer.params(self.output)
-        names = tuple(quantizer.requantized(n, target) for n in self.inputs)
+        names = tuple(quantizer.with_params(n, target) for n in self.inputs)
         bottom, top = quantizer.clamp(self)
         quantizer.append(replace(self, inputs=names, bottom=bottom, top=top))
 

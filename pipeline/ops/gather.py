@@ -40,7 +40,7 @@ class Gather(Node):
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         indices = quantizer.constant(self.inputs[1], quantizer.graph.constant(self.inputs[1]))
-        quantizer.keep(replace(self, inputs=(self.inputs[0], indices)))
+        quantizer.pass_through(replace(self, inputs=(self.inputs[0], indices)))
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[0].take(np.asarray(inputs[1]).reshape(-1), axis=self.axis + 1),)

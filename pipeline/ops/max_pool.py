@@ -62,7 +62,7 @@ class MaxPool(Node):
         return ((self.inputs[0], self.output),)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
-        quantizer.keep(self)
+        quantizer.pass_through(self)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape

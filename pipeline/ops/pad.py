@@ -66,7 +66,7 @@ class Pad(Node):
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         target = quantizer.params(self.output)
-        x = quantizer.requantized(self.inputs[0], target)
+        x = quantizer.with_params(self.inputs[0], target)
         quantizer.append(replace(self, inputs=(x,), value=float(target.quantize(np.array(self.value, np.float32)))))
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:

@@ -46,7 +46,7 @@ class Extreme(Node):
         return ((self.inputs[0], self.output),)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
-        quantizer.keep(self)
+        quantizer.pass_through(self)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         axes = tuple(a + 1 for a in self.axes)

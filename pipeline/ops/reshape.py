@@ -60,7 +60,7 @@ class Reshape(Node):
         return ((self.inputs[0], self.output),)
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
-        quantizer.keep(self)
+        quantizer.pass_through(self)
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[0].reshape(-1, *self.shape),)

@@ -53,7 +53,7 @@ class Select(Node):
 
     def quantize(self, quantizer: NodeQuantizer) -> None:
         indices = quantizer.constant(self.inputs[1], quantizer.graph.constant(self.inputs[1]))
-        quantizer.keep(self.renamed({self.inputs[1]: indices}))
+        quantizer.pass_through(self.renamed({self.inputs[1]: indices}))
 
     def _zero(self, graph: Graph) -> int:
         quant = graph.tensors[self.output].quant

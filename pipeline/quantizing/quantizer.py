@@ -111,7 +111,7 @@ class Quantizer:
         params = params or self._params.get(node.output)
         return self.out.append(node, params.dtype if params else dtype, params)
 
-    def keep(self, node: Node) -> None:
+    def pass_through(self, node: Node) -> None:
         """Append an operator that only moves values: the same node on integers, at the scale of what it moves."""
         source = self.out.tensors[node.inputs[0]]
         target = self._params.get(node.output)
@@ -130,12 +130,12 @@ class Quantizer:
         low, high = params.quantize(bounds).tolist()
         return low, high
 
-    def table(self, node: Node, function: Callable[[Array], Array]) -> None:
+    def append_function(self, node: Node, function: Callable[[Array], Array]) -> None:
         """Append `node` as a table of `function` (float64 to float64): all of int8, or lines between 513 of int16."""
         x = node.inputs[0]
         self._append_lookup(node.name, x, self.params(x), node.output, function, self.params(node.output))
 
-    def requantized(self, name: str, target: QuantParams) -> str:
+    def with_params(self, name: str, target: QuantParams) -> str:
         """`name` (activation or constant) with exactly the parameters `target`."""
         if self.graph.is_constant(name):
             data = target.quantize(self.graph.constant(name))
@@ -149,18 +149,18 @@ class Quantizer:
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
         """Append what gives the real values of `x` other parameters."""
         if source.dtype == target.dtype == "int16":
-            self.scaled(y, x, source, y, target, target.limits)
+            self.append_rescale(y, x, source, y, target, target.limits)
             return
         self._append_lookup(y, x, source, y, lambda v: v, target)
 
-    def scaled(
+    def append_rescale(
         self, label: str, x: str, source: QuantParams, y: str, target: QuantParams, limits: tuple[int, int]
     ) -> None:
         """Append what gives int16 `x` other parameters and clamps it to `limits`, without the error of a table."""
-        solved = affine_integers(np.array([source.scale[0] / target.scale[0]]), np.zeros(1), source, target)
-        if solved is None:
+        integers = affine_integers(np.array([source.scale[0] / target.scale[0]]), np.zeros(1), source, target)
+        if integers is None:
             raise ChipfitError(f"layer {label!r}: its scales are too far apart")
-        scale, offset, shift = solved
+        scale, offset, shift = integers
         names = (self.constant(f"{label}.scale", scale), self.constant(f"{label}.offset", offset))
         node = Affine(
             name=label, inputs=(x, *names), outputs=(y,), axis=0, shift=shift, bottom=limits[0], top=limits[1]
@@ -215,26 +215,26 @@ class Quantizer:
         """The integer inputs and the requantizer of a node whose inputs are (x, weights (out, ...), bias (out,))."""
         x, kernel_name, bias_name = node.inputs
         kernel = self.graph.constant(kernel_name).astype(np.float64)
-        solved = self._linear_integers(node, kernel.reshape(len(kernel), -1))
+        integers = self._linear_integers(node, kernel.reshape(len(kernel), -1))
         y = self.params(node.output)
         # Only a channel without weights has a scale that float32 cannot say.
-        scales = np.clip(solved.scales, LEAST_SCALE, 2.0**127).tolist()
+        scales = np.clip(integers.scales, LEAST_SCALE, 2.0**127).tolist()
         weights = self.out.constant(
             kernel_name,
-            solved.weights.reshape(kernel.shape),
-            QuantParams(tuple(scales), 0, 0, solved.weights.dtype.name),
+            integers.weights.reshape(kernel.shape),
+            QuantParams(tuple(scales), 0, 0, integers.weights.dtype.name),
         )
-        steps = tuple((solved.scales * self.params(x).scale[0]).tolist())
-        bias = self.out.constant(bias_name, solved.bias, QuantParams(steps, 0, 0, solved.bias.dtype.name))
+        steps = tuple((integers.scales * self.params(x).scale[0]).tolist())
+        bias = self.out.constant(bias_name, integers.bias, QuantParams(steps, 0, 0, integers.bias.dtype.name))
         self.constants[kernel_name] = self.out.tensors[weights]
         self.constants[bias_name] = self.out.tensors[bias]
-        shift = self.constant(f"{node.name}.shift", solved.shift)
+        shift = self.constant(f"{node.name}.shift", integers.shift)
         multiplier = None
-        if solved.multiplier is not None:
-            multiplier = self.constant(f"{node.name}.multiplier", solved.multiplier)
+        if integers.multiplier is not None:
+            multiplier = self.constant(f"{node.name}.multiplier", integers.multiplier)
         low, high = self.clamp(node)
-        rescale = Rescale(shift, multiplier, y.zero_point, low, high, solved.kind)
-        self.proofs.append(AccumulatorProof(node.name, solved.bound, rescale.kind, solved.changed))
+        rescale = Rescale(shift, multiplier, y.zero_point, low, high, integers.kind)
+        self.proofs.append(AccumulatorProof(node.name, integers.bound, rescale.kind, integers.changed))
         return (x, weights, bias, shift, *(() if multiplier is None else (multiplier,))), rescale
 
     def _linear_integers(self, node: ClampedNode, kernel: Array) -> LinearIntegers:
@@ -250,31 +250,31 @@ class Quantizer:
             rounding = PrescribedRounding(kernel, bias, prescribed)
         elif bits < 8:
             rounding = LowBitRounding(kernel, bias, self.per_channel, bits, self.input_statistics.get(node.name))
-        solved = (
+        integers = (
             quantize_linear_int16(rounding, x, y)
             if x.dtype == "int16"
             else quantize_linear(rounding, x, y, self.requantizer)
         )
-        if solved is None:
+        if integers is None:
             raise ChipfitError(
                 f"layer {node.name!r} multiplies its input up by more than a shift can say",
                 hint="Write quantization.requantize: auto or multiplier.",
             )
-        if x.dtype == solved.weights.dtype == "int16":
-            lowest, highest = int(solved.weights.min()), int(solved.weights.max())
+        if x.dtype == integers.weights.dtype == "int16":
+            lowest, highest = int(integers.weights.min()), int(integers.weights.max())
             self.refuse(
                 node,
                 f"its weights less their zero points are {lowest} to {highest}; int16 activations take int8 weights",
                 "In quantize_static write weight_type=QuantType.QInt8 and extra_options={'WeightSymmetric': True}.",
             )
-        changed = solved.changed
+        changed = integers.changed
         if prescribed is not None and changed is not None and changed.largest_error >= 1:
             raise ChipfitError(
                 f"layer {node.name!r}, output channel {changed.worst}: 32 bits cannot hold its sums at the scales of "
                 f"the model file; at others it would be off by up to {changed.largest_error:.3g} output steps",
                 hint="Quantize it again with a larger weight scale for that channel, or a larger output scale.",
             )
-        return solved
+        return integers
 
 
 def _recentered(quant: QuantParams, data: Array, dtype: str) -> QuantParams | None:

@@ -1,4 +1,4 @@
-"""Scales carried over what keeps them exact: no calibration data where nothing is unsettled."""
+"""Scales carried over what keeps them exact: no calibration data where every scale is known."""
 
 from typing import Any
 
