@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.arithmetic.kernel_bounds import bounds
+from pipeline.arithmetic.kernel_bounds import intermediate_bounds
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph, Node
@@ -103,7 +103,7 @@ class Corners:
         try:
             calls = node.calls(graph)
             for call in calls:
-                bounds(call, graph)
+                intermediate_bounds(call, graph)
         except (ChipfitError, AssertionError):
             self.builder.tensors = before
             self.builder.nodes.pop()

@@ -1,4 +1,4 @@
-"""Frozen dataclasses as JSON and back: what a stage writes is read by others with its fields named and typed."""
+"""Frozen dataclasses as JSON and back, so that later stages read files of earlier ones with typed fields."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """What JSON calls a field: `memory: Annotated[str, Key("place")]`."""
+    """The JSON key of a field, where it is not its name: `memory: Annotated[str, Key("place")]`."""
 
     name: str
 
@@ -29,7 +29,7 @@ class _Field:
 
 
 def plain(value: Any) -> Any:
-    """A dataclass as what JSON knows: its fields in their order, tuples as lists.
+    """`value` in JSON's types: a dataclass as its fields in order, tuples as lists.
 
     A field whose default is None is left out while it is None.
     """
@@ -44,12 +44,12 @@ def plain(value: Any) -> Any:
 
 
 def json_of(record: Any) -> bytes:
-    """The bytes of a dataclass's file."""
+    """The JSON file of a dataclass, as bytes."""
     return to_json(plain(record))
 
 
 def parsed(kind: type[T], data: bytes, name: str) -> T:
-    """The dataclass whose file `name` holds `data`. Raises ChipfitError when that is not what `json_of` wrote."""
+    """The dataclass in the bytes `data` of a file `name`; raises ChipfitError where `json_of` did not write them."""
     try:
         return from_plain(kind, json.loads(data))
     except (KeyError, ValueError, TypeError) as error:
@@ -57,7 +57,7 @@ def parsed(kind: type[T], data: bytes, name: str) -> T:
 
 
 def from_plain(kind: type[T], document: Any) -> T:
-    """The dataclass of what `plain` made of it. Raises KeyError, ValueError or TypeError for anything else."""
+    """The dataclass of a `plain` value. Raises KeyError, ValueError or TypeError for a document of another form."""
     if not isinstance(document, Mapping):
         raise TypeError(f"{document!r} is no {kind.__name__}")
     known = {f.key: f for f in _fields(cast(Any, kind))}

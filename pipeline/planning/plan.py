@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipeline.arithmetic.kernel_bounds import check
+from pipeline.arithmetic.kernel_bounds import check_overflow
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
@@ -69,7 +69,7 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
     whose kernel could overflow.
     """
     given = _in_order(product, graph, own_inputs, own_outputs)
-    check(given.calls, graph)
+    check_overflow(given.calls, graph)
     ordered = least_memory(graph)
     if ordered is graph:
         return given

@@ -15,7 +15,7 @@ from corners import Corners, drawn
 from onnx import TensorProto, helper, numpy_helper
 from param_classes import classes
 
-from pipeline.arithmetic.kernel_bounds import bound, bounds
+from pipeline.arithmetic.kernel_bounds import bound_intermediates, intermediate_bounds
 from pipeline.facts.errors import ChipfitError
 from pipeline.generating.kernel_files import KERNELS
 from pipeline.graph.builder import GraphBuilder
@@ -73,7 +73,7 @@ FAMILIES = {p.stem for p in KERNELS.glob("*.h")} - HELPERS
 def test_every_family_of_kernels_has_its_arithmetic_bounded() -> None:
     kinds = [k for k in classes().values() if issubclass(k, KernelParams)]
     assert {k.struct_name() for k in kinds} == FAMILIES
-    assert all(bound.dispatch(k) is not bound.dispatch(object) for k in some(kinds))
+    assert all(bound_intermediates.dispatch(k) is not bound_intermediates.dispatch(object) for k in some(kinds))
 
 
 def test_the_table_of_bounds_names_what_is_bounded() -> None:
@@ -84,7 +84,7 @@ def test_the_table_of_bounds_names_what_is_bounded() -> None:
     }
     found: dict[str, set[str]] = {f: set() for f in FAMILIES}
     for call, graph in (c for dtype in ("int8", "int16") for c in _calls(drawn(dtype, 1, 4))):
-        found[call.family] |= set(bounds(call, graph))
+        found[call.family] |= set(intermediate_bounds(call, graph))
     assert said == {f: names for f, names in found.items() if names}
 
 
@@ -102,7 +102,7 @@ def product(node: Mul | MulRescaled, dtype: str) -> Graph:
 def test_bounds_are_what_the_extremes_reach() -> None:
     fields = {"scale": 7, "offset": -99, "shift": 3, "bottom": -128, "top": 127}
     graph = product(Mul(name="m", inputs=("a", "b"), outputs=("y",), zero_points=(-128, 127), **fields), "int8")
-    found = bounds(graph.nodes[0].calls(graph)[0], graph)
+    found = intermediate_bounds(graph.nodes[0].calls(graph)[0], graph)
     assert [(b.low, b.high) for b in found.values()][:3] == [(0, 255), (-255, 0), (-255 * 255, 0)]
     low = -255 * 255 * 7 - 99
     assert (found["acc + offset"].low, found["value - low"].low) == (low, (low >> 3) + 128)

@@ -16,7 +16,7 @@ TYPES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """Python integers from `low` to `high`, or arrays of them, one for each channel."""
+    """An interval [low, high] of Python integers, or arrays of them with one entry for each channel."""
 
     low: Any
     high: Any
@@ -32,20 +32,20 @@ class Interval:
     def __mul__(self, other: "Interval | Array | int") -> "Interval":
         other = as_interval(other)
         ends = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
-        return Interval(least(*ends), most(*ends))
+        return Interval(minimum(*ends), maximum(*ends))
 
     def __rshift__(self, shift: Any) -> "Interval":
         return Interval(self.low >> shift, self.high >> shift)
 
     @property
     def ends(self) -> tuple[int, int]:
-        """Over all channels."""
+        """Least and largest value over all channels."""
         return int(np.min(self.low)), int(np.max(self.high))
 
 
 @dataclass(frozen=True)
-class Bound:
-    """One intermediate: what it is, its C type, and the least and largest value that it can take."""
+class IntermediateBound:
+    """Bound of an intermediate: its name, its C type, and the least and largest value that it can take."""
 
     name: str
     ctype: str
@@ -53,17 +53,17 @@ class Bound:
     high: int
 
 
-class Proof:
-    """The intermediates of one call, in the order in which its kernel computes them."""
+class OverflowProof:
+    """Proof for one kernel call: its intermediates by name, in the order in which the kernel computes them."""
 
     def __init__(self, call: KernelCall, inputs: Sequence[Interval]) -> None:
         self.call, self.inputs = call, inputs
-        self.bounds: dict[str, Bound] = {}
+        self.bounds: dict[str, IntermediateBound] = {}
 
-    def keep(self, name: str, value: Interval, ctype: str = "int32") -> Interval:
-        """Bound an intermediate; raises ChipfitError when it can leave its type."""
+    def check(self, name: str, value: Interval, ctype: str = "int32") -> Interval:
+        """Record the bound of an intermediate, and return `value`; raises ChipfitError where it can leave its type."""
         low, high = value.ends
-        self.bounds[name] = Bound(name, ctype, low, high)
+        self.bounds[name] = IntermediateBound(name, ctype, low, high)
         bottom, top = TYPES[ctype]
         if low < bottom or high > top:
             reached = low if low < bottom else high
@@ -73,32 +73,32 @@ class Proof:
             )
         return value
 
-    def need(self, name: str, value: Any, low: int, high: int) -> None:
-        """A parameter that must lie in [low, high], such as a shift."""
+    def require(self, name: str, value: Any, low: int, high: int) -> None:
+        """Raise ChipfitError for a parameter outside [low, high], such as a shift."""
         ends = Interval(value, value).ends if np.size(value) else (low, low)
         if ends[0] < low or ends[1] > high:
             raise ChipfitError(f"{self.call.node}: {name} of kernel {self.call.kernel} is {ends}, not {low} to {high}")
 
     def clamp(self, value: Interval, low: int, high: int) -> None:
-        """max_int32 and min_int32 subtract."""
-        self.keep("value - low", value - low)
-        self.keep("value - high", Interval(most(value.low, low), most(value.high, low)) - high)
+        """Check the differences that max_int32 and min_int32 compute when they clamp `value` to [low, high]."""
+        self.check("value - low", value - low)
+        self.check("value - high", Interval(maximum(value.low, low), maximum(value.high, low)) - high)
 
     def rescale(self, what: str, value: Interval, multiplier: Any, exponent: Any) -> Interval:
-        """rescale.h, whose steps all rise with the value."""
-        self.need("multiplier", multiplier, 0, 2**31 - 1)
-        self.need("exponent", exponent, -31, 30)
-        left, right = most(exponent, 0), most(-exponent, 0)
-        wide = self.keep(f"{what} << exponent", value * 2**left)
-        ends = [_divided((e * multiplier + 2**30) >> 31, right) for e in (wide.low, wide.high)]
+        """Interval of rescale.h's result for `value`; all of its steps are monotone. `what` names the value."""
+        self.require("multiplier", multiplier, 0, 2**31 - 1)
+        self.require("exponent", exponent, -31, 30)
+        left, right = maximum(exponent, 0), maximum(-exponent, 0)
+        wide = self.check(f"{what} << exponent", value * 2**left)
+        ends = [_divide_by_pot((e * multiplier + 2**30) >> 31, right) for e in (wide.low, wide.high)]
         return Interval(*ends)
 
-    def requantized(self, acc: Interval, requantize: RequantizeParams) -> None:
-        """requantize_*.h: what becomes of a 32-bit accumulator."""
+    def requantize(self, acc: Interval, requantize: RequantizeParams) -> None:
+        """Check the steps of requantize_*.h on a 32-bit accumulator."""
         low, high = requantize.low, requantize.high
         if requantize.shift is not None:
             shift = flat(requantize.shift)
-            self.need("shift", shift, 0, 31)
+            self.require("shift", shift, 0, 31)
             self.clamp(acc >> shift, low, high)
             return
         zero_point = requantize.zero_point
@@ -107,18 +107,18 @@ class Proof:
         if not self.call.kernel.endswith("once"):
             value = self.rescale("acc", acc, multiplier, exponent)
         else:
-            self.need("multiplier", multiplier, 0, 2**31 - 1)
-            self.need("exponent", exponent, -31, 30)
-            left, right = most(exponent, 0), most(-exponent, 0)
-            wide = self.keep("acc << exponent", acc * 2**left)
+            self.require("multiplier", multiplier, 0, 2**31 - 1)
+            self.require("exponent", exponent, -31, 30)
+            left, right = maximum(exponent, 0), maximum(-exponent, 0)
+            wide = self.check("acc << exponent", acc * 2**left)
             half = np.where(right == 0, 2**30, 0).astype(object)
             floored = Interval((wide.low * multiplier + half) >> 31, (wide.high * multiplier + half) >> 31)
-            value = self.keep("floored + half", floored + (2**right >> 1)) >> right
-        self.clamp(self.keep("value + zero_point", value + zero_point), low, high)
+            value = self.check("floored + half", floored + (2**right >> 1)) >> right
+        self.clamp(self.check("value + zero_point", value + zero_point), low, high)
 
 
 def flat(table: Array) -> Array:
-    """Its numbers as Python integers, which no sum or product makes wrap around."""
+    """The numbers of `table` as Python integers, of which no sum or product wraps around, in one dimension."""
     return table.astype(object).reshape(-1)
 
 
@@ -126,19 +126,19 @@ def as_interval(value: "Interval | Array | int") -> Interval:
     return value if isinstance(value, Interval) else Interval(value, value)
 
 
-def least(first: Any, *others: Any) -> Any:
-    """Element by element."""
+def minimum(first: Any, *others: Any) -> Any:
+    """Minimum of numbers or arrays, element by element."""
     for other in others:
         arrays = isinstance(first, np.ndarray) or isinstance(other, np.ndarray)
         first = np.minimum(first, other) if arrays else min(first, other)
     return first
 
 
-def most(first: Any, *others: Any) -> Any:
-    """Element by element."""
-    return -least(-first, *(-o for o in others))
+def maximum(first: Any, *others: Any) -> Any:
+    """Maximum of numbers or arrays, element by element."""
+    return -minimum(-first, *(-o for o in others))
 
 
-def _divided(high: Any, right: Any) -> Any:
+def _divide_by_pot(high: Any, right: Any) -> Any:
     mask = 2**right - 1
     return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0)) * 1

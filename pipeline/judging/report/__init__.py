@@ -76,7 +76,7 @@ def render_html(page: Page) -> str:
 
 
 def _visible_text(value: Any) -> Any:
-    """`value`, a text made visible; that it is no HTML is autoescape's task."""
+    """`value`, where it is a text with invisible characters escaped; HTML is escaped by autoescape."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
