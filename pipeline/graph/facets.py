@@ -11,7 +11,7 @@ from pipeline.graph.tensor import Array, QuantParams
 
 
 class OnnxEmitter(Protocol):
-    """Collects ONNX nodes; tensors are named as in the graph. `pipeline.graph.onnx_export` has it."""
+    """Collects ONNX nodes; tensors are named as in the graph. Implemented in `graph.onnx_export`."""
 
     def fresh(self, hint: str) -> str:
         """A name that no other tensor has."""
@@ -20,10 +20,10 @@ class OnnxEmitter(Protocol):
         """Append one node; returns its output's name (a fresh one unless given)."""
 
     def floats(self, data: npt.ArrayLike) -> str:
-        """A float32 constant."""
+        """Add a float32 constant; its name."""
 
     def integers(self, data: Sequence[int]) -> str:
-        """An int64 constant."""
+        """Add an int64 constant; its name."""
 
     def transpose(self, x: str, perm: tuple[int, ...], output: str | None = None) -> str: ...
 
@@ -35,7 +35,7 @@ class OnnxEmitter(Protocol):
 
 
 class NodeQuantizer(Protocol):
-    """Collects the integer nodes that compute those of a float graph. `pipeline.quantizing.quantizer` has it."""
+    """Collects the integer nodes that compute those of a float graph. Implemented in `quantizing.quantizer`."""
 
     @property
     def graph(self) -> Graph:
@@ -51,7 +51,7 @@ class NodeQuantizer(Protocol):
         """A name that no other tensor of the integer graph has."""
 
     def constant(self, hint: str, data: Array) -> str:
-        """A constant of the integer graph; its name."""
+        """Add a constant to the integer graph; its name."""
 
     def append(self, node: Node, params: QuantParams | None = None, *, dtype: str = "int8") -> str:
         """Append a node whose output has `params`, or those chosen for it; `dtype` is for an output without any."""
@@ -66,10 +66,10 @@ class NodeQuantizer(Protocol):
         """Append `node` as a table of `function` (float64 to float64)."""
 
     def operand(self, name: str) -> str:
-        """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
+        """The name of an operand of a two-input operator: a constant becomes integers with a scale of its own."""
 
     def with_params(self, name: str, target: QuantParams) -> str:
-        """`name` (activation or constant) with exactly the parameters `target`."""
+        """The name of `name` (activation or constant) with exactly the parameters `target`; appends what that takes."""
 
     def requantize(self, x: str, source: QuantParams, y: str, target: QuantParams) -> None:
         """Append what gives the real values of `x` other parameters."""

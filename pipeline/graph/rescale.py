@@ -1,4 +1,4 @@
-"""How a layer's accumulator becomes its output, as a node says it."""
+"""The requantization from a layer's accumulator to its output, as a node holds it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How far an integer node may be from the real value that it stands for: what operators prove of themselves."""
+"""Upper bounds on the error of an integer node against the real value that it stands for, as operators state them."""
 
 from dataclasses import dataclass
 from math import inf
@@ -11,7 +11,7 @@ ULP = 2.0**-24
 
 @dataclass(frozen=True, eq=False)
 class RoundingBound:
-    """Steps of the output; arrays have one entry for each index of the last axis.
+    """Upper bounds in steps of the output; arrays have one entry for each index of the last axis.
 
     `slack`: besides the last rounding, which adds at most half a step; infinite where nothing is proven.
     `gain`: by how many steps one step of any input moves the output at most.
@@ -24,5 +24,5 @@ class RoundingBound:
 
 
 def precision(quant: QuantParams) -> float:
-    """How far a few float32 operations on a tensor's real values may be off, in its steps."""
+    """The error of a few float32 operations on a tensor's real values, in its steps."""
     return 16 * ULP * (quant.limits[1] - quant.limits[0] + 1)

@@ -1,4 +1,4 @@
-"""Tensors: their integers and what these stand for, and the ports through which a network's owner sees some of them."""
+"""Tensors, with the real values that their integers stand for, and ports: the tensors that a caller sees."""
 
 from dataclasses import dataclass
 from math import prod
@@ -36,7 +36,7 @@ class QuantParams:
         return low, high
 
     def quantize(self, real: Array) -> Array:
-        """Array of `real`'s shape and this type: rounded half to even, saturated.
+        """Integers of `real`'s shape and this type: rounded half to even, saturated.
 
         float32 values are divided as ONNX QuantizeLinear does it, in float32; others in float64.
         """
@@ -46,7 +46,7 @@ class QuantParams:
         return np.clip(steps + self.zero_point, *self.limits).astype(self.dtype)
 
     def dequantize(self, integer: Array) -> Array:
-        """float64 array of `integer`'s shape."""
+        """The real values of `integer`: float64, of its shape."""
         return (integer.astype(np.float64) - self.zero_point) * self.spread(integer.ndim)
 
     def spread(self, rank: int) -> Array:
@@ -99,12 +99,12 @@ class Port:
     onnx_shape: Shape
     perm: tuple[int, ...]
     unsigned: bool = False
-    """The model file keeps it as uint8; an integer graph keeps that at its edges."""
+    """Whether the model file stores it as uint8; the ports of an integer graph are uint8 then."""
 
     def to_stored(self, samples: Array) -> Array:
-        """(n, *onnx_shape) -> (n, *stored shape)."""
+        """Samples as the graph stores them: (n, *onnx_shape) -> (n, *stored shape)."""
         return samples.transpose(0, *(1 + p for p in self.perm))
 
     def to_onnx(self, samples: Array) -> Array:
-        """(n, *stored shape) -> (n, *onnx_shape)."""
+        """Samples as the model file has them: (n, *stored shape) -> (n, *onnx_shape)."""
         return samples.transpose(0, *(1 + int(p) for p in np.argsort(self.perm)))

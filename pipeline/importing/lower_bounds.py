@@ -82,7 +82,7 @@ def float_weights(graph: Graph) -> bool:
 
 
 def _nonzero_weights(layer: Linear, graph: Graph, widths: Widths) -> tuple[int, Array, int]:
-    """Bits of a layer's weights, which of them may be other than zero, and one in how many of those surely is."""
+    """(bits, mask of weights that may be nonzero, n): at least one in n of those is nonzero once quantized."""
     weights, quant = graph.constant(layer.weights), graph.tensors[layer.weights].quant
     if weights.dtype.kind != "f":
         return bits_needed(weights), weights != 0, 1

@@ -1,4 +1,4 @@
-"""Evaluating nodes of constants while a file is read: by ONNX's reference evaluator, what it takes bounded before.
+"""Constant folding while a file is read: by ONNX's reference evaluator, within bounds known before.
 
 The bound counts values and steps, not seconds: the same file is taken or refused on every machine.
 """
@@ -20,7 +20,7 @@ _MAX_WORK = 1 << 29
 """Values that all nodes of constants may read and write together, some seconds of work; other costs count as values."""
 _WORK_PER_NODE = 3000
 _WORK_PER_STEP = 1000
-"""One step of an operator that the reference evaluator does in Python."""
+"""Work of one step of an operator that the reference evaluator does in Python."""
 _MULTIPLICATIONS_PER_WORK = 64
 _MAX_KNOWN_VALUES = 1024
 """Inputs of up to so many values are given to shape inference: shapes, repeats, sizes."""
@@ -48,13 +48,13 @@ class TooMuchWork(ValueError):
 
 
 class ConstantFolder:
-    """The nodes of constants of one model, and how much work they may still be."""
+    """Evaluates the nodes of constants of one model, within a bound on the work of all of them."""
 
     def __init__(self, opset: int) -> None:
         self._opset, self._work_left = opset, _MAX_WORK
 
     def evaluate(self, node: onnx.NodeProto, find: FindConstant) -> list[Array]:
-        """The node's outputs; `find` gives the constant of a name. Raises TooMuch, or what the evaluator raises."""
+        """The node's outputs; `find` gives the constant of a name. Raises TooMuchWork, or what the evaluator raises."""
         if node.op_type == "If":
             return self._branch(node, find)
         constants = {i: find(i) for i in node.input if i}

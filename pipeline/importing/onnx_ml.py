@@ -68,7 +68,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _scaler(writer: _Writer, node: onnx.NodeProto) -> None:
-    """(x - offset) * scale, of each feature or of all. Source: ONNX ai.onnx.ml Scaler."""
+    """Scaler: (x - offset) * scale, of each feature or of all. Source: ONNX ai.onnx.ml Scaler."""
     attributes = _attributes(node)
     offset, scale = (np.asarray(attributes.get(k, [v]), np.float32) for k, v in (("offset", 0.0), ("scale", 1.0)))
     real = writer.emit("Cast", node, [node.input[0]], f"{node.output[0]}.chipfit.real", to=TensorProto.FLOAT)
@@ -79,13 +79,13 @@ def _scaler(writer: _Writer, node: onnx.NodeProto) -> None:
 
 
 def _zip_map(writer: _Writer, node: onnx.NodeProto) -> None:
-    """The tensor itself: which label an entry belongs to is known outside."""
+    """ZipMap becomes the tensor itself: which label an entry belongs to is known outside."""
     writer.maps.add(node.output[0])
     writer.emit("Identity", node, [node.input[0]], node.output[0])
 
 
 def _extractor(writer: _Writer, node: onnx.NodeProto) -> None:
-    """Entries along the last axis: constant ones of an activation, or the label of a class, which is the class.
+    """Constant entries along the last axis of an activation, or the label of a class, which is the class.
 
     Source: ONNX ai.onnx.ml ArrayFeatureExtractor; indices of whatever shape are one list, as ONNX Runtime takes them.
     """

@@ -14,7 +14,7 @@ MISSING = "not compared with LiteRT (pip install chipfit[litert])"
 
 
 def available() -> bool:
-    """Whether LiteRT can be asked."""
+    """Whether LiteRT is installed."""
     return find_spec("ai_edge_litert") is not None
 
 

@@ -107,7 +107,7 @@ class LowBitRounding(WeightRounding):
         return np.split(rows, self.group_count)
 
     def _channel_errors(self, weights: Array, scales: Array) -> Array:
-        """e' C e of each channel."""
+        """The error e' C e of each channel: (out,)."""
         error = self.kernel - weights * scales[:, None]
         parts = [
             ((e @ c if c.ndim == 2 else e * c) * e).sum(axis=1)
@@ -116,7 +116,7 @@ class LowBitRounding(WeightRounding):
         return np.concatenate(parts)
 
     def _candidate_errors(self, candidates: Array) -> Array:
-        """(candidates, channels) from scales of that shape."""
+        """The errors at `candidates`, scales (candidates, channels): of the same shape."""
         return np.array([self._channel_errors(self._rounded(s, _CANDIDATE_SWEEPS), s) for s in candidates])
 
     def _best_candidates(self, errors: Array) -> Array:
@@ -126,7 +126,7 @@ class LowBitRounding(WeightRounding):
         return np.full(errors.shape[1], errors.sum(axis=1).argmin())
 
     def _least_squares_scales(self, weights: Array, scales: Array) -> Array:
-        """The scale that fits these integers best: w' C q / q' C q."""
+        """The scale of each channel that fits these integers best: w' C q / q' C q."""
         parts = []
         for k, q, c in zip(
             self._by_group(self.kernel), self._by_group(weights.astype(np.float64)), self.covariance, strict=True
@@ -143,12 +143,12 @@ class LowBitRounding(WeightRounding):
 
 
 def _damping(average: Array) -> Array:
-    """What is added to variances of this average; any will do where inputs never move."""
+    """The constant that is added to variances of this average; any will do where inputs are constant."""
     return _DAMPING * np.where(average > 0, average, 1.0)
 
 
 def _coordinate_descent(kernel: Array, scales: Array, covariance: Array, limit: int, sweeps: int) -> Array:
-    """Integers (out, taps) for rows of weights: one tap after the other makes good what the others miss.
+    """Integers (out, taps) for rows of weights: each tap in turn corrects the error of the others.
 
     Each weight goes up or down to one of its two neighbours, so that calibration data have little to be fitted to.
     """

@@ -1,4 +1,4 @@
-"""The float side, computed by ONNX Runtime: one thread, float kernels, so that the same file gives the same floats."""
+"""Float networks in ONNX Runtime: one thread, float kernels, so that the same file gives the same floats."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ class FloatSession:
         self.outputs: list[str] = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> Iterator[dict[str, Array]]:
-        """For each sample of `feeds` (name -> (n, *shape) float32), the wanted outputs by name."""
+        """The wanted outputs by name, sample after sample of `feeds` (name -> (n, *shape) float32)."""
         names = list(outputs or self.outputs)
         count = len(next(iter(feeds.values())))
         for i in range(count):
@@ -55,7 +55,7 @@ class FloatSession:
             yield dict(zip(names, self._session.run(names, feed), strict=True))
 
     def stacked(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
-        """All samples at once: name -> (n, *shape)."""
+        """The outputs of all samples: name -> (n, *shape)."""
         rows = list(self.run(feeds, outputs))
         return {k: np.stack([r[k] for r in rows]) for k in rows[0]}
 
@@ -67,7 +67,7 @@ _REFUSAL_HINT = (
 
 
 def _reason(error: Exception) -> str:
-    """One line without ONNX Runtime's error code and place in its own source."""
+    """The error's message in one line, without ONNX Runtime's error code and position in its own source."""
     message = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
     return shorten(re.sub(r"^/\S+:\d+ .*?\) ", "", message), 300, placeholder=" ...").rstrip(". ")
 

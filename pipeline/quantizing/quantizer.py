@@ -78,7 +78,7 @@ class Quantizer:
         return ports
 
     def _uint8_twin(self, port: Port, tensor: Tensor) -> str:
-        """The uint8 twin of a port's int8 tensor."""
+        """Add the uint8 twin of a port's int8 tensor; its name."""
         quant = self.params(port.tensor)
         raw = replace(quant, zero_point=quant.zero_point + 128, dtype="uint8")
         name = self.fresh(f"{tensor.name}.uint8")  # an input that is an output has two
@@ -136,7 +136,7 @@ class Quantizer:
         self._append_lookup(node.name, x, self.params(x), node.output, function, self.params(node.output))
 
     def with_params(self, name: str, target: QuantParams) -> str:
-        """`name` (activation or constant) with exactly the parameters `target`."""
+        """The name of `name` (activation or constant) with exactly the parameters `target`; appends what that takes."""
         if self.graph.is_constant(name):
             data = target.quantize(self.graph.constant(name))
             return self.out.constant(f"{name}.{target.dtype}", data, target)
@@ -196,7 +196,7 @@ class Quantizer:
         self.out.append(Interpolate(name=label, inputs=(x, name), outputs=(y,)), target.dtype, target)
 
     def operand(self, name: str) -> str:
-        """An operand of a two-input operator: a constant becomes integers with a scale of its own."""
+        """The name of an operand of a two-input operator: a constant becomes integers with a scale of its own."""
         if not self.graph.is_constant(name):
             return name
         data, prescribed = self.graph.constant(name), self.graph.tensors[name].quant

@@ -1,4 +1,4 @@
-"""How far an integer node may be from the real value that it stands for, in steps of its output: proven bounds."""
+"""Proven bounds on the error of integer nodes against the real values that they stand for, in output steps."""
 
 from collections.abc import Collection, Mapping
 from math import inf
@@ -17,7 +17,7 @@ from pipeline.quantizing.integer_graph import Quantized
 
 
 def constant_errors(graph: Graph, result: Quantized) -> dict[str, float]:
-    """By output tensor, the steps that a layer's constants cost: those whose integers no file prescribes, at the
+    """Steps by output tensor that a layer's constants cost: those whose integers no file prescribes, at the
     largest inputs; and channels that 32 bits cannot say, of which more than half a step is not rounding."""
     changed = {p.node: p.changed.largest_error for p in result.proofs if p.changed is not None}
     errors: dict[str, float] = {}
@@ -37,7 +37,7 @@ def constant_errors(graph: Graph, result: Quantized) -> dict[str, float]:
 
 
 def _constant_error(name: str, graph: Graph, result: Quantized) -> Array:
-    """How far the integers of a constant are from it."""
+    """The absolute error of a constant's integers, of its shape."""
     tensor = result.constants[name]
     assert tensor.quant is not None and tensor.data is not None
     error: Array = np.abs(tensor.quant.dequantize(tensor.data) - graph.constant(name).astype(np.float64))
@@ -50,7 +50,7 @@ def only_moves_values(node: Node) -> bool:
 
 
 def _inserted_value_error(node: Node, graph: Graph) -> float:
-    """How far values that a node puts in beside those of its inputs are from the real ones: constants and bounds."""
+    """The error of values that a node inserts beside those of its inputs: constants and bounds."""
     if isinstance(node, Pad) or (
         isinstance(node, Concat | Extremum) and len(graph.activations(node)) < len(node.inputs)
     ):

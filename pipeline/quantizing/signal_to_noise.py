@@ -61,7 +61,7 @@ class TensorPart:
 
 
 def tensor_parts(graph: Graph) -> tuple[TensorPart, ...]:
-    """Outputs, what Concat joins, and what Slice (ONNX Split, too) takes out."""
+    """The parts to measure: outputs, inputs of each Concat, and what Slice (ONNX Split, too) takes out."""
     parts = [TensorPart(p.tensor, f"output {p.onnx_name!r}") for p in graph.outputs]
     for node in graph.nodes:
         if isinstance(node, Concat):
@@ -146,7 +146,7 @@ class SignalMeter:
         self._sums: dict[str, _ElementSums] = {}
 
     def add(self, tensor: str, real: Array, error: Array) -> None:
-        """One sample of one tensor, (*stored shape) float64 each."""
+        """Add one sample of one tensor: values and errors, (*stored shape) float64."""
         if tensor not in self.parts:
             return
         zeros = np.zeros(real.shape)
@@ -202,7 +202,7 @@ Quantize = Callable[[Graph, Policy, Samples], Quantized]
 def alternatives(
     part: TensorPart, graph: Graph, policy: Policy, quantize: Quantize, typical: Samples, probes: Samples
 ) -> tuple[Attempt, ...]:
-    """What else the network could be quantized with, and the decibels that `part` then has.
+    """Other ways to quantize the network, and the decibels that `part` then has.
 
     `graph` is the float graph, `quantize` quantizes one with a policy and calibration data.
     """

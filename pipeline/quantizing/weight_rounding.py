@@ -8,7 +8,7 @@ from pipeline.graph.tensor import Array, QuantParams
 LEAST_SCALE = 2.0**-126
 """The least normal float32."""
 SATURATING_SHIFT = 8
-"""2**STEP output steps are beyond any int8 range, whatever its zero point."""
+"""2**SATURATING_SHIFT output steps are beyond any int8 range, whatever its zero point."""
 _ZERO_WEIGHTS_SHIFT = 12
 """A channel without weights has a multiplier of 2**-12: its constant is as good as rounded once."""
 
@@ -36,7 +36,7 @@ class WeightRounding:
         return np.where(self.peaks > 0, np.maximum(self.peaks / 127.0, LEAST_SCALE), zero_weights_scale(ratio))
 
     def weights(self, scales: Array) -> Array:
-        """int8 (out, taps)."""
+        """The integers at `scales` (out,): int8 (out, taps)."""
         return np.clip(np.rint(self.kernel / scales[:, None]), -127, 127).astype(np.int8)
 
     def shifted_bias(self, weights: Array, scales: Array) -> Array:
@@ -61,7 +61,7 @@ class PrescribedRounding(WeightRounding):
         return self.prescribed_scales
 
     def weights(self, scales: Array) -> Array:
-        """int8, or int16 where the file's weights have a zero point of their own."""
+        """The file's integers: int8, or int16 where its weights have a zero point of their own."""
         weights = np.rint(self.kernel / scales[:, None])
         fits_int8 = weights.min(initial=0) >= -128 and weights.max(initial=0) <= 127
         return weights.astype(np.int8 if fits_int8 else np.int16)

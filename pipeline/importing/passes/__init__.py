@@ -31,7 +31,10 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 
 
 def canonical(graph: Graph, shown: str) -> Graph:
-    """Run every pass, verifying after each; refuse what no kernel can compute in the final layout."""
+    """The canonical form of an imported graph: every pass, verified after each.
+
+    Raises ChipfitError for what no kernel can compute in the final layout.
+    """
     graph.verify(integer=False)
     for step in PASSES:
         graph = step(graph)
@@ -47,7 +50,7 @@ def canonical(graph: Graph, shown: str) -> Graph:
 
 
 def stored_as(graph: Graph) -> Mapping[str, Stored]:
-    """How the canonical form of an imported graph keeps each of its tensors, where that still has them."""
+    """The storage of each tensor of an imported graph in its canonical form, where that still has them."""
     for step in PASSES:
         if step is channels_last:
             return layout(graph)

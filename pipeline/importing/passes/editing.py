@@ -1,4 +1,4 @@
-"""A graph whose nodes can be replaced one by one, with makers and readers kept up to date."""
+"""A graph whose nodes can be replaced one by one, with producers and readers kept up to date."""
 
 from collections.abc import Set
 from hashlib import sha256
@@ -46,7 +46,7 @@ class GraphEditor:
         return node
 
     def producer(self, name: str) -> int | None:
-        """The slot whose node makes a tensor; None for inputs and constants."""
+        """The slot whose node computes a tensor; None for inputs and constants."""
         return self.producers.get(name)
 
     def is_internal(self, name: str) -> bool:
@@ -79,15 +79,15 @@ class GraphEditor:
         return self.out.constant(hint, data, quant)
 
     def fresh(self, hint: str, shape: Shape) -> str:
-        """A new activation."""
+        """Add a new activation; its name."""
         return self.out.add(Tensor(self.out.fresh(hint), shape))
 
     def replacement(self, name: str) -> str:
-        """A new activation in the place of another one, whose values were others."""
+        """Add a new activation that replaces another one, with other values; its name."""
         return self.fresh(f"{name}.moved", self.shape(name))
 
     def graph(self) -> Graph:
-        """The graph as it is; shapes are worked out again."""
+        """The graph in its present state; shapes are inferred again."""
         builder = GraphBuilder.beside(self.source, self.out.tensors)
         for node in filter(None, self.nodes):
             tensor = self.out.tensors[node.output]

@@ -27,12 +27,12 @@ class _TermOfRoot:
 
 
 def join_comparisons(graph: Graph) -> Graph:
-    """Every comparison or choice with what it compares and chooses: they have no integer meaning of their own."""
+    """Join every comparison or choice with what it compares and chooses: they have no integer meaning of their own."""
     return _join(graph, everything=False)
 
 
 def join_functions(graph: Graph) -> Graph:
-    """Every run of elementwise operators on one tensor as one node; for int8, whose tables are exact."""
+    """Join every run of elementwise operators on one tensor into one node; for int8, whose tables are exact."""
     return _join(graph, everything=True)
 
 

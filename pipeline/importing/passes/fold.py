@@ -19,22 +19,22 @@ Rewrite = Callable[[GraphBuilder, Node, Node], Node | None]
 
 
 def fold_affines(graph: Graph) -> Graph:
-    """BatchNormalization and per-channel constants into the weights and bias of the layer before them."""
+    """Fold BatchNormalization and per-channel constants into the weights and bias of the layer before them."""
     return _merge(graph, _affine_into_linear)
 
 
 def fuse_clamps(graph: Graph) -> Graph:
-    """Relu, Clip and HardTanh into the producer's own clamp."""
+    """Fuse Relu, Clip and HardTanh into the clamp of their producer."""
     return _merge(graph, _clamp_into_producer)
 
 
 def merge_affines(graph: Graph) -> Graph:
-    """Two affines in a row are one."""
+    """Merge two affines in a row into one."""
     return _merge(graph, _affine_into_affine)
 
 
 def fold_pads(graph: Graph) -> Graph:
-    """A spatial Pad with zeros into the padding of the convolution after it."""
+    """Fold a spatial Pad with zeros into the padding of the convolution after it."""
     return _merge(graph, _pad_into_conv)
 
 

@@ -18,7 +18,7 @@ from pipeline.ops.affine import Affine
 from pipeline.ops.shared.linear import Linear
 
 MAX_PRECISION_LOSS = 16.0
-"""How much of its share of int8's range an input's weights may lose at most against those of the others.
+"""The largest factor by which an input's weights may lose their share of int8's range to those of the others.
 
 An affine that makes channels of unlike size alike belongs in front of the weights, which would take over the unlikeness
 and lose the small ones to rounding; one that undoes an unlikeness of the weights belongs into them.
@@ -35,7 +35,7 @@ class _FoldPlan:
 
 
 def fold_forward(graph: Graph) -> Graph:
-    """BatchNormalization and per-channel constants into the weights and biases of the layers behind them."""
+    """Fold BatchNormalization and per-channel constants into the weights and biases of the layers behind them."""
     editing = GraphEditor(graph)
     for slot in reversed(range(len(editing.nodes))):
         node = editing.nodes[slot]

@@ -20,7 +20,7 @@ class Stored:
     order: tuple[int, ...] | None = None
 
     def to_file(self, values: Array) -> Array:
-        """(n, *stored shape) -> (n, *shape in the model file)."""
+        """Values as the model file has them: (n, *stored shape) -> (n, *shape in the model file)."""
         if self.order is not None:
             return values.reshape(len(values), -1)[:, list(self.order)].reshape(values.shape)
         in_file_order = values.transpose(0, *(1 + p for p in self.perm))

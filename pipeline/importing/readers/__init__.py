@@ -25,7 +25,7 @@ class Reader(Protocol):
         """The other files in which the model's tensors lie, by the names that the model gives them."""
 
     def least(self, path: Path, shown: str) -> "LowerBound | None":
-        """What the network needs at the least, from its dimensions alone; None where only its import tells."""
+        """The lower bound of the network from its dimensions alone; None where only its import gives one."""
 
     def read(self, path: Path, shown: str, product: str) -> "Graph":
         """The graph before any pass; integer where the file says every integer. Raises ChipfitError."""
