@@ -1,1 +1,1 @@
-"""What stands before any network is read: errors, units, cores, files, and what a product YAML says."""
+"""Facts that depend on no network: errors, units, cores, files, and the configuration of products and chips."""

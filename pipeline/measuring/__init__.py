@@ -1,1 +1,1 @@
-"""What compilers, the linked image and the emulated chip say of the generated code."""
+"""Measurement of generated code: compilers, the footprint of the linked image, and the emulated chip."""

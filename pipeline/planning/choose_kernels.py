@@ -13,7 +13,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.integer_program import Option, Point, Problem, SharedCode
-from pipeline.planning.placement import estimated_waits, in_each_memory
+from pipeline.planning.placement import estimate_wait_cycles, in_each_memory
 from pipeline.planning.plan import Program
 from pipeline.planning.variants import c_costs, fused_routines, routines
 
@@ -137,7 +137,7 @@ def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option],
     c = Option("c", c_costs.cycles(call), c_costs.flash(call), c_costs.stack(), (code,), None)
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
-    c = replace(c, waits=estimated_waits(call, None, c.cycles, limits.timing, core))
+    c = replace(c, wait_cycles=estimate_wait_cycles(call, None, c.cycles, limits.timing, core))
     made, refused = _within_stack(call, routines(call, core), core, limits)
     return [c, *made], refused
 
@@ -162,8 +162,8 @@ def _routine_options(call: KernelCall, routine: Routine, core: str, limits: Limi
     flash = routine.code + sum(t.nbytes for t in routine.tables.values())
     made: list[Option] = []
     for r, ram in in_each_memory(routine):
-        waiting = estimated_waits(call, r, cycles, limits.timing, core)
-        if not made or (waiting < made[-1].waits and ram <= limits.ram):
+        waiting = estimate_wait_cycles(call, r, cycles, limits.timing, core)
+        if not made or (waiting < made[-1].wait_cycles and ram <= limits.ram):
             shared = tuple(SharedCode(s.name, s.code, 0 if r.memory == "flash" else s.code) for s in r.shared)
             made.append(Option(r.variant, cycles, flash, r.stack, shared, r, waiting, ram))
     return made

@@ -25,7 +25,7 @@ def least_memory(graph: Graph) -> Graph:
 
 
 class _Memory:
-    """Which nodes a node waits for, and which bytes are alive once a set of nodes is finished."""
+    """Producers of every node's inputs, and the bytes that are alive once a set of nodes is finished."""
 
     def __init__(self, graph: Graph) -> None:
         root: dict[str, str] = {}
@@ -34,7 +34,7 @@ class _Memory:
                 root[node.output] = root.get(node.inputs[0], node.inputs[0])
         self.ports = {root.get(p.tensor, p.tensor) for p in (*graph.inputs, *graph.outputs)}
         maker = {o: i for i, n in enumerate(graph.nodes) for o in n.outputs}
-        self.waits = [frozenset(maker[n] for n in node.inputs if n in maker) for node in graph.nodes]
+        self.producers = [frozenset(maker[n] for n in node.inputs if n in maker) for node in graph.nodes]
         self.reads = [{root.get(n, n) for n in graph.activations(node)} - self.ports for node in graph.nodes]
         self.writes = [set() if n.is_view else {o for o in n.outputs if o not in self.ports} for n in graph.nodes]
         self.bytes = {n: t.bytes for n, t in graph.tensors.items()}
@@ -64,7 +64,7 @@ class _Memory:
 def _search(model: _Memory, count: int) -> tuple[int, ...] | None:
     waiting: list[tuple[int, tuple[int, ...]]] = [(0, ())]
     seen: dict[frozenset[int], int] = {}
-    ends: Mapping[int, frozenset[int]] = dict(enumerate(model.waits))
+    ends: Mapping[int, frozenset[int]] = dict(enumerate(model.producers))
     while waiting:
         peak, order = heapq.heappop(waiting)
         done = frozenset(order)
@@ -86,7 +86,7 @@ def _greedy(model: _Memory, count: int) -> tuple[int, ...]:
     order: tuple[int, ...] = ()
     done: frozenset[int] = frozenset()
     while len(order) < count:
-        ready = [n for n in range(count) if n not in done and model.waits[n] <= done]
+        ready = [n for n in range(count) if n not in done and model.producers[n] <= done]
         chosen = min(ready, key=lambda n: (sum(model.bytes[b] for b in model.alive(done | {n})), n))
         order, done = (*order, chosen), done | {chosen}
     return order

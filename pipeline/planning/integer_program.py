@@ -34,7 +34,7 @@ class Option:
     """One way to compute a call, or `span` calls from this one on.
 
     `flash`: bytes of its own code and constants, `ram`: of what of them startup copies; `shared`: what it needs
-    beside; `waits`: cycles that wait states add to `cycles`, about.
+    beside; `wait_cycles`: cycles that wait states add to `cycles`, about.
     """
 
     variant: str
@@ -43,7 +43,7 @@ class Option:
     stack: int
     shared: tuple[SharedCode, ...]
     routine: Routine | None
-    waits: int = 0
+    wait_cycles: int = 0
     ram: int = 0
     span: int = 1
 
@@ -61,7 +61,7 @@ def together(options: Sequence[Option]) -> Option:
         stack=max(o.stack for o in options),
         shared=(),
         routine=None,
-        waits=sum(o.waits for o in options),
+        wait_cycles=sum(o.wait_cycles for o in options),
         ram=sum(o.ram for o in options),
     )
 
@@ -72,7 +72,7 @@ class Point:
     where an option of a call before spans this one."""
 
     cycles: int
-    waits: int
+    wait_cycles: int
     flash: int
     ram: int
     chosen: tuple[int, ...]
@@ -80,7 +80,7 @@ class Point:
     @property
     def total(self) -> int:
         """What is minimized."""
-        return self.cycles + self.waits
+        return self.cycles + self.wait_cycles
 
 
 class Problem:
@@ -90,7 +90,7 @@ class Problem:
         self.options, self.free_ram = options, free_ram
         self.flat = [(i, k, o) for i, of in enumerate(options) for k, o in enumerate(of)]
         self.shared = sorted({s for _, _, o in self.flat for s in o.shared})
-        self.cycles = np.array([o.cycles + o.waits for _, _, o in self.flat] + [0] * len(self.shared), np.float64)
+        self.cycles = np.array([o.cycles + o.wait_cycles for _, _, o in self.flat] + [0] * len(self.shared), np.float64)
         sizes = [o.flash + _CALL for _, _, o in self.flat] + [s.flash for s in self.shared]
         self.flash = np.array(sizes, np.float64)
         self.ram = np.array([o.ram for _, _, o in self.flat] + [s.ram for s in self.shared], np.float64)
@@ -120,7 +120,7 @@ class Problem:
         for index, of in enumerate(self.options):
             if index in spanned:
                 continue
-            same = tuple((o.variant, o.memory, o.cycles, o.waits, o.flash, o.shared) for o in of)
+            same = tuple((o.variant, o.memory, o.cycles, o.wait_cycles, o.flash, o.shared) for o in of)
             alike.setdefault(same, []).append(index)
         chosen = list(found.chosen)
         for indices in alike.values():
@@ -184,4 +184,4 @@ class Problem:
         shared = {s for o in taken for s in o.shared}
         flash = sum(o.flash + _CALL for o in taken) + sum(s.flash for s in shared) + _ENTRY
         ram = sum(o.ram for o in taken) + sum(s.ram for s in shared)
-        return Point(sum(o.cycles for o in taken), sum(o.waits for o in taken), flash, ram, tuple(chosen))
+        return Point(sum(o.cycles for o in taken), sum(o.wait_cycles for o in taken), flash, ram, tuple(chosen))

@@ -31,7 +31,7 @@ def in_each_memory(routine: Routine) -> Iterator[tuple[Routine, int]]:
             yield replace(routine, memory=memory), sizes[memory]
 
 
-def estimated_waits(call: KernelCall, routine: Routine | None, cycles: int, timing: FlashTiming, core: str) -> int:
+def estimate_wait_cycles(call: KernelCall, routine: Routine | None, cycles: int, timing: FlashTiming, core: str) -> int:
     """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
     known = CORES[core]
     size, mix = known.isa.code.instruction, known.c_code

@@ -40,7 +40,7 @@ class PlannedPoint:
     """One plan: planned cycles and cycles of wait states, bytes of flash and RAM, the variant of every call."""
 
     cycles: int
-    waits: int
+    wait_cycles: Annotated[int, Key("waits")]
     flash: int
     ram: int
     variants: tuple[str, ...]
@@ -49,7 +49,7 @@ class PlannedPoint:
     @property
     def total(self) -> int:
         """Cycles with wait states."""
-        return self.cycles + self.waits
+        return self.cycles + self.wait_cycles
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ChosenPlan:
 
     optimize: str
     cycles: int
-    waits: int
+    wait_cycles: Annotated[int, Key("waits")]
     flash: int
     ram: int
     variants: tuple[str, ...]
@@ -86,7 +86,7 @@ class ChosenPlan:
     @property
     def total(self) -> int:
         """Cycles with wait states."""
-        return self.cycles + self.waits
+        return self.cycles + self.wait_cycles
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class PlannedOption:
     memory: Annotated[RoutineMemory, Key("place")]
     variant: str
     cycles: int
-    waits: int
+    wait_cycles: Annotated[int, Key("waits")]
     flash: int
     ram: int
     stack: int
@@ -177,7 +177,7 @@ def _chosen(choice: Choice, optimize: str) -> ChosenPlan:
     return ChosenPlan(
         optimize=optimize,
         cycles=point.cycles,
-        waits=point.waits,
+        wait_cycles=point.wait_cycles,
         flash=point.flash,
         ram=point.ram,
         variants=point.variants,
@@ -191,7 +191,7 @@ def _chosen(choice: Choice, optimize: str) -> ChosenPlan:
 def _point(choice: Choice, point: Point) -> PlannedPoint:
     chosen = [options[i] for options, i in zip(choice.options, point.chosen, strict=True) if i >= 0]
     variants, memories = tuple(o.variant for o in chosen), tuple(o.memory for o in chosen)
-    return PlannedPoint(point.cycles, point.waits, point.flash, point.ram, variants, memories)
+    return PlannedPoint(point.cycles, point.wait_cycles, point.flash, point.ram, variants, memories)
 
 
 def _alternatives(choice: Choice, begin: int) -> list[Option]:
@@ -201,7 +201,7 @@ def _alternatives(choice: Choice, begin: int) -> list[Option]:
     if chosen.span == 1:
         return alike
     each = [
-        min((o for o in of if o.span == 1), key=lambda o: o.cycles + o.waits)
+        min((o for o in of if o.span == 1), key=lambda o: o.cycles + o.wait_cycles)
         for of in choice.options[begin : begin + chosen.span]
     ]
     return [*alike, together(each)]
@@ -209,7 +209,7 @@ def _alternatives(choice: Choice, begin: int) -> list[Option]:
 
 def _option(option: Option) -> PlannedOption:
     return PlannedOption(
-        option.memory, option.variant, option.cycles, option.waits, option.flash, option.ram, option.stack
+        option.memory, option.variant, option.cycles, option.wait_cycles, option.flash, option.ram, option.stack
     )
 
 

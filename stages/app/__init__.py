@@ -1,1 +1,1 @@
-"""What a person calls: the command line, the schedule of doit, the terminal."""
+"""User interface: the command line, the schedule of doit, output on the terminal."""

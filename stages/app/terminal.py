@@ -210,7 +210,7 @@ def print_plan(product: str, explained: "Explained") -> None:
     grid = Table(box=SIMPLE, pad_edge=False)
     for heading in ("layer", "variant"):
         grid.add_column(heading)
-    waiting = any(row.waits for row in explained.layers)
+    waiting = any(row.wait_cycles for row in explained.layers)
     for heading in ("cycles", *(("waits",) if waiting else ()), "of floor", "flash", "stack"):
         grid.add_column(heading, justify="right")
     grid.add_column("instead")
@@ -220,7 +220,7 @@ def print_plan(product: str, explained: "Explained") -> None:
             _cell(brief(row.layer)),
             row.variant,
             "?" if cycles is None else f"{cycles:,}",
-            *((f"~{row.waits:,}",) if waiting else ()),
+            *((f"~{row.wait_cycles:,}",) if waiting else ()),
             f"{row.ratio:.2f}" if row.ratio else "-",
             f"{row.flash:,} B",
             "-" if row.stack is None else f"{row.stack} B",

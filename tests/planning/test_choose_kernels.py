@@ -127,13 +127,13 @@ def test_what_runs_from_ram_is_never_more_than_is_free_and_faster_the_more_there
         totals.append(point.total)
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals)
     everything = choose(program, "cortex-m0", Limits(None, None, None, ram=20_000, timing=WAITING), "latency")
-    assert everything.point.waits == 0
+    assert everything.point.wait_cycles == 0
     assert all(c.routine is not None and c.routine.memory != "flash" for c in some(everything.program.calls))
 
 
 def test_nothing_runs_from_ram_where_flash_does_not_wait(workshop: Path) -> None:
     choice = choose(digits(workshop), "cortex-m0", Limits(None, None, None, ram=20_000), "latency")
-    assert choice.point.ram == choice.point.waits == 0
+    assert choice.point.ram == choice.point.wait_cycles == 0
     assert {o.memory for of in choice.options for o in of} == {"flash"}
 
 

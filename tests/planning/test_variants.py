@@ -17,7 +17,7 @@ from pipeline.facts.cores import CORES
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.kernel_call import KernelCall, RoutineMemory
 from pipeline.ops.shared.samples import Sample, one_node
-from pipeline.planning.placement import estimated_waits
+from pipeline.planning.placement import estimate_wait_cycles
 from pipeline.planning.variants.armv6m import ONE_CALL
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 from pipeline.quantizing.calibrate import Policy
@@ -164,7 +164,7 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
                 cycles = call.routine.executed.cycles(CORES["cortex-m0"])
                 assert cycles == layer.zero_wait[0]
                 added = layer.high - layer.zero_wait[1]
-                planned = estimated_waits(call, call.routine, cycles, timing, "cortex-m0")
+                planned = estimate_wait_cycles(call, call.routine, cycles, timing, "cortex-m0")
                 assert abs(added - planned) <= 0.06 * added + 100 * timing.wait_states, (memory, timing)
 
 

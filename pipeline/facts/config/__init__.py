@@ -27,7 +27,7 @@ class Project:
     folders: Mapping[str, Path]
 
     def place(self, key: str) -> Place:
-        """Where a dotted key such as budget.latency was written; its parent's line, or the file, if it was not."""
+        """Place of a dotted key such as budget.latency; its parent's line, or the file, where it is not written."""
         while key:
             if key in self.places:
                 return self.places[key]

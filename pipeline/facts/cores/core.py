@@ -1,4 +1,4 @@
-"""What a core is to everything that depends on it: one record, of which `pipeline.facts.cores` holds a table."""
+"""Facts of a processor core, as one record; `pipeline.facts.cores` holds the table of cores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,17 +7,17 @@ from typing import Literal, NamedTuple
 from pipeline.facts.cores.isa import Isa
 
 Cost = tuple[int, int]
-"""Cycles, (low, high)."""
+"""Cycles as (low, high)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Of each kind of instruction, zero wait states. What a core does not have costs (0, 0) and is refused where it is
-    met."""
+    """Cycles of each kind of instruction at zero wait states; (0, 0) for a kind that a core does not have, which is
+    refused where it occurs."""
 
     alu: Cost = (1, 1)
     multiply: Cost = (1, 1)
-    """MUL; the chip's own choice replaces it where the core leaves one."""
+    """MUL; the chip's value replaces it on a core with `slow_multiplier`."""
     multiply_add: Cost = (0, 0)
     long_multiply: Cost = (0, 0)
     long_multiply_add: Cost = (0, 0)
@@ -25,7 +25,7 @@ class Costs:
     load: Cost
     store: Cost
     address_stall: Cost = (0, 0)
-    """More for a load or store whose address the instruction before computed, and for a literal, which may meet the
+    """Added for a load or store whose address the instruction before computed, and for a literal, which may meet the
     fetch unit on the bus."""
     block: Cost = (1, 1)
     """Load or store of several registers: this + one per register."""
@@ -56,7 +56,7 @@ class Rate(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """Of C kernels, in one cycle at zero wait states: instructions, blocks that run, and those that a branch ends."""
+    """Instruction mix of C kernels per cycle without wait states: instructions, blocks, blocks that a branch ends."""
 
     instructions: float
     blocks: float
@@ -65,23 +65,23 @@ class Mix(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """`name` is what a chip's YAML calls it."""
+    """A processor core; `name` is that of a chip's YAML."""
 
     name: str
     isa: Isa
     costs: Costs
     compilers: Mapping[str, str] = field(hash=False)
-    """By toolchain: what follows -mcpu=."""
+    """Values of -mcpu= by toolchain."""
     emulator_model: str
     """Unicorn's name of the CPU model."""
     requantizer: Literal["auto", "multiplier"]
-    """What `requantize: auto` means here; `auto`: shift wherever it can say a layer's scale, for want of a long
-    multiply."""
+    """Meaning of `requantize: auto` on this core; `auto`: shift wherever it can represent a layer's scale, for cores
+    without a long multiply."""
     slow_multiplier: bool = False
     """Whether MULS may take 32 cycles, a silicon option."""
     prefetch_unit: bool
     """Whether a unit of the core fetches ahead, and the target of a branch before it knows whether that is taken."""
     least_cycles_per_mac: float
-    """Cycles that no kernel can go below per multiply-accumulate, whatever its weights' width."""
+    """Lower bound of any kernel's cycles per multiply-accumulate, for weights of any width."""
     cycles_per_mac: Rate
     c_code: Mix

@@ -7,17 +7,17 @@ from pipeline.facts.cores.core import Core
 
 @dataclass(frozen=True)
 class Executed:
-    """How many instructions of each kind a stretch of code runs, whatever the core."""
+    """Numbers of instructions of each kind that a stretch of code executes, independent of the core."""
 
     alu: int = 0
     multiplies: int = 0
     accesses: int = 0
-    """Loads and stores of one value, but for literals."""
+    """Loads and stores of one register, without those of literals."""
     literals: int = 0
     blocks: int = 0
-    """Those of several."""
+    """Loads and stores of several registers."""
     registers: int = 0
-    """That these move, and those below."""
+    """Registers that `blocks` and `pops_pc` move."""
     pops_pc: int = 0
     branches: int = 0
     """B, and conditional branches that are taken."""
@@ -36,12 +36,12 @@ class Executed:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """In the order of KINDS."""
+        """The numbers in the order of KINDS."""
         return tuple(getattr(self, k) for k in KINDS)
 
     @property
     def leaves(self) -> int:
-        """How often it goes on elsewhere than at the next instruction."""
+        """How often control continues elsewhere than at the next instruction."""
         return self.pops_pc + self.branches + self.links + self.exchanges
 
     @property
@@ -49,7 +49,7 @@ class Executed:
         return sum(self.counts) - self.registers
 
     def cycles(self, core: Core, multiplier: int = 1) -> int:
-        """The most that they take at zero wait states, and exactly what on a core whose costs are exact.
+        """Upper bound of the cycles at zero wait states; exact on a core whose costs are exact.
 
         `multiplier`: cycles of one MULS, where the core leaves that to the chip.
         """

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class CallingConvention:
-    """Registers by name, and what a called function owes its caller."""
+    """Registers by name, and their roles in a call."""
 
     arguments: tuple[str, ...]
-    kept: tuple[str, ...]
-    """Come back as they were."""
-    changed: tuple[str, ...]
-    """A call may change these."""
+    callee_saved: tuple[str, ...]
+    """Registers that have their values again when a function returns."""
+    caller_saved: tuple[str, ...]
+    """Registers that a call may change."""
     stack_pointer: str
     link: str
-    """Holds the address to return to."""
+    """Register that holds the return address."""
     stack_alignment: int
-    """Bytes that the stack pointer is a multiple of at a call."""
+    """The stack pointer at a call is a multiple of this many bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineCode:
-    """How instructions are written: what decoders, emulators and debuggers know a family of instruction sets by.
+    """Encoding of a family of instruction sets: its names in decoders, emulators and file formats.
 
     `unicorn` and `capstone` are (architecture, modes) by the names of their constants.
     """
@@ -32,32 +32,32 @@ class MachineCode:
     instruction: int
     """Bytes of the shortest instruction; a call is two of them."""
     code_bit: int
-    """Bit of a code address that says which instruction set lies there."""
+    """Bit of a code address that marks this instruction set."""
     program_counter: str
-    endless: bytes
-    """A branch to itself."""
+    branch_to_self: bytes
+    """Code of a branch to its own address."""
     elf_machine: str
-    """As pyelftools names it."""
+    """The machine in an ELF header, by its name in pyelftools."""
     mapping_symbol: str
-    """Stands where code begins (data: $d)."""
+    """Symbol that marks where code begins (data: $d)."""
     convention: CallingConvention
 
 
 @dataclass(frozen=True, kw_only=True)
 class Isa:
-    """`name` is that of its folders of kernels and variants, `title` what its manual calls it."""
+    """An instruction set; `name` is that of its folders of kernels and variants, `title` its name in manuals."""
 
     name: str
     title: str
     code: MachineCode
     kernels: tuple[str, ...]
-    """Folders of generating/kernels in which a kernel is searched, the first that has it wins."""
+    """Folders of generating/kernels in which a kernel is searched; the first that has it wins."""
     macro: str
-    """What compilers define where its assembly is understood."""
+    """Preprocessor macro that compilers define for targets of this instruction set."""
     gcc: str
     """The command of GCC's cross compiler."""
     flags: tuple[str, ...]
-    """Of every compiler."""
+    """Flags for every compiler."""
     zig_target: str
     unaligned_access: bool
     """Whether a load or store of one value may be unaligned: otherwise it faults."""
@@ -69,8 +69,8 @@ class Isa:
 
 _AAPCS32 = CallingConvention(  # Procedure Call Standard for the Arm Architecture (IHI 0042), 6.1.1 and 6.2.1.2
     arguments=("r0", "r1", "r2", "r3"),
-    kept=("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11"),
-    changed=("r0", "r1", "r2", "r3", "r12", "lr"),
+    callee_saved=("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11"),
+    caller_saved=("r0", "r1", "r2", "r3", "r12", "lr"),
     stack_pointer="sp",
     link="lr",
     stack_alignment=8,
@@ -83,7 +83,7 @@ THUMB = MachineCode(
     instruction=2,
     code_bit=1,
     program_counter="pc",
-    endless=b"\xfe\xe7",
+    branch_to_self=b"\xfe\xe7",
     elf_machine="EM_ARM",
     mapping_symbol="$t",
     convention=_AAPCS32,

@@ -69,7 +69,7 @@ def render_html(page: Page) -> str:
         ram_map=ram_map(page.plan),
         layers=layer_rows(page.simulate, page.size),
         plan_rows=plan_rows(page.plan, page.simulate),
-        waiting=bool(page.plan.plan.waits),
+        waiting=bool(page.plan.plan.wait_cycles),
         plan_sentences=plan_sentences(page.plan),
         plot=frontier_plot(page.plan.plan, page.size.flash.limit),
     )

@@ -40,7 +40,7 @@ class PlanRow:
     variant: str
     macs: int
     cycles: int | None
-    waits: int
+    wait_cycles: Annotated[int, Key("waits")]
     measured: int | None
     flash: int
     stack: int | None
@@ -50,7 +50,7 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Explained:
-    """What `chipfit explain` says of one product; without a verdict where the build did not come that far."""
+    """The output of `chipfit explain` for one product; without a verdict where the build did not reach the report."""
 
     layers: tuple[PlanRow, ...]
     sentences: Annotated[tuple[str, ...], Key("said")]
@@ -74,7 +74,7 @@ def _row(call: PlannedCall, variant: str, memory: RoutineMemory, measured: int |
         variant=named(variant, memory) if exact else call.kernel,
         macs=call.macs,
         cycles=chosen.cycles if exact else None,
-        waits=chosen.waits,
+        wait_cycles=chosen.wait_cycles,
         measured=measured,
         flash=chosen.flash,
         stack=chosen.stack if exact else None,
@@ -86,9 +86,9 @@ def _row(call: PlannedCall, variant: str, memory: RoutineMemory, measured: int |
 def _alternatives(call: PlannedCall, chosen: PlannedOption, measured: int | None) -> Iterator[Alternative]:
     ours = chosen.cycles if chosen.variant != "c" else measured or chosen.cycles
     for option in _others(call.options, chosen):
-        about = "about " if option.variant == "c" or option.waits != chosen.waits else ""
+        about = "about " if option.variant == "c" or option.wait_cycles != chosen.wait_cycles else ""
         differences = (
-            (option.cycles + option.waits - ours - chosen.waits, "cycles"),
+            (option.cycles + option.wait_cycles - ours - chosen.wait_cycles, "cycles"),
             (option.flash - chosen.flash, "B"),
             (option.ram - chosen.ram, "B of RAM"),
         )
@@ -101,7 +101,7 @@ def _others(options: Sequence[PlannedOption], chosen: PlannedOption) -> list[Pla
     """The chosen variant in other memories, and every other one in its best; the fastest first."""
     seen: set[str] = set()
     others = []
-    for option in sorted(options, key=lambda o: (o.cycles + o.waits, o.ram)):
+    for option in sorted(options, key=lambda o: (o.cycles + o.wait_cycles, o.ram)):
         own = option.variant == chosen.variant
         if option is not chosen and (own or option.variant not in seen):
             others.append(option)
@@ -110,7 +110,7 @@ def _others(options: Sequence[PlannedOption], chosen: PlannedOption) -> list[Pla
 
 
 def plan_sentences(plan: PlanFile) -> list[str]:
-    """What bounds the plan, and what the next KiB of flash would buy."""
+    """Sentences on the plan: what limits it, what the next KiB of flash would save, which channels are left out."""
     left_out = plan.left_out
     less = f"{left_out.channels:,} channels, {left_out.macs:,} multiply-accumulates, change no output: left out."
     return _choice_sentences(plan.plan, plan.calls) + ([less] if left_out.channels else [])

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from pipeline.facts.records import Key
 from pipeline.measuring.footprint import Footprint
 
 
@@ -29,11 +31,11 @@ class RamUse:
 
 @dataclass(frozen=True)
 class StackNeed:
-    """Bytes of stack along the deepest call path `chain`; None where no bound is known, for the reason `unknown`."""
+    """Bytes of stack along the deepest `call_path`; None where no bound is known, for the reason `unknown`."""
 
     worst_case: int | None
     limit: int | None
-    chain: tuple[str, ...]
+    call_path: Annotated[tuple[str, ...], Key("chain")]
     unknown: str
 
 

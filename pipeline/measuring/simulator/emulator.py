@@ -78,7 +78,7 @@ class Machine:
         rights = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE | (unicorn.UC_PROT_EXEC if runs_code else 0)
         self._map(ram[0], self.ram_end, rights)
         self._map(_RETURN_ADDRESS, _RETURN_ADDRESS + _PAGE, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        self.engine.mem_write(_RETURN_ADDRESS, self.code.endless)
+        self.engine.mem_write(_RETURN_ADDRESS, self.code.branch_to_self)
         self.stack_top = self.ram_end - 256
         for address, data in image.segments:
             self.engine.mem_write(address, data)
@@ -221,7 +221,7 @@ class Machine:
 
     def _canaries(self) -> dict[str, int]:
         """Values of the callee-saved registers before a call, which must be unchanged after it."""
-        return {name: 0x1111_1111 * i for i, name in enumerate(self.code.convention.kept, start=1)}
+        return {name: 0x1111_1111 * i for i, name in enumerate(self.code.convention.callee_saved, start=1)}
 
     def _read_register(self, name: str) -> int:
         return int(self.engine.reg_read(register(self.code, name)))

@@ -59,7 +59,7 @@ class State:
 
 ENTRY = State(0, {arm.ARM_REG_LR: ReturnAddress()}, {})
 
-_CALLER_SAVED = frozenset(getattr(arm, f"ARM_REG_{name.upper()}") for name in THUMB.convention.changed)
+_CALLER_SAVED = frozenset(getattr(arm, f"ARM_REG_{name.upper()}") for name in THUMB.convention.caller_saved)
 
 
 def after_call(state: State) -> State:
