@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.records import parsed
+from pipeline.facts.records import from_json
 
 if TYPE_CHECKING:  # a build with nothing to do reads none of these
     from pipeline.measuring.footprint.size_file import SizeFile
@@ -48,7 +48,7 @@ class Job:
 
     def record(self, stage: str, name: str, kind: type[T]) -> T:
         """A JSON file of an earlier stage, as the dataclass `kind` that it was written from."""
-        return parsed(kind, self.read(stage, name), f"{stage}/{name}")
+        return from_json(kind, self.read(stage, name), f"{stage}/{name}")
 
     @property
     def quantized(self) -> "QuantizeFile":

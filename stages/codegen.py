@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.artifact import file_sha256, sha256, to_json
 from pipeline.facts.config import Project
-from pipeline.facts.records import json_of
+from pipeline.facts.records import json_bytes
 from stages.base import Job
 from stages.samples import data_files, evaluation, model_files
 
@@ -80,7 +80,7 @@ def run(job: Job) -> dict[str, bytes]:
     samples = evaluation(project, graph).take(_SELFTEST_VECTORS)
     integers = graph.integers(samples.inputs)
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
-    written = json_of(plan_file(graph, live_graph, choice, project.config.optimize))
+    written = json_bytes(plan_file(graph, live_graph, choice, project.config.optimize))
     name, version = Path(project.config.model.source).name, importlib.metadata.version("chipfit")
     origin = Origin(name, version, _model_digest(project), sha256(written))
     return generate(choice.program, project.chip.core, origin, vectors) | {"plan.json": written}

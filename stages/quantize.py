@@ -54,7 +54,7 @@ def _requantizer(project: Project) -> str:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.records import json_of
+    from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load, save
     from pipeline.graph.onnx_export import named_model, qdq_model
     from pipeline.ops import NODES
@@ -69,7 +69,7 @@ def run(job: Job) -> dict[str, bytes]:
     _check_widths(project, graph)
     if graph.integer:
         model = project.file("model.source", project.config.model.source).read_bytes()
-        return save(graph) | {"quantize.json": json_of(evaluate_integer(graph, held_out, model))}
+        return save(graph) | {"quantize.json": json_bytes(evaluate_integer(graph, held_out, model))}
     policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
     graph = join_int8_functions(graph, policy)
     observed = {}
@@ -103,7 +103,7 @@ def run(job: Job) -> dict[str, bytes]:
     attempts = _alternatives(job, graph, policy, observed, document.signal, held_out)
     return save(result.graph) | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
-        "quantize.json": json_of(replace(document, signal_tried=attempts)),
+        "quantize.json": json_bytes(replace(document, signal_tried=attempts)),
     }
 
 

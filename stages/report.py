@@ -31,7 +31,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.artifact import digests, file_sha256
-    from pipeline.facts.records import json_of
+    from pipeline.facts.records import json_bytes
     from pipeline.judging.report import Manifest, Page, render_html, render_markdown
     from pipeline.judging.rules import Evidence, judge
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
@@ -63,8 +63,8 @@ def run(job: Job) -> dict[str, bytes]:
     )
     page = Page(verdict, quantized, size, simulated, plan, manifest, project.chip)
     return {
-        "verdict.json": json_of(verdict),
-        "manifest.json": json_of(manifest),
+        "verdict.json": json_bytes(verdict),
+        "manifest.json": json_bytes(manifest),
         "summary.md": render_markdown(verdict, simulated, plan).encode(),
         "index.html": render_html(page).encode(),
     }

@@ -26,7 +26,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.records import json_of
+    from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load
     from pipeline.measuring.simulate_file import RunAccuracy, RunCycles, RunLayer, RunStack, RunVectors, SimulateFile
     from pipeline.measuring.simulator import Target, simulate
@@ -89,7 +89,7 @@ def run(job: Job) -> dict[str, bytes]:
         accuracy=RunAccuracy(top1(graph, answers, samples.labels), samples.count),
         stack=RunStack(max(r.stack for r in runs)),
     )
-    return {"simulate.json": json_of(results)}
+    return {"simulate.json": json_bytes(results)}
 
 
 def _extremes(array: Array, rng: np.random.Generator) -> Array:

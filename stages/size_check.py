@@ -36,7 +36,7 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.artifact import digests
-    from pipeline.facts.records import json_of
+    from pipeline.facts.records import json_bytes
     from pipeline.measuring.footprint import measure
     from pipeline.measuring.footprint.size_file import Free, size_file
     from pipeline.measuring.simulator import native
@@ -56,7 +56,7 @@ def run(job: Job) -> dict[str, bytes]:
         elf = image.read_bytes()
     free = Free(config.budget.flash or chip.flash.size, config.budget.ram or chip.ram.size, config.budget.stack)
     document = size_file(toolchain.version(chip.core), footprint, free, _layers(job, footprint))
-    return {"size.json": json_of(document), "library.elf": elf}
+    return {"size.json": json_bytes(document), "library.elf": elf}
 
 
 def _layers(job: Job, footprint: "Footprint") -> "list[SizedLayer]":

@@ -18,14 +18,14 @@ from pipeline.planning.choose_kernels import ENTRY_STACK
 from pipeline.planning.plan import Program
 from pipeline.planning.variants import c_costs
 from pipeline.planning.variants.armv6m import ONE_CALL
-from pipeline.planning.variants.without_offset import plain
+from pipeline.planning.variants.without_offset import without_offset
 from pipeline.quantizing.calibrate import Policy
 
 
 def with_variant(built: Built, name: str) -> Program:
     """Every call that the variant can do, done by it."""
     (variant,) = (v for v in ONE_CALL if name == v.NAME)
-    calls = tuple(replace(c, routine=variant.offer(plain(c))) for c in built.program.calls)
+    calls = tuple(replace(c, routine=variant.offer(without_offset(c))) for c in built.program.calls)
     return replace(built.program, calls=calls)
 
 

@@ -28,28 +28,28 @@ class _Field:
     optional: bool
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """`value` in JSON's types: a dataclass as its fields in order, tuples as lists.
 
     A field whose default is None is left out while it is None.
     """
     if dataclasses.is_dataclass(value):
         pairs = [(f, getattr(value, f.name)) for f in _fields(cast(Any, type(value)))]
-        return {f.key: plain(v) for f, v in pairs if v is not None or not f.optional}
+        return {f.key: to_plain(v) for f, v in pairs if v is not None or not f.optional}
     if isinstance(value, tuple | list):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in value.items()}
+        return {k: to_plain(v) for k, v in value.items()}
     return value
 
 
-def json_of(record: Any) -> bytes:
+def json_bytes(record: Any) -> bytes:
     """The JSON file of a dataclass, as bytes."""
-    return to_json(plain(record))
+    return to_json(to_plain(record))
 
 
-def parsed(kind: type[T], data: bytes, name: str) -> T:
-    """The dataclass in the bytes `data` of a file `name`; raises ChipfitError where `json_of` did not write them."""
+def from_json(kind: type[T], data: bytes, name: str) -> T:
+    """The dataclass in the bytes `data` of a file `name`; raises ChipfitError where `json_bytes` did not write them."""
     try:
         return from_plain(kind, json.loads(data))
     except (KeyError, ValueError, TypeError) as error:
@@ -57,7 +57,7 @@ def parsed(kind: type[T], data: bytes, name: str) -> T:
 
 
 def from_plain(kind: type[T], document: Any) -> T:
-    """The dataclass of a `plain` value. Raises KeyError, ValueError or TypeError for a document of another form."""
+    """The dataclass of a `to_plain` value. Raises KeyError, ValueError or TypeError for a document of another form."""
     if not isinstance(document, Mapping):
         raise TypeError(f"{document!r} is no {kind.__name__}")
     known = {f.key: f for f in _fields(cast(Any, kind))}

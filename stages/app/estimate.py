@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import absence_reason, is_file
-from pipeline.facts.records import plain
+from pipeline.facts.records import to_plain
 from pipeline.importing.readers import READERS
 
 USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
@@ -30,7 +30,7 @@ def estimate(arguments: Sequence[str]) -> int:
     graph = read_model(path, model, "model")
     result = estimate_graph(graph, chips, application=chip is None)
     if "--json" in arguments:
-        print(json.dumps(plain(result), indent=1))
+        print(json.dumps(to_plain(result), indent=1))
         return 0
     from stages.app.terminal import print_estimate
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.records import parsed, plain
+from pipeline.facts.records import from_json, to_plain
 
 if TYPE_CHECKING:
     from pipeline.judging.report.plan import Explained
@@ -24,7 +24,7 @@ def explain(arguments: Sequence[str]) -> int:
         raise ChipfitError(f"explain does not know {unknown}", hint=USAGE)
     plans = {product: _explained(product) for product in [_product_name(a) for a in named] or _built_products()}
     if "--json" in arguments:
-        print(json.dumps(plain(plans), indent=1))
+        print(json.dumps(to_plain(plans), indent=1))
         return 0
     from stages.app.terminal import print_plan
 
@@ -66,6 +66,6 @@ def _built_products() -> list[str]:
 def _read(product: str, name: str, kind: type[T]) -> T | None:
     """A stage's JSON file as the dataclass `kind`; None where it is missing or has another form."""
     try:
-        return parsed(kind, (Path("build") / product / name).read_bytes(), name)
+        return from_json(kind, (Path("build") / product / name).read_bytes(), name)
     except (OSError, ChipfitError):
         return None

@@ -13,7 +13,7 @@ from doit.reporter import ConsoleReporter
 
 from pipeline.facts.cores import APPLICATION
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.records import parsed
+from pipeline.facts.records import from_json
 from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
 
@@ -134,7 +134,7 @@ def table(build: Path, products: Sequence[str]) -> str:
     rows = 0
     for product in products:
         try:
-            verdict = parsed(Verdict, (build / product / "report" / "verdict.json").read_bytes(), "verdict.json")
+            verdict = from_json(Verdict, (build / product / "report" / "verdict.json").read_bytes(), "verdict.json")
         except (OSError, ChipfitError):
             continue
         rows += 1

@@ -1,4 +1,4 @@
-"""Requantization as one climb over thresholds: the same outputs as each requantizer, at every sum."""
+"""Requantization by a single multiplication: the same outputs as each requantizer, at every sum."""
 
 import numpy as np
 import pytest

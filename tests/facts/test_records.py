@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.records import Key, from_plain, json_of, parsed, plain
+from pipeline.facts.records import Key, from_json, from_plain, json_bytes, to_plain
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ DOCUMENT: dict[str, Any] = {"place": "flash", "parts": [], "home": [], "digests"
 
 
 def test_keys_are_the_fields_in_their_order_and_an_optional_none_is_left_out() -> None:
-    assert plain(BARE) == DOCUMENT
-    assert list(plain(WHOLE)) == ["place", "parts", "home", "digests", "limit", "extra"]
-    assert plain(WHOLE)["parts"] == [{"size": 3, "pair": [1, 0.5]}, {"size": 4, "pair": [2, 2.0]}]
+    assert to_plain(BARE) == DOCUMENT
+    assert list(to_plain(WHOLE)) == ["place", "parts", "home", "digests", "limit", "extra"]
+    assert to_plain(WHOLE)["parts"] == [{"size": 3, "pair": [1, 0.5]}, {"size": 4, "pair": [2, 2.0]}]
 
 
 @pytest.mark.parametrize("record", [WHOLE, BARE])
 def test_what_was_written_is_read(record: Outer) -> None:
-    assert parsed(Outer, json_of(record), "outer.json") == record
+    assert from_json(Outer, json_bytes(record), "outer.json") == record
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_what_was_not_written_is_refused(changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b'{"place": "flash"}'])
 def test_a_damaged_file_is_one_sentence(data: bytes) -> None:
     with pytest.raises(ChipfitError, match=r"^stage/outer\.json is damaged\. Hint: Run the build again\.$"):
-        parsed(Outer, data, "stage/outer.json")
+        from_json(Outer, data, "stage/outer.json")

@@ -17,7 +17,7 @@ from pipeline.graph.tensor import Array
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
 from pipeline.ops.shared.linear import with_offset
-from pipeline.planning.variants.without_offset import plain
+from pipeline.planning.variants.without_offset import without_offset
 from pipeline.quantizing.calibrate import Policy
 from pipeline.quantizing.fidelity import compare
 from pipeline.quantizing.integer_graph import quantize
@@ -99,7 +99,7 @@ def test_the_offset_is_exact_and_no_larger_than_it_must_be() -> None:
     weights = (low + RNG.integers(0, 256, (40, 30))).astype(np.int16)
     made = with_offset(dense(weights))
     assert isinstance(made, DenseOffsetParams) and made.dense.weights.dtype == np.int8
-    call = plain(KernelCall("dense_offset_once", "d", ("x",), ("y",), made))
+    call = without_offset(KernelCall("dense_offset_once", "d", ("x",), ("y",), made))
     assert isinstance(call.params, DenseParams) and call.kernel == "dense_once"
     np.testing.assert_array_equal(call.params.weights, weights)
     fits = (weights.min(axis=1) >= -128) & (weights.max(axis=1) <= 127)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.facts.records import parsed
+from pipeline.facts.records import from_json
 from pipeline.judging.report.plan import Alternative, brief, plan_rows
 from pipeline.planning.plan_file import PlanFile, Refusal
 from stages.app.cli import main
@@ -33,7 +33,7 @@ def test_it_tells_every_layer_and_what_else_there_was(
 
 
 def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
-    plan = parsed(PlanFile, (workshop / "build" / "digits" / "codegen" / "plan.json").read_bytes(), "plan.json")
+    plan = from_json(PlanFile, (workshop / "build" / "digits" / "codegen" / "plan.json").read_bytes(), "plan.json")
     assert [c.refused for c in plan.calls] == [()] * 5
     why = "needs 712 B of stack, 200 B are free"
     refusing = replace(plan.calls[0], refused=(Refusal("packed_split", why),))

@@ -11,7 +11,7 @@ from types import ModuleType
 from pipeline.facts.cores import CORES, Core
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.planning.variants import armv6m
-from pipeline.planning.variants.without_offset import plain
+from pipeline.planning.variants.without_offset import without_offset
 
 INSTRUCTION_SETS: Mapping[str, ModuleType] = {"armv6m": armv6m}
 """By an Isa's name, the folder that says ONE_CALL, variants of one call, and SEVERAL_CALLS; other cores run C."""
@@ -29,11 +29,11 @@ def fusing_variants(core: Core) -> Sequence[ModuleType]:
 
 def routines(call: KernelCall, core: str) -> Sequence[Routine]:
     """Every routine that can compute the call on `core`."""
-    offered = (v.offer(plain(call)) for v in variants(CORES[core]))
+    offered = (v.offer(without_offset(call)) for v in variants(CORES[core]))
     return [r for r in offered if r is not None]
 
 
 def fused_routines(calls: Sequence[KernelCall], core: str) -> Sequence[Routine]:
     """Every routine that can compute these calls in one."""
-    offered = (v.offer([plain(c) for c in calls], CORES[core]) for v in fusing_variants(CORES[core]))
+    offered = (v.offer([without_offset(c) for c in calls], CORES[core]) for v in fusing_variants(CORES[core]))
     return [r for r in offered if r is not None]

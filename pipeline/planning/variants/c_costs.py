@@ -13,7 +13,7 @@ from pipeline.graph.kernel_params.moves import CopyParams
 from pipeline.graph.kernel_params.pairs import WalkParams
 from pipeline.graph.kernel_params.pooling import AveragePoolExactParams, AveragePoolParams, MaxPoolParams
 from pipeline.graph.kernel_params.struct import KernelParams
-from pipeline.planning.variants.without_offset import plain
+from pipeline.planning.variants.without_offset import without_offset
 
 CODE: Mapping[str, int] = {
     "add": 264, "add_rescaled": 660, "add_rescaled_s16": 708, "affine": 152, "affine_wide": 332, "argmax": 200,
@@ -46,9 +46,9 @@ _STACK = 264
 
 def cycles(call: KernelCall) -> int:
     """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
-    if plain(call).family not in _PER_MAC:
+    if without_offset(call).family not in _PER_MAC:
         return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call.params)))
-    call, kind = plain(call), call.kernel.rsplit("_", 1)[-1]
+    call, kind = without_offset(call), call.kernel.rsplit("_", 1)[-1]
     params = call.params
     assert isinstance(params, DenseParams | Conv2dParams | DepthwiseParams)
     outputs = call.macs / max(1.0, params.weights.size / max(1, params.bias.size))

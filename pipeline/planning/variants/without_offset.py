@@ -1,4 +1,4 @@
-"""Linear calls whose weights reach beyond int8, as the dense, conv2d or depthwise calls that they stand for."""
+"""Linear calls whose weights exceed int8, rewritten as dense, conv2d or depthwise calls with int16 weights."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -11,14 +11,14 @@ from pipeline.graph.kernel_params.struct import KernelParams
 
 
 @lru_cache(maxsize=128)
-def plain(call: KernelCall) -> KernelCall:
-    """The same layer with whole weights, int16; `call` itself where there is no other way to say it."""
-    params = _plain(call.params)
+def without_offset(call: KernelCall) -> KernelCall:
+    """The call of the same layer with its offset added to its weights, int16; `call` itself where it has none."""
+    params = _params_without_offset(call.params)
     kernel = call.kernel.replace(call.family, params.struct_name())
     return call if params is call.params else replace(call, kernel=kernel, params=params)
 
 
-def _plain(params: KernelParams) -> KernelParams:
+def _params_without_offset(params: KernelParams) -> KernelParams:
     match params:
         case DenseOffsetParams(dense=inner, offset=offset) | Conv2dOffsetParams(conv2d=inner, offset=offset):
             weights = inner.weights.astype(np.int16)
