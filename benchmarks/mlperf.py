@@ -3,7 +3,6 @@
 Each is built by `chipfit build` in an empty folder, with a warm compiler cache, for the chip that its size asks for.
 """
 
-import json
 import resource
 import subprocess
 import sys
@@ -12,6 +11,10 @@ import time
 from pathlib import Path
 
 from models import require
+
+from pipeline.facts.records import parsed
+from pipeline.judging.verdict import Verdict
+from pipeline.planning.plan_file import PlanFile
 
 MODELS = (
     ("kws", "kws_ref_model", "stm32g0b1"),
@@ -43,12 +46,11 @@ def main() -> None:
             if done.returncode:
                 sys.exit(done.stdout + done.stderr)
             built = Path(scratch) / "build" / product
-            plan = json.loads((built / "codegen" / "plan.json").read_text())
-            verdict = json.loads((built / "report" / "verdict.json").read_text())
-            arena = plan["arena"]
+            arena = parsed(PlanFile, (built / "codegen" / "plan.json").read_bytes(), "plan.json").arena
+            verdict = parsed(Verdict, (built / "report" / "verdict.json").read_bytes(), "verdict.json")
             print(
-                f"| {product} | {seconds:.1f} s | {memory} MiB | {arena['size']:,} B | {arena['lower_bound']:,} B "
-                f"| {verdict['flash']['used']:,} B | {verdict['stack']['used']} B | {verdict['cycles']:,} |",
+                f"| {product} | {seconds:.1f} s | {memory} MiB | {arena.size:,} B | {arena.lower_bound:,} B "
+                f"| {verdict.flash.used:,} B | {verdict.stack.used} B | {verdict.cycles:,} |",
                 flush=True,
             )
 
