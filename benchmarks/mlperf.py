@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models import require
 
-from pipeline.facts.records import parsed
+from pipeline.facts.records import from_json
 from pipeline.judging.verdict import Verdict
 from pipeline.planning.plan_file import PlanFile
 
@@ -46,8 +46,8 @@ def main() -> None:
             if done.returncode:
                 sys.exit(done.stdout + done.stderr)
             built = Path(scratch) / "build" / product
-            arena = parsed(PlanFile, (built / "codegen" / "plan.json").read_bytes(), "plan.json").arena
-            verdict = parsed(Verdict, (built / "report" / "verdict.json").read_bytes(), "verdict.json")
+            arena = from_json(PlanFile, (built / "codegen" / "plan.json").read_bytes(), "plan.json").arena
+            verdict = from_json(Verdict, (built / "report" / "verdict.json").read_bytes(), "verdict.json")
             print(
                 f"| {product} | {seconds:.1f} s | {memory} MiB | {arena.size:,} B | {arena.lower_bound:,} B "
                 f"| {verdict.flash.used:,} B | {verdict.stack.used} B | {verdict.cycles:,} |",

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.generating.ports import port_name
 from pipeline.generating.tables import Table, table
 from pipeline.graph.kernel_call import KernelCall, Routine
-from pipeline.planning.placement import named
+from pipeline.planning.placement import variant_label
 from pipeline.planning.plan import Program
 
 
@@ -112,7 +112,7 @@ def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) 
         routine=routine,
         entry=name,
         declaration=f"void {name}({types});",
-        variant=named(routine.variant, routine.memory),
+        variant=variant_label(routine.variant, routine.memory),
         statement=f"{name}({arguments})" if routine.memory == "flash" else far,
         names={key: t.name for key, t in tables.items()} | {"layer": str(index)},
         tables=tuple(tables.values()),

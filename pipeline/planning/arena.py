@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 4
-WORK = 400_000
-"""How many buffers the exact search looks at for one capacity: a fraction of a second."""
-MOST = 250
+SEARCH_LIMIT = 400_000
+"""Buffers that the exact search looks at for one capacity: a fraction of a second."""
+MOST_SEARCHED = 250
 """More buffers than this are not searched: the search is recursive."""
 
 
@@ -19,7 +19,8 @@ class Buffer:
     first: int
     last: int
 
-    def meets(self, other: "Buffer") -> bool:
+    def lifetimes_overlap(self, other: "Buffer") -> bool:
+        """Whether some call needs both."""
         return self.first <= other.last and other.first <= self.last
 
 
@@ -52,13 +53,13 @@ def allocate(buffers: Sequence[Buffer]) -> Allocation:
     plans = [_first_fit(sorted(buffers, key=lambda b: (order(b), b.name))) for order in orders]
     offsets, size = min(plans, key=lambda p: p[1])
     bound = lower_bound(buffers)
-    if size == bound or len(buffers) > MOST:
+    if size == bound or len(buffers) > MOST_SEARCHED:
         return Allocation(tuple(buffers), offsets, size, bound, size == bound)
     search = _Search(buffers)
     possible, proven = bound, True  # no plan is smaller than `possible`: proven if the last search was finished
     capacity = bound  # met more often than not; where it is not, halve what lies between
     while possible < size:
-        found = search.within(capacity)
+        found = search.offsets_within(capacity)
         if found:
             offsets, size = found, max(found[b.name] + _aligned(b.size) for b in buffers)
         else:
@@ -70,82 +71,87 @@ def allocate(buffers: Sequence[Buffer]) -> Allocation:
 class _Search:
     """Whether buffers fit a capacity, by placing them in the order of their addresses (ties: of their indices).
 
-    In a plan where no buffer can be let down, each lies at 0 or on one that it meets, so its address is known once
-    those below it are placed. Cut off are buffers under which another would fit whole, moments that overflow even if
-    every buffer is let down as far as it goes, and what was found impossible before. This is branching on active
-    schedules (B. Giffler and G. L. Thompson, Operations Research 8, 1960) with addresses for times.
+    In a plan where no buffer can move to a lower address, each lies at 0 or directly above one whose lifetime overlaps,
+    so its address is known once those below it are placed. Pruned are buffers under which another would fit whole,
+    states in which the buffers of one call exceed the capacity even at their lowest offsets, and states found
+    infeasible before. This is branching on active schedules (B. Giffler and G. L. Thompson, Operations Research 8,
+    1960) with addresses for times.
     """
 
     def __init__(self, buffers: Sequence[Buffer]) -> None:
         self.buffers = sorted(buffers, key=lambda b: (-b.size * (b.last - b.first + 1), b.first, b.name))
         self.sizes = [_aligned(b.size) for b in self.buffers]
-        self.meets = [[i for i, a in enumerate(self.buffers) if a is not b and a.meets(b)] for b in self.buffers]
-        moments = sorted({b.first for b in buffers})
-        self.alive = [[i for i, b in enumerate(self.buffers) if b.first <= m <= b.last] for m in moments]
-        self.price = sum(map(len, self.alive))
+        self.conflicts = [
+            [i for i, a in enumerate(self.buffers) if a is not b and a.lifetimes_overlap(b)] for b in self.buffers
+        ]
+        first_calls = sorted({b.first for b in buffers})
+        self.alive = [[i for i, b in enumerate(self.buffers) if b.first <= m <= b.last] for m in first_calls]
+        self.step_cost = sum(map(len, self.alive))
 
-    def within(self, capacity: int) -> dict[str, int] | None:
-        """Offsets that need no more than `capacity`; none ({}) when there are none, None when WORK was too little."""
-        self.capacity, self.work = capacity, WORK
-        self.at = [-1] * len(self.buffers)
-        self.dead: set[tuple[int, ...]] = set()
-        found = self._descend([0] * len(self.buffers), len(self.buffers), (0, -1))
+    def offsets_within(self, capacity: int) -> dict[str, int] | None:
+        """Offsets in bytes by name within `capacity`; {} when there are none, None when SEARCH_LIMIT was too little."""
+        self.capacity, self.work = capacity, SEARCH_LIMIT
+        self.offsets = [-1] * len(self.buffers)
+        self.infeasible: set[tuple[int, ...]] = set()
+        found = self._place_rest([0] * len(self.buffers), len(self.buffers), (0, -1))
         if not found:
             return None if found is None else {}
-        return {b.name: o for b, o in zip(self.buffers, self.at, strict=True)}
+        return {b.name: o for b, o in zip(self.buffers, self.offsets, strict=True)}
 
-    def _descend(self, lowest: list[int], left: int, before: tuple[int, int]) -> bool | None:
-        """Place the rest: no buffer below its `lowest`, none earlier in the order than `before`."""
+    def _place_rest(self, lowest: list[int], left: int, before: tuple[int, int]) -> bool | None:
+        """Whether the `left` other buffers fit, none below its `lowest`, none earlier in the order than `before`."""
         if not left:
             return True
         if self.work <= 0:
             return None
-        self.work -= self.price
+        self.work -= self.step_cost
         if self._overflows(lowest, before[0]):
             return False
-        free = [i for i, at in enumerate(self.at) if at < 0]
+        free = [i for i, offset in enumerate(self.offsets) if offset < 0]
         state = (*before, *(x for i in free for x in (i, lowest[i])))
-        if state in self.dead:
+        if state in self.infeasible:
             return False
         under = min(lowest[i] + self.sizes[i] for i in free)
-        for at, index in sorted((lowest[i], i) for i in free if before < (lowest[i], i) and lowest[i] < under):
+        for offset, index in sorted((lowest[i], i) for i in free if before < (lowest[i], i) and lowest[i] < under):
             above = list(lowest)
-            for i in self.meets[index]:
-                above[i] = max(above[i], at + self.sizes[index])
-            self.at[index] = at
-            found = self._descend(above, left - 1, (at, index))
+            for i in self.conflicts[index]:
+                above[i] = max(above[i], offset + self.sizes[index])
+            self.offsets[index] = offset
+            found = self._place_rest(above, left - 1, (offset, index))
             if found is not False:
                 return found
-            self.at[index] = -1
-        self.dead.add(state)
+            self.offsets[index] = -1
+        self.infeasible.add(state)
         return False
 
-    def _overflows(self, lowest: list[int], floor: int) -> bool:
-        """Whether some moment's buffers, each as low as it may go, end above the capacity."""
+    def _overflows(self, lowest: list[int], lowest_free: int) -> bool:
+        """Whether the buffers alive at some call, each at its lowest possible offset, end above the capacity."""
         for alive in self.alive:
             end = 0
-            for at, size in sorted((max(lowest[i], floor), self.sizes[i]) for i in alive if self.at[i] < 0):
-                end = max(end, at) + size
+            for offset, size in sorted(
+                (max(lowest[i], lowest_free), self.sizes[i]) for i in alive if self.offsets[i] < 0
+            ):
+                end = max(end, offset) + size
             if end > self.capacity:
                 return True
         return False
 
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:
-    """The largest total that is alive at one call."""
-    moments = {b.first for b in buffers}
-    return max((sum(_aligned(b.size) for b in buffers if b.first <= m <= b.last) for m in moments), default=0)
+    """Bytes of the buffers alive at one call, at the most; no arena is smaller."""
+    first_calls = {b.first for b in buffers}
+    return max((sum(_aligned(b.size) for b in buffers if b.first <= m <= b.last) for m in first_calls), default=0)
 
 
 def _first_fit(buffers: Sequence[Buffer]) -> tuple[dict[str, int], int]:
     placed: list[tuple[int, Buffer]] = []
     for buffer in buffers:
-        at = 0
-        for offset, other in sorted((p for p in placed if p[1].meets(buffer)), key=lambda p: p[0]):
-            if at + _aligned(buffer.size) <= offset:
+        start = 0
+        for offset, other in sorted((p for p in placed if p[1].lifetimes_overlap(buffer)), key=lambda p: p[0]):
+            if start + _aligned(buffer.size) <= offset:
                 break
-            at = max(at, offset + _aligned(other.size))
-        placed.append((at, buffer))
+            start = max(start, offset + _aligned(other.size))
+        placed.append((start, buffer))
     size = max((offset + _aligned(b.size) for offset, b in placed), default=0)
     return {b.name: offset for offset, b in placed}, size
 

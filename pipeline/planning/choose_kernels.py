@@ -18,7 +18,7 @@ from pipeline.planning.plan import Program
 from pipeline.planning.variants import c_costs, fused_routines, routines
 
 ENTRY_STACK = 64
-Offers = tuple[Option, ...]
+CallOptions = tuple[Option, ...]
 Refusals = tuple[tuple[str, str], ...]
 """Variants that could compute a call but are no option, and why."""
 
@@ -47,7 +47,7 @@ class Choice:
 
     program: Program
     begins: tuple[int, ...]
-    options: tuple[Offers, ...]
+    options: tuple[CallOptions, ...]
     refused: tuple[Refusals, ...]
     point: Point
     next_kib: Point
@@ -63,31 +63,38 @@ def choose(program: Program, core: str, limits: Limits, optimize: str) -> Choice
     """
     if not program.calls:
         raise ChipfitError("the network computes nothing: its outputs are its inputs", hint="Leave it out.")
-    offered, refused = _offered(program, core, replace(limits, ram=max(limits.ram, limits.spare_ram)))
+    offered, refused = _options_by_call(program, core, replace(limits, ram=max(limits.ram, limits.spare_ram)))
     options = offered if limits.ram else tuple(tuple(o for o in of if not o.ram) for of in offered)
     problem = Problem(options, limits.ram)
-    point = problem.settled(_best(problem, limits, optimize))
-    taken = {i: o for i, o in enumerate(problem.taken(point)) if o is not None}
-    calls = tuple(_as_chosen(program.calls[i : i + o.span], o) for i, o in taken.items())
-    more = problem.solve(flash=point.flash + 1024) or point
+    point = problem.canonical(_best_plan(problem, limits, optimize))
+    chosen = {i: o for i, o in enumerate(problem.chosen_options(point)) if o is not None}
+    calls = tuple(_with_option(program.calls[i : i + o.span], o) for i, o in chosen.items())
+    next_kib = problem.fewest_cycles(flash=point.flash + 1024) or point
     asked = optimize == "latency" and limits.spare_ram
-    from_ram = Problem(offered, limits.spare_ram).solve(flash=limits.flash) if asked else None
-    better = from_ram if from_ram is not None and from_ram.total < point.total else None
+    from_ram = Problem(offered, limits.spare_ram).fewest_cycles(flash=limits.flash) if asked else None
+    faster = from_ram if from_ram is not None and from_ram.total < point.total else None
     return Choice(
-        replace(program, calls=calls), tuple(taken), options, refused, point, more, problem.frontier(), better
+        replace(program, calls=calls),
+        tuple(chosen),
+        options,
+        refused,
+        point,
+        next_kib,
+        problem.frontier(),
+        faster,
     )
 
 
-def _best(problem: Problem, limits: Limits, optimize: str) -> Point:
+def _best_plan(problem: Problem, limits: Limits, optimize: str) -> Point:
     if optimize == "latency":
-        point = problem.solve(flash=limits.flash) or problem.least_flash()
+        point = problem.fewest_cycles(flash=limits.flash) or problem.least_flash()
     else:
-        point = problem.least_flash(limits.cycles) or problem.solve(flash=None)
+        point = problem.least_flash(limits.cycles) or problem.fewest_cycles(flash=None)
     assert point is not None, "without limits there is always a plan"
     return point
 
 
-def _as_chosen(calls: Sequence[KernelCall], option: Option) -> KernelCall:
+def _with_option(calls: Sequence[KernelCall], option: Option) -> KernelCall:
     first, last = calls[0], calls[-1]
     if option.span == 1:
         return replace(first, routine=option.routine)
@@ -101,27 +108,29 @@ def _as_chosen(calls: Sequence[KernelCall], option: Option) -> KernelCall:
     )
 
 
-def _offered(program: Program, core: str, limits: Limits) -> tuple[tuple[Offers, ...], tuple[Refusals, ...]]:
-    """What may be chosen for every call, fused calls with their first, and what may not."""
+def _options_by_call(
+    program: Program, core: str, limits: Limits
+) -> tuple[tuple[CallOptions, ...], tuple[Refusals, ...]]:
+    """Options and refused variants of every call; those of fused calls stand at the first of them."""
     calls = program.calls
     offered = [_options(c, core, limits) for c in calls]
-    linked = _linked(program)
+    feeds_only_next = _feeds_only_next(program)
     longest = min(_MOST_FUSED, max(2, _FUSED_TRIED // max(1, len(calls))))
     for begin in range(len(calls)):
         for end in range(begin + 1, min(begin + longest, len(calls))):
             fused = calls[begin : end + 1]
-            found = fused_routines(fused, core) if linked[end - 1] else ()
-            if not found:
+            candidates = fused_routines(fused, core) if feeds_only_next[end - 1] else ()
+            if not candidates:
                 break  # what cannot be fused is no part of more that can
-            whole = replace(calls[begin], macs=sum(c.macs for c in fused))
-            made, refused = _within_stack(whole, found, core, limits)
-            offered[begin][0].extend(replace(o, span=len(fused)) for o in made)
+            fused_call = replace(calls[begin], macs=sum(c.macs for c in fused))
+            options, refused = _within_stack(fused_call, candidates, core, limits)
+            offered[begin][0].extend(replace(o, span=len(fused)) for o in options)
             offered[begin][1].extend(refused)
     return tuple(tuple(o) for o, _ in offered), tuple(tuple(r) for _, r in offered)
 
 
-def _linked(program: Program) -> list[bool]:
-    """For each call but the last, whether the next reads what it makes and nothing else, and nobody else does."""
+def _feeds_only_next(program: Program) -> list[bool]:
+    """For each call but the last, whether the next call reads its output alone, and is that output's only reader."""
     readers = program.graph.consumers()
     outputs = {p.tensor for p in program.graph.outputs}
     return [
@@ -138,35 +147,35 @@ def _options(call: KernelCall, core: str, limits: Limits) -> tuple[list[Option],
     if limits.multiplier > 1:
         c = replace(c, cycles=c.cycles + call.macs * (limits.multiplier - 1))
     c = replace(c, wait_cycles=estimate_wait_cycles(call, None, c.cycles, limits.timing, core))
-    made, refused = _within_stack(call, routines(call, core), core, limits)
-    return [c, *made], refused
+    options, refused = _within_stack(call, routines(call, core), core, limits)
+    return [c, *options], refused
 
 
 def _within_stack(
     call: KernelCall, offered: Sequence[Routine], core: str, limits: Limits
 ) -> tuple[list[Option], list[tuple[str, str]]]:
-    """Routines that the free stack can hold, in every memory, and why the others are none."""
-    made: list[Option] = []
+    """Options, in every memory, of the routines that the free stack can hold, and the reasons against the others."""
+    options: list[Option] = []
     refused = []
     for r in offered:
         if limits.stack is None or r.stack + ENTRY_STACK <= limits.stack:
-            made += _routine_options(call, r, core, limits)
+            options += _routine_options(call, r, core, limits)
         else:
             refused.append((r.variant, f"needs {r.stack + ENTRY_STACK} B of stack, {limits.stack} B are free"))
-    return made, refused
+    return options, refused
 
 
 def _routine_options(call: KernelCall, routine: Routine, core: str, limits: Limits) -> list[Option]:
     """The routine in flash and, where flash makes it wait and there is room, in RAM."""
     cycles = routine.executed.cycles(CORES[core], limits.multiplier)
     flash = routine.code + sum(t.nbytes for t in routine.tables.values())
-    made: list[Option] = []
+    options: list[Option] = []
     for r, ram in in_each_memory(routine):
-        waiting = estimate_wait_cycles(call, r, cycles, limits.timing, core)
-        if not made or (waiting < made[-1].wait_cycles and ram <= limits.ram):
+        wait_cycles = estimate_wait_cycles(call, r, cycles, limits.timing, core)
+        if not options or (wait_cycles < options[-1].wait_cycles and ram <= limits.ram):
             shared = tuple(SharedCode(s.name, s.code, 0 if r.memory == "flash" else s.code) for s in r.shared)
-            made.append(Option(r.variant, cycles, flash, r.stack, shared, r, waiting, ram))
-    return made
+            options.append(Option(r.variant, cycles, flash, r.stack, shared, r, wait_cycles, ram))
+    return options
 
 
 _MOST_FUSED, _FUSED_TRIED = 16, 1600

@@ -24,10 +24,10 @@ def without_dead_channels(graph: Graph) -> Graph:
     Inputs and outputs of the network stay as they are, and every tensor keeps a channel at least.
     """
     ranges = channel_ranges(graph)
-    alive = _alive(graph, ranges)
+    alive = _needed_channels(graph, ranges)
     if all(a.all() for a in alive.values()):
         return graph
-    return _rewritten(graph, ranges, alive)
+    return _without_unneeded(graph, ranges, alive)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ChannelsLeftOut:
 
 
 def channels_left_out(graph: Graph, small: Graph) -> ChannelsLeftOut:
-    """What `small` does without."""
+    """Channels and multiply-accumulates of `graph` that `small` does without."""
     counts = []
     for g in (graph, small):
         linear = [n for n in g.nodes if isinstance(n, Linear)]
@@ -50,7 +50,7 @@ def channels_left_out(graph: Graph, small: Graph) -> ChannelsLeftOut:
 
 def channel_ranges(graph: Graph) -> Mapping[str, Range]:
     """For every activation with a last axis: interval arithmetic on integers, sharp enough to tell constants."""
-    ranges = {n: _widest(graph, n) for n, t in graph.tensors.items() if t.data is None and t.shape}
+    ranges = {n: _full_range(graph, n) for n, t in graph.tensors.items() if t.data is None and t.shape}
     for node in graph.nodes:
         if node.inputs[0] not in ranges or node.output not in ranges:
             continue
@@ -60,7 +60,7 @@ def channel_ranges(graph: Graph) -> Mapping[str, Range]:
     return ranges
 
 
-def _widest(graph: Graph, name: str) -> Range:
+def _full_range(graph: Graph, name: str) -> Range:
     tensor = graph.tensors[name]
     info = np.iinfo(tensor.dtype)
     return np.full(tensor.shape[-1], info.min, np.int64), np.full(tensor.shape[-1], info.max, np.int64)
@@ -72,7 +72,7 @@ def _zero_point(node: Node, graph: Graph) -> int:
     return quant.zero_point
 
 
-def _folds(node: Linear, graph: Graph, given: Range) -> Array:
+def _constant_inputs(node: Linear, graph: Graph, given: Range) -> Array:
     """Which input channels are a constant that adds the same to every output: booleans (in,)."""
     constant: Array = given[0] == given[1]
     if node.padded:
@@ -80,7 +80,7 @@ def _folds(node: Linear, graph: Graph, given: Range) -> Array:
     return constant
 
 
-def _alive(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Array]:
+def _needed_channels(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Array]:
     """Which channels of each activation are needed: booleans (channels,), one array for all tensors that share them."""
     shared = {n: np.zeros(len(low), bool) for n, (low, _) in ranges.items()}
     for node in graph.nodes:
@@ -90,12 +90,12 @@ def _alive(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Array]:
         if port.tensor in shared:
             shared[port.tensor][:] = True
     for node in reversed(graph.nodes):
-        _ask(node, graph, ranges, shared)
+        _mark_needed_inputs(node, graph, ranges, shared)
     return shared
 
 
-def _ask(node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array]) -> None:
-    """Mark what a node needs of its inputs; whoever reads its output was asked before."""
+def _mark_needed_inputs(node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array]) -> None:
+    """Mark the channels of its inputs that a node needs; the readers of its output come first."""
     effect = node.channel_effect(graph)
     if effect == "separate":
         return
@@ -103,24 +103,24 @@ def _ask(node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[s
         source = node.inputs[0]
         alive[node.output][0] |= not alive[node.output].any()  # no tensor is without channels
         rows = node.taps(graph)[alive[node.output]]
-        alive[source][:] |= rows.any(axis=(0, 1)) & ~_folds(node, graph, ranges[source])
+        alive[source][:] |= rows.any(axis=(0, 1)) & ~_constant_inputs(node, graph, ranges[source])
         return
     for name in (*graph.activations(node), *node.outputs):
         if name in alive:
             alive[name][:] = True
 
 
-def _rewritten(graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array]) -> Graph:
+def _without_unneeded(graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array]) -> Graph:
     out = GraphBuilder.beside(graph)
     for node in graph.nodes:
-        made = graph.tensors[node.output]
-        out.append(_smaller(node, graph, ranges, alive, out), made.dtype, made.quant)
+        output = graph.tensors[node.output]
+        out.append(_without_channels(node, graph, ranges, alive, out), output.dtype, output.quant)
     small = out.build(graph.inputs, graph.outputs, graph.opset)
     small.verify(integer=True)
     return small
 
 
-def _smaller(
+def _without_channels(
     node: Node, graph: Graph, ranges: Mapping[str, Range], alive: Mapping[str, Array], out: GraphBuilder
 ) -> Node:
     source, target = alive.get(node.inputs[0]), alive.get(node.output)
@@ -131,17 +131,17 @@ def _smaller(
     kernel = graph.constant(node.weights)
     new = {node.weights: kernel[target], node.bias: graph.constant(node.bias)[target]}
     if node.channel_effect(graph) == "mixed":
-        given = np.where(_folds(node, graph, ranges[node.inputs[0]]), ranges[node.inputs[0]][0], 0)
+        given = np.where(_constant_inputs(node, graph, ranges[node.inputs[0]]), ranges[node.inputs[0]][0], 0)
         lost = np.where(source, 0, given - _zero_point(node, graph)) @ node.taps(graph).sum(axis=1).T
-        new = {node.weights: kernel[target][..., source], node.bias: _shifted(new[node.bias], lost[target])}
+        new = {node.weights: kernel[target][..., source], node.bias: _with_added(new[node.bias], lost[target])}
     assert node.rescale is not None
     for name in filter(None, (node.rescale.shift, node.rescale.multiplier)):
         new[name] = graph.constant(name)[target]
     return _with_constants(node, graph, target, new, out)
 
 
-def _shifted(bias: Array, more: Array) -> Array:
-    """What the accumulator's proof allows of all inputs, it allows of these."""
+def _with_added(bias: Array, more: Array) -> Array:
+    """`bias` + `more`: within the range that the accumulator's proof allows of all inputs."""
     total = bias.astype(np.int64) + more
     assert (total == total.astype(bias.dtype)).all()
     return total.astype(bias.dtype)

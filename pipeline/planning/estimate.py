@@ -10,7 +10,7 @@ from pipeline.graph.ir import Graph
 from pipeline.ops.shared.linear import Linear
 from pipeline.planning.arena import ALIGNMENT, Buffer, lower_bound
 from pipeline.planning.execution_order import least_memory
-from pipeline.planning.memory_views import root, views_of
+from pipeline.planning.memory_views import memory_views_of, root
 
 WAIT_STATE = 0.65
 """Each flash wait state adds up to so many parts of the cycles when no prefetch hides it: the worst measured is 0.62
@@ -79,7 +79,7 @@ class Estimate:
 
 
 def estimate(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) -> Estimate:
-    """Of a float graph, or of one that came quantized; `application` as for `needs`."""
+    """Counts, memory and needs of a float or quantized graph; `application` adds a core of that class at 1 GHz."""
     memory, wanted = activations(graph), needs(graph, chips, application=application)
     return Estimate(parameters(graph), graph.macs, memory.arena, memory.ports, tuple(layers(graph)), tuple(wanted))
 
@@ -87,15 +87,15 @@ def estimate(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = Tru
 def layers(graph: Graph) -> list[Layer]:
     """Every layer that computes, in order; a constant that two layers read counts for the first."""
     seen: set[str] = set()
-    made = []
+    rows = []
     for node in graph.nodes:
         own = [n for n in node.inputs if graph.is_constant(n) and n not in seen]
         seen |= set(own)
         shape = graph.tensors[node.output].shape
         size = sum(_bytes(graph, o) for o in node.outputs)
         parameters = sum(graph.tensors[n].size for n in own)
-        made.append(Layer(node.name, type(node).__name__, shape, parameters, node.macs(graph), size))
-    return made
+        rows.append(Layer(node.name, type(node).__name__, shape, parameters, node.macs(graph), size))
+    return rows
 
 
 def parameters(graph: Graph) -> int:
@@ -110,18 +110,18 @@ def activations(graph: Graph) -> Memory:
     """
     tensors = {n: t if t.data is not None else replace(t, dtype=_dtype(t.dtype)) for n, t in graph.tensors.items()}
     graph = least_memory(replace(graph, tensors=tensors))
-    views = views_of(graph)
+    views = memory_views_of(graph)
     ports = {root(views, p.tensor)[0] for p in (*graph.inputs, *graph.outputs)}
     nodes = [n for n in graph.nodes if not n.is_view and root(views, n.output)[0] not in n.inputs]
 
-    def held(names: Sequence[str]) -> list[str]:
+    def buffers_of(names: Sequence[str]) -> list[str]:
         return [root(views, n)[0] for n in names]
 
-    last = {n: i for i, node in enumerate(nodes) for n in held((*graph.activations(node), *node.outputs))}
+    last = {n: i for i, node in enumerate(nodes) for n in buffers_of((*graph.activations(node), *node.outputs))}
     for index, node in enumerate(nodes):
         if not node.in_place:
             continue
-        source, *others = held(graph.activations(node))
+        source, *others = buffers_of(graph.activations(node))
         target = root(views, node.output)[0]
         same = graph.tensors[source].bytes == graph.tensors[target].bytes
         if same and {source, target}.isdisjoint(ports) and last[source] == index and source not in others:
@@ -129,7 +129,7 @@ def activations(graph: Graph) -> Memory:
             last[source] = last.pop(target)
     first: dict[str, int] = {}
     for index, node in enumerate(nodes):
-        for name in held(node.outputs):
+        for name in buffers_of(node.outputs):
             first.setdefault(name, index)
     buffers = [Buffer(n, graph.tensors[n].bytes, i, last[n]) for n, i in first.items() if n not in ports]
     sizes = (graph.tensors[p.tensor].bytes for p in (*graph.inputs, *graph.outputs))
@@ -150,17 +150,17 @@ def needs(graph: Graph, chips: Sequence[ChipSpec], *, application: bool = True) 
     """One row for each chip, and with `application` one for a core of that class at 1 GHz."""
     (low, high), memory, macs = flash(graph), activations(graph), graph.macs
     ram = memory.arena + memory.ports
-    made = []
+    rows = []
     for chip in chips:
         pairs = (("flash", low, chip.flash.size), ("ram", ram, chip.ram.size))
         lacks = tuple(what for what, needed, given in pairs if needed > given)
         fits = False if lacks else True if high <= chip.flash.size else None
         seconds = _seconds(macs, CORES[chip.core].cycles_per_mac, chip.clock, chip.flash.wait_states)
-        made.append(Need(chip.chip, chip.core, (low, high), ram, seconds, fits, lacks))
+        rows.append(Need(chip.chip, chip.core, (low, high), ram, seconds, fits, lacks))
     if application:
         seconds = _seconds(macs, APPLICATION_RATE, 10**9, 0)
-        made.append(Need("1 GHz class", APPLICATION, (low, high), ram, seconds, None))
-    return made
+        rows.append(Need("1 GHz class", APPLICATION, (low, high), ram, seconds, None))
+    return rows
 
 
 def _seconds(macs: int, rate: Rate, clock: int, wait_states: int) -> tuple[float, float]:

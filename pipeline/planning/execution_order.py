@@ -1,4 +1,4 @@
-"""In which order branches are computed: the order whose activations need the least memory at the worst moment."""
+"""The order of execution whose activations have the least peak memory."""
 
 import heapq
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def least_memory(graph: Graph) -> Graph:
 
 
 class _Memory:
-    """Producers of every node's inputs, and the bytes that are alive once a set of nodes is finished."""
+    """Predecessors of every node, and bytes that are alive once a set of nodes is finished."""
 
     def __init__(self, graph: Graph) -> None:
         root: dict[str, str] = {}
@@ -33,8 +33,8 @@ class _Memory:
             if node.is_view:
                 root[node.output] = root.get(node.inputs[0], node.inputs[0])
         self.ports = {root.get(p.tensor, p.tensor) for p in (*graph.inputs, *graph.outputs)}
-        maker = {o: i for i, n in enumerate(graph.nodes) for o in n.outputs}
-        self.producers = [frozenset(maker[n] for n in node.inputs if n in maker) for node in graph.nodes]
+        producer = {o: i for i, n in enumerate(graph.nodes) for o in n.outputs}
+        self.predecessors = [frozenset(producer[n] for n in node.inputs if n in producer) for node in graph.nodes]
         self.reads = [{root.get(n, n) for n in graph.activations(node)} - self.ports for node in graph.nodes]
         self.writes = [set() if n.is_view else {o for o in n.outputs if o not in self.ports} for n in graph.nodes]
         self.bytes = {n: t.bytes for n, t in graph.tensors.items()}
@@ -62,11 +62,11 @@ class _Memory:
 
 
 def _search(model: _Memory, count: int) -> tuple[int, ...] | None:
-    waiting: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+    queue: list[tuple[int, tuple[int, ...]]] = [(0, ())]
     seen: dict[frozenset[int], int] = {}
-    ends: Mapping[int, frozenset[int]] = dict(enumerate(model.producers))
-    while waiting:
-        peak, order = heapq.heappop(waiting)
+    predecessors: Mapping[int, frozenset[int]] = dict(enumerate(model.predecessors))
+    while queue:
+        peak, order = heapq.heappop(queue)
         done = frozenset(order)
         if len(order) == count:
             return order
@@ -76,8 +76,8 @@ def _search(model: _Memory, count: int) -> tuple[int, ...] | None:
         if len(seen) > STATES:
             return None
         for node in range(count):
-            if node not in done and ends[node] <= done:
-                heapq.heappush(waiting, (max(peak, model.during(done, node)), (*order, node)))
+            if node not in done and predecessors[node] <= done:
+                heapq.heappush(queue, (max(peak, model.during(done, node)), (*order, node)))
     return None
 
 
@@ -86,7 +86,7 @@ def _greedy(model: _Memory, count: int) -> tuple[int, ...]:
     order: tuple[int, ...] = ()
     done: frozenset[int] = frozenset()
     while len(order) < count:
-        ready = [n for n in range(count) if n not in done and model.producers[n] <= done]
+        ready = [n for n in range(count) if n not in done and model.predecessors[n] <= done]
         chosen = min(ready, key=lambda n: (sum(model.bytes[b] for b in model.alive(done | {n})), n))
         order, done = (*order, chosen), done | {chosen}
     return order

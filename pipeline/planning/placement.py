@@ -11,14 +11,21 @@ from typing import get_args
 from pipeline.facts.cores import CORES
 from pipeline.facts.flash_wait_states import WORD, FlashTiming, ReadCounts, max_wait_states
 from pipeline.graph.kernel_call import KernelCall, Routine, RoutineMemory
-from pipeline.graph.kernel_params.linear import ConvS16Params, LinearParams
+from pipeline.graph.kernel_params.linear import (
+    Conv2dOffsetParams,
+    ConvS16Params,
+    DenseOffsetParams,
+    LinearParams,
+)
 
 SUFFIXES: Mapping[RoutineMemory, str] = {"flash": "", "code": "code in RAM", "all": "code and tables in RAM"}
-"""What is said of a variant and where its routine lies."""
+"""By memory, the words behind a variant's name."""
+
+_PARAMS_WITH_WEIGHTS = LinearParams | ConvS16Params | DenseOffsetParams | Conv2dOffsetParams
 
 
-def named(variant: str, memory: RoutineMemory) -> str:
-    """A variant and where it lies, for people."""
+def variant_label(variant: str, memory: RoutineMemory) -> str:
+    """Name of a variant with the memory of its routine, for people."""
     return f"{variant}, {SUFFIXES[memory]}" if SUFFIXES[memory] else variant
 
 
@@ -32,20 +39,20 @@ def in_each_memory(routine: Routine) -> Iterator[tuple[Routine, int]]:
 
 
 def estimate_wait_cycles(call: KernelCall, routine: Routine | None, cycles: int, timing: FlashTiming, core: str) -> int:
-    """About the upper bound of the cycles that wait states add to a call of `cycles`; `routine` None for C."""
-    known = CORES[core]
-    size, mix = known.isa.code.instruction, known.c_code
+    """Estimated upper bound on the cycles that wait states add to a call of `cycles`; `routine` is None for C."""
+    core_facts = CORES[core]
+    size, mix = core_facts.isa.code.instruction, core_facts.c_code
     if not timing.wait_states or (routine is not None and routine.memory == "all"):
         return 0
     if routine is None:
         # The C kernels read every weight anew.
         code, blocks, ends = size * mix.instructions * cycles, mix.blocks * cycles, round(mix.ends * cycles)
-        reads = call.macs if isinstance(call.params, LinearParams | ConvS16Params) else 0
+        reads = call.macs if isinstance(call.params, _PARAMS_WITH_WEIGHTS) else 0
     elif routine.memory == "code":
-        return max_wait_states(timing, ReadCounts(0, 0, 0, routine.reads, 0, 0, 0), known)
+        return max_wait_states(timing, ReadCounts(0, 0, 0, routine.reads, 0, 0, 0), core_facts)
     else:
         run = routine.executed
         code, blocks, ends = size * (run.instructions + run.links), run.leaves + run.untaken, run.leaves
         reads = routine.reads + run.literals
     lines, words = (round(code / unit + blocks * (1 - size / unit)) for unit in (timing.line, WORD))
-    return max_wait_states(timing, ReadCounts(lines, words, ends, reads, 0, 0, 0), known)
+    return max_wait_states(timing, ReadCounts(lines, words, ends, reads, 0, 0, 0), core_facts)

@@ -12,7 +12,7 @@ from pipeline.graph.kernel_params.moves import CopyParams
 from pipeline.ops.shared.copying import copy_call
 from pipeline.planning.arena import Allocation, Buffer, allocate
 from pipeline.planning.execution_order import least_memory
-from pipeline.planning.memory_views import Views, root, views_of
+from pipeline.planning.memory_views import MemoryViews, memory_views_of, root
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,7 @@ class Location:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """What code generation writes down.
-
-    `locations` says where each activation lies.
-    """
+    """A network as kernel calls in order, with the location of each activation: what code generation writes."""
 
     product: str
     graph: Graph
@@ -68,84 +65,88 @@ def plan(product: str, graph: Graph, *, own_inputs: bool = False, own_outputs: b
     Raises ChipfitError for an output in the arena that is a view of an input in the caller's memory, and for a call
     whose kernel could overflow.
     """
-    given = _in_order(product, graph, own_inputs, own_outputs)
+    given = _planned_in_order(product, graph, own_inputs, own_outputs)
     check_overflow(given.calls, graph)
     ordered = least_memory(graph)
     if ordered is graph:
         return given
-    return min(given, _in_order(product, ordered, own_inputs, own_outputs), key=lambda p: p.arena.size)
+    return min(given, _planned_in_order(product, ordered, own_inputs, own_outputs), key=lambda p: p.arena.size)
 
 
-def _in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -> Program:
+def _planned_in_order(product: str, graph: Graph, own_inputs: bool, own_outputs: bool) -> Program:
     """Resolve views to the buffers behind them, share memory in place, and allocate the rest."""
     callers = {p.tensor for p in (*(() if own_inputs else graph.inputs), *(() if own_outputs else graph.outputs))}
-    views = views_of(graph, callers)
+    views = memory_views_of(graph, callers)
     calls = _calls(graph, views)
     given = {p.tensor for p in graph.inputs}
     locations: dict[str, Location] = {}
     if not own_inputs:
         locations |= {p.tensor: Location("input", port=i) for i, p in enumerate(graph.inputs)}
     for index, port in enumerate(graph.outputs):
-        held, _ = root(views, port.tensor)
+        buffer, _ = root(views, port.tensor)
         if own_outputs:
-            if held in locations:
+            if buffer in locations:
                 raise ChipfitError(
                     f"memory.outputs: output {port.onnx_name!r} is an input of the network, unchanged",
                     hint="Write memory.inputs: arena too.",
                 )
             continue
-        if held in locations or held in given:
+        if buffer in locations or buffer in given:
             # The output is a view of an input, or of another output: it needs bytes of its own.
-            calls.append(_whole_copy(graph, port.tensor, held))
+            calls.append(_copy_of_buffer(graph, port.tensor, buffer))
             locations[f"{port.tensor}#copy"] = Location("output", port=index)
             continue
-        locations[held] = Location("output", port=index)
+        locations[buffer] = Location("output", port=index)
     ends = [p.tensor for p in graph.outputs] if own_outputs else []
     starts = [p.tensor for p in graph.inputs] if own_inputs else []
     _share_in_place(graph, calls, views, locations, ends)
     arena = allocate(_buffers(graph, calls, views, locations, starts, ends))
     locations |= {n: Location("arena", offset) for n, offset in arena.offsets.items()}
     for name, tensor in graph.tensors.items():
-        held, offset = root(views, name)
-        if tensor.data is None and held in locations:
-            locations[name] = replace(locations[held], offset=locations[held].offset + offset)
+        buffer, offset = root(views, name)
+        if tensor.data is None and buffer in locations:
+            locations[name] = replace(locations[buffer], offset=locations[buffer].offset + offset)
     return Program(product, graph, tuple(calls), locations, arena)
 
 
-def _calls(graph: Graph, views: Views) -> list[KernelCall]:
+def _calls(graph: Graph, views: MemoryViews) -> list[KernelCall]:
     """Every node's kernel calls, without the copies that views make needless."""
     nodes = (n for n in graph.nodes if not n.is_view)
     return [c for n in nodes for c in n.calls(graph) if not _copies_onto_itself(c, views)]
 
 
-def _copies_onto_itself(call: KernelCall, views: Views) -> bool:
+def _copies_onto_itself(call: KernelCall, views: MemoryViews) -> bool:
     """Whether a copy's bytes are where they belong already: the same location, not just the same buffer.
 
     A Concat may take one part twice, or a part and a slice of it: then one of both is in place and the other is not.
     """
     if not isinstance(call.params, CopyParams):
         return False
-    (source, begin), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
-    return source == target and begin + call.params.source_offset == to + call.params.target_offset
+    (source, source_begin), (target, target_begin) = root(views, call.inputs[0]), root(views, call.outputs[0])
+    return source == target and source_begin + call.params.source_offset == target_begin + call.params.target_offset
 
 
-def _whole_copy(graph: Graph, target: str, source: str) -> KernelCall:
+def _copy_of_buffer(graph: Graph, target: str, source: str) -> KernelCall:
     shape = (graph.tensors[target].size,)
     call = copy_call(f"copy of {source}", graph, source, target, shape, (1,), (1,))
     return replace(call, outputs=(f"{target}#copy",))
 
 
-def _last_reads(calls: list[KernelCall], views: Views, ends: Sequence[str]) -> dict[str, int]:
+def _last_reads(calls: list[KernelCall], views: MemoryViews, outlasting: Sequence[str]) -> dict[str, int]:
     """The last call that reads each buffer; one more than the last for `ends`, which outlive the run."""
     last = {root(views, n)[0]: i for i, call in enumerate(calls) for n in (*call.inputs, *call.outputs)}
-    return last | {root(views, n)[0]: len(calls) for n in ends}
+    return last | {root(views, n)[0]: len(calls) for n in outlasting}
 
 
 def _share_in_place(
-    graph: Graph, calls: list[KernelCall], views: Views, locations: Mapping[str, Location], ends: Sequence[str]
+    graph: Graph,
+    calls: list[KernelCall],
+    views: MemoryViews,
+    locations: Mapping[str, Location],
+    kept: Sequence[str],
 ) -> None:
     """Let an element-wise call write over its first input when nobody reads that again."""
-    last = _last_reads(calls, views, ends)
+    last = _last_reads(calls, views, kept)
     inside = {target for target, _ in views.values()}
     for index, call in enumerate(calls):
         if not call.in_place:
@@ -153,15 +154,17 @@ def _share_in_place(
         (source, at), (target, to) = root(views, call.inputs[0]), root(views, call.outputs[0])
         free = source not in locations and target not in locations and not graph.is_constant(source)
         # Only whole buffers: what lies beside a part of a Concat or around a slice is still needed.
-        whole = at == to == 0 and target not in {root(views, v)[0] for v in inside if _parted(graph, views, v)}
-        same = graph.tensors[source].bytes == graph.tensors[target].bytes
+        whole_buffers = at == to == 0 and target not in {
+            root(views, v)[0] for v in inside if _has_partial_view(graph, views, v)
+        }
+        same_size = graph.tensors[source].bytes == graph.tensors[target].bytes
         others = {root(views, n)[0] for n in call.inputs[1:]}
-        if free and whole and same and source != target and last[source] == index and source not in others:
+        if free and whole_buffers and same_size and source != target and last[source] == index and source not in others:
             views[target] = (source, 0)
             last[source] = last.pop(target)
 
 
-def _parted(graph: Graph, views: Views, name: str) -> bool:
+def _has_partial_view(graph: Graph, views: MemoryViews, name: str) -> bool:
     """Whether some view is a proper part of the tensor."""
     return any(t == name and graph.tensors[v].bytes != graph.tensors[name].bytes for v, (t, _) in views.items())
 
@@ -169,14 +172,14 @@ def _parted(graph: Graph, views: Views, name: str) -> bool:
 def _buffers(
     graph: Graph,
     calls: list[KernelCall],
-    views: Views,
+    views: MemoryViews,
     locations: Mapping[str, Location],
     starts: Sequence[str],
-    ends: Sequence[str],
+    outlasting: Sequence[str],
 ) -> list[Buffer]:
     first = {root(views, n)[0]: 0 for n in starts}
     for index, call in enumerate(calls):
         for name in call.outputs:
             first.setdefault(root(views, name)[0], index)
-    last = _last_reads(calls, views, ends)
+    last = _last_reads(calls, views, outlasting)
     return [Buffer(n, graph.tensors[n].bytes, i, last.get(n, 0)) for n, i in first.items() if n not in locations]

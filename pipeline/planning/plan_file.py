@@ -1,4 +1,4 @@
-"""plan.json: what codegen says of its plan to the other stages, to the report and to whoever reads it."""
+"""plan.json: the plan of codegen, for the other stages, the report and other tools."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.planning.choose_kernels import Choice
 from pipeline.planning.dead_channels import ChannelsLeftOut, channels_left_out
-from pipeline.planning.integer_program import Option, Point, together
+from pipeline.planning.integer_program import Option, Point, combined
 from pipeline.planning.plan import Location, Program
 
 
@@ -139,7 +139,7 @@ class PlanFile:
 
 
 def plan_file(graph: Graph, lean: Graph, choice: Choice, optimize: str) -> PlanFile:
-    """What there is to say of a choice for `lean`, which is `graph` without the channels that change no output."""
+    """The file of a choice for `lean`, which is `graph` without the channels that change no output."""
     program = choice.program
     return PlanFile(
         arena=_arena(program, choice.begins),
@@ -195,16 +195,16 @@ def _point(choice: Choice, point: Point) -> PlannedPoint:
 
 
 def _alternatives(choice: Choice, begin: int) -> list[Option]:
-    """What else would do what the call that begins there does; for fused layers, also each of them alone."""
+    """All options for the call that begins at `begin`; for fused layers, also each of them alone."""
     chosen = choice.options[begin][choice.point.chosen[begin]]
-    alike = [o for o in choice.options[begin] if o.span == chosen.span]
+    same_span = [o for o in choice.options[begin] if o.span == chosen.span]
     if chosen.span == 1:
-        return alike
-    each = [
+        return same_span
+    fastest_alone = [
         min((o for o in of if o.span == 1), key=lambda o: o.cycles + o.wait_cycles)
         for of in choice.options[begin : begin + chosen.span]
     ]
-    return [*alike, together(each)]
+    return [*same_span, combined(fastest_alone)]
 
 
 def _option(option: Option) -> PlannedOption:

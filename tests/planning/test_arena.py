@@ -28,7 +28,7 @@ def test_buffers_alive_together_do_not_overlap(given_buffers: list[Buffer]) -> N
         assert placed.offsets[a.name] % 4 == 0
         assert placed.offsets[a.name] + a.size <= placed.size
         for b in given_buffers:
-            if a.name < b.name and a.meets(b):
+            if a.name < b.name and a.lifetimes_overlap(b):
                 ends = placed.offsets[a.name] + a.size, placed.offsets[b.name] + b.size
                 assert ends[0] <= placed.offsets[b.name] or ends[1] <= placed.offsets[a.name]
 
@@ -70,7 +70,7 @@ def fits(capacity: int, left: list[Buffer], placed: list[tuple[int, Buffer]]) ->
     """Whether some order by address fits, by trying them all."""
     floor = placed[-1][0] if placed else 0
     for buffer in left:
-        at = max((o + b.size for o, b in placed if b.meets(buffer)), default=0)
+        at = max((o + b.size for o, b in placed if b.lifetimes_overlap(buffer)), default=0)
         if floor <= at <= capacity - buffer.size and fits(
             capacity, [b for b in left if b is not buffer], [*placed, (at, buffer)]
         ):
@@ -87,7 +87,7 @@ def test_what_cannot_reach_the_lower_bound_is_proven_too() -> None:
 
 
 def test_a_search_cut_short_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.planning.arena.WORK", 0)
+    monkeypatch.setattr("pipeline.planning.arena.SEARCH_LIMIT", 0)
     placed = allocate(KNOT)
     assert placed.size > placed.lower_bound
     assert not placed.optimal

@@ -24,8 +24,8 @@ SHARED = (*KERNELS, SharedCode("im2col", IM2COL.code), SharedCode("im2col", IM2C
 def options(rng: random.Random, calls: int) -> list[list[Option]]:
     def one(name: int) -> Option:
         shared = tuple(rng.sample(SHARED, rng.randint(0, 2)))
-        waits, ram = rng.choice(((0, rng.randint(1, 900)), (rng.randint(0, 900), 0)))
-        return Option(f"v{name}", rng.randint(1, 2000), rng.randint(10, 3000), 0, shared, None, waits, ram)
+        wait_cycles, ram = rng.choice(((0, rng.randint(1, 900)), (rng.randint(0, 900), 0)))
+        return Option(f"v{name}", rng.randint(1, 2000), rng.randint(10, 3000), 0, shared, None, wait_cycles, ram)
 
     return [[one(i) for i in range(rng.randint(1, 4))] for _ in range(calls)]
 
@@ -49,13 +49,13 @@ def test_the_choice_is_the_best_of_all_that_fit(seed: int) -> None:
 def assert_best(problem: Problem, points: list[Point], rng: random.Random) -> None:
     flash = rng.randint(min(p.flash for p in points) - 100, max(p.flash for p in points) + 100)
     fitting = [p for p in points if p.flash <= flash]
-    found = problem.solve(flash)
+    found = problem.fewest_cycles(flash)
     assert (found is None) == (not fitting)
     if found is not None:
         best = min(p.total for p in fitting)
         assert (found.total, found.flash) == (best, min(p.flash for p in fitting if p.total == best))
         assert found.ram <= problem.free_ram
-        assert problem.settled(found).total == best
+        assert problem.canonical(found).total == best
     cycles = rng.randint(min(p.total for p in points), max(p.total for p in points))
     smallest = problem.least_flash(cycles)
     assert smallest is not None
@@ -64,7 +64,7 @@ def assert_best(problem: Problem, points: list[Point], rng: random.Random) -> No
 
 def test_shared_code_is_paid_once() -> None:
     one = [Option("c", 5, 100, 0, (KERNELS[0],), None)]
-    single, double = Problem([one]).solve(None), Problem([one, one]).solve(None)
+    single, double = Problem([one]).fewest_cycles(None), Problem([one, one]).fewest_cycles(None)
     assert single is not None and double is not None
     assert double.flash - single.flash < 100 + KERNELS[0].flash
 
@@ -74,11 +74,11 @@ def test_layers_that_are_alike_take_their_choices_in_order() -> None:
     one = [Option("c", 900, 100, 0, (), None), Option("fast", 100, 900, 0, (), None)]
     other = [Option("c", 700, 300, 0, (), None)]
     problem = Problem([one, other, one, one, one])
-    found = problem.solve(problem.point((0, 0, 0, 0, 0)).flash + 1600)
+    found = problem.fewest_cycles(problem.point((0, 0, 0, 0, 0)).flash + 1600)
     assert found is not None
     for swapped in itertools.permutations((0, 0, 1, 1)):
         first, *rest = swapped
-        point = problem.settled(problem.point((first, 0, *rest)))
+        point = problem.canonical(problem.point((first, 0, *rest)))
         assert (point.chosen, point.cycles, point.flash) == ((0, 0, 0, 1, 1), found.cycles, found.flash)
 
 

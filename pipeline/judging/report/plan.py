@@ -10,7 +10,7 @@ from pipeline.facts.units import show_size
 from pipeline.graph.kernel_call import RoutineMemory
 from pipeline.judging.verdict import Verdict
 from pipeline.measuring.simulate_file import SimulateFile
-from pipeline.planning.placement import named
+from pipeline.planning.placement import variant_label
 from pipeline.planning.plan_file import ChosenPlan, PlanFile, PlannedCall, PlannedOption, PlannedPoint
 
 
@@ -71,7 +71,7 @@ def _row(call: PlannedCall, variant: str, memory: RoutineMemory, measured: int |
     known = chosen.cycles if exact else measured
     return PlanRow(
         layer=call.layer,
-        variant=named(variant, memory) if exact else call.kernel,
+        variant=variant_label(variant, memory) if exact else call.kernel,
         macs=call.macs,
         cycles=chosen.cycles if exact else None,
         wait_cycles=chosen.wait_cycles,
@@ -93,7 +93,7 @@ def _alternatives(call: PlannedCall, chosen: PlannedOption, measured: int | None
             (option.ram - chosen.ram, "B of RAM"),
         )
         why = [f"{abs(d):,} {unit} {'more' if d > 0 else 'less'}" for d, unit in differences if d]
-        yield Alternative(named(option.variant, option.memory), about + ", ".join(why) if why else "the same")
+        yield Alternative(variant_label(option.variant, option.memory), about + ", ".join(why) if why else "the same")
     yield from (Alternative(r.variant, r.why) for r in call.refused)
 
 
