@@ -1,7 +1,7 @@
 """Cycles, flash and memory on Cortex-M0 and M0+ beside everybody else's: `python benchmarks/cortex_m0.py`.
 
 --update rewrites golden/cortex_m0.json, --check fails when a value grew by more than 1 %, --layers adds every layer's
-distance from the roof, --markdown prints the tables of docs/benchmarks.md, --peers builds the peers that are
+ratio to the lower bound, --markdown prints the tables of docs/benchmarks.md, --peers builds the peers that are
 installed. Product names restrict what runs. Everything is emulated; what others measured on silicon is said to be so.
 """
 
@@ -71,15 +71,15 @@ def _peer(peer: Peer | None, cycles: int) -> tuple[str, str, str]:
 def _m0(measured: dict[str, Measured]) -> Table:
     table: Table = [
         (
-            "product", "network", "MACs", "cycles", "per MAC (roof 1)", "instructions", "code", "constants", "RAM",
-            "stack", "worst layer / roof", "best peer", "its cycles", "our speed against it",
+            "product", "network", "MACs", "cycles", "per MAC (bound 1)", "instructions", "code", "constants", "RAM",
+            "stack", "worst layer / bound", "best peer", "its cycles", "our speed against it",
         )
     ]  # fmt: skip
     for name, m in measured.items():
         worst = worst_layer(m.layers)
         table.append(
             (
-                name, _title(name), f"{m.macs:,}", f"{m.cycles:,}", f"{m.roof:.2f}", f"{m.instructions:,}",
+                name, _title(name), f"{m.macs:,}", f"{m.cycles:,}", f"{m.bound_ratio:.2f}", f"{m.instructions:,}",
                 f"{m.code:,} B", f"{m.constants:,} B", f"{m.ram:,} B", f"{m.stack:,} B",
                 f"{worst.cycles / worst.macs:.2f} ({worst.kernel})",
                 *_peer(best(peer_figures.M0, name), m.cycles),
@@ -100,8 +100,8 @@ def _m0_plus(measured: dict[str, Measured]) -> Table:
 
 
 def _layers(measured: dict[str, Measured]) -> Table:
-    """Layers without multiply-accumulates have no roof."""
-    table: Table = [("product", "layer", "kernel", "MACs", "cycles", "per MAC (roof 1)")]
+    """Table of all layers; one without multiply-accumulates has no lower bound and no ratio."""
+    table: Table = [("product", "layer", "kernel", "MACs", "cycles", "per MAC (bound 1)")]
     for name, m in measured.items():
         for x in m.layers:
             ratio = f"{x.cycles / x.macs:.2f}" if x.macs else "-"

@@ -141,8 +141,8 @@ class Measured:
     layers: tuple[Layer, ...] = field(default=(), compare=False)
 
     @property
-    def roof(self) -> float:
-        """Cycles per cycle of the packed multiply's floor: MULS and ADDS for two multiply-accumulates, 1 each."""
+    def bound_ratio(self) -> float:
+        """Cycles over the lower bound of the packed multiply: MULS and ADDS for two multiply-accumulates, 1 each."""
         return self.cycles / self.macs
 
     @property
@@ -161,7 +161,7 @@ def _layer(call: RunLayer) -> Layer:
 
 
 def worst_layer(layers: tuple[Layer, ...]) -> Layer:
-    """The layer furthest from the roof among those that matter: 1 % of the MACs or more."""
+    """The layer furthest from the lower bound among those that matter: 1 % of the MACs or more."""
     least = sum(layer.macs for layer in layers) / 100
     return max((x for x in layers if x.macs and x.macs >= least), key=lambda x: x.cycles / x.macs)
 

@@ -211,7 +211,7 @@ def print_plan(product: str, explained: "Explained") -> None:
     for heading in ("layer", "variant"):
         grid.add_column(heading)
     waiting = any(row.wait_cycles for row in explained.layers)
-    for heading in ("cycles", *(("waits",) if waiting else ()), "of floor", "flash", "stack"):
+    for heading in ("cycles", *(("waits",) if waiting else ()), "/ bound", "flash", "stack"):
         grid.add_column(heading, justify="right")
     grid.add_column("instead")
     for row in explained.layers:

@@ -1,4 +1,4 @@
-"""The floor below which no network goes: exact on the graph, never higher when read from dimensions alone."""
+"""The lower bound below which no network goes: exact on the graph, never higher when read from dimensions alone."""
 
 from pathlib import Path
 

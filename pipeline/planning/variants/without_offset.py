@@ -12,7 +12,7 @@ from pipeline.graph.kernel_params.struct import KernelParams
 
 @lru_cache(maxsize=128)
 def without_offset(call: KernelCall) -> KernelCall:
-    """The call of the same layer with its offset added to its weights, int16; `call` itself where it has none."""
+    """The call of the same layer with int16 weights, an offset added to them; `call` itself where there is none."""
     params = _params_without_offset(call.params)
     kernel = call.kernel.replace(call.family, params.struct_name())
     return call if params is call.params else replace(call, kernel=kernel, params=params)
