@@ -15,7 +15,7 @@ from variant_samples import SAMPLES
 
 from pipeline.generating.kernel_files import KERNELS
 from pipeline.measuring.toolchain import TOOLCHAINS, compile_library
-from pipeline.planning.variants.armv6m.assembler import expanded, invoked, macros, symbols
+from pipeline.planning.variants.armv6m.assembler import expanded, macro_body, macros, symbols
 
 FILES = sorted((KERNELS / "armv6m").glob("*.inc"))
 
@@ -52,7 +52,7 @@ def test_a_name_of_a_register_means_one_register_in_all_files() -> None:
 def test_macros_are_expanded_as_an_assembler_does() -> None:
     assert {"frame.inc", "packed.inc"} < {p.name for p in FILES} and "packed_split_step" in macros()
     assert symbols()["FIRST_OF_GROUP"] == 256 and symbols()["F_WINDOW"] == symbols()["F_SUMS"]
-    body = invoked("packed_split_steps 2, 3, 4")
+    body = macro_body("packed_split_steps 2, 3, 4")
     assert body is not None
     assert list(expanded(body, symbols())) == ["packed_split_step 2, 3", "packed_split_step 2, 4"]
     assert list(expanded([".rept 2", ".if 1 - 1", "a", ".else", "b", ".endif", ".endr"], {})) == ["b", "b"]

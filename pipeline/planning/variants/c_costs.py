@@ -45,7 +45,7 @@ _STACK = 264
 
 
 def cycles(call: KernelCall) -> int:
-    """About what the call takes; 0 for what multiplies no weights, which no variant replaces."""
+    """Estimated cycles of the call in C."""
     if without_offset(call).family not in _PER_MAC:
         return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call.params)))
     call, kind = without_offset(call), call.kernel.rsplit("_", 1)[-1]

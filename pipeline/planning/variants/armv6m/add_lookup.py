@@ -12,7 +12,7 @@ from pipeline.arithmetic.fixedpoint import multiply_by_quantized_multiplier
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.pairs import AddParams, AddRescaledParams
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
+from pipeline.planning.variants.armv6m.macro_costs import code_size, executed_loop, executed_once
 from pipeline.planning.variants.armv6m.requantize import int32
 
 NAME = "add_lookup"
@@ -90,8 +90,8 @@ def _routine(p: AddParams | AddRescaledParams, count: int, first: Array, second:
         shared=(),
         lines=lines,
         tables={"a": int32(first), "b": int32(second)},
-        executed=straight(enter, *last) + (looped(loops, *turn) if loops else straight()),
-        code=size(lines),
+        executed=executed_once(enter, *last) + (executed_loop(loops, *turn) if loops else executed_once()),
+        code=code_size(lines),
         stack=28,
         least_cycles=0,
         reads=2 * count,

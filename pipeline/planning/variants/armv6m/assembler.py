@@ -1,4 +1,4 @@
-"""The macro files of kernels/armv6m, read as an assembler reads them, as far as they use it.
+"""A reader of the macro files of kernels/armv6m: the part of an assembler's language that they use.
 
 Macros, conditions, repetitions and symbols; what remains are instructions, labels and directives.
 """
@@ -29,28 +29,30 @@ def expanded(lines: Sequence[str], symbols: Mapping[str, int]) -> Iterator[str]:
         at += 1
         first, _, rest = line.partition(" ")
         if first.startswith(".if"):
-            end = _end(lines, at, ".if", ".endif")
-            yield from expanded(_branch(line, lines[at:end], symbols), symbols)
+            end = _end_of_block(lines, at, ".if", ".endif")
+            yield from expanded(_lines_of_first_true(line, lines[at:end], symbols), symbols)
             at = end + 1
         elif first in (".rept", ".irp"):
-            end = _end(lines, at, (".rept", ".irp"), ".endr")
-            yield from chain.from_iterable(expanded(b, symbols) for b in _bodies(first, rest, lines[at:end], symbols))
+            end = _end_of_block(lines, at, (".rept", ".irp"), ".endr")
+            yield from chain.from_iterable(
+                expanded(b, symbols) for b in _repeated_bodies(first, rest, lines[at:end], symbols)
+            )
             at = end + 1
         elif line:
             yield line
 
 
-def invoked(line: str) -> Sequence[str] | None:
+def macro_body(line: str) -> Sequence[str] | None:
     """The body of the macro that the line invokes; None where it invokes none."""
     name, _, rest = line.partition(" ")
     macro = macros().get(name)
     if macro is None:
         return None
-    given = dict(_given(macro.parameters, _arguments(rest)))
-    return _substituted(macro.body, given)
+    values = dict(_argument_values(macro.parameters, _arguments(rest)))
+    return _substituted(macro.body, values)
 
 
-def _given(parameters: Sequence[str], arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _argument_values(parameters: Sequence[str], arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     for number, parameter in enumerate(parameters):
         name, _, kind = parameter.partition(":")
         values = arguments[number:] if kind == "vararg" else arguments[number : number + 1]
@@ -61,8 +63,10 @@ def _substituted(lines: Sequence[str], given: Mapping[str, str]) -> list[str]:
     return [re.sub(r"\\(\w+)", lambda m: given.get(m[1], m[0]), line) for line in lines]
 
 
-def _bodies(directive: str, rest: str, body: Sequence[str], symbols: Mapping[str, int]) -> Iterator[Sequence[str]]:
-    """Of every turn of a `.rept` or `.irp`."""
+def _repeated_bodies(
+    directive: str, rest: str, body: Sequence[str], symbols: Mapping[str, int]
+) -> Iterator[Sequence[str]]:
+    """The body of every turn of a `.rept` or `.irp`."""
     if directive == ".rept":
         yield from (body for _ in range(value(rest, symbols)))
     else:
@@ -70,8 +74,8 @@ def _bodies(directive: str, rest: str, body: Sequence[str], symbols: Mapping[str
         yield from (_substituted(body, {name: v}) for v in values)
 
 
-def _end(lines: Sequence[str], at: int, begin: str | tuple[str, ...], end: str) -> int:
-    """The line that ends what began before `at`."""
+def _end_of_block(lines: Sequence[str], at: int, begin: str | tuple[str, ...], end: str) -> int:
+    """Index of the line that ends the block that began before `at`."""
     depth = 1
     for index in range(at, len(lines)):
         text = lines[index].strip()
@@ -81,23 +85,23 @@ def _end(lines: Sequence[str], at: int, begin: str | tuple[str, ...], end: str) 
     raise ValueError(f"{begin} without {end}")
 
 
-def _branch(condition: str, lines: Sequence[str], symbols: Mapping[str, int]) -> list[str]:
+def _lines_of_first_true(condition: str, lines: Sequence[str], symbols: Mapping[str, int]) -> list[str]:
     """The lines under the first condition that holds."""
-    kept: list[str] = []
-    holds, done, depth = _holds(condition, symbols), False, 0
+    selected: list[str] = []
+    holds, done, depth = _is_true(condition, symbols), False, 0
     for line in lines:
         text = line.strip()
         if depth == 0 and text.startswith(".else"):
             done = done or holds
-            holds = not done and (text == ".else" or _holds(text.replace(".elseif", ".if", 1), symbols))
+            holds = not done and (text == ".else" or _is_true(text.replace(".elseif", ".if", 1), symbols))
             continue
         depth += text.startswith(".if") - text.startswith(".endif")
         if holds:
-            kept.append(line)
-    return kept
+            selected.append(line)
+    return selected
 
 
-def _holds(line: str, symbols: Mapping[str, int]) -> bool:
+def _is_true(line: str, symbols: Mapping[str, int]) -> bool:
     directive, _, rest = line.partition(" ")
     if directive in (".ifb", ".ifnb"):
         return bool(rest.strip()) == (directive == ".ifnb")
@@ -108,14 +112,14 @@ def _holds(line: str, symbols: Mapping[str, int]) -> bool:
 
 
 def _arguments(text: str) -> list[str]:
-    """Separated by commas, quotes taken away."""
+    """Arguments separated by commas, without quotes."""
     return [a.strip().strip('"') for a in text.split(",")] if text.strip() else []
 
 
 @cache
 def macros() -> Mapping[str, Macro]:
-    """All, by name."""
-    made: dict[str, Macro] = {}
+    """All macros, by name."""
+    macros_by_name: dict[str, Macro] = {}
     for path in sorted(_FOLDER.glob("*.inc")):
         lines = iter(path.read_text("utf-8").splitlines())
         for line in lines:
@@ -126,20 +130,20 @@ def macros() -> Mapping[str, Macro]:
                     if inner.strip() == ".endm":
                         break
                     body.append(inner)
-                assert words[1] not in made, f"{words[1]} is defined twice"
-                made[words[1]] = Macro(tuple(words[2:]), tuple(body))
-    return made
+                assert words[1] not in macros_by_name, f"{words[1]} is defined twice"
+                macros_by_name[words[1]] = Macro(tuple(words[2:]), tuple(body))
+    return macros_by_name
 
 
 @cache
 def symbols() -> Mapping[str, int]:
     """Every `.set` and `.equ` outside of macros; of those that differ between files only the last."""
-    made: dict[str, int] = {}
+    found: dict[str, int] = {}
     for path in sorted(_FOLDER.glob("*.inc")):
         text = path.read_text("utf-8")
         for name, expression in re.findall(r"^ {4}\.(?:set|equ) (\w+), (\w+)", text, re.MULTILINE):
-            made[name] = made[expression] if expression in made else int(expression) if expression.isdigit() else 0
-    return made
+            found[name] = found[expression] if expression in found else int(expression) if expression.isdigit() else 0
+    return found
 
 
 _OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
@@ -150,20 +154,20 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[int, int], int]] = {
 
 
 def value(expression: str, symbols: Mapping[str, int]) -> int:
-    """Of the assembler's integer expressions those that the macros use; division is of positive numbers."""
+    """Value of an integer expression of the assembler, as far as macros use them; divisions are of positive numbers."""
 
-    def of(node: ast.expr) -> int:
+    def evaluate(node: ast.expr) -> int:
         if isinstance(node, ast.Constant):
             return int(str(node.value))
         if isinstance(node, ast.Name):
             return symbols[node.id]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -of(node.operand)
+            return -evaluate(node.operand)
         if isinstance(node, ast.BoolOp):
-            return int(any(of(v) for v in node.values))
+            return int(any(evaluate(v) for v in node.values))
         if isinstance(node, ast.Compare):
-            return int(_OPERATORS[type(node.ops[0])](of(node.left), of(node.comparators[0])))
+            return int(_OPERATORS[type(node.ops[0])](evaluate(node.left), evaluate(node.comparators[0])))
         assert isinstance(node, ast.BinOp), expression
-        return _OPERATORS[type(node.op)](of(node.left), of(node.right))
+        return _OPERATORS[type(node.op)](evaluate(node.left), evaluate(node.right))
 
-    return of(ast.parse(expression.strip().replace("||", " or "), mode="eval").body)
+    return evaluate(ast.parse(expression.strip().replace("||", " or "), mode="eval").body)

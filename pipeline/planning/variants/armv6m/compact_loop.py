@@ -19,9 +19,9 @@ from pipeline.planning.variants.armv6m.packed import (
     Linear,
     Scheme,
     blocks_of,
-    by_windows,
     epilogue_lines,
     linear_of,
+    position_loops,
     routine_of,
 )
 from pipeline.planning.variants.armv6m.requantize import int32
@@ -29,8 +29,8 @@ from pipeline.planning.variants.armv6m.requantize import int32
 NAME = "compact_loop"
 SUMMARY = "compact loops: one byte for a weight, four outputs for each load of an input"
 
-_WORDS = 1000
-_AT_ONCE = 4
+_MOST_WORDS = 1000
+_OUTPUTS_AT_ONCE = 4
 
 
 def offer(call: KernelCall) -> Routine | None:
@@ -41,31 +41,31 @@ def offer(call: KernelCall) -> Routine | None:
     if linear is None or linear.weights.min(initial=0) < -127:
         return None
     inputs = linear.weights.shape[1]
-    if inputs + FRAME > _WORDS:
+    if inputs + FRAME > _MOST_WORDS:
         return None
-    routines = tuple(_routine(linear, b) for b in blocks_of(len(linear.weights), _AT_ONCE))
-    made = Scheme(
+    routines = tuple(_routine(linear, b) for b in blocks_of(len(linear.weights), _OUTPUTS_AT_ONCE))
+    scheme = Scheme(
         variant=NAME,
         includes=(*BASE, "compact_loop.inc"),
         linear=linear,
         chunks=(Chunk(0, inputs, routines, before=("compact_loop_weights {rows}",)),),
         tables=_tables(linear),
         words=FRAME + inputs,
-        walk=by_windows,
+        walk=position_loops,
     )
-    return routine_of(made)
+    return routine_of(scheme)
 
 
 def _tables(linear: Linear) -> Mapping[str, Array]:
-    """Rows in whole fours, and of every four their starts and then each one's constants."""
+    """`rows` of weights, padded to whole fours; `packed`: for every four outputs their starts, then their constants."""
     outputs, epilogue = len(linear.weights), linear.epilogue
-    padded = np.zeros((-(-outputs // _AT_ONCE) * _AT_ONCE, linear.weights.shape[1]), np.int8)
+    padded = np.zeros((-(-outputs // _OUTPUTS_AT_ONCE) * _OUTPUTS_AT_ONCE, linear.weights.shape[1]), np.int8)
     padded[:outputs] = -linear.weights
     start = np.concatenate([epilogue.start, np.zeros(len(padded) - outputs, np.int64)])
     words: list[Array] = []
-    for first in range(0, outputs, _AT_ONCE):
-        words.append(start[first : first + _AT_ONCE])
-        words.append(epilogue.constants[first : min(first + _AT_ONCE, outputs)].reshape(-1))
+    for first in range(0, outputs, _OUTPUTS_AT_ONCE):
+        words.append(start[first : first + _OUTPUTS_AT_ONCE])
+        words.append(epilogue.constants[first : min(first + _OUTPUTS_AT_ONCE, outputs)].reshape(-1))
     return {"rows": padded, "packed": int32(np.concatenate(words))}
 
 

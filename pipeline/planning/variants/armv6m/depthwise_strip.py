@@ -16,8 +16,8 @@ from pipeline.graph.kernel_params.linear import DepthwiseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.assembler import symbols
 from pipeline.planning.variants.armv6m.im2col import fill, widen
-from pipeline.planning.variants.armv6m.loops import Loop, Run, Step, executed_by, lines_of
-from pipeline.planning.variants.armv6m.macro_costs import closing, path, size, straight
+from pipeline.planning.variants.armv6m.loops import CostedLines, Loop, Step, executed_by, lines_of
+from pipeline.planning.variants.armv6m.macro_costs import code_size, executed_loop_end, executed_on_path, executed_once
 from pipeline.planning.variants.armv6m.requantize import ACCUMULATORS, Epilogue, epilogue_of, int32
 from pipeline.planning.variants.armv6m.shared_routines import IM2COL
 from pipeline.planning.variants.armv6m.strip import Strip, strip_of
@@ -39,7 +39,7 @@ def offer(call: KernelCall) -> Routine | None:
     layer = _Layer(strip, -taps.astype(np.int64), epilogue)
     steps = _steps(layer)
     lines = ["function LAYER({layer})", *lines_of(steps), "end_function LAYER({layer})"]
-    if not _within_reach(layer, size(lines)):
+    if not _branches_reach(layer, code_size(lines)):
         return None
     return Routine(
         variant=NAME,
@@ -48,7 +48,7 @@ def offer(call: KernelCall) -> Routine | None:
         lines=tuple(lines),
         tables={"channels": _stream(layer)},
         executed=executed_by(steps),
-        code=size(lines),
+        code=code_size(lines),
         stack=36 + 4 * layer.words,
         least_cycles=2 * taps.size * strip.out_height * strip.out_width,
         reads=len(taps) * (1 + layer.constants + taps.shape[1]),
@@ -70,7 +70,7 @@ class _Layer:
 
     @property
     def constants(self) -> int:
-        """Words that the requantizer takes of a channel."""
+        """Words of constants that the requantizer reads per channel."""
         return self.epilogue.constants.shape[1]
 
     @property
@@ -80,7 +80,7 @@ class _Layer:
 
     @property
     def words(self) -> int:
-        """Of the frame."""
+        """Words of the frame."""
         return self.buffer + self.strip.source_rows(self.strip.rows) * self.strip.line
 
     @property
@@ -96,8 +96,8 @@ class _Layer:
         return 4 * (self.strip.strides[0] * self.strip.line - self.strip.out_width)
 
     @property
-    def by_the_way(self) -> int:
-        """Of these, what the row's last block adds: all, if it is not repeated and one addition reaches."""
+    def folded_step(self) -> int:
+        """Bytes of `row_step` that the row's last block adds: all, if it is not repeated and one addition reaches."""
         outputs, count = self.blocks[-1]
         return self.row_step if count == 1 and 0 <= 4 * outputs + self.row_step <= 255 else 0
 
@@ -111,16 +111,16 @@ class _Layer:
         return (rows, s.width, first, gap) if whole and s.width <= 24 and first <= 255 and gap < 64 else None
 
 
-def _within_reach(layer: _Layer, code: int) -> bool:
+def _branches_reach(layer: _Layer, code: int) -> bool:
     """Whether a branch reaches back over a channel's code, and a load the literals behind a block."""
-    places = layer.strip.places()
-    far = any(4 * abs(b - a - n) > 255 for n, _ in layer.blocks for a, b in pairwise(places))
-    block = max(size(_block_lines(layer, k)) for k in range(len(layer.blocks)))
+    offsets = layer.strip.tap_offsets()
+    far = any(4 * abs(b - a - n) > 255 for n, _ in layer.blocks for a, b in pairwise(offsets))
+    block = max(code_size(_block_lines(layer, k)) for k in range(len(layer.blocks)))
     return code < 1900 and (not far or block < 900)
 
 
 def _stream(layer: _Layer) -> Array:
-    """Of each channel: the accumulator's start, the requantizer's constants, negated weights in whole words."""
+    """Words of every channel: the accumulator's start, the requantizer's constants, negated weights in whole words."""
     channels, taps = layer.weights.shape
     padded = layer.weights.astype("<i4").view(np.int8).reshape(channels, -1)
     if not layer.wide:
@@ -137,12 +137,16 @@ def _steps(layer: _Layer) -> list[Step]:
     clear = f"depthwise_clear SHARED({{fill}}), {layer.buffer}, {words}, {strip.padding}"
     weights = f"depthwise_channel {layer.constants}, {taps}, SHARED({{widen}}), {int(layer.wide)}"
     channel = (
-        Run((weights,), straight(weights) + (straight() if layer.wide else widen(taps))),
+        CostedLines((weights,), executed_once(weights) + (executed_once() if layer.wide else widen(taps))),
         "depthwise_outputs",
         *(_strips(layer) if layer.plane is None else _plane(layer, *layer.plane)),
         "depthwise_next_channel",
     )
-    begin = (f"enter {layer.words}", Run((clear,), straight(clear) + fill(words)), "depthwise_stream {channels}")
+    begin = (
+        f"enter {layer.words}",
+        CostedLines((clear,), executed_once(clear) + fill(words)),
+        "depthwise_stream {channels}",
+    )
     return [*begin, Loop("D_CHANNELS", 3, strip.channels, channel), f"leave {layer.words}"]
 
 
@@ -155,27 +159,30 @@ def _plane(layer: _Layer, rows: int, columns: int, first: int, gap: int) -> list
         f"set_word D_ROWS, {strip.out_height}",
         "literals_here",
     )
-    return [Run(lines, path(lines, [n > 1 for n in range(rows, 0, -1)])), _rows(layer, strip.out_height)]
+    return [
+        CostedLines(lines, executed_on_path(lines, [n > 1 for n in range(rows, 0, -1)])),
+        _rows(layer, strip.out_height),
+    ]
 
 
-def _rows(layer: _Layer, rows: int) -> Run:
-    """So many rows of outputs, from setting the first window."""
+def _rows(layer: _Layer, rows: int) -> CostedLines:
+    """`rows` rows of outputs, from setting the first window."""
     first, again = f"depthwise_first_window {layer.buffer}", "repeat D_ROWS, 6b"
     row: list[Step] = []
     for kind, (_, count) in enumerate(layer.blocks):
         block = tuple(_block_lines(layer, kind))
         row += [Loop("D_BLOCKS", 7 + kind, count, block)] if count > 1 else [f"{7 + kind}:", *block]
-    rest = layer.row_step - layer.by_the_way
+    rest = layer.row_step - layer.folded_step
     row += [f"add_word D_Q, {rest}"] if rest else []
-    executed = straight(first) + executed_by(row) * rows + closing(rows, again)
-    return Run((first, "6:", *lines_of(row), again), executed)
+    executed = executed_once(first) + executed_by(row) * rows + executed_loop_end(rows, again)
+    return CostedLines((first, "6:", *lines_of(row), again), executed)
 
 
 def _block_lines(layer: _Layer, kind: int) -> list[str]:
     outputs, _ = layer.blocks[kind]
-    places = layer.strip.places()
-    step = 4 * outputs + (0 if kind < len(layer.blocks) - 1 else layer.by_the_way)
-    steps = [4 * (b - a) for a, b in zip(places, [*places[1:], places[-1] + outputs], strict=True)]
+    offsets = layer.strip.tap_offsets()
+    step = 4 * outputs + (0 if kind < len(layer.blocks) - 1 else layer.folded_step)
+    steps = [4 * (b - a) for a, b in zip(offsets, [*offsets[1:], offsets[-1] + outputs], strict=True)]
     macro = layer.epilogue.macro.replace("requantize", "depthwise")
     return [
         f"depthwise_begin {outputs}, {step}",
@@ -195,23 +202,23 @@ def _strips(layer: _Layer) -> list[Step]:
         f"depthwise_rows {s.rows}, {s.strides[0]}, {s.extra}",
         f"depthwise_first_row {layer.buffer}",
     )
-    source, following = _source_row(s), f"depthwise_next {4 * s.line}, 5b"
+    source, following = _source_row_lines(s), f"depthwise_next {4 * s.line}, 5b"
     end, again = f"depthwise_over {s.extra}", "depthwise_more_strips 4b"
     tops = range(0, s.out_height, s.rows)
-    executed = straight(*begin) + closing(len(tops), again)
+    executed = executed_once(*begin) + executed_loop_end(len(tops), again)
     for top in tops:
         left = s.out_height - top
         outputs = min(s.rows, left)
         count = s.source_rows(outputs)
         held = sum(0 <= top * s.strides[0] - s.top + i < s.height for i in range(count))
-        executed += path(rows, [left >= s.rows]) + straight(end) + closing(count, following)
+        executed += executed_on_path(rows, [left >= s.rows]) + executed_once(end) + executed_loop_end(count, following)
         executed += _source_executed(s, source, True) * held + _source_executed(s, source, False) * (count - held)
         executed += _rows(layer, outputs).executed
     body = ("4:", *rows, "5:", *source, following, end, *_rows(layer, s.rows).lines, again)
-    return [Run((*begin, *body), executed)]
+    return [CostedLines((*begin, *body), executed)]
 
 
-def _source_row(s: Strip) -> list[str]:
+def _source_row_lines(s: Strip) -> list[str]:
     """One row of the image, or of padding where it has none."""
     step = s.strides[1] * s.channels
     return [
@@ -224,7 +231,7 @@ def _source_row(s: Strip) -> list[str]:
 
 
 def _source_executed(s: Strip, lines: Sequence[str], inside: bool) -> Executed:
-    """Of one row that the image has, or has not."""
+    """Instructions of one row, `inside` the image or not."""
     counts = [n for n, _, _ in s.phases()]
     turns = [n // 8 if n > 16 else 0 for n in counts] if inside else counts
-    return path(lines, [inside, *(n > 1 for times in turns for n in range(times, 0, -1))])
+    return executed_on_path(lines, [inside, *(n > 1 for times in turns for n in range(times, 0, -1))])

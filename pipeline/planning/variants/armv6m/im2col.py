@@ -1,6 +1,6 @@
 """Where a linear layer's inputs lie, and what it costs to bring those of every position to the stack as words.
 
-See kernels/armv6m/im2col.inc, whose branches are told here in the order in which they come.
+See kernels/armv6m/im2col.inc, whose branches are listed here in the order of execution.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from functools import cache
 from pipeline.facts.cores import Executed
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams
-from pipeline.planning.variants.armv6m.macro_costs import shared
+from pipeline.planning.variants.armv6m.macro_costs import executed_shared
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ Inputs = Contiguous | Windows
 
 
 def inputs_of(call: KernelCall) -> Inputs | None:
-    """Of a dense or conv2d call; None for more than one image, or a kernel row of more than 240 bytes."""
+    """The inputs of a dense or conv2d call; None for more than one image, or a kernel row of more than 240 bytes."""
     p = call.params
     if isinstance(p, DenseParams):
         return Contiguous(p.rows, p.inputs)
@@ -78,21 +78,21 @@ def inputs_of(call: KernelCall) -> Inputs | None:
 
 @cache
 def widen(count: int) -> Executed:
-    """Of the shared routine `widen` on so many bytes."""
+    """Instructions of the shared routine `widen` on `count` bytes."""
     eights, rest = divmod(count, 8)
     by_eights = [not eights, *(n > 1 for n in range(eights, 0, -1))]
     by_bits = [not rest, *(not rest & bit for bit in (4, 2, 1) if rest)]
-    return shared("widen", (*by_eights, *by_bits))
+    return executed_shared("widen", (*by_eights, *by_bits))
 
 
 @cache
 def fill(count: int) -> Executed:
-    """Of the shared routine `fill` on so many words."""
-    return shared("fill", (not count, *(n > 1 for n in range(count, 0, -1))))
+    """Instructions of the shared routine `fill` on `count` words."""
+    return executed_shared("fill", (not count, *(n > 1 for n in range(count, 0, -1))))
 
 
 def im2col(windows: Windows, rows: int, below: int) -> Executed:
-    """Of `im2col` at every position of the output, for `rows` kernel rows from `below` image rows down."""
+    """Instructions of `im2col` at every position of the output, for `rows` kernel rows from `below` image rows down."""
     tops = (windows.top + below + i * windows.stride_y for i in range(windows.out_height))
     inside = Counter(sum(0 <= top + i * windows.dilation < windows.height for i in range(rows)) for top in tops)
     columns = Counter(_column(windows, windows.left + c * windows.stride_x) for c in range(windows.out_width))
@@ -113,8 +113,8 @@ def _column(windows: Windows, left: int) -> tuple[tuple[bool, ...], int, int]:
 
 @cache
 def _window(row: int, edges: tuple[bool, ...], begin: int, end: int, held: int, rows: int) -> Executed:
-    """Of one window, `held` of whose `rows` the image has; in which order they come makes no difference."""
+    """Instructions of one window, `held` of whose `rows` the image has, in whatever order."""
     whole = begin == 0 and end == row
     turns = (t for i in range(rows) for t in (i >= held, i < rows - 1))
     of_row = widen(row) if whole else fill(begin) + widen(end - begin) + fill(row - end)
-    return shared("im2col", (*edges, whole, *turns)) + of_row * held + fill(row) * (rows - held)
+    return executed_shared("im2col", (*edges, whole, *turns)) + of_row * held + fill(row) * (rows - held)

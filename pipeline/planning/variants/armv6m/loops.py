@@ -1,14 +1,14 @@
-"""Straight code and counted loops: what a routine writes and what it executes, read from the same description."""
+"""Straight code and counted loops: one description gives a routine's lines and the instructions it executes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.facts.cores import Executed
-from pipeline.planning.variants.armv6m.macro_costs import closing, straight
+from pipeline.planning.variants.armv6m.macro_costs import executed_loop_end, executed_once
 
 
 @dataclass(frozen=True)
-class Run:
+class CostedLines:
     """Lines that execute more than their own instructions, once: called routines, loops inside a macro."""
 
     lines: tuple[str, ...]
@@ -33,31 +33,35 @@ class Loop:
         return f"repeat {self.counter}, {self.label}b"
 
 
-Step = str | Run | Loop
+Step = str | CostedLines | Loop
 """A line is straight code."""
 
 
 def lines_of(steps: Iterable[Step]) -> list[str]:
     """The invocations of all steps."""
-    made: list[str] = []
+    lines: list[str] = []
     for step in steps:
         if isinstance(step, str):
-            made.append(step)
-        elif isinstance(step, Run):
-            made += step.lines
+            lines.append(step)
+        elif isinstance(step, CostedLines):
+            lines += step.lines
         else:
-            made += [step.begin, f"{step.label}:", *lines_of(step.body), step.end]
-    return made
+            lines += [step.begin, f"{step.label}:", *lines_of(step.body), step.end]
+    return lines
 
 
 def executed_by(steps: Iterable[Step]) -> Executed:
-    """Of all steps, once."""
+    """Instructions of all steps, once."""
     total = Executed()
     for step in steps:
         if isinstance(step, str):
-            total += straight(step)
-        elif isinstance(step, Run):
+            total += executed_once(step)
+        elif isinstance(step, CostedLines):
             total += step.executed
         else:
-            total += straight(step.begin) + executed_by(step.body) * step.times + closing(step.times, step.end)
+            total += (
+                executed_once(step.begin)
+                + executed_by(step.body) * step.times
+                + executed_loop_end(step.times, step.end)
+            )
     return total

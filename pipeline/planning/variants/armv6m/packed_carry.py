@@ -7,29 +7,29 @@ import numpy as np
 
 from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.tensor import Array
-from pipeline.planning.variants.armv6m.macro_costs import size
+from pipeline.planning.variants.armv6m.macro_costs import code_size
 from pipeline.planning.variants.armv6m.packed import BASE, MOST_CHUNKS, BlockRoutine, Scheme, linear_of, routine_of
 from pipeline.planning.variants.armv6m.packed_schedule import Part, Splits, scheme
 
 NAME = "packed_carry"
 SUMMARY = "packed, lanes split with the carry, four outputs at once: for weights that need many splits"
 
-_REACH = 1984  # bytes of a block over which a branch goes back to its first instruction
+_BRANCH_RANGE = 1984  # bytes of a block over which a branch goes back to its first instruction
 
 
 def offer(call: KernelCall) -> Routine | None:
     """The call as packed assembly with cheaper splits; None where `packed_split` does not apply."""
-    made = scheme_of(call)
-    return routine_of(made) if made is not None and len(made.chunks) <= MOST_CHUNKS else None
+    scheme = scheme_of(call)
+    return routine_of(scheme) if scheme is not None and len(scheme.chunks) <= MOST_CHUNKS else None
 
 
 def scheme_of(call: KernelCall) -> Scheme | None:
     """The call with its splits planned; None for what `packed_split` does not do, and where a block is too long."""
     linear = linear_of(call)
-    made = None if linear is None else scheme(_SPLITS, linear)
-    if made is None or max(size(r.lines) for c in made.chunks for r in c.routines) > _REACH:
+    planned = None if linear is None else scheme(_SPLITS, linear)
+    if planned is None or max(code_size(r.lines) for c in planned.chunks for r in c.routines) > _BRANCH_RANGE:
         return None
-    return made
+    return planned
 
 
 def _routine(part: Part) -> BlockRoutine:
@@ -55,7 +55,7 @@ def _routine(part: Part) -> BlockRoutine:
 
 
 def _start_words(start: Array) -> Array:
-    """Of each pair the sum of words, then of each the upper sum: `start` of both outputs, one after the other."""
+    """`start` of both outputs of each pair in one word, then the upper output's `start` of each pair."""
     even, odd = start[0::2], start[1::2]
     return np.concatenate([even + (odd << 16), odd])
 

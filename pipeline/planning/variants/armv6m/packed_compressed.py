@@ -23,14 +23,14 @@ from pipeline.planning.variants.armv6m.packed_narrow import scheme_of_whole_sums
 NAME = "packed_compressed"
 SUMMARY = "narrow weights packed tight in flash, up to twelve in a word, unpacked two at a time"
 
-_WORDS = 1000
+_MOST_WORDS = 1000
 _PAIRS = 6
 
 
 def offer(call: KernelCall) -> Routine | None:
     """Weights of at most 5 bits whose sums cannot overflow a lane; else None."""
     linear = linear_of(call)
-    if linear is None or linear.weights.shape[1] + FRAME > _WORDS:
+    if linear is None or linear.weights.shape[1] + FRAME > _MOST_WORDS:
         return None
     sizes = np.abs(linear.weights)
     if sizes.max(initial=0) > 15 or sizes.sum(axis=1).max(initial=0) > LANE:
@@ -39,12 +39,12 @@ def offer(call: KernelCall) -> Routine | None:
     bits = int(sizes.max(initial=1)).bit_length() + 1
     blocks = blocks_of(len(linear.weights), 2 * min(_PAIRS, 16 // bits))
     routines = tuple(_routine(linear, b, bits) for b in blocks)
-    stream = whole_sum_stream(linear, blocks, lambda rows: _words_of(rows, bits))
+    stream = whole_sum_stream(linear, blocks, lambda rows: _packed_words(rows, bits))
     includes = (*packed_narrow.INCLUDES, "packed_compressed.inc")
     return routine_of(scheme_of_whole_sums(NAME, includes, linear, routines, stream))
 
 
-def _words_of(rows: Array, bits: int) -> Array:
+def _packed_words(rows: Array, bits: int) -> Array:
     """One word for each input: of output pair k, fields k of both halves."""
     raised = rows + (1 << (bits - 1))
     shifts = (np.arange(len(rows)) // 2 * bits + np.arange(len(rows)) % 2 * 16)[:, None]

@@ -20,10 +20,10 @@ from pipeline.planning.variants.armv6m.packed import (
     Chunk,
     Linear,
     Scheme,
-    by_windows,
     chunks_of,
     linear_of,
     pair_words,
+    position_loops,
     routine_of,
     rows_by_block,
 )
@@ -37,8 +37,8 @@ _PAIRS = 6
 
 def offer(call: KernelCall) -> Routine | None:
     """The call with whole sums in its lanes; None where a lane would overflow, or the inputs need two chunks."""
-    made = scheme_of(call)
-    return None if made is None else routine_of(made)
+    planned = scheme_of(call)
+    return None if planned is None else routine_of(planned)
 
 
 def scheme_of(call: KernelCall) -> Scheme | None:
@@ -57,7 +57,7 @@ INCLUDES = (*BASE, "packed_narrow.inc")
 def scheme_of_whole_sums(
     variant: str, includes: tuple[str, ...], linear: Linear, routines: Sequence[BlockRoutine], stream: Array
 ) -> Scheme:
-    """A layer whose inputs are one chunk."""
+    """The scheme of a layer whose inputs are one chunk."""
     inputs = linear.weights.shape[1]
     return Scheme(
         variant,
@@ -66,7 +66,7 @@ def scheme_of_whole_sums(
         (Chunk(0, inputs, tuple(routines)),),
         tables={"packed": stream},
         words=FRAME + inputs,
-        walk=by_windows,
+        walk=position_loops,
         stream_in_register=isinstance(linear.inputs, Contiguous),
     )
 
@@ -85,7 +85,7 @@ def _blocks_of(outputs: int) -> list[Block]:
 
 
 def whole_sum_stream(linear: Linear, blocks: Sequence[Block], words_of: Callable[[Array], Array]) -> Array:
-    """Of each block its weights, as `words_of` packs its rows, and of each output its start and constants."""
+    """Words of every block: weights, as `words_of` packs its rows, then start and constants of every output."""
     ends = np.concatenate([linear.epilogue.start[:, None], linear.epilogue.constants], axis=1)
     parts = ((words_of(rows), ends[f : f + outputs].reshape(-1)) for f, outputs, rows in rows_by_block(linear, blocks))
     return int32(np.concatenate([words for part in parts for words in part]))
@@ -100,7 +100,7 @@ def _routine(linear: Linear, block: Block) -> BlockRoutine:
 
 
 def whole_sum_epilogue(epilogue: Epilogue, block: Block) -> list[str]:
-    """From the lanes to the outputs, and back."""
+    """Macros that requantize the lanes to the outputs, and the return."""
     macro = epilogue.macro.replace("requantize", NAME)
     span = epilogue.arguments.split(",")[0] if epilogue.macro == "requantize_shift" else "0"
     lines = [f"packed_narrow_outputs {span}"]

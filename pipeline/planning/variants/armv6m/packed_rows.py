@@ -21,8 +21,8 @@ from pipeline.planning.variants.armv6m.packed import (
     BlockRoutine,
     Chunk,
     Linear,
+    PositionLoops,
     Scheme,
-    Walk,
     blocks_of,
     calls_of,
     epilogue_lines,
@@ -34,8 +34,8 @@ from pipeline.planning.variants.armv6m.packed_schedule import FIRST, LAST, strea
 NAME = "packed_rows"
 SUMMARY = "packed convolution that reads its windows from widened image rows: few input channels"
 
-_REACH = 32  # words that one load reaches from the window's row
-_WORDS = 960
+_LOAD_RANGE = 32  # words that one load reaches from the window's row
+_MOST_WORDS = 960
 _NEXT_ROW = symbols()["NEXT_ROW"]
 """Bit of an entry: the next kernel row begins with it."""
 
@@ -46,39 +46,39 @@ def offer(call: KernelCall) -> Routine | None:
     if linear is None or not isinstance(linear.inputs, Windows) or np.abs(linear.weights).max(initial=0) > LANE:
         return None
     windows = linear.inputs
-    words = FRAME + windows.rows * _widened(windows).row
-    if windows.row > _REACH or windows.rows > 255 or words > _WORDS:
+    words = FRAME + windows.rows * _widened_rows(windows).row
+    if windows.row > _LOAD_RANGE or windows.rows > 255 or words > _MOST_WORDS:
         return None
-    blocks, (entries, inputs) = blocks_of(len(linear.weights), 4), _order(linear.weights, windows)
+    blocks, (entries, inputs) = blocks_of(len(linear.weights), 4), _entries_and_inputs(linear.weights, windows)
     routines = tuple(_routine(linear, b, entries) for b in blocks)
-    made = Scheme(
+    scheme = Scheme(
         variant=NAME,
         includes=(*BASE, "packed_split.inc", "packed_rows.inc"),
         linear=linear,
         chunks=(Chunk(0, linear.weights.shape[1], routines),),
         tables={"packed": stream(linear, blocks, [inputs], lambda start: start)},
         words=words,
-        walk=_walk,
+        walk=_position_loops,
     )
-    return routine_of(made)
+    return routine_of(scheme)
 
 
-def _widened(windows: Windows) -> Windows:
-    """What im2col brings: of every kernel row all that a row of outputs reads, once."""
+def _widened_rows(windows: Windows) -> Windows:
+    """The windows that im2col loads: of every kernel row all that a row of outputs reads, once."""
     return replace(windows, row=(windows.out_width - 1) * windows.stride_x + windows.row, out_width=1)
 
 
-def _order(weights: Array, windows: Windows) -> tuple[list[int], list[int]]:
+def _entries_and_inputs(weights: Array, windows: Windows) -> tuple[list[int], list[int]]:
     """Entries and inputs, row by row; within a row the largest input that its lanes still hold."""
     sizes, row = np.abs(weights), windows.row
     entries: list[int] = []
     inputs: list[int] = []
     total = np.full(len(sizes), LANE + 1)
     for ky in range(windows.rows):
-        left = sorted(range(row), key=lambda i: -int(sizes[:, ky * row + i].max()))
+        remaining = sorted(range(row), key=lambda i: -int(sizes[:, ky * row + i].max()))
         for position in range(row):
-            tap = next((i for i in left if (total + sizes[:, ky * row + i]).max() <= LANE), left[0])
-            left.remove(tap)
+            tap = next((i for i in remaining if (total + sizes[:, ky * row + i]).max() <= LANE), remaining[0])
+            remaining.remove(tap)
             own = sizes[:, ky * row + tap]
             entry = tap + (_NEXT_ROW if position == 0 and ky > 0 else 0)
             if (total + own).max() > LANE:
@@ -98,11 +98,11 @@ def _routine(linear: Linear, block: Block, entries: list[int]) -> BlockRoutine:
     return BlockRoutine(tuple(lines), "packed_blocks", str(block.count), block.count)
 
 
-def _walk(scheme: Scheme) -> Walk:
+def _position_loops(scheme: Scheme) -> PositionLoops:
     """One row of outputs after the other, whose windows are pointers into the rows that im2col widens."""
     windows = scheme.linear.inputs
     assert isinstance(windows, Windows)
-    widened = _widened(windows)
+    widened = _widened_rows(windows)
     position = ("packed_stream {packed}", calls_of(scheme, 0, 0), f"add_word F_WINDOW, {4 * windows.stride_x}")
     row = (
         f"packed_rows_widen SHARED({{im2col}}), LAYER({{layer}}_shape), {windows.rows}, {4 * widened.row}",
@@ -111,4 +111,4 @@ def _walk(scheme: Scheme) -> Walk:
     )
     begin = (f"set_word F_TOP, {windows.top}", f"set_word F_LEFT, {windows.left}")
     steps = (*begin, Loop("F_ROWS", 4, windows.out_height, row))
-    return Walk(steps, im2col(widened, windows.rows, 0), widened)
+    return PositionLoops(steps, im2col(widened, windows.rows, 0), widened)

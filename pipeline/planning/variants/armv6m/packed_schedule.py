@@ -17,15 +17,15 @@ from pipeline.planning.variants.armv6m.packed import (
     Linear,
     Scheme,
     blocks_of,
-    by_windows,
     chunks_of,
     pair_words,
+    position_loops,
     rows_by_block,
 )
 from pipeline.planning.variants.armv6m.requantize import int32
 
 INPUT, FIRST, LAST = (symbols()[s] for s in ("INPUT", "FIRST_OF_GROUP", "LAST_OF_GROUP"))
-"""Of an entry: the number of its input, and bits that say that lanes begin anew with it, and are split behind it."""
+"""Fields of an entry: the number of its input; a bit where lanes begin anew; a bit where they are split behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Part:
 
     @property
     def words(self) -> int:
-        """That one block reads from the stream: starts with the first chunk, constants with the last."""
+        """Words that one block reads from the stream: starts with the first chunk, constants with the last."""
         constants = self.block.outputs * self.linear.epilogue.constants.shape[1] if self.last else 0
         return self.block.pairs * (len(self.entries) + 2 * self.first) + constants
 
@@ -89,7 +89,7 @@ def scheme(splits: Splits, linear: Linear) -> Scheme | None:
         chunks,
         tables={"packed": stream(linear, blocks, inputs, splits.start_words)},
         words=sums + (2 * sum(b.count * b.pairs for b in blocks) if last else 0),
-        walk=by_windows,
+        walk=position_loops,
         stream_in_register=isinstance(linear.inputs, Contiguous) and not last,
     )
 
@@ -119,22 +119,22 @@ def schedule(weights: Array) -> list[int]:
     Best fit, largest first: as few groups as found in which no output's |w| sum to more than a lane holds.
     """
     sizes = np.abs(weights)
-    bins = np.zeros((0, len(weights)), np.int64)
+    group_sums = np.zeros((0, len(weights)), np.int64)
     members: list[list[int]] = []
     for tap in np.lexsort((-sizes.sum(axis=0), -sizes.max(axis=0))).tolist():
-        peaks = (bins + sizes[:, tap]).max(axis=1) if len(bins) else np.zeros(0, np.int64)
-        fits = np.flatnonzero(peaks <= LANE)
+        largest_sums = (group_sums + sizes[:, tap]).max(axis=1) if len(group_sums) else np.zeros(0, np.int64)
+        fits = np.flatnonzero(largest_sums <= LANE)
         if not len(fits):
-            bins = np.vstack([bins, sizes[:, tap]])
+            group_sums = np.vstack([group_sums, sizes[:, tap]])
             members.append([tap])
             continue
-        chosen = int(fits[np.argmax(peaks[fits])])
-        bins[chosen] += sizes[:, tap]
+        chosen = int(fits[np.argmax(largest_sums[fits])])
+        group_sums[chosen] += sizes[:, tap]
         members[chosen].append(tap)
-    made = []
+    entries_in_order = []
     for group in members:
         entries = sorted(group)
         entries[0] += FIRST
         entries[-1] += LAST
-        made += entries
-    return made
+        entries_in_order += entries
+    return entries_in_order

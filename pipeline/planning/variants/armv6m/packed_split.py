@@ -21,8 +21,8 @@ SUMMARY = "two outputs' weights in one word: one MULS and one ADDS for two produ
 
 def offer(call: KernelCall) -> Routine | None:
     """The call as packed assembly; None for what it does not do (batches, kernel rows above 240 bytes)."""
-    made = scheme_of(call)
-    return routine_of(made) if made is not None and len(made.chunks) <= MOST_CHUNKS else None
+    planned = scheme_of(call)
+    return routine_of(planned) if planned is not None and len(planned.chunks) <= MOST_CHUNKS else None
 
 
 def scheme_of(call: KernelCall) -> Scheme | None:

@@ -1,4 +1,4 @@
-"""What ends every linear layer in assembly: constants per output in the stream, and the macro that reads them."""
+"""The epilogue of a linear layer in assembly: constants per output in the stream, and the macro that reads them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,7 @@ from pipeline.graph.rescale import Rescale
 from pipeline.graph.tensor import Array
 
 ACCUMULATORS = ("sum0", "sum1", "sum2", "sum3", "sum4", "sum5")
-"""Registers of a block's outputs; `value` is the one in which an output is made."""
+"""Registers of a block's outputs; `value` is the one in which an output is computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,27 +31,32 @@ class Epilogue:
     """The output of an accumulator that stays as it began."""
 
     def constant(self, channel: int) -> int:
-        """What an output is that no input reaches."""
+        """The output of a channel all of whose weights are 0."""
         return int(self.results[channel])
 
 
 @lru_cache(maxsize=128)
 def epilogue_of(call: KernelCall) -> Epilogue | None:
-    """For a conv2d, dense or depthwise call; None where 32 bits cannot say it."""
-    params = call.params
-    assert isinstance(params, LinearParams)
-    weights, bias = weight_rows(params), params.bias.astype(np.int64)
+    """The epilogue of a conv2d, dense or depthwise call; None where 32 bits cannot represent it."""
+    p = call.params
+    assert isinstance(p, LinearParams)
+    weights, bias = weight_rows(p), p.bias.astype(np.int64)
     kind = call.kernel.rsplit("_", 1)[-1]
-    made = _shift(params.requantize, bias) if kind == "shift" else _climb(params.requantize, kind, weights, bias)
-    if made is None:
+    epilogue = (
+        _rounding_shift(p.requantize, bias) if kind == "shift" else _single_multiply(p.requantize, kind, weights, bias)
+    )
+    if epilogue is None:
         return None
-    reach = accumulator_range(weights, np.zeros_like(bias))
-    if max(np.abs(made.start - r).max(initial=0) for r in reach) > INT32_MAX or np.abs(made.start).max() > INT32_MAX:
+    sum_range = accumulator_range(weights, np.zeros_like(bias))
+    if (
+        max(np.abs(epilogue.start - r).max(initial=0) for r in sum_range) > INT32_MAX
+        or np.abs(epilogue.start).max() > INT32_MAX
+    ):
         return None
-    return made
+    return epilogue
 
 
-def _shift(requantize: RequantizeParams, bias: Array) -> Epilogue:
+def _rounding_shift(requantize: RequantizeParams, bias: Array) -> Epilogue:
     assert requantize.shift is not None
     low, high, shift = requantize.low, requantize.high, requantize.shift.astype(np.int64)
     start = (np.int64(high) << shift) + (np.int64(1) << shift) - 1 - bias
@@ -60,7 +65,7 @@ def _shift(requantize: RequantizeParams, bias: Array) -> Epilogue:
     return Epilogue(start, shift[:, None], "requantize_shift", bounds, results)
 
 
-def _climb(requantize: RequantizeParams, kind: str, weights: Array, bias: Array) -> Epilogue | None:
+def _single_multiply(requantize: RequantizeParams, kind: str, weights: Array, bias: Array) -> Epilogue | None:
     zero_point, exponent, multiplier = requantize.zero_point, requantize.exponent, requantize.multiplier
     assert zero_point is not None and exponent is not None and multiplier is not None
     rescale = Rescale("", "", zero_point, requantize.low, requantize.high, kind)

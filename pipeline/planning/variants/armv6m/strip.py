@@ -8,7 +8,7 @@ from math import ceil
 
 from pipeline.graph.kernel_params.linear import DepthwiseParams
 
-_STRIP = 704  # words: what a strip may take of the stack
+_MOST_WORDS = 704  # words: what a strip may take of the stack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +39,23 @@ class Strip:
         return self.source_rows(1) - self.strides[0]
 
     def source_rows(self, rows: int) -> int:
-        """Input rows under so many output rows."""
+        """Input rows under `rows` output rows."""
         return (rows - 1) * self.strides[0] + (self.kernel[0] - 1) * self.dilations[0] + 1
 
     def phases(self) -> list[tuple[int, int, int]]:
         """(count, first column, word in the strip's row) of the image's columns in each phase."""
-        made = []
+        columns_by_phase = []
         needed = (self.out_width - 1) * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1] + 1
         for phase in range(self.strides[1]):
             columns = [j for j in range(phase, needed, self.strides[1]) if 0 <= j - self.left < self.width]
             if columns:
-                made.append((len(columns), columns[0] - self.left, phase * self.phase + columns[0] // self.strides[1]))
-        return made
+                columns_by_phase.append(
+                    (len(columns), columns[0] - self.left, phase * self.phase + columns[0] // self.strides[1])
+                )
+        return columns_by_phase
 
-    def places(self) -> list[int]:
-        """Word of each tap, from the strip's row of the output and its first column."""
+    def tap_offsets(self) -> list[int]:
+        """Offset of each tap in words, from the output's row and first column in the strip."""
         return [
             ky * self.dilations[0] * self.line
             + kx * self.dilations[1] % self.strides[1] * self.phase
@@ -66,7 +68,7 @@ class Strip:
 def strip_of(p: DepthwiseParams) -> Strip | None:
     """As many rows of outputs at once as the stack holds; None where it holds none, or a row is too long."""
     needed = (p.out_width - 1) * p.stride_x + (p.kernel_width - 1) * p.dilation_x + 1
-    made = Strip(
+    strip = Strip(
         channels=p.channels,
         height=p.height,
         width=p.width,
@@ -81,8 +83,8 @@ def strip_of(p: DepthwiseParams) -> Strip | None:
         phase=ceil(needed / p.stride_x),
         rows=1,
     )
-    fits = [r for r in range(1, made.out_height + 1) if made.source_rows(r) * made.line <= _STRIP]
-    if not fits or made.line > 250 or not made.phases() or p.width > 255:
+    fits = [r for r in range(1, strip.out_height + 1) if strip.source_rows(r) * strip.line <= _MOST_WORDS]
+    if not fits or strip.line > 250 or not strip.phases() or p.width > 255:
         return None
-    strips = ceil(made.out_height / fits[-1])
-    return replace(made, rows=ceil(made.out_height / strips))
+    strips = ceil(strip.out_height / fits[-1])
+    return replace(strip, rows=ceil(strip.out_height / strips))

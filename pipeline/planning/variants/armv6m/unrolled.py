@@ -13,10 +13,10 @@ from pipeline.graph.kernel_call import KernelCall, Routine
 from pipeline.graph.kernel_params.linear import Conv2dParams, DenseParams, weight_rows
 from pipeline.graph.tensor import Array
 from pipeline.planning.variants.armv6m.im2col import Contiguous, inputs_of
-from pipeline.planning.variants.armv6m.macro_costs import looped, size, straight
+from pipeline.planning.variants.armv6m.macro_costs import code_size, executed_loop, executed_once
 from pipeline.planning.variants.armv6m.requantize import Epilogue, epilogue_of, int32
 
-_REACH = 31  # bytes from the output's pointer that one instruction reaches
+_STORE_RANGE = 31  # bytes from the output's pointer that one instruction reaches
 _MOST_CODE = 1 << 18
 
 Terms = Callable[[Array], list[str]]
@@ -43,8 +43,8 @@ class _Layer:
     terms: Terms
 
     @property
-    def reached(self) -> Array:
-        """Of each output whether any input reaches it."""
+    def has_inputs(self) -> Array:
+        """Whether each output has a weight that is not 0: booleans (outputs,)."""
         return np.count_nonzero(self.weights, axis=1) > 0
 
 
@@ -60,8 +60,8 @@ def _routine(layer: _Layer, variant: str, inputs: Contiguous) -> Routine:
         shared=(),
         lines=lines,
         tables={"constants": stream if stream.size else np.zeros(1, np.int32)},  # C knows no empty array
-        executed=_position(layer) * positions + straight(enter) + looped(positions, loop),
-        code=size(lines),
+        executed=_executed_position(layer) * positions + executed_once(enter) + executed_loop(positions, loop),
+        code=code_size(lines),
         stack=28,
         least_cycles=positions * 2 * ((outputs + 1) // 2) * inputs.inputs,
         reads=positions * stream.size,
@@ -70,32 +70,32 @@ def _routine(layer: _Layer, variant: str, inputs: Contiguous) -> Routine:
 
 def _stream(layer: _Layer) -> Array:
     words = np.concatenate([layer.epilogue.start[:, None], layer.epilogue.constants], axis=1)
-    return int32(words[layer.reached].reshape(-1))
+    return int32(words[layer.has_inputs].reshape(-1))
 
 
-def _position(layer: _Layer) -> Executed:
-    """Of one position's weights. Which input a weight has makes no difference."""
+def _executed_position(layer: _Layer) -> Executed:
+    """Instructions of one position's weights. Which input a weight has makes no difference."""
     values, times = np.unique(layer.weights[layer.weights != 0], return_counts=True)
     between = ("unrolled_advance", "unrolled_return")
-    total = straight(*(line for line in _position_lines(layer) if line.startswith(between)))
+    total = executed_once(*(line for line in _position_lines(layer) if line.startswith(between)))
     for value, count in zip(values.tolist(), times.tolist(), strict=True):
-        total += straight(*layer.terms(np.array([value]))) * count
-    reached, end = int(layer.reached.sum()), f"{layer.epilogue.macro} value, 0, {layer.epilogue.arguments}"
-    total += straight("unrolled_output", end) * reached
-    return total + straight("unrolled_constant 0, 0") * (len(layer.weights) - reached)
+        total += executed_once(*layer.terms(np.array([value]))) * count
+    has_inputs, end = int(layer.has_inputs.sum()), f"{layer.epilogue.macro} value, 0, {layer.epilogue.arguments}"
+    total += executed_once("unrolled_output", end) * has_inputs
+    return total + executed_once("unrolled_constant 0, 0") * (len(layer.weights) - has_inputs)
 
 
 def _position_lines(layer: _Layer) -> list[str]:
     lines: list[str] = []
-    place, epilogue = 0, layer.epilogue
-    for output, (row, reached) in enumerate(zip(layer.weights, layer.reached, strict=True)):
-        if place > _REACH:
-            lines.append(f"unrolled_advance {place}")
-            place = 0
-        if reached:
+    offset, epilogue = 0, layer.epilogue
+    for output, (row, has_inputs) in enumerate(zip(layer.weights, layer.has_inputs, strict=True)):
+        if offset > _STORE_RANGE:
+            lines.append(f"unrolled_advance {offset}")
+            offset = 0
+        if has_inputs:
             lines += ["unrolled_output", *layer.terms(row)]
-            lines.append(f"{epilogue.macro} value, {place}, {epilogue.arguments}")
+            lines.append(f"{epilogue.macro} value, {offset}, {epilogue.arguments}")
         else:
-            lines.append(f"unrolled_constant {epilogue.constant(output) & 255}, {place}")
-        place += 1
-    return [*lines, f"unrolled_advance {place}", "unrolled_return"]
+            lines.append(f"unrolled_constant {epilogue.constant(output) & 255}, {offset}")
+        offset += 1
+    return [*lines, f"unrolled_advance {offset}", "unrolled_return"]

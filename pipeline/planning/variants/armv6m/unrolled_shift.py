@@ -23,17 +23,17 @@ def offer(call: KernelCall) -> Routine | None:
 
 def _terms(row: Array) -> list[str]:
     used = np.flatnonzero(row).tolist()
-    return [f"unrolled_shift_term {', '.join(str(n) for n in (i, *digits(int(row[i]))))}" for i in used]
+    return [f"unrolled_shift_term {', '.join(str(n) for n in (i, *non_adjacent_form(int(row[i]))))}" for i in used]
 
 
-def digits(weight: int) -> list[int]:
+def non_adjacent_form(weight: int) -> list[int]:
     """The signed digits of a weight, fewest possible: shift + NEGATIVE where negative. Source: non-adjacent form."""
-    made, shift = [], 0
+    signed_digits, shift = [], 0
     while weight:
         if weight & 1:
             digit = 2 - (weight & 3)
-            made.append(shift + (_NEGATIVE if digit < 0 else 0))
+            signed_digits.append(shift + (_NEGATIVE if digit < 0 else 0))
             weight -= digit
         weight >>= 1
         shift += 1
-    return made
+    return signed_digits
