@@ -38,22 +38,24 @@ class Task:
 
 def tasks() -> list[Task]:
     shared, own = require(), ROOT / "configs" / "models"
-    made = []
+    found = []
     for name in ("touch", "digits"):
         d = np.load(own / f"{name}.npz")
-        made.append(Task(name, own / f"{name}.onnx", f"{name}.npz, {len(d['y'])} held out", d["calib"], d["x"], d["y"]))
+        found.append(
+            Task(name, own / f"{name}.onnx", f"{name}.npz, {len(d['y'])} held out", d["calib"], d["x"], d["y"])
+        )
     first = shared / "first"
     for name in ("mlp_hardtanh_30_32_16_4.dynamo", "cnn_hardtanh_8x8.torchscript"):
-        found = next(first.glob(f"{name.split('_')[0]}*.npz"))
-        d = np.load(found)
-        made.append(
-            Task(name.split(".")[0], first / f"{name}.onnx", f"{found.name}, x and y", d["calib"], d["x"], d["y"])
+        data = next(first.glob(f"{name.split('_')[0]}*.npz"))
+        d = np.load(data)
+        found.append(
+            Task(name.split(".")[0], first / f"{name}.onnx", f"{data.name}, x and y", d["calib"], d["x"], d["y"])
         )
     d = np.load(shared / "mlperf_tiny" / "kws_500.npz")
     x = ((d["x"].astype(np.float32) - 83) * np.float32(0.5847)).astype(np.float32)
     kws = shared / "mlperf_tiny" / "kws_float.onnx"
-    made.append(Task("kws_float (MLPerf Tiny DS-CNN)", kws, "kws_500.npz, rows 0-399", x[400:], x[:400], d["y"][:400]))
-    return made
+    found.append(Task("kws_float (MLPerf Tiny DS-CNN)", kws, "kws_500.npz, rows 0-399", x[400:], x[:400], d["y"][:400]))
+    return found
 
 
 class Trial:
@@ -79,13 +81,13 @@ class Trial:
     def integers(self, requantizer: str = "auto", activations: str = "int8", bits: int = 8) -> str:
         """Accuracy once quantized; a dash where the requantizer cannot say the scales."""
         try:
-            made = quantize(
+            graph = quantize(
                 self.graph, self.observed, Policy("mse", dtype=activations), per_channel=True,
                 requantizer=requantizer, widths=Widths(bits), input_statistics=self.seen,
             ).graph  # fmt: skip
         except ChipfitError:
             return "-"
-        return self._right(made.outputs[0].to_onnx(made.run(made.integers([self.real]))[0]))
+        return self._right(graph.outputs[0].to_onnx(graph.run(graph.integers([self.real]))[0]))
 
     def _right(self, outputs: Array) -> str:
         guesses = outputs.reshape(len(self.real), -1).argmax(axis=1)

@@ -1,7 +1,7 @@
 """Plans for less and less flash, each built and emulated: `python benchmarks/budgets.py [PRODUCT [KIB ...]]`.
 
-What a plan says it takes stands beside what was measured, in flash and in cycles at zero wait states. A plan may take
-less flash than it says, never more: what is said to fit has to fit.
+Planned flash and cycles stand beside what was measured, in flash and in cycles at zero wait states. A plan may take
+less flash than planned, never more: what fits as planned has to fit.
 """
 
 import sys
@@ -44,18 +44,18 @@ def step(product: Product, kib: int) -> Step:
     )
 
 
-def row(kib: int, made: Step) -> str:
-    flash = 100 * (made.planned_flash / made.flash - 1)
-    cycles = 100 * (made.planned_cycles / made.cycles - 1)
-    chosen = ", ".join(f"{n} {v}" for v, n in Counter(made.variants).items())
+def row(kib: int, m: Step) -> str:
+    flash = 100 * (m.planned_flash / m.flash - 1)
+    cycles = 100 * (m.planned_cycles / m.cycles - 1)
+    chosen = ", ".join(f"{n} {v}" for v, n in Counter(m.variants).items())
     return (
-        f"| {kib} KiB | {made.planned_flash:,} B | {made.flash:,} B | {flash:+.1f} % | {made.planned_cycles:,} "
-        f"| {made.cycles:,} | {cycles:+.1f} % | {made.in_c:,} | {chosen} |"
+        f"| {kib} KiB | {m.planned_flash:,} B | {m.flash:,} B | {flash:+.1f} % | {m.planned_cycles:,} "
+        f"| {m.cycles:,} | {cycles:+.1f} % | {m.in_c:,} | {chosen} |"
     )
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 1 when a plan took more flash than it said."""
+    """Exit code 1 when a plan took more flash than planned."""
     require()
     name = arguments[0] if arguments else "kws"
     product = next((p for p in PRODUCTS if p.name == name), None)
@@ -63,12 +63,12 @@ def main(arguments: Sequence[str]) -> int:
         sys.exit(f"{name}: no such product here; there are {', '.join(p.name for p in PRODUCTS)}")
     print("| budget | flash planned | measured | off by | cycles planned | measured | off by | in C | variants |")
     print("|---:|---:|---:|---:|---:|---:|---:|---:|---|")
-    honest = True
+    within_plan = True
     for kib in [int(a) for a in arguments[1:]] or BUDGETS:
-        made = step(product, kib)
-        honest &= made.flash <= made.planned_flash
-        print(row(kib, made), flush=True)
-    return 0 if honest else 1
+        measured = step(product, kib)
+        within_plan &= measured.flash <= measured.planned_flash
+        print(row(kib, measured), flush=True)
+    return 0 if within_plan else 1
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ _NAMES = re.compile(r"\(node '.*?'\)|'[^']*'")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CaseResult:
     """What became of one case; `why` is the refusal or the failure, `width` the activations that passed."""
 
     case: str
@@ -63,7 +63,7 @@ def cases() -> Mapping[str, Any]:
         return {c.name: c for c in collect_testcases(None)}
 
 
-def judge_case(name: str) -> Verdict:
+def judge_case(name: str) -> CaseResult:
     """Run one case; never raises."""
     case = cases()[name]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -71,37 +71,37 @@ def judge_case(name: str) -> Verdict:
         try:
             return _judge(case)
         except ChipfitError as error:
-            return Verdict(name, CRASHED if " is malformed (" in error.message else REFUSED, error.message)
+            return CaseResult(name, CRASHED if " is malformed (" in error.message else REFUSED, error.message)
         except Exception as error:  # a bug is what this looks for
-            return Verdict(name, CRASHED, f"{type(error).__name__}: {error}"[:200])
+            return CaseResult(name, CRASHED, f"{type(error).__name__}: {error}"[:200])
 
 
-def _judge(case: Any) -> Verdict:
+def _judge(case: Any) -> CaseResult:
     if not case.data_sets:
-        return Verdict(case.name, REFUSED, "the case has no data")
+        return CaseResult(case.name, REFUSED, "the case has no data")
     given, expected = case.data_sets[0]
     arrays = dict(zip((i.name for i in case.model.graph.input), given, strict=False))
     if not all(
         isinstance(v, np.ndarray | np.generic) and v.dtype.kind in "fiub" for v in (*arrays.values(), *expected)
     ):
-        return Verdict(case.name, REFUSED, "inputs or outputs that are not plain number arrays")
-    model, live = _bound(case.model, {n: np.asarray(v) for n, v in arrays.items()})
+        return CaseResult(case.name, REFUSED, "inputs or outputs that are not plain number arrays")
+    model, live = _with_bound_inputs(case.model, {n: np.asarray(v) for n, v in arrays.items()})
     refusal: ChipfitError | None = None
-    off = ""
+    difference = ""
     for width in ("int8", "int16"):
         try:
-            off = _run(model, live, [np.asarray(v) for v in expected], width)
+            difference = _run(model, live, [np.asarray(v) for v in expected], width)
         except ChipfitError as error:
-            refusal, off = error, ""
+            refusal, difference = error, ""
             continue
-        if not off:
-            return Verdict(case.name, PASSED, width=width)
-    if off:
-        return Verdict(case.name, WRONG, off)
+        if not difference:
+            return CaseResult(case.name, PASSED, width=width)
+    if difference:
+        return CaseResult(case.name, WRONG, difference)
     raise refusal or AssertionError
 
 
-def _bound(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[onnx.ModelProto, dict[str, Array]]:
+def _with_bound_inputs(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """The model with every input bound to its test value but those that can be a network's inputs.
 
     A network computes on floats and quantized integers; shapes, axes, indices, conditions and parameters are constants
@@ -114,23 +114,23 @@ def _bound(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[onnx.Mo
     for live in dict.fromkeys((tuple(floats), tuple(first), tuple(quantized[:1]))):
         if not live or not live[0]:
             continue
-        made = _frozen(model, {n: v for n, v in arrays.items() if n not in live})
+        frozen = _with_constants(model, {n: v for n, v in arrays.items() if n not in live})
         try:
-            canonical(graph_of(made, _FILE, "net"), _FILE)
+            canonical(graph_of(frozen, _FILE, "net"), _FILE)
         except ChipfitError as error:
             refusal = refusal or error
             continue
-        return made, {n: arrays[n] for n in live}
+        return frozen, {n: arrays[n] for n in live}
     raise refusal or ChipfitError("has no input that a network could have")
 
 
-def _frozen(model: onnx.ModelProto, values: Mapping[str, Array]) -> onnx.ModelProto:
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    del made.graph.input[:]
-    made.graph.input.extend(i for i in model.graph.input if i.name not in values)
-    made.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in values.items())
-    return made
+def _with_constants(model: onnx.ModelProto, values: Mapping[str, Array]) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.input[:]
+    copy.graph.input.extend(i for i in model.graph.input if i.name not in values)
+    copy.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in values.items())
+    return copy
 
 
 def _run(model: onnx.ModelProto, live: Mapping[str, Array], expected: Sequence[Array], width: str) -> str:
@@ -142,9 +142,9 @@ def _run(model: onnx.ModelProto, live: Mapping[str, Array], expected: Sequence[A
     observed = observe(graph, Samples(tuple(real)), lambda done, total: None, names) if names else {}
     result = quantize(graph, observed, Policy("min-max", dtype=width), per_channel=True, requantizer="multiplier")
     inputs = result.graph.integers(real)
-    meant = [np.ascontiguousarray(o) for o in result.graph.run(inputs)]
-    got = _in_c(result.graph, inputs, meant)
-    if any(not np.array_equal(g, m) for g, m in zip(got, meant, strict=True)):
+    expected_integers = [np.ascontiguousarray(o) for o in result.graph.run(inputs)]
+    got = _in_c(result.graph, inputs, expected_integers)
+    if any(not np.array_equal(g, m) for g, m in zip(got, expected_integers, strict=True)):
         return "C differs from the integer reference"
     by_name = dict(zip((o.name for o in model.graph.output), expected, strict=False))
     for port, ours in zip(result.graph.outputs, got, strict=True):
@@ -156,14 +156,14 @@ def _run(model: onnx.ModelProto, live: Mapping[str, Array], expected: Sequence[A
             if not np.array_equal(mine, wanted):
                 return f"{int((mine != wanted).sum())} of {wanted.size} integers differ"
             continue
-        off = np.abs(quant.dequantize(mine) - wanted.astype(np.float64))
+        error = np.abs(quant.dequantize(mine) - wanted.astype(np.float64))
         limit = _limit(model, live, graph, result.params, port.onnx_name, quant.scale[0], wanted)
-        if not (off <= limit).all():
+        if not (error <= limit).all():
             ideal = FloatSession(qdq_model(graph, result.params, result.constants))
             theirs = ideal.stacked(dict(zip((p.onnx_name for p in graph.inputs), real, strict=True)), [port.onnx_name])
             if not (np.abs(theirs[port.onnx_name][0] - wanted.astype(np.float64)) <= limit).all():
                 raise ChipfitError(f"{width} activations cannot hold the range of its tensors")
-            return f"off by {float(off.max()):.4g}, the bound is {float(np.min(limit)):.4g}"
+            return f"off by {float(error.max()):.4g}, the bound is {float(np.min(limit)):.4g}"
     return ""
 
 
@@ -186,7 +186,7 @@ def _limit(
     layers = sum(1 for n in graph.nodes if not n.outputs[0] or graph.tensors[n.output].dtype == "float32")
     limit = np.full(wanted.shape, step * (1.5 + layers))
     rng = np.random.default_rng(0)
-    base = _frozen(model, {})
+    base = _with_constants(model, {})
     halves = {p.onnx_name: params[p.tensor].scale[0] / 2 for p in graph.inputs}
     try:
         for _ in range(_PERTURBATIONS):
@@ -195,7 +195,7 @@ def _limit(
                 signs = rng.choice([-1.0, 1.0], value.shape)
                 moved = value.astype(np.float64) + signs * halves[name] if value.dtype.kind == "f" else value
                 feeds[name] = np.asarray(moved, value.dtype)[None]
-            theirs = FloatSession(_shaken(base, rng)).stacked(feeds, [output])[output][0]
+            theirs = FloatSession(_perturbed(base, rng)).stacked(feeds, [output])[output][0]
             spread = np.abs(theirs.astype(np.float64) - wanted) * 2
             limit = np.maximum(limit, step * (1.5 + layers) + np.where(np.isfinite(spread), spread, 0))
     except Exception:  # ONNX Runtime does not have every operator: then the steps alone must do
@@ -203,17 +203,17 @@ def _limit(
     return limit
 
 
-def _shaken(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto:
+def _perturbed(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto:
     """The model with float constants of more than one value moved by half a step of an int8 weight."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    for tensor in made.graph.initializer:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
         value = numpy_helper.to_array(tensor)
         if value.dtype.kind == "f" and value.size > 1 and np.isfinite(value).all():
             half = np.abs(value).max() / 254
             moved = value + half * rng.choice([-1.0, 1.0], value.shape)
             tensor.CopyFrom(numpy_helper.from_array(moved.astype(value.dtype), tensor.name))
-    return made
+    return copy
 
 
 def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list[Array]:
@@ -225,11 +225,11 @@ def _in_c(graph: Graph, inputs: Sequence[Array], meant: Sequence[Array]) -> list
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        made = host_library(folder, folder / "net.so", compiler, ("-O1",))
-        return HostLibrary(made, "net")([a[:1] for a in inputs], [m[:1] for m in meant])
+        library = host_library(folder, folder / "net.so", compiler, ("-O1",))
+        return HostLibrary(library, "net")([a[:1] for a in inputs], [m[:1] for m in meant])
 
 
-def run_all(names: Sequence[str], workers: int = 2) -> Iterator[Verdict]:
+def run_all(names: Sequence[str], workers: int = 2) -> Iterator[CaseResult]:
     """Every case, each in a worker that may die without taking the others along."""
     waiting = list(names)
     while waiting:
@@ -240,33 +240,33 @@ def run_all(names: Sequence[str], workers: int = 2) -> Iterator[Verdict]:
                     yield future.result()
                     waiting.remove(name)
             except BrokenProcessPool:
-                yield Verdict(waiting.pop(0), CRASHED, "the process died")
+                yield CaseResult(waiting.pop(0), CRASHED, "the process died")
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
+def table(results: Sequence[CaseResult]) -> str:
     """The summary, the commonest refusals, and every failure."""
-    counts = Counter(v.result for v in verdicts)
-    widths = Counter(v.width for v in verdicts if v.width)
-    lines = [f"{len(verdicts)} cases of ONNX {onnx.__version__}"]
+    counts = Counter(v.result for v in results)
+    widths = Counter(v.width for v in results if v.width)
+    lines = [f"{len(results)} cases of ONNX {onnx.__version__}"]
     lines += [f"{counts[r]:6} {r}" for r in (PASSED, REFUSED, WRONG, CRASHED)]
     lines += [f"       passed with {w} activations: {widths[w]}" for w in ("int8", "int16")]
-    reasons = Counter(_NAMES.sub("", v.why).replace("  ", " ") for v in verdicts if v.result == REFUSED)
+    reasons = Counter(_NAMES.sub("", v.why).replace("  ", " ") for v in results if v.result == REFUSED)
     lines += ["refused, by reason:", *(f"{n:6} {why[:110]}" for why, n in reasons.most_common(25))]
     lines += [f"{sum(n for _, n in reasons.most_common()[25:]):6} for {max(len(reasons) - 25, 0)} other reasons"]
-    lines += [f"{v.result}: {v.case}: {v.why}" for v in verdicts if v.result in (WRONG, CRASHED)]
+    lines += [f"{v.result}: {v.case}: {v.why}" for v in results if v.result in (WRONG, CRASHED)]
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:
     """`python benchmarks/conformance.py [NAME...]`: the cases whose names contain one of NAMEs, or all."""
     names = [n for n in cases() if not arguments or any(a in n for a in arguments)]
-    verdicts = []
-    for verdict in run_all(names):
-        verdicts.append(verdict)
-        if verdict.result in (WRONG, CRASHED) or arguments:
-            print(f"{verdict.result:8} {verdict.case} {verdict.width}{verdict.why}", flush=True)
-    print(table(verdicts))
-    return 0 if all(v.result in (PASSED, REFUSED) for v in verdicts) else 1
+    results = []
+    for result in run_all(names):
+        results.append(result)
+        if result.result in (WRONG, CRASHED) or arguments:
+            print(f"{result.result:8} {result.case} {result.width}{result.why}", flush=True)
+    print(table(results))
+    return 0 if all(v.result in (PASSED, REFUSED) for v in results) else 1
 
 
 if __name__ == "__main__":

@@ -2,14 +2,26 @@
 
 --update rewrites golden/cortex_m0.json, --check fails when a value grew by more than 1 %, --layers adds every layer's
 ratio to the lower bound, --markdown prints the tables of docs/benchmarks.md, --peers builds the peers that are
-installed. Product names restrict what runs. Everything is emulated; what others measured on silicon is said to be so.
+installed. Product names restrict what runs. Everything is emulated; figures that others measured on silicon are marked.
 """
 
 import argparse
 import sys
 
 import peer_figures
-from measure import CHIPS, GOLDEN, PRODUCTS, Measured, Product, golden, grown, here, measure, record, worst_layer
+from measure import (
+    CHIPS,
+    GOLDEN,
+    PRODUCTS,
+    Measured,
+    Product,
+    golden,
+    is_present,
+    measure,
+    record,
+    regressions,
+    worst_layer,
+)
 from peer_figures import Peer, best
 
 from pipeline.facts.artifact import to_json
@@ -25,9 +37,9 @@ def main() -> int:
     parser.add_argument("product", nargs="*", choices=[[], *(p.name for p in PRODUCTS)])
     asked = parser.parse_args()
     chosen = [p for p in PRODUCTS if not asked.product or p.name in asked.product]
-    results = _measured([p for p in chosen if here(p)])
+    results = _measured([p for p in chosen if is_present(p)])
     for product in chosen:
-        if not here(product):
+        if not is_present(product):
             print(f"skipped {product.name}: {product.model.name} is not here (set CHIPFIT_MODELS)", file=sys.stderr)
     show(results, asked.markdown)
     if asked.layers:
@@ -42,12 +54,12 @@ def main() -> int:
 
 
 def _measured(products: list[Product]) -> Results:
-    made: Results = {chip: {} for chip in CHIPS}
+    results: Results = {chip: {} for chip in CHIPS}
     for product in products:
         for chip in product.chips:
             print(f"measuring {product.name} on {chip}", file=sys.stderr, flush=True)
-            made[chip][product.name] = measure(product, chip)
-    return made
+            results[chip][product.name] = measure(product, chip)
+    return results
 
 
 def show(results: Results, markdown: bool = False) -> None:
@@ -145,7 +157,7 @@ def check(results: Results) -> int:
             if name not in before.get(chip, {}):
                 lines.append(f"{name} on {chip}: not in {GOLDEN.name}; run with --update")
             else:
-                lines += grown(chip, name, m, before[chip][name])
+                lines += regressions(chip, name, m, before[chip][name])
     print("\n".join(lines), file=sys.stderr, end="\n" if lines else "")
     return 1 if lines else 0
 

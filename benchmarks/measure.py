@@ -202,8 +202,8 @@ def measure(product: Product, chip: str = "m0") -> Measured:
     )
 
 
-def here(product: Product) -> bool:
-    """Whether its files are: those of other people are not part of this repository."""
+def is_present(product: Product) -> bool:
+    """Whether the product's model file is there: those of other people are not part of this repository."""
     return product.model.is_file()
 
 
@@ -228,15 +228,15 @@ def record(measured: Measured) -> dict[str, int]:
 
 
 def golden() -> dict[str, dict[str, dict[str, int]]]:
-    """By chip, then by product: what `--update` wrote."""
-    made: dict[str, dict[str, dict[str, int]]] = json.loads(GOLDEN.read_text("utf-8"))
-    return made
+    """Golden values by chip, then by product, as `--update` wrote them."""
+    values: dict[str, dict[str, dict[str, int]]] = json.loads(GOLDEN.read_text("utf-8"))
+    return values
 
 
-def grown(chip: str, product: str, now: Measured, before: dict[str, int]) -> Iterator[str]:
+def regressions(chip: str, product: str, measured: Measured, golden_values: dict[str, int]) -> Iterator[str]:
     """One line for each judged value that grew by more than the allowance."""
-    for key, new in record(now).items():
-        old = before[key]
+    for key, new in record(measured).items():
+        old = golden_values[key]
         if key in JUDGED and new > old * (1 + ALLOWANCE):
             share = f" ({100 * (new / old - 1):+.1f} %)" if old else ""
             yield f"{product} on {chip}: {key} grew from {old:,} to {new:,}{share}"

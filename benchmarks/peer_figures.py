@@ -1,4 +1,4 @@
-"""What others' code takes for the same networks, each figure with where it comes from.
+"""Cycles and bytes of others' code for the same networks, each figure with its source.
 
 Emulated: others' code, built with its best flags, run by this project's maintainers in this emulator with this timing
 table, outside this repository; not rebuilt by the benchmark. Silicon: published by its authors, never run here.

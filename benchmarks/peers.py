@@ -53,7 +53,7 @@ class Layers:
     biases: tuple[NDArray[np.float32], ...]
 
     def classes(self, x: NDArray[np.float32]) -> NDArray[np.int64]:
-        """What it says with ReLU between the layers."""
+        """Class of each row of `x` (samples, inputs), with ReLU between the layers."""
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = np.maximum(x @ w + b, 0)
         return (x @ self.weights[-1] + self.biases[-1]).argmax(axis=1)

@@ -19,7 +19,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Section:
-    """The routines of one memory, behind those that they share."""
+    """The routines of one memory, with the `shared` ones that they call before them."""
 
     code_in_ram: int
     constants_in_ram: int
@@ -29,14 +29,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Assembly:
-    """What the template of the assembly file says."""
+    """Variables of the assembly file's template."""
 
     includes: tuple[str, ...]
     parts: tuple[Section, ...]
 
 
 def assembly_of(layers: Sequence[Layer]) -> Assembly:
-    """The file of all layers that have a routine."""
+    """The assembly file of all layers that have a routine."""
     routines = [x.invocation.routine for x in layers if x.invocation]
     includes = [*(i for r in routines for i in r.includes), *(f"{s.name}.inc" for r in routines for s in r.shared)]
     sections: list[Section] = []
@@ -48,8 +48,8 @@ def assembly_of(layers: Sequence[Layer]) -> Assembly:
 
 def _section(memory: RoutineMemory, layers: Sequence[Layer], defined: set[str]) -> Section:
     """`defined`: the invocations of shared routines in the sections before."""
-    here = [(x.title, x.invocation) for x in layers if x.invocation and x.invocation.routine.memory == memory]
-    routines = sorted({s for _, i in here for s in i.routine.shared}, key=lambda s: s.name)
+    chosen = [(x.title, x.invocation) for x in layers if x.invocation and x.invocation.routine.memory == memory]
+    routines = sorted({s for _, i in chosen for s in i.routine.shared}, key=lambda s: s.name)
     # In RAM they have another name: a call does not reach from one memory to the other.
     names = {f: f if memory == "flash" else f"{f}_ram" for s in routines for f in s.functions}
     shared = [f"{s.name}_routines {', '.join(f'SHARED({names[f]})' for f in s.functions)}" for s in routines]
@@ -58,6 +58,6 @@ def _section(memory: RoutineMemory, layers: Sequence[Layer], defined: set[str]) 
         constants_in_ram=int(memory == "all"),
         shared=tuple(line for line in shared if line not in defined),
         routines=tuple(
-            Lines(title, i.entry, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in here
+            Lines(title, i.entry, tuple(t.format(**i.names, **names) for t in i.routine.lines)) for title, i in chosen
         ),
     )

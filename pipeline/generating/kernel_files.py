@@ -1,4 +1,4 @@
-"""Which source files a kernel is made of: real files, one folder per instruction set, the nearest one wins.
+"""The source files of a kernel: real files, one folder per instruction set, the nearest one wins.
 
 Contracts lie in `kernels/` itself.
 """
@@ -18,13 +18,13 @@ GENERATED = "kernel_prefix.h"
 def kernel_files(kernels: Iterable[str], core: str) -> dict[str, Path]:
     """File name -> source file, for the named kernels and everything that they include."""
     found: dict[str, Path] = {}
-    waiting = [f"{k}.c" for k in sorted(set(kernels))]
-    while waiting:
-        name = waiting.pop()
+    pending = [f"{k}.c" for k in sorted(set(kernels))]
+    while pending:
+        name = pending.pop()
         if name in found or name == GENERATED:
             continue
         found[name] = _find(name, core)
-        waiting += re.findall(r'^#include "([a-z0-9_]+\.h)"', found[name].read_text("utf-8"), re.MULTILINE)
+        pending += re.findall(r'^#include "([a-z0-9_]+\.h)"', found[name].read_text("utf-8"), re.MULTILINE)
     return dict(sorted(found.items()))
 
 

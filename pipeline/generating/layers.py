@@ -16,7 +16,7 @@ from pipeline.planning.plan import Program
 class Call:
     """One C kernel's call: `struct family` with `fields` (name and initializer), and what follows the struct's address.
 
-    `number` is that of the layer, and behind an underscore its place among the layer's calls where there are several.
+    `number` is that of the layer, and behind an underscore its number among the layer's calls where there are several.
     """
 
     number: str
@@ -44,7 +44,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Layer:
-    """What one routine, or without one a single C kernel, computes."""
+    """The part of a network that one routine, or without one a single C kernel, computes."""
 
     title: str
     calls: tuple[Call, ...]
@@ -58,7 +58,7 @@ class Layer:
 
 
 def layers_of(program: Program) -> tuple[Layer, ...]:
-    """Every layer in the order of execution."""
+    """Every layer of a program in the order of execution."""
     return tuple(_layer(program, call, index) for index, call in enumerate(program.calls))
 
 
@@ -84,9 +84,9 @@ def _call(program: Program, call: KernelCall, number: str, routine: Routine | No
             fields.append((field, "{" + ", ".join(str(v) for v in value) + "}"))
         else:
             title = f"{call.node}: {field.rsplit('.', 1)[-1]}"
-            made = table(f"{number}_{field.replace('.', '_')}", title, value, "portable" if routine else "always")
-            tables.append(made)
-            fields.append((field, made.name))
+            constants = table(f"{number}_{field.replace('.', '_')}", title, value, "portable" if routine else "always")
+            tables.append(constants)
+            fields.append((field, constants.name))
     arguments: list[str] = []
     for name in call.inputs:
         data = program.graph.tensors[name].data
@@ -107,13 +107,13 @@ def _invocation(call: KernelCall, routine: Routine, index: int, arguments: str) 
         for key, array in routine.tables.items()
     }
     name = f"LAYER({index})"
-    far = f"FAR_CALL(({types}), {name}, ({arguments}))"
+    far_call = f"FAR_CALL(({types}), {name}, ({arguments}))"
     return Invocation(
         routine=routine,
         entry=name,
         declaration=f"void {name}({types});",
         variant=variant_label(routine.variant, routine.memory),
-        statement=f"{name}({arguments})" if routine.memory == "flash" else far,
+        statement=f"{name}({arguments})" if routine.memory == "flash" else far_call,
         names={key: t.name for key, t in tables.items()} | {"layer": str(index)},
         tables=tuple(tables.values()),
     )
@@ -133,7 +133,7 @@ def _title(call: KernelCall, program: Program) -> str:
 
 
 def _memory(program: Program, name: str, const: str) -> str:
-    """Where an activation lies, as a pointer."""
+    """Pointer to an activation, as a C expression."""
     at = program.locations[name]
     tensor = program.graph.tensors[name.removesuffix("#copy")]
     if at.memory == "arena":

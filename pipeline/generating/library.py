@@ -17,7 +17,7 @@ from pipeline.planning.plan import Program
 
 @dataclass(frozen=True)
 class Origin:
-    """What a library is made from: the model file's name, and sha256 in hex of the model and of plan.json.
+    """The origin of a library: the model file's name, and sha256 in hex of the model and of plan.json.
 
     `version` is chipfit's own.
     """
@@ -29,14 +29,14 @@ class Origin:
 
     @property
     def comment(self) -> str:
-        """The same in one line, with the first 16 digits of each digest."""
+        """Version, model and digests in one line, with the first 16 digits of each digest."""
         digests = f"model {self.model_sha256[:16]}, plan {self.plan_sha256[:16]}"
         return f"chipfit {self.version} from {in_comment(self.source)} (sha256: {digests})"
 
 
 @dataclass(frozen=True)
 class Library:
-    """What every template may say; `arena`, `lower_bound` and `weights` in bytes."""
+    """Variables of every template; `arena`, `lower_bound` and `weights` in bytes."""
 
     product: str
     prefix: str
@@ -60,7 +60,7 @@ class Library:
     sources: tuple[str, ...]
     assembly: bool
     isa: Isa
-    """Of the core that it is made for."""
+    """The instruction set of the core that the library is generated for."""
     vectors: int
 
 
@@ -103,7 +103,7 @@ def _library(program: Program, isa: Isa, origin: Origin, kernels: tuple[str, ...
         model_sha256=origin.model_sha256,
         plan_sha256=origin.plan_sha256,
         ports=ports,
-        parameters=", ".join(p.parameter for p in ports if p.place is None) or "void",
+        parameters=", ".join(p.parameter for p in ports if p.arena_offset is None) or "void",
         unread=tuple(port_name(program, "input", i) for i in program.unread),
         layers=layers,
         tables=tables,

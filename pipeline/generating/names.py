@@ -1,4 +1,4 @@
-"""What the files of a library are called: two products lie side by side even where all files share one folder."""
+"""File names of a library: two products lie side by side even where all files share one folder."""
 
 import re
 

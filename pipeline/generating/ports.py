@@ -35,34 +35,41 @@ class CPort:
     size: int
     macro: str
     scale: Scale | None
-    place: int | None
-    """Its byte offset in the arena; None where its memory is the caller's."""
+    arena_offset: int | None
+    """Byte offset in the arena; None where its memory is the caller's."""
 
     @property
     def parameter(self) -> str:
-        """The parameter of the run function that hands it over."""
+        """The parameter of the run function that passes this port."""
         const = "const " if self.direction == "input" else ""
         return f"{const}{self.ctype} {self.name}[{self.size}]"
 
 
 def ports_of(program: Program) -> tuple[CPort, ...]:
-    """Every input and then every output."""
+    """Every input of a program and then every output."""
     graph = program.graph
     numbered: list[tuple[Direction, int, Port]] = [("input", i, p) for i, p in enumerate(graph.inputs)]
     numbered += [("output", i, p) for i, p in enumerate(graph.outputs)]
     return tuple(
-        _port(program.product, direction, port_name(program, direction, index), port, graph.tensors[port.tensor], place)
-        for (direction, index, port), place in zip(numbered, program.port_offsets, strict=True)
+        _port(
+            program.product,
+            direction,
+            port_name(program, direction, index),
+            port,
+            graph.tensors[port.tensor],
+            offset,
+        )
+        for (direction, index, port), offset in zip(numbered, program.port_offsets, strict=True)
     )
 
 
 def port_name(program: Program, direction: str, index: int) -> str:
-    """What an input or output is called in C: numbered where there are several."""
+    """Name of an input or output in C: numbered where there are several."""
     many = len(program.graph.inputs if direction == "input" else program.graph.outputs) > 1
     return f"{direction}_{index}" if many else direction
 
 
-def _port(product: str, direction: Direction, name: str, port: Port, tensor: Tensor, place: int | None) -> CPort:
+def _port(product: str, direction: Direction, name: str, port: Port, tensor: Tensor, arena_offset: int | None) -> CPort:
     moved = [p for p in port.perm if port.onnx_shape[p] != 1]
     return CPort(
         direction=direction,
@@ -74,7 +81,7 @@ def _port(product: str, direction: Direction, name: str, port: Port, tensor: Ten
         size=prod(tensor.shape),
         macro=f"{product}_{name}".upper(),
         scale=None if tensor.quant is None else _scale(tensor.quant),
-        place=place,
+        arena_offset=arena_offset,
     )
 
 

@@ -1,4 +1,4 @@
-"""Templates: only substitution, and nothing that a model file could have named gets through unseen."""
+"""Templates: only substitution; text from a model file has to pass through the filter `comment`."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.facts.text import in_comment, is_code
 @cache
 def environment() -> jinja2.Environment:
     """The folder of templates, strict about what is undefined and what is not code."""
-    made = jinja2.Environment(
+    env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -20,12 +20,12 @@ def environment() -> jinja2.Environment:
         autoescape=False,
         finalize=_code,
     )
-    made.filters["comment"] = in_comment
-    return made
+    env.filters["comment"] = in_comment
+    return env
 
 
 def _code(value: object) -> object:
-    """What a template writes: nothing that a name from a model file could have brought along unseen."""
+    """`value` for a template. Raises ValueError for text that is not code, as names from model files may be."""
     if isinstance(value, str) and not is_code(value):
         raise ValueError(f"not code, and not taken through in_comment: {value!r}")
     return value

@@ -29,7 +29,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What the template of the self-test says; `owned` are the inputs in the library's memory."""
+    """Variables of the self-test's template; `owned` are the inputs in the library's memory."""
 
     arrays: tuple[Expected, ...]
     outputs: tuple[Expected, ...]
@@ -40,15 +40,15 @@ class SelfTest:
 def selftest_of(product: str, ports: Sequence[CPort], vectors: Vectors) -> SelfTest:
     """The test of `ports`, in the order of the arrays of `vectors`."""
     arrays = [*vectors.inputs, *vectors.outputs]
-    shown = tuple(
+    expected = tuple(
         Expected(port, f"{product}__{port.name}_vectors", tuple(lines(np.reshape(a, -1)) for a in array))
         for port, array in zip(ports, arrays, strict=True)
     )
-    callers = [e for e in shown if e.port.place is None]
+    callers = [e for e in expected if e.port.arena_offset is None]
     arguments = [f"{e.array}[v]" if e.port.direction == "input" else f"got_{e.port.name}" for e in callers]
     return SelfTest(
-        arrays=shown,
-        outputs=tuple(e for e in shown if e.port.direction == "output"),
-        owned=tuple(e for e in shown if e.port.place is not None and e.port.direction == "input"),
+        arrays=expected,
+        outputs=tuple(e for e in expected if e.port.direction == "output"),
+        owned=tuple(e for e in expected if e.port.arena_offset is not None and e.port.direction == "input"),
         arguments=", ".join(arguments),
     )

@@ -27,18 +27,18 @@ class Table:
     rows: tuple[str, ...]
     use: Use
     ram: bool
-    """Whether startup copies it to RAM."""
+    """Whether startup copies the table to RAM."""
 
 
 def table(name: str, title: str, array: Array, use: Use, ram: bool = False) -> Table:
-    """`array` under the name TABLE(name)."""
+    """The table of `array` under the name TABLE(name)."""
     shape = "x".join(str(d) for d in array.shape)
     ctype = C_TYPES[array.dtype.name]
     return Table(f"TABLE({name})", f"{title}, {shape}", ctype, array.size, array.nbytes, lines(array), use, ram)
 
 
 def lines(array: Array) -> tuple[str, ...]:
-    """Numbers in lines of at most WIDTH characters; what one index of the first axis has begins on a new line."""
+    """Numbers in lines of at most WIDTH characters; each index of the first axis begins a new line."""
     words = [str(v) if v != -(2**31) else "(-2147483647 - 1)" for v in array.reshape(-1).tolist()]
     widest = max(len(w) for w in words) + 2
     fitting = max(1, (WIDTH - 2 * _INDENT) // widest)

@@ -8,7 +8,7 @@ from pipeline.graph.kernel_params.struct import Array, KernelParams, Struct
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RequantizeParams(Struct):
-    """Of every output channel either a shift alone, or multiplier and exponent with the output's zero point."""
+    """Requantization per output channel: a shift alone, or multiplier and exponent with the output's zero point."""
 
     shift: Array | None = None
     multiplier: Array | None = None
@@ -20,7 +20,7 @@ class RequantizeParams(Struct):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LinearParams(KernelParams):
-    """What begins every struct of a kernel with a sum of 32 bits; output channels come first in `weights`."""
+    """The first members of every struct of a kernel with a sum of 32 bits; axis 0 of `weights` is output channels."""
 
     weights: Array
     bias: Array
@@ -82,7 +82,7 @@ class Conv2dParams(LinearParams):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DepthwiseParams(LinearParams):
-    """The output channels of `weights` come last here."""
+    """`weights` has its output channels in the last axis."""
 
     batch: int
     height: int
@@ -186,7 +186,7 @@ class Conv2dOffsetParams(KernelParams):
 
 
 def weight_rows(params: LinearParams | ConvS16Params) -> Array:
-    """The weights as (output channels, taps)."""
+    """Weights of a layer as (output channels, taps)."""
     if isinstance(params, DepthwiseParams):
         return params.weights.reshape(-1, params.weights.shape[-1]).T
     return params.weights.reshape(len(params.weights), -1)

@@ -16,7 +16,7 @@ class Walk(TypedDict):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WalkParams(KernelParams):
-    """What begins every struct of a kernel of two inputs: sizes of six nested loops, and both inputs' steps in them."""
+    """The first members of every struct of a kernel of two inputs: sizes of six nested loops, both inputs' strides."""
 
     dims: tuple[int, ...]
     a_strides: tuple[int, ...]

@@ -111,7 +111,7 @@ class MeanRescaledParams(KernelParams):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExponentialsParams(KernelParams):
-    """What begins every struct of a softmax."""
+    """The first members of every struct of a softmax."""
 
     exponentials: Array
     outer: int

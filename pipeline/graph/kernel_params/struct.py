@@ -1,4 +1,4 @@
-"""What a parameter struct of C is in Python: fields in the order of its members, a nested struct a nested dataclass."""
+"""Parameter structs of C in Python: fields in the order of the members, a nested struct is a nested dataclass."""
 
 import dataclasses
 import re
@@ -19,7 +19,7 @@ class Struct:
 
     @classmethod
     def struct_name(cls) -> str:
-        """What C calls it."""
+        """Name of the struct in C."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Params")).lower()
 
     def members(self) -> Iterator[tuple[str, Member]]:

@@ -78,7 +78,7 @@ def _single_multiply(requantize: RequantizeParams, kind: str, weights: Array, bi
         words = [span, multiply.pivot, multiply.dip, multiply.offset, multiply.low, multiply.high]
         return Epilogue(start, np.stack(words, 1), "requantize_dip", f"{multiply.split}, {multiply.shift}", results)
     words = [span, multiply.low, multiply.high, multiply.offset]
-    return Epilogue(start, np.stack(words, 1), "requantize_climb", f"{multiply.split}, {multiply.shift}", results)
+    return Epilogue(start, np.stack(words, 1), "requantize_multiply", f"{multiply.split}, {multiply.shift}", results)
 
 
 def int32(values: Array) -> Array:

@@ -82,7 +82,7 @@ def _routine(p: PoolParams, offsets: list[int], multiply: SingleMultiply | None)
     if multiply is not None:
         span = multiply.top - multiply.bottom
         words = [int(v[0]) for v in (multiply.top, span, multiply.low, multiply.high, multiply.offset)]
-        body.append(f"pool_climb {', '.join(str(w) for w in words)}, {multiply.split}, {multiply.shift}")
+        body.append(f"pool_multiply {', '.join(str(w) for w in words)}, {multiply.split}, {multiply.shift}")
     channels = executed_loop(times, *body) * p.channels + executed_loop_end(p.channels, "pool_end")
     across = p.stride_x * p.channels
     down = (p.stride_y * p.width - p.out_width * p.stride_x) * p.channels
