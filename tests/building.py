@@ -99,8 +99,8 @@ def write_library(built: Built, folder: Path, core: str, program: Program | None
 
 def on_host(built: Built, library: Path, compiler: str = "ziglang", flags: tuple[str, ...] = ("-O2",)) -> list[Array]:
     """The outputs of the C library compiled for this machine."""
-    made = compiled.host(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
-    return HostLibrary(made, "net", built.program.port_offsets)(built.inputs, built.expected)
+    shared_library = compiled.host(library, library / f"lib{compiler}{''.join(flags)}.so", compiler, flags)
+    return HostLibrary(shared_library, "net", built.program.port_offsets)(built.inputs, built.expected)
 
 
 def on_chip(

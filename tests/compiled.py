@@ -26,25 +26,25 @@ _KEPT_S = 14 * 24 * 3600
 @cache
 def folder() -> Path:
     """Where they are kept; what no test has asked for in two weeks is removed."""
-    made = cache_folder() / "tests"
-    made.mkdir(mode=0o700, exist_ok=True)
-    for old in made.iterdir():
+    tests_cache = cache_folder() / "tests"
+    tests_cache.mkdir(mode=0o700, exist_ok=True)
+    for old in tests_cache.iterdir():
         if old.stat().st_mtime < time.time() - _KEPT_S:
             old.unlink(missing_ok=True)
-    return made
+    return tests_cache
 
 
-def digest(library: Path, source: Path, *said: object) -> str:
+def digest(library: Path, source: Path, *arguments: object) -> str:
     """Of `said`, a source and all that it includes, by their paths in the library."""
-    found, waiting = {}, [source]
-    while waiting:
-        path = waiting.pop()
+    found, pending = {}, [source]
+    while pending:
+        path = pending.pop()
         if path not in found:
             found[path] = path.read_bytes()
             for name in _INCLUDE.findall(found[path]):
-                places = (path.parent, library / "include", library / "src")
-                waiting += [p for p in (place / name.decode() for place in places) if p.is_file()][:1]
-    text = hashlib.sha256(repr(said).encode())
+                folders = (path.parent, library / "include", library / "src")
+                pending += [p for p in (folder / name.decode() for folder in folders) if p.is_file()][:1]
+    text = hashlib.sha256(repr(arguments).encode())
     for path in sorted(found):
         text.update(f"{_relative(library, path)} {len(found[path])}\n".encode() + found[path])
     return text.hexdigest()

@@ -45,9 +45,9 @@ def need(program: str) -> None:
 
 def some(values: Iterable[T]) -> list[T]:
     """All of them, and at least one: what a test says of each it must say of something."""
-    made = list(values)
-    assert made, "there is nothing to test"
-    return made
+    listed = list(values)
+    assert listed, "there is nothing to test"
+    return listed
 
 
 def chipfit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

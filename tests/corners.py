@@ -50,7 +50,7 @@ class Corners:
         self.zeros = (self.low, 0, self.high)
         self.builder = GraphBuilder("net")
         self.kernels: set[str] = set()
-        self.made: list[str] = []
+        self.outputs: list[str] = []
         self.inputs = [
             self.builder.add(Tensor(f"{n}_{z}", IMAGE, dtype, None, QuantParams((0.05,), z, None, dtype)))
             for n in "ab"
@@ -61,14 +61,14 @@ class Corners:
         """For each input, `count` samples: the ends of the type, their neighbours and random values."""
         ends = [self.low, self.low + 1, -1, 0, 1, self.high - 1, self.high]
         grids = np.meshgrid(ends, ends, indexing="ij")
-        made = []
+        samples = []
         for name in self.inputs:
             x = self.rng.integers(self.low, self.high + 1, (count, *IMAGE))
             x[0] = np.stack([grids["ab".index(name[0])]] * 2, -1)
             x[1], x[2] = self.low, self.high
             x[3] = self.low if name[0] == "a" else self.high
-            made.append(x.astype(self.dtype))
-        return made
+            samples.append(x.astype(self.dtype))
+        return samples
 
     def pick(self, *values: Any) -> Any:
         return values[int(self.rng.integers(len(values)))]
@@ -96,7 +96,7 @@ class Corners:
     def add(self, node: Node, dtype: str = "") -> None:
         """Append the node, unless one of its kernels could overflow."""
         before = dict(self.builder.tensors)
-        name = f"n{len(self.made)}"
+        name = f"n{len(self.outputs)}"
         node = replace(node, name=name, outputs=(name,))
         self.builder.append(node, dtype or self.dtype, QuantParams((0.05,), self.zero(), None, dtype or self.dtype))
         graph = Graph("net", self.builder.tensors, (), (), ())
@@ -109,12 +109,12 @@ class Corners:
             self.builder.nodes.pop()
             return
         self.kernels |= {c.kernel for c in calls}
-        self.made.append(name)
+        self.outputs.append(name)
 
     def graph(self) -> Graph:
         ports = [Port(n, n, IMAGE, (0, 1, 2, 3)) for n in self.inputs]
-        shapes = [self.builder.tensors[n].shape for n in self.made]
-        outs = [Port(n, n, s, tuple(range(len(s)))) for n, s in zip(self.made, shapes, strict=True)]
+        shapes = [self.builder.tensors[n].shape for n in self.outputs]
+        outs = [Port(n, n, s, tuple(range(len(s)))) for n, s in zip(self.outputs, shapes, strict=True)]
         return self.builder.build(ports, outs)
 
 
@@ -270,8 +270,8 @@ MAKERS: Mapping[str, Callable[[Corners], None]] = {
 
 def drawn(dtype: str, seed: int, rounds: int) -> Corners:
     """A graph of `rounds` draws of every maker."""
-    made = Corners(dtype, np.random.default_rng(seed))
+    corners = Corners(dtype, np.random.default_rng(seed))
     for _ in range(rounds):
         for maker in MAKERS.values():
-            maker(made)
-    return made
+            maker(corners)
+    return corners

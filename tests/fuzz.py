@@ -44,29 +44,29 @@ def seeds() -> list[tuple[str, bytes]]:
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     """One to three edits: bits, words at extremes, cuts, repetitions."""
-    made = bytearray(data)
+    changed = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
-        kind, at = int(rng.integers(0, 6)), int(rng.integers(0, max(len(made), 1)))
+        kind, at = int(rng.integers(0, 6)), int(rng.integers(0, max(len(changed), 1)))
         # Most of a file is weights: half of the edits go to its first or last kilobyte.
         if rng.random() < 0.5:
-            at = int(rng.integers(0, min(1024, len(made)) or 1))
-            at = at if rng.random() < 0.5 else len(made) - 1 - at
-        if not made:
+            at = int(rng.integers(0, min(1024, len(changed)) or 1))
+            at = at if rng.random() < 0.5 else len(changed) - 1 - at
+        if not changed:
             break
         if kind == 0:
-            made[at] ^= 1 << int(rng.integers(0, 8))
+            changed[at] ^= 1 << int(rng.integers(0, 8))
         elif kind == 1:
-            made[at] = int(rng.integers(0, 256))
+            changed[at] = int(rng.integers(0, 256))
         elif kind == 2:
             word = int(rng.choice(_EXTREMES)) & 0xFFFFFFFF
-            made[at : at + 4] = word.to_bytes(4, "little")
+            changed[at : at + 4] = word.to_bytes(4, "little")
         elif kind == 3 and rng.random() < 0.3:
-            del made[at:]
+            del changed[at:]
         elif kind == 4:
-            del made[at : at + int(rng.integers(1, 9))]
+            del changed[at : at + int(rng.integers(1, 9))]
         else:
-            made[at:at] = made[at : at + int(rng.integers(1, 33))]
-    return bytes(made)
+            changed[at:at] = changed[at : at + int(rng.integers(1, 33))]
+    return bytes(changed)
 
 
 def reshuffled(data: bytes, rng: np.random.Generator) -> bytes:
@@ -144,8 +144,8 @@ def attempt(kind: str, data: bytes) -> str:
         files = generate(plan("net", graph), "cortex-m0", origin, Vectors(tuple(inputs), tuple(outputs)))
         assert all(not n.startswith(("/", "..")) for n in files)
     except ChipfitError as error:
-        said = str(error)
-        assert said and "\n" not in said and "Traceback" not in said, said
+        message = str(error)
+        assert message and "\n" not in message and "Traceback" not in message, message
         return "refused"
     return "built"
 
@@ -174,16 +174,16 @@ def batch(seed: int, count: int) -> None:
     for i in range(count):
         kind, data = pool[int(rng.integers(0, len(pool)))]
         structural = kind == "onnx" and rng.random() < 0.5
-        made = reshuffled(data, rng) if structural else mutated(data, rng)
+        mutant = reshuffled(data, rng) if structural else mutated(data, rng)
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         try:
             with np.errstate(all="ignore"):
-                results[f"{kind} {attempt(kind, made)}"] += 1
+                results[f"{kind} {attempt(kind, mutant)}"] += 1
         except Exception as error:
             results[f"{kind} FAILED"] += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
-            said = f"{type(error).__name__}: {str(error)[:120]} ({Path(where.filename).name}:{where.lineno})"
-            failures.append(f"seed {seed} case {i} {kind}: {said}")
+            message = f"{type(error).__name__}: {str(error)[:120]} ({Path(where.filename).name}:{where.lineno})"
+            failures.append(f"seed {seed} case {i} {kind}: {message}")
         finally:
             faulthandler.cancel_dump_traceback_later()
     print(json.dumps([results, failures]))

@@ -38,8 +38,8 @@ class Layer:
         taps = self.kernel.shape[1]
         far = np.where(self.kernel > 0, high, low)
         even = [np.full((1, taps), v) for v in (low, high, self.x.zero_point, self.x.zero_point + 1)]
-        made = np.concatenate([*even, far, low + high - far, rng.integers(low, high + 1, (40, taps))])
-        return np.clip(made, low, high)
+        samples = np.concatenate([*even, far, low + high - far, rng.integers(low, high + 1, (40, taps))])
+        return np.clip(samples, low, high)
 
     def steps(self, x: Array) -> Array:
         """t(x) of the module's docstring."""

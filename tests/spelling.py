@@ -162,7 +162,7 @@ def quantized(model: onnx.ModelProto, x: Array) -> Built:
     return build(model, (samples,), (samples,))
 
 
-def said(built: Built) -> list[Any]:
+def calls_of(built: Built) -> list[Any]:
     """Everything that the chip would execute, without the names of tensors."""
     graph = built.quantized.graph
     calls = [(c, graph.tensors[c.outputs[0]].quant) for node in graph.nodes for c in node.calls(graph)]
@@ -173,7 +173,7 @@ def said(built: Built) -> list[Any]:
 
 
 def same(ours: Built, theirs: Built) -> None:
-    assert said(ours) == said(theirs)
+    assert calls_of(ours) == calls_of(theirs)
     for a, b in zip(ours.expected, theirs.expected, strict=True):
         np.testing.assert_array_equal(a.reshape(len(a), -1), b.reshape(len(b), -1))
 
@@ -183,7 +183,7 @@ X = np.random.default_rng(1).normal(0, 1, (48, 3 * 32)).astype(np.float32)
 
 def numbers(built: Built) -> list[Any]:
     """What `said` says without the nodes' names."""
-    return [(kernel, params, quant) for kernel, _, params, quant, _ in said(built)]
+    return [(kernel, params, quant) for kernel, _, params, quant, _ in calls_of(built)]
 
 
 def imported(model: onnx.ModelProto) -> Graph:

@@ -23,8 +23,8 @@ LEAF = " .size f_run, . - f_run\nfunction f_leaf\n bx lr\n .size f_leaf, . - f_l
 
 def outputs(source: str, folder: Path, every: int = 1) -> bytes:
     elf = link(f"function f_run\n{source}{LEAF}", folder)
-    (made,) = in_a_storm(elf, "f_run", [INPUT], [16], FLASH, RAM, every=every)
-    return made
+    (run,) = in_a_storm(elf, "f_run", [INPUT], [16], FLASH, RAM, every=every)
+    return run
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -48,8 +48,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_offenders_are_refused(name: str, tmp_path: Path) -> None:
-    source, said = REFUSED[name]
-    with pytest.raises(ChipfitError, match=said):
+    source, message = REFUSED[name]
+    with pytest.raises(ChipfitError, match=message):
         outputs(source, tmp_path)
 
 

@@ -132,7 +132,7 @@ def test_what_a_file_quantized_in_part_lacks_is_named_with_its_layer(
     if kind is not None:
         constants["o"] = kind(0)
         pairs += [("QuantizeLinear", "m s o", "p"), ("DequantizeLinear", "p s o", "y")]
-    nodes = [helper.make_node(op, given.split(), [made], name=made) for op, given, made in pairs]
+    nodes = [helper.make_node(op, given.split(), [output], name=output) for op, given, output in pairs]
     ends = [("x", [1, 30]), (pairs[-1][2], [1, 4])]
     infos = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, shape)] for n, shape in ends]
     tensors = [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]

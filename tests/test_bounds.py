@@ -56,37 +56,37 @@ def loop(trips: int) -> onnx.ModelProto:
 
 def functions(depth: int, calls: int, circle: bool = False) -> onnx.ModelProto:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("d", 1)]
-    made = []
+    protos = []
     for level in range(depth):
         last = level == depth - 1
         steps = ["a", *(f"s{i}" for i in range(calls - 1)), "b"]
         callee, domain = ("Relu", "") if last and not circle else (f"f{(level + 1) % depth}", "d")
         body = [node(callee, [a], [b], domain=domain) for a, b in itertools.pairwise(steps)]
-        made.append(helper.make_function("d", f"f{level}", ["a"], ["b"], body, opsets))
+        protos.append(helper.make_function("d", f"f{level}", ["a"], ["b"], body, opsets))
     model = net([node("f0", ["x"], ["y"], domain="d")])
     model.opset_import.append(opsets[1])
-    model.functions.extend(made)
+    model.functions.extend(protos)
     return model
 
 
 def branch(depth: int, shape: int) -> onnx.ModelProto:
-    made = helper.make_graph(
+    inner = helper.make_graph(
         [node("ConstantOfShape", ["s"], ["z0"])], "b", [], [helper.make_tensor_value_info("z0", 1, ["n"])]
     )
     for i in range(1, depth):
         outer = helper.make_tensor_value_info(f"z{i}", 1, ["n"])
-        one = node("If", ["true"], [f"z{i}"], then_branch=made, else_branch=made)
-        made = helper.make_graph([one], f"b{i}", [], [outer])
-    return net([node("If", ["true"], ["c"], then_branch=made, else_branch=made)], {"true": True, "s": [shape]})
+        one = node("If", ["true"], [f"z{i}"], then_branch=inner, else_branch=inner)
+        inner = helper.make_graph([one], f"b{i}", [], [outer])
+    return net([node("If", ["true"], ["c"], then_branch=inner, else_branch=inner)], {"true": True, "s": [shape]})
 
 
 def many(count: int) -> onnx.ModelProto:
-    made = [
+    nodes = [
         n
         for i in range(count)
         for n in (node("ConstantOfShape", ["s"], [f"c{i}"]), node("Add", [f"c{i}", "one"], [f"d{i}"]))
     ]
-    return net([*made, node("Sum", [f"d{i}" for i in range(count)], ["c"])], {"s": [1 << 23], "one": ONES[:1]})
+    return net([*nodes, node("Sum", [f"d{i}" for i in range(count)], ["c"])], {"s": [1 << 23], "one": ONES[:1]})
 
 
 HOSTILE: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
@@ -183,8 +183,8 @@ def check(make: Callable[[], onnx.ModelProto], says: str, tmp_path: Path) -> Non
     path = tmp_path / "net.onnx"
     path.write_bytes(make().SerializeToString())
     answer = bounded(lambda: read(path))
-    assert answer.said.startswith("net.onnx: ") and "\n" not in answer.said, answer.said
-    assert says in answer.said
+    assert answer.message.startswith("net.onnx: ") and "\n" not in answer.message, answer.message
+    assert says in answer.message
 
 
 @pytest.mark.parametrize("name", [n for n in HOSTILE if n not in SLOW])
@@ -231,5 +231,5 @@ def test_a_chain_of_5000_nodes_answers(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     model = net([node(kind, [a, *more], [b], **attributes) for a, b in names(5000)], {"s": [1, 4]})
     path.write_bytes(model.SerializeToString())
-    said = bounded(lambda: read(path)).said
-    assert "Traceback" not in said and "\n" not in said
+    message = bounded(lambda: read(path)).message
+    assert "Traceback" not in message and "\n" not in message

@@ -86,14 +86,14 @@ def test_neither_emoji_nor_formula_is_drawn(name: str, shown: str) -> None:
 @pytest.mark.parametrize("name", ["x" * 100_000, "a" * 5000 + ".onnx", "q" * 300])
 def test_a_long_name_leaves_the_sentence_readable(name: str) -> None:
     error = ChipfitError(f"model.source: {name!r} is too much", place=Place(f"{name}.yaml", 3), hint=f"Rename {name}.")
-    said = str(error)
-    assert re.fullmatch(r"(\S+\.\.\.\S+yaml:3:) model\.source: ('\S+') is too much\. Hint: Rename (\S+)\.", said)
-    assert len(said) < 4 * 200 and max(map(len, said.split())) == 200
+    message = str(error)
+    assert re.fullmatch(r"(\S+\.\.\.\S+yaml:3:) model\.source: ('\S+') is too much\. Hint: Rename (\S+)\.", message)
+    assert len(message) < 4 * 200 and max(map(len, message.split())) == 200
 
 
 def test_what_people_write_is_left_alone() -> None:
-    said = "models/größe_1.yaml:3: budget.flash: uses 1.5 KiB (1,540 B), limit 100 % [1, 3]; 'x' → \"y\" <z> `w` 東京"
-    assert visible(said) == said
+    text = "models/größe_1.yaml:3: budget.flash: uses 1.5 KiB (1,540 B), limit 100 % [1, 3]; 'x' → \"y\" <z> `w` 東京"
+    assert visible(text) == text
     assert in_comment("conv1.weight_0 + relu: 1x30 -> 1x4, 120 MACs") == "conv1.weight_0 + relu: 1x30 -> 1x4, 120 MACs"
     assert in_markdown("budget.max_drop: 1.5 KiB, 35 vectors (of 40)") == "budget.max_drop: 1.5 KiB, 35 vectors (of 40)"
 
@@ -183,14 +183,14 @@ def files(folder: Path) -> Iterator[tuple[Path, Callable[[str], None] | None]]:
 def build(folder: Path, product: dict[str, object], capfd: pytest.CaptureFixture[str]) -> None:
     """Build, explain and estimate in `folder`, and read everything that came out."""
     (folder / "net.yaml").write_text(yaml.safe_dump(product, allow_unicode=False), "utf-8")
-    said = chipfit(folder, "build", "net.yaml")
-    assert said.returncode == 0, said.stderr
+    result = chipfit(folder, "build", "net.yaml")
+    assert result.returncode == 0, result.stderr
     assert main(["explain"]) == 0
     model = product["model"]
     assert isinstance(model, dict)
     assert main(["estimate", model["source"]]) == 0
     told = capfd.readouterr()
-    for text in (said.stdout, said.stderr, told.out, told.err):
+    for text in (result.stdout, result.stderr, told.out, told.err):
         check_terminal(text)
     assert MARK in told.out
     for path, reader in files(folder / "build"):
@@ -249,15 +249,15 @@ def test_a_tflite_product_of_hostile_names(
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     names = [n.replace("\x00", "") for n in JOINED]
-    made, ops = {names[0]: T((1, 2, 2, 4), scale=0.1)}, []
+    tensors, ops = {names[0]: T((1, 2, 2, 4), scale=0.1)}, []
     for i, name in enumerate(names[1:], 1):
         weights, bias = f"w{i}{name}", f"b{i}{name}"
-        made[weights] = T((4, 1, 1, 4), scale=0.01, data=rng.integers(-127, 128, (4, 1, 1, 4)))
-        made[bias] = T((4,), "int32", 0.001, data=np.zeros(4))
-        made[name] = T((1, 2, 2, 4), scale=0.1)
+        tensors[weights] = T((4, 1, 1, 4), scale=0.01, data=rng.integers(-127, 128, (4, 1, 1, 4)))
+        tensors[bias] = T((4,), "int32", 0.001, data=np.zeros(4))
+        tensors[name] = T((1, 2, 2, 4), scale=0.1)
         fields = {"padding": 1, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
         ops.append(Op("CONV_2D", [names[i - 1], weights, bias], [name], "Conv2DOptions", fields))
-    (tmp_path / "net.tflite").write_bytes(tflite_model(made, ops, names[:1], names[-1:], description=NAMES[9]))
+    (tmp_path / "net.tflite").write_bytes(tflite_model(tensors, ops, names[:1], names[-1:], description=NAMES[9]))
     product = {"product": "net", "model": {"source": "net.tflite"}, "chip": CHIP, "simulate": {"vectors": 1}}
     build(tmp_path, product, capfd)
 
@@ -276,7 +276,7 @@ def test_refusals_say_hostile_names_in_one_line_of_text(name: str, tmp_path: Pat
     def as_input(model: onnx.ModelProto) -> None:
         model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = name
 
-    said = [
+    messages = [
         refused(lambda m: setattr(m.graph.node[3], "op_type", name), checked=False),
         refused(lambda m: setattr(m.graph.node[3], "domain", name), checked=False),
         refused(lambda m: m.graph.node[3].input.__setitem__(0, name + "?")),
@@ -284,7 +284,7 @@ def test_refusals_say_hostile_names_in_one_line_of_text(name: str, tmp_path: Pat
         refused(as_input),
         refused(lambda m: setattr(m.graph.node[0], "op_type", name)),
     ]
-    for sentence in some(said):
+    for sentence in some(messages):
         assert "\n" not in sentence
         check_terminal(sentence)
 
@@ -301,7 +301,7 @@ def test_hostile_text_in_a_yaml_is_said_as_text(tmp_path: Path) -> None:
         for number, change in [*enumerate(wrong)][i % 2 :: 2]:
             given = {**good, "product": f"net{i}_{number}", **change}
             (tmp_path / f"net{i}_{number}.yaml").write_text(yaml.safe_dump(given), "utf-8")
-    said = chipfit(tmp_path, "build")
-    assert said.returncode == 1 and said.stderr.count(MARK) > 80
-    check_terminal(said.stdout + said.stderr)
-    assert all(re.match(r"net\d+_\d+.yaml:\d+: ", line) for line in some(said.stderr.splitlines()))
+    result = chipfit(tmp_path, "build")
+    assert result.returncode == 1 and result.stderr.count(MARK) > 80
+    check_terminal(result.stdout + result.stderr)
+    assert all(re.match(r"net\d+_\d+.yaml:\d+: ", line) for line in some(result.stderr.splitlines()))

@@ -29,9 +29,9 @@ NOT_DRAWN = {
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.json")), ids=lambda p: p.stem)
 def test_networks_that_were_wrong_are_right(path: Path) -> None:
     case = load(path)
-    made = attempt(case)
-    assert isinstance(made, Outcome), f"{described(case)}\n{made!r}"
-    assert made.kind in ("equal", "near")
+    result = attempt(case)
+    assert isinstance(result, Outcome), f"{described(case)}\n{result!r}"
+    assert result.kind in ("equal", "near")
 
 
 @pytest.mark.parametrize("style", STYLES)

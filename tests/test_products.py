@@ -14,8 +14,8 @@ from stages.app.cli import main
 
 
 def read(folder: Path, path: str) -> dict[str, object]:
-    made: dict[str, object] = json.loads((folder / "build" / path).read_text("utf-8"))
-    return made
+    document: dict[str, object] = json.loads((folder / "build" / path).read_text("utf-8"))
+    return document
 
 
 def test_a_second_build_runs_nothing(workshop: Path) -> None:

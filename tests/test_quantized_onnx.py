@@ -213,10 +213,10 @@ def directly(op: str, model: onnx.ModelProto, feeds: Mapping[str, Array]) -> Arr
     if op != "QGemm":
         evaluator = ReferenceEvaluator(model)
         return np.stack([evaluator.run(None, row)[0] for row in rows])
-    made = onnx.ModelProto()  # neither has it without depending on the processor: the operator is this in ONNX's own
-    made.CopyFrom(model)
-    del made.graph.node[:]
-    made.graph.node.extend(
+    single = onnx.ModelProto()  # neither has it without depending on the processor: the operator is this in ONNX's own
+    single.CopyFrom(model)
+    del single.graph.node[:]
+    single.graph.node.extend(
         [
             helper.make_node("MatMulInteger", ["x", "w", "z", "zw"], ["products"]),
             helper.make_node("Add", ["products", "b"], ["sum"]),
@@ -225,7 +225,7 @@ def directly(op: str, model: onnx.ModelProto, feeds: Mapping[str, Array]) -> Arr
             helper.make_node("QuantizeLinear", ["real", "t", "u"], ["y"]),
         ]
     )
-    return directly("", made, feeds)
+    return directly("", single, feeds)
 
 
 def test_the_oracle_reads_quantized_operators_of_old_opsets() -> None:
@@ -324,8 +324,8 @@ def refused(model: onnx.ModelProto) -> str:
 
 def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
     nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="d")]
-    said = refused(model_of(nodes, {"x": (F, [1, 4])}, {"q": (U8, [1, 4])}, {}))
-    assert said == (
+    message = refused(model_of(nodes, {"x": (F, [1, 4])}, {"q": (U8, [1, 4])}, {}))
+    assert message == (
         "net.onnx: DynamicQuantizeLinear (node 'd') chooses scales at run time: dynamic quantization. "
         "Hint: Quantize statically (onnxruntime.quantization.quantize_static), or give chipfit the float model."
     )
@@ -334,9 +334,9 @@ def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
 def test_impossible_scales_are_refused(scale: float) -> None:
     nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["y"], name="d")]
-    said = refused(model_of(nodes, {"x": (S8, [1, 4])}, {"y": (F, [1, 4])}, {"s": np.float32(scale)}))
+    message = refused(model_of(nodes, {"x": (S8, [1, 4])}, {"y": (F, [1, 4])}, {"s": np.float32(scale)}))
     why = "its input 1 ('s') is NaN" if np.isnan(scale) else "a scale that is zero, negative, infinite, NaN or blocked"
-    assert f"DequantizeLinear node 'd': {why}" in said
+    assert f"DequantizeLinear node 'd': {why}" in message
 
 
 def test_arithmetic_on_raw_integers_is_refused() -> None:
@@ -345,5 +345,5 @@ def test_arithmetic_on_raw_integers_is_refused() -> None:
         helper.make_node("Relu", ["q"], ["y"], name="r"),
     ]
     constants = {"s": np.float32(0.1), "z": np.int8(0)}
-    said = refused(model_of(nodes, {"x": (F, [1, 4])}, {"y": (S8, [1, 4])}, constants))
-    assert "Relu node 'r': computes on the integers of 'q'" in said
+    message = refused(model_of(nodes, {"x": (F, [1, 4])}, {"y": (S8, [1, 4])}, constants))
+    assert "Relu node 'r': computes on the integers of 'q'" in message

@@ -67,22 +67,22 @@ def tflite_model(
     graph = schema.SubGraphT()
     graph.tensors, index = [], {"": -1}
     for name, tensor in tensors.items():
-        made = schema.TensorT()
-        made.name, made.shape, made.type, made.buffer = name, list(tensor.shape), TYPES[tensor.dtype], 0
-        made.hasRank = True
+        stored = schema.TensorT()
+        stored.name, stored.shape, stored.type, stored.buffer = name, list(tensor.shape), TYPES[tensor.dtype], 0
+        stored.hasRank = True
         if tensor.data is not None:
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(tensor.data.astype(tensor.dtype)).tobytes(), np.uint8)
             model.buffers.append(buffer)
-            made.buffer = len(model.buffers) - 1
+            stored.buffer = len(model.buffers) - 1
         if tensor.scale is not None:
-            made.quantization = schema.QuantizationParametersT()
-            made.quantization.scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
-            zero = np.broadcast_to(np.asarray(tensor.zero, np.int64), made.quantization.scale.shape)
-            made.quantization.zeroPoint = np.ascontiguousarray(zero)
-            made.quantization.quantizedDimension = tensor.axis
+            stored.quantization = schema.QuantizationParametersT()
+            stored.quantization.scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
+            zero = np.broadcast_to(np.asarray(tensor.zero, np.int64), stored.quantization.scale.shape)
+            stored.quantization.zeroPoint = np.ascontiguousarray(zero)
+            stored.quantization.quantizedDimension = tensor.axis
         index[name] = len(graph.tensors)
-        graph.tensors.append(made)
+        graph.tensors.append(stored)
     model.operatorCodes, graph.operators = [], []
     for op in ops:
         code = schema.OperatorCodeT()
@@ -90,18 +90,18 @@ def tflite_model(
         code.deprecatedBuiltinCode = 0 if op.new_field else min(code.builtinCode, 127)
         code.version = 1 if op.code in (*ONLY_FIRST, "ELU") else op.version
         model.operatorCodes.append(code)
-        made_op = schema.OperatorT()
-        made_op.opcodeIndex = len(model.operatorCodes) - 1
-        made_op.inputs = [index[n] for n in op.inputs]
-        made_op.outputs = [index[n] for n in op.outputs]
+        operator = schema.OperatorT()
+        operator.opcodeIndex = len(model.operatorCodes) - 1
+        operator.inputs = [index[n] for n in op.inputs]
+        operator.outputs = [index[n] for n in op.outputs]
         if op.options:
             table = getattr(schema, op.options + "T")()
             for key, value in op.fields.items():
                 assert hasattr(table, key), key
                 setattr(table, key, value)
-            made_op.builtinOptions = table
-            made_op.builtinOptionsType = getattr(schema.BuiltinOptions, op.options)
-        graph.operators.append(made_op)
+            operator.builtinOptions = table
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, op.options)
+        graph.operators.append(operator)
     graph.inputs, graph.outputs = [index[n] for n in inputs], [index[n] for n in outputs]
     model.subgraphs = [graph]
     builder = flatbuffers.Builder(1024)

@@ -137,11 +137,11 @@ def linear(code: str, options: str, *, per_channel: bool = False) -> Maker:
             bias = 512 * (2 * rng.integers(-100, 100, out) + 1)
         dense, turned = code == "FULLY_CONNECTED", code == "TRANSPOSE_CONV"
         depth = out if code == "DEPTHWISE_CONV_2D" else 3
-        given, made = ((1, 3), (1, out)) if dense else ((1, 2, 2, depth), (1, 2, 2, out))
+        given, out_shape = ((1, 3), (1, out)) if dense else ((1, 2, 2, depth), (1, 2, 2, out))
         shape = (out, 3) if dense else (1, 1, 1, out) if code == "DEPTHWISE_CONV_2D" else (out, 1, 1, 3)
         kernel = whole(rng, kind, shape)
         tensors = {
-            "x": T(given, dtype, x, zero(rng, dtype)), "y": T(made, dtype, y, zero(rng, dtype)),
+            "x": T(given, dtype, x, zero(rng, dtype)), "y": T(out_shape, dtype, y, zero(rng, dtype)),
             "w": T(shape, kind, w, zero(rng, kind) if kind == "uint8" else 0, shape.index(out), kernel),
             "b": T((out,), "int64" if dtype == "int16" else "int32", w * x, data=bias),
         }  # fmt: skip
@@ -153,7 +153,7 @@ def linear(code: str, options: str, *, per_channel: bool = False) -> Maker:
         if not turned:
             fields["fusedActivationFunction"] = int(rng.integers(0, 4))
         if turned:
-            tensors["s"] = T((4,), "int32", data=np.array(made))
+            tensors["s"] = T((4,), "int32", data=np.array(out_shape))
         inputs = ["s", "w", "x", "b"] if turned else ["x", "w", "b"]
         samples = whole(rng, dtype, (20, *given))
         samples[:10] = tensors["x"].zero

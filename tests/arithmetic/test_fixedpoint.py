@@ -152,21 +152,21 @@ def test_every_requantizer_rounds_adds_its_zero_point_and_clamps(
     kind: str, multiplier: int | None, shift: int, expected: list[int]
 ) -> None:
     acc = np.array([-10, -6, 0, 6, 1000])
-    made = Rescale("s", "m" if multiplier else None, 3, -1, 50, kind)
+    rescale = Rescale("s", "m" if multiplier else None, 3, -1, 50, kind)
     factors = None if multiplier is None else np.array([multiplier], np.int32)
-    assert apply_rescale(acc, made, np.array([shift], np.int8), factors).tolist() == expected
-    assert apply_rescale(acc - 5000, made, np.array([shift], np.int8), factors).tolist() == [-1] * 5
-    assert apply_rescale(acc[:0], made, np.array([shift], np.int8), factors).tolist() == []
+    assert apply_rescale(acc, rescale, np.array([shift], np.int8), factors).tolist() == expected
+    assert apply_rescale(acc - 5000, rescale, np.array([shift], np.int8), factors).tolist() == [-1] * 5
+    assert apply_rescale(acc[:0], rescale, np.array([shift], np.int8), factors).tolist() == []
 
 
 @pytest.mark.parametrize(("kind", "largest"), [("multiplier", 2**31 - 1), ("once", 2**31 - 1), ("wide", 2**47 - 1)])
 def test_what_no_accumulator_holds_is_a_bug(kind: str, largest: int) -> None:
-    made = Rescale("s", "m", 0, -128, 127, kind)
+    rescale = Rescale("s", "m", 0, -128, 127, kind)
     shift, multiplier = np.array([20]), np.array([2**14 if kind == "wide" else 2**30])
     for value in (largest, -largest):
-        assert abs(apply_rescale(np.array([0, value]), made, shift, multiplier)).max() >= 127
+        assert abs(apply_rescale(np.array([0, value]), rescale, shift, multiplier)).max() >= 127
     with pytest.raises(AssertionError, match="an accumulator is too large"):
-        apply_rescale(np.array([0, -largest - 1]), made, shift, multiplier)
+        apply_rescale(np.array([0, -largest - 1]), rescale, shift, multiplier)
 
 
 def test_the_folded_bias_takes_the_zero_point_out_and_the_bounds_are_reached() -> None:

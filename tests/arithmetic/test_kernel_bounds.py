@@ -39,11 +39,11 @@ UBSAN = {
 
 def corners_hold(dtype: str, seed: int, rounds: int, compiler: str, folder: Path, level: str = "-O0") -> None:
     need(compiler)
-    made = drawn(dtype, seed, rounds)
-    net = from_integers(made.graph(), made.values(6))
+    extremes = drawn(dtype, seed, rounds)
+    net = from_integers(extremes.graph(), extremes.values(6))
     library = write_library(net, folder, "cortex-m4", net.program)
     for name, got, expected in zip(
-        made.made, on_host(net, library, compiler, (level, *UBSAN[compiler])), net.expected, strict=True
+        extremes.outputs, on_host(net, library, compiler, (level, *UBSAN[compiler])), net.expected, strict=True
     ):
         np.testing.assert_array_equal(got, expected, err_msg=f"{name} of seed {seed}")
 
@@ -79,17 +79,17 @@ def test_every_family_of_kernels_has_its_arithmetic_bounded() -> None:
 def test_the_table_of_bounds_names_what_is_bounded() -> None:
     text = (ROOT / "docs" / "bounds.md").read_text("utf-8")
     rows = re.findall(r"^\| (`[^|]*) \| (`[^|]*) \|", text, re.MULTILINE)
-    said = {
+    documented = {
         f: set(re.findall(r"`([^`]+)`", names)) for families, names in rows for f in re.findall(r"`(\w+)`", families)
     }
     found: dict[str, set[str]] = {f: set() for f in FAMILIES}
     for call, graph in (c for dtype in ("int8", "int16") for c in _calls(drawn(dtype, 1, 4))):
         found[call.family] |= set(intermediate_bounds(call, graph))
-    assert said == {f: names for f, names in found.items() if names}
+    assert documented == {f: names for f, names in found.items() if names}
 
 
-def _calls(made: Corners) -> list[tuple[KernelCall, Graph]]:
-    graph = made.graph()
+def _calls(extremes: Corners) -> list[tuple[KernelCall, Graph]]:
+    graph = extremes.graph()
     return [(c, graph) for n in graph.nodes for c in n.calls(graph)]
 
 

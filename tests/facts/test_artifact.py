@@ -98,10 +98,10 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(ChipfitError) as caught:
         write_folder(tmp_path / "file" / "codegen", FILES, "key")
-    said = str(caught.value)
-    assert said.startswith(f"cannot write {tmp_path / 'file' / 'codegen'}: ")
-    assert said.endswith("Hint: Check that the build folder is writable and the disk is not full.")
-    assert "\n" not in said and not said.startswith(f"cannot write {tmp_path / 'file' / 'codegen'}: None")
+    message = str(caught.value)
+    assert message.startswith(f"cannot write {tmp_path / 'file' / 'codegen'}: ")
+    assert message.endswith("Hint: Check that the build folder is writable and the disk is not full.")
+    assert "\n" not in message and not message.startswith(f"cannot write {tmp_path / 'file' / 'codegen'}: None")
 
 
 def test_a_write_that_fails_leaves_the_old_folder_and_nothing_beside_it(target: Path) -> None:

@@ -130,13 +130,13 @@ PLANTED: dict[str, Callable[[Path], object]] = {
 def test_the_counter_in_the_cache_is_compiled_again_when_in_doubt(change: str, cache: Path) -> None:
     load = native.library.__wrapped__
     assert load() == b"compiled"
-    made = next(p for p in cache.iterdir() if p.suffix in (".so", ".dylib"))
-    made.write_bytes(b"kept")
-    note = made.with_name(f"{made.name}.sha256")
-    note.write_text(native._record(made, note.read_text("ascii").split()[0]), "ascii")
+    counter = next(p for p in cache.iterdir() if p.suffix in (".so", ".dylib"))
+    counter.write_bytes(b"kept")
+    note = counter.with_name(f"{counter.name}.sha256")
+    note.write_text(native._record(counter, note.read_text("ascii").split()[0]), "ascii")
     assert load() == b"kept", "what is trusted is not compiled again"
-    PLANTED[change](made)
-    assert load() == b"compiled" and not made.is_symlink() and made.stat().st_mode & 0o077 == 0
+    PLANTED[change](counter)
+    assert load() == b"compiled" and not counter.is_symlink() and counter.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is Linux's")

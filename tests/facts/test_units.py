@@ -14,7 +14,7 @@ def test_decimals_are_exact_in_the_base_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("0.3 B", "is not a whole number of the smallest unit"),
         ("-1 KiB", "is negative"),
@@ -24,8 +24,8 @@ def test_decimals_are_exact_in_the_base_unit() -> None:
         (100, "is not a number with a unit"),
     ],
 )
-def test_anything_else_is_refused_with_an_example(text: object, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as refused:
+def test_anything_else_is_refused_with_an_example(text: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
         parse_integer(text, SIZES, "8 KiB")
     assert "expected for example 8 KiB" in str(refused.value)
 

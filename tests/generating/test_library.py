@@ -74,12 +74,12 @@ def defined(elf: Path) -> list[str]:
 
 def one_image(products: tuple[str, ...], folder: Path, every_kernel: bool = False) -> None:
     tools = TOOLCHAINS["ziglang"]
-    made = {p: objects_of(p, folder, tools, every_kernel) for p in products}
-    for product, objects in made.items():
+    objects_by_product = {p: objects_of(p, folder, tools, every_kernel) for p in products}
+    for product, objects in objects_by_product.items():
         names = [n for path in objects for n in defined(path)]
         wrong = [n for n in names if not re.fullmatch(f"{product}_({PUBLIC}|{INTERNAL})", n)]
         assert not wrong and len(names) == len(set(names))
-    whole = [str(p) for objects in made.values() for p in objects]
+    whole = [str(p) for objects in objects_by_product.values() for p in objects]
     arguments = [*tools.driver("cortex-m0"), "-nostdlib", "-static", "-Wl,--fatal-warnings", "-Wl,--no-gc-sections"]
     entry = f"-Wl,-e,{products[0]}_run"
     run([*arguments, entry, *whole, *tools.libraries, "-o", str(folder / "all.elf")], folder, "linking all")

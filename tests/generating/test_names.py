@@ -7,8 +7,8 @@ from pipeline.generating.names import inner, with_inner_includes
 def test_two_products_have_no_file_in_common_however_their_names_begin() -> None:
     names = [p.name for p in KERNELS.rglob("*.*")]
     products = ("touch", "touch_dense", "dense", "kernel")
-    made = [{inner(p, n) for n in names} for p in products]
-    assert names and len(set().union(*made)) == sum(len(m) for m in made)
+    files_by_product = [{inner(p, n) for n in names} for p in products]
+    assert names and len(set().union(*files_by_product)) == sum(len(m) for m in files_by_product)
 
 
 def test_of_a_kernels_source_only_the_names_of_included_files_change() -> None:

@@ -23,6 +23,6 @@ def test_the_least_integer_is_written_so_that_its_constant_is_no_wider() -> None
 
 
 def test_a_table_says_what_it_is() -> None:
-    made = table("0_weights", "conv: weights", np.zeros((2, 3), np.int16), "portable")
-    assert (made.name, made.ctype, made.title) == ("TABLE(0_weights)", "int16_t", "conv: weights, 2x3")
-    assert (made.size, made.bytes, made.rows) == (6, 12, ("0, 0, 0", "0, 0, 0"))
+    constants = table("0_weights", "conv: weights", np.zeros((2, 3), np.int16), "portable")
+    assert (constants.name, constants.ctype, constants.title) == ("TABLE(0_weights)", "int16_t", "conv: weights, 2x3")
+    assert (constants.size, constants.bytes, constants.rows) == (6, 12, ("0, 0, 0", "0, 0, 0"))

@@ -32,8 +32,8 @@ BROKEN: dict[str, tuple[Callable[[Graph], Graph], str | None]] = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_graph_is_refused(fault: str) -> None:
     legal().verify(integer=False)
-    change, said = BROKEN[fault]
-    with pytest.raises(AssertionError, match=said):
+    change, message = BROKEN[fault]
+    with pytest.raises(AssertionError, match=message):
         change(legal()).verify(integer=False)
 
 

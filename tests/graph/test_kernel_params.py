@@ -63,7 +63,7 @@ def test_members_are_those_of_the_struct_in_its_order(name: str) -> None:
 def test_members_of_a_struct_inside_have_dotted_names_and_what_is_none_is_not_said() -> None:
     table = np.ones(3, np.int32)
     requantize = RequantizeParams(shift=table, low=-128, high=127)
-    made = DenseParams(weights=table, bias=table, requantize=requantize, rows=1, inputs=2, outputs=3)
+    params = DenseParams(weights=table, bias=table, requantize=requantize, rows=1, inputs=2, outputs=3)
     names = "weights bias requantize.shift requantize.low requantize.high rows inputs outputs".split()
-    assert [n for n, _ in made.members()] == names
-    assert dict(made.members())["requantize.low"] == -128
+    assert [n for n, _ in params.members()] == names
+    assert dict(params.members())["requantize.low"] == -128

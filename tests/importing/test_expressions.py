@@ -24,10 +24,10 @@ SHAPE = (1, 3, 4)
 
 def model_of(nodes: Sequence[tuple[str, str, str]], constants: Mapping[str, Any], inputs: str = "x") -> onnx.ModelProto:
     """`nodes`: (operator, inputs, output); all inputs and the output `y` have SHAPE."""
-    made = [helper.make_node(op, given.split(), [output], name=output) for op, given, output in nodes]
+    onnx_nodes = [helper.make_node(op, given.split(), [output], name=output) for op, given, output in nodes]
     infos = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, SHAPE) for n in names] for names in (inputs, "y")]
     values = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()]
-    graph = helper.make_graph(made, "net", *infos, values)
+    graph = helper.make_graph(onnx_nodes, "net", *infos, values)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 

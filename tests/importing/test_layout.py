@@ -24,9 +24,9 @@ def test_one_dimension_is_two_of_height_one(write: Callable[[Net], None]) -> Non
 def test_one_dimension_takes_the_cycles_of_two(write: Callable[[Net], None], tmp_path: Path) -> None:
     totals = []
     for flat in (True, False):
-        made = quantized(written(write, flat), X)
-        runs = on_chip(made, write_library(made, tmp_path / str(flat), "cortex-m0"), "cortex-m0", count=2)
-        assert_chip_equals(made, runs)
+        built = quantized(written(write, flat), X)
+        runs = on_chip(built, write_library(built, tmp_path / str(flat), "cortex-m0"), "cortex-m0", count=2)
+        assert_chip_equals(built, runs)
         totals.append(runs[0].total)
     assert totals[0] == totals[1]
 

@@ -28,13 +28,13 @@ SAMPLES = {s.name: s for s in samples()}
 
 def full(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with matrices and kernels of weights that cannot become zero."""
-    rng, made = np.random.default_rng(0), onnx.ModelProto()
-    made.CopyFrom(model)
-    for tensor in made.graph.initializer:
+    rng, filled = np.random.default_rng(0), onnx.ModelProto()
+    filled.CopyFrom(model)
+    for tensor in filled.graph.initializer:
         if len(tensor.dims) > 1 and tensor.data_type == TensorProto.FLOAT:
             values = rng.uniform(0.5, 1.0, tensor.dims).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return made
+    return filled
 
 
 def early(sample: Sample) -> LowerBound | None:

@@ -33,9 +33,9 @@ def model_of(
     sparse: tuple[onnx.SparseTensorProto, ...] = (),
 ) -> onnx.ModelProto:
     """x of shape `x` to y of shape `y`."""
-    made = [*(numpy_helper.from_array(np.asarray(v), n) for n, v in (constants or {}).items()), *tensors]
+    initializers = [*(numpy_helper.from_array(np.asarray(v), n) for n, v in (constants or {}).items()), *tensors]
     infos = [[helper.make_tensor_value_info(n, F, shape)] for n, shape in (("x", x), ("y", y))]
-    graph = helper.make_graph(nodes, "net", *infos, made, sparse_initializer=sparse)
+    graph = helper.make_graph(nodes, "net", *infos, initializers, sparse_initializer=sparse)
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
@@ -80,8 +80,8 @@ def test_a_mask_that_is_read_is_refused() -> None:
 @pytest.mark.parametrize("shape", [(5, 4), (5,), (1, 5, 4), (1, 2, 5, 3)])
 def test_a_constant_matrix_on_the_left_is_a_layer(shape: tuple[int, ...]) -> None:
     matrix = RNG.normal(0, 0.5, (7, 5)).astype(np.float32)
-    made = list(np.matmul(matrix, np.zeros(shape)).shape)
-    net = near(model_of([node("MatMul", ["w", "x"], ["y"])], list(shape), made, {"w": matrix}))
+    output_shape = list(np.matmul(matrix, np.zeros(shape)).shape)
+    net = near(model_of([node("MatMul", ["w", "x"], ["y"])], list(shape), output_shape, {"w": matrix}))
     assert [type(n).__name__ for n in net.graph.nodes].count("Dense") == 1
 
 
@@ -118,10 +118,10 @@ SPARSE = {"numbers": ([6, 4], [1, 7, 20]), "axes": ([6, 4], [[0, 1], [2, 3], [5,
 
 def sparse(name: str, dims: list[int], indices: Any) -> onnx.SparseTensorProto:
     values = numpy_helper.from_array(np.array([1.5, -2, 0.5], np.float32), name)
-    made: onnx.SparseTensorProto = helper.make_sparse_tensor(
+    proto: onnx.SparseTensorProto = helper.make_sparse_tensor(
         values, numpy_helper.from_array(np.array(indices, np.int64), f"{name}.at"), dims
     )
-    return made
+    return proto
 
 
 @pytest.mark.parametrize("given", SPARSE)
@@ -133,15 +133,15 @@ def test_sparse_constants_are_dense_ones(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dims", "said"), [([6, 3], "does not hold its shape"), ([1 << 40, 1 << 40], "has an impossible shape")]
+    ("dims", "message"), [([6, 3], "does not hold its shape"), ([1 << 40, 1 << 40], "has an impossible shape")]
 )
-def test_impossible_sparse_constants_are_refused_by_name(dims: list[int], said: str) -> None:
+def test_impossible_sparse_constants_are_refused_by_name(dims: list[int], message: str) -> None:
     model = model_of([node("MatMul", ["x", "w"], ["y"])], [1, 6], [1, 4], sparse=(sparse("w", dims, [1, 7, 20]),))
-    assert f"sparse tensor 'w' {said}" in refused(model)
+    assert f"sparse tensor 'w' {message}" in refused(model)
 
 
 @pytest.mark.parametrize(
-    ("made", "constants", "said"),
+    ("operator", "constants", "message"),
     [
         (node("LeakyRelu", ["x"], ["y"], name="n", alpha=NAN), {}, "LeakyRelu node 'n': its attribute alpha is NaN"),
         (node("Shrink", ["x"], ["y"], name="n", lambd=NAN), {}, "Shrink node 'n': its attribute lambd is NaN"),
@@ -150,15 +150,15 @@ def test_impossible_sparse_constants_are_refused_by_name(dims: list[int], said: 
         (node("Clip", ["x", "c"], ["y"], name="n"), {"c": np.float32(np.inf)}, "bounds that leave no finite value"),
     ],
 )
-def test_parameters_that_are_no_numbers_are_refused_by_name(made: NodeProto, constants: Any, said: str) -> None:
-    assert said in refused(model_of([made], [1, 6], [1, 6], constants))
+def test_parameters_that_are_no_numbers_are_refused_by_name(operator: NodeProto, constants: Any, message: str) -> None:
+    assert message in refused(model_of([operator], [1, 6], [1, 6], constants))
 
 
 def test_a_resize_beyond_every_chip_is_refused_as_too_large() -> None:
-    made = node("Resize", ["x", "", "s"], ["y"], name="r", mode="nearest")
+    resize = node("Resize", ["x", "", "s"], ["y"], name="r", mode="nearest")
     scales = {"s": np.array([1, 1, 4096, 4096], np.float32)}
-    said = refused(model_of([made], [1, 1, 4, 4], [1, 1, 16384, 16384], scales))
-    assert "Resize node 'r': scales [1.0, 1.0, 4096.0, 4096.0]: the result is too large" in said
+    message = refused(model_of([resize], [1, 1, 4, 4], [1, 1, 16384, 16384], scales))
+    assert "Resize node 'r': scales [1.0, 1.0, 4096.0, 4096.0]: the result is too large" in message
 
 
 def prescribed(kind: type, out: type, weights: Array) -> Built:
@@ -166,15 +166,15 @@ def prescribed(kind: type, out: type, weights: Array) -> Built:
     constants = {"s": np.float32(0.01), "z": kind(0), "o": out(0), "i": weights}
     pairs = [("QuantizeLinear", "x s z", "q"), ("DequantizeLinear", "q s z", "r"), ("DequantizeLinear", "i s", "w")]
     pairs += [("MatMul", "r w", "m"), ("QuantizeLinear", "m s o", "p"), ("DequantizeLinear", "p s o", "y")]
-    nodes = [node(op, given.split(), [made], name=made) for op, given, made in pairs]
+    nodes = [node(op, given.split(), [output], name=output) for op, given, output in pairs]
     x = RNG.uniform(-1, 1, (8, 1, 6)).astype(np.float32)
     return build(model_of(nodes, [1, 6], [1, 4], constants, opset=21), (x,), (x,), "multiplier", Policy("min-max"))
 
 
 def test_int16_weights_are_refused_with_a_remedy_that_works() -> None:
     wide = RNG.integers(-32768, 32768, (6, 4)).astype(np.int16)
-    said = rf"'m' \(Dense\): its weights .* are {wide.min()} to {wide.max()}; int16 activations take int8 weights"
-    with pytest.raises(ChipfitError, match=said) as error:
+    message = rf"'m' \(Dense\): its weights .* are {wide.min()} to {wide.max()}; int16 activations take int8 weights"
+    with pytest.raises(ChipfitError, match=message) as error:
         prescribed(np.int16, np.int16, wide)
     assert "weight_type=QuantType.QInt8" in error.value.hint
     assert prescribed(np.int16, np.int16, RNG.integers(-127, 128, (6, 4)).astype(np.int8)).expected
@@ -191,13 +191,13 @@ def test_a_layer_between_two_types_is_refused_with_a_hint() -> None:
 def test_a_scale_that_leaves_float32_is_refused_without_a_warning() -> None:
     constants = {"i": np.full((4, 6), 100, np.int8), "s": np.float32(3e38)}
     nodes = [node("DequantizeLinear", ["i", "s"], ["w"], name="d"), node("Gemm", ["x", "w"], ["y"], transB=1)]
-    said = "DequantizeLinear node 'd': a scale at which its integers leave float32"
-    assert said in refused(model_of(nodes, [1, 6], [1, 4], constants))
+    message = "DequantizeLinear node 'd': a scale at which its integers leave float32"
+    assert message in refused(model_of(nodes, [1, 6], [1, 4], constants))
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize(("scale", "said"), [(3e38, "leaves float32"), (NAN, "its scale holds NaN or infinity")])
-def test_a_bias_that_leaves_float32_is_refused_without_a_warning(scale: float, said: str) -> None:
+@pytest.mark.parametrize(("scale", "message"), [(3e38, "leaves float32"), (NAN, "its scale holds NaN or infinity")])
+def test_a_bias_that_leaves_float32_is_refused_without_a_warning(scale: float, message: str) -> None:
     """QGemm's bias has the product of both scales."""
     constants = {
         "zero": np.uint8(0),
@@ -205,9 +205,9 @@ def test_a_bias_that_leaves_float32_is_refused_without_a_warning(scale: float, s
         "w": np.ones((6, 4), np.uint8),
         "b": np.full(4, 1 << 20, np.int32),
     }
-    made = node("QGemm", ["q", "s", "zero", "w", "s", "zero", "b"], ["y"], name="g", domain=MICROSOFT)
-    nodes = [node("QuantizeLinear", ["x", "s", "zero"], ["q"]), made]
-    assert said in refused(model_of(nodes, [1, 6], [1, 4], constants))
+    gemm = node("QGemm", ["q", "s", "zero", "w", "s", "zero", "b"], ["y"], name="g", domain=MICROSOFT)
+    nodes = [node("QuantizeLinear", ["x", "s", "zero"], ["q"]), gemm]
+    assert message in refused(model_of(nodes, [1, 6], [1, 4], constants))
 
 
 @pytest.mark.parametrize(("domain", "opset"), [("", 21), (MICROSOFT, 17)])

@@ -86,21 +86,21 @@ def test_a_classifier_gives_its_class_and_the_tensor_of_probabilities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "said"),
+    ("classes", "message"),
     [(np.array([1, 3, 5], np.int32), "labels [1, 3, 5] instead of 0 to 2"), (["a", "b", "c"], "labels of strings")],
 )
-def test_other_labels_are_refused_with_the_line_that_helps(classes: Any, said: str) -> None:
+def test_other_labels_are_refused_with_the_line_that_helps(classes: Any, message: str) -> None:
     with pytest.raises(ChipfitError) as refused:
         graph_of(classifier(classes), "net.onnx", "net")
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "model.classes_ = numpy.arange(3)" in str(refused.value)
 
 
 @pytest.mark.parametrize("at", [np.array([2, 0]), np.array([[2, 0]]), np.array([[2], [0]])], ids=str)
 def test_indices_of_features_are_one_list_of_whatever_shape(at: Array) -> None:
-    (made,) = [helper.make_node("ArrayFeatureExtractor", ["x", "at"], ["y"], domain=DOMAIN)]
+    (extractor,) = [helper.make_node("ArrayFeatureExtractor", ["x", "at"], ["y"], domain=DOMAIN)]
     infos = helper.make_tensor_value_info("x", F, [1, 4]), helper.make_tensor_value_info("y", F, None)
-    graph = helper.make_graph([made], "net", [infos[0]], [infos[1]], [numpy_helper.from_array(at, "at")])
+    graph = helper.make_graph([extractor], "net", [infos[0]], [infos[1]], [numpy_helper.from_array(at, "at")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, 3)])
     model.ir_version = 8
     x = np.arange(4, dtype=np.float32)[None]

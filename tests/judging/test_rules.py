@@ -125,9 +125,9 @@ def test_without_litert_the_verdict_says_so_and_stands(product: Path) -> None:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_doubtful_data_and_answers_fail_unless_the_yaml_allows_them(product: Path, name: str) -> None:
-    change, said = CHECKS[name]
+    change, sentence = CHECKS[name]
     found = judged(product, quantize=change)
-    assert missed(found) == [f"accuracy.{name}"] and found[f"accuracy.{name}"].sentence == said
+    assert missed(found) == [f"accuracy.{name}"] and found[f"accuracy.{name}"].sentence == sentence
     assert f"accuracy: {{allow: [{name}]}}" in found[f"accuracy.{name}"].hint
     assert verdict_of(list(found.values())) == "check failed"
     allowed = judged(product, f"accuracy: {{allow: [{name}]}}\n", quantize=change)

@@ -56,7 +56,7 @@ def product(tmp_path: Path) -> Path:
 
 
 def findings(rows: tuple[tuple[Any, ...], ...], passed: bool) -> list[Finding]:
-    return [Finding(k, passed, m, x, said, hint, budget=k.startswith(BUDGETS)) for k, m, x, said, hint in rows]
+    return [Finding(k, passed, m, x, sentence, hint, budget=k.startswith(BUDGETS)) for k, m, x, sentence, hint in rows]
 
 
 def test_what_is_kept_is_said_with_its_figures_limits_and_hints(product: Path) -> None:

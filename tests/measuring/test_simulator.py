@@ -42,8 +42,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_misbehaviour_is_said(name: str, tmp_path: Path) -> None:
-    body, said = FAULTS[name]
-    with pytest.raises(ChipfitError, match=said):
+    body, message = FAULTS[name]
+    with pytest.raises(ChipfitError, match=message):
         run(function(body), tmp_path)
 
 
@@ -95,8 +95,8 @@ def test_a_runaway_is_stopped_and_told_where(tmp_path: Path) -> None:
 def test_too_little_memory_is_said_and_does_not_end_the_process(mebibytes: int, tmp_path: Path) -> None:
     elf = link(function("nop"), tmp_path)
     simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16])
-    said = bounded(lambda: simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16]), memory=mebibytes << 20).said
-    assert said.startswith("simulate: this process may not have the 1 GiB of address space"), said
+    message = bounded(lambda: simulate(elf, M0, "f_run", 0, [[bytes(16)]], [16]), memory=mebibytes << 20).message
+    assert message.startswith("simulate: this process may not have the 1 GiB of address space"), message
 
 
 def test_more_calls_than_layers_are_an_error(tmp_path: Path) -> None:
@@ -218,8 +218,8 @@ def test_code_in_ram_is_copied_there_and_fetched_without_waits(tmp_path: Path) -
 
 
 def test_code_in_ram_takes_of_flash_and_of_ram(tmp_path: Path) -> None:
-    made = measure(link(FROM_RAM, tmp_path), "f_run", "f_")
+    footprint = measure(link(FROM_RAM, tmp_path), "f_run", "f_")
     # f_fast: three half-words and a half-word of padding, then its literal. f_run: four half-words and a literal.
-    assert (made.code, made.data, made.bss) == (12, 12, 0)
-    assert (made.flash, made.ram) == (24, 12)
-    assert not made.stack.unknown
+    assert (footprint.code, footprint.data, footprint.bss) == (12, 12, 0)
+    assert (footprint.flash, footprint.ram) == (24, 12)
+    assert not footprint.stack.unknown

@@ -161,9 +161,9 @@ def test_frames_are_what_gcc_says_with_fstack_usage(core: str, tmp_path: Path) -
     gcc = shutil.which("arm-none-eabi-gcc") or ""
     arguments = [gcc, f"-mcpu={core}", "-mthumb", *tools.code, "-fstack-usage", "-c", str(source), "-o", "f.o"]
     subprocess.run(arguments, cwd=tmp_path, check=True, timeout=60)
-    said = dict(re.findall(r":(\w+)\t(\d+)", (tmp_path / "f.su").read_text("utf-8")))
+    gcc_frames = dict(re.findall(r":(\w+)\t(\d+)", (tmp_path / "f.su").read_text("utf-8")))
     found = stack(FRAMES, tmp_path / "own", core, ".c", "gcc")
-    assert found.worst == int(said["f_run"]) + int(said["f_large"])
+    assert found.worst == int(gcc_frames["f_run"]) + int(gcc_frames["f_large"])
 
 
 @pytest.mark.parametrize("toolchain", ["ziglang", "gcc"])

@@ -118,9 +118,9 @@ def test_what_does_not_compile_is_one_sentence_and_leaves_no_object(toolchain: s
     library = write(tmp_path, a_dot_c=DOT, b_dot_c='#include "f.h"\nint32_t f_b(void) { return unknown; }\n')
     with pytest.raises(ChipfitError) as caught:
         image(library, toolchain)
-    said = str(caught.value)
-    assert said.startswith("toolchain: compiling src/b.c failed: src/b.c:2:") and "unknown" in said
-    assert "\n" not in said and str(tmp_path) not in said
+    message = str(caught.value)
+    assert message.startswith("toolchain: compiling src/b.c failed: src/b.c:2:") and "unknown" in message
+    assert "\n" not in message and str(tmp_path) not in message
     assert list((library / "out").iterdir()) == []
 
 
@@ -211,10 +211,10 @@ def test_the_library_for_this_machine_computes(compiler: str, flags: tuple[str, 
     if compiler != "ziglang":
         need(compiler)
     assert compiler in host_compilers()
-    made = host_library(write(tmp_path, f_dot_c=DOT), tmp_path / "f.so", compiler, flags)
+    shared_library = host_library(write(tmp_path, f_dot_c=DOT), tmp_path / "f.so", compiler, flags)
     given = np.zeros((2, 16), np.int8)
     given[0, :3], given[1, :3] = (100, -100, 100), (7, 0, 0)
-    got = HostLibrary(made, "f")([given], [np.zeros((2, 2), np.int8)])
+    got = HostLibrary(shared_library, "f")([given], [np.zeros((2, 2), np.int8)])
     assert got[0].tolist() == [[(100 + 200 + 300) >> 8, 100], [0, 7]]
 
 
@@ -226,9 +226,9 @@ def test_ports_of_every_kind_come_through_the_process_that_runs_the_library(tmp_
         "void f_run(const int8_t *x, int8_t *y)\n{\n    y[0] = (int8_t)(x[0] + 1);\n"
         "    last[0] += own[0] * own[1];\n}\n"
     )
-    made = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
+    shared_library = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
     inputs = [np.array([[5], [-5]], np.int8), np.array([[300, 300], [-300, 1]], np.int16)]
-    library = HostLibrary(made, "f", [None, 0, None, 8])
+    library = HostLibrary(shared_library, "f", [None, 0, None, 8])
     got = library(inputs, [np.zeros((2, 1), np.int8), np.zeros((2, 1, 1), np.int32)])
     assert got[0].tolist() == [[6], [-4]] and got[1].tolist() == [[[90_000]], [[89_700]]]
 
@@ -256,9 +256,9 @@ def test_a_library_that_misbehaves_is_said_and_does_no_harm(
 ) -> None:
     monkeypatch.setattr("pipeline.measuring.toolchain.host._SECONDS", 1)
     text = f'#include "f.h"\nvoid exit(int);\nvoid f_run(const int8_t *x, int8_t *y)\n{{\n    {statement}\n}}\n'
-    made = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
+    shared_library = host_library(write(tmp_path, f_dot_c=text), tmp_path / "f.so")
     with pytest.raises(ChipfitError, match=rf"^toolchain: running f on this machine {says}") as error:
-        HostLibrary(made, "f")([np.zeros((1, 16), np.int8)], [np.zeros((1, 2), np.int8)])
+        HostLibrary(shared_library, "f")([np.zeros((1, 16), np.int8)], [np.zeros((1, 2), np.int8)])
     assert "\n" not in str(error.value)
 
 

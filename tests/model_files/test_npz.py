@@ -48,9 +48,9 @@ def saved(array: np.ndarray) -> bytes:
 
 
 def broken(data: bytes, at: int, value: int) -> bytes:
-    made = bytearray(data)
-    made[at] = value
-    return bytes(made)
+    damaged = bytearray(data)
+    damaged[at] = value
+    return bytes(damaged)
 
 
 def with_pickle() -> bytes:
@@ -114,8 +114,8 @@ def check(name: str, folder: Path) -> None:
     make, says = BAD[name]
     path = folder / "d.npz"
     path.write_bytes(make())
-    said = bounded(lambda: load(path)).said
-    assert said.startswith("net.yaml:3: d.npz") and says in said and "\n" not in said, said
+    message = bounded(lambda: load(path)).message
+    assert message.startswith("net.yaml:3: d.npz") and says in message and "\n" not in message, message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
@@ -146,10 +146,10 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path, refused = tmp_path / "d.npz", 0
     for _ in range(150):
-        made = bytearray(PLAIN)
-        for at in rng.integers(0, len(made), 3):
-            made[at] = rng.integers(256)
-        path.write_bytes(bytes(made))
+        damaged = bytearray(PLAIN)
+        for at in rng.integers(0, len(damaged), 3):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(bytes(damaged))
         try:
             load(path)
         except ChipfitError as error:

@@ -20,12 +20,12 @@ VALUES = np.arange(16, dtype=np.float32).reshape(4, 4)
 
 
 def tensor(location: str, name: str = "w", **entries: str) -> TensorProto:
-    made = numpy_helper.from_array(VALUES, name)
-    made.ClearField("raw_data")
-    made.data_location = TensorProto.EXTERNAL
+    proto = numpy_helper.from_array(VALUES, name)
+    proto.ClearField("raw_data")
+    proto.data_location = TensorProto.EXTERNAL
     for key, value in {"location": location, **entries}.items():
-        made.external_data.add(key=key, value=value)
-    return made
+        proto.external_data.add(key=key, value=value)
+    return proto
 
 
 def plain(*nodes: onnx.NodeProto, **more: object) -> onnx.ModelProto:
@@ -34,31 +34,31 @@ def plain(*nodes: onnx.NodeProto, **more: object) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def constant(made: TensorProto) -> onnx.NodeProto:
-    return helper.make_node("Constant", [], [f"c_{made.name}"], value=made)
+def constant(proto: TensorProto) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [f"c_{proto.name}"], value=proto)
 
 
-def in_subgraph(made: TensorProto) -> onnx.ModelProto:
-    branch = helper.make_graph([constant(made)], "b", [], [helper.make_tensor_value_info("c_w", 1, [4, 4])])
-    inner = helper.make_graph([], "i", [], [], [made])
+def in_subgraph(proto: TensorProto) -> onnx.ModelProto:
+    branch = helper.make_graph([constant(proto)], "b", [], [helper.make_tensor_value_info("c_w", 1, [4, 4])])
+    inner = helper.make_graph([], "i", [], [], [proto])
     condition = constant(numpy_helper.from_array(np.array(True), "t"))
     both = helper.make_node("If", ["c_t"], ["z"], then_branch=branch, else_branch=branch)
     both.attribute[0].g.node[0].attribute.append(helper.make_attribute("deeper", [inner]))
     return plain(condition, both)
 
 
-def in_function(made: TensorProto) -> onnx.ModelProto:
+def in_function(proto: TensorProto) -> onnx.ModelProto:
     model = plain()
     opsets = [helper.make_opsetid("", 17)]
-    model.functions.append(helper.make_function("d", "f", [], ["c_w"], [constant(made)], opsets))
-    model.functions[0].attribute_proto.append(helper.make_attribute("default", made))
+    model.functions.append(helper.make_function("d", "f", [], ["c_w"], [constant(proto)], opsets))
+    model.functions[0].attribute_proto.append(helper.make_attribute("default", proto))
     model.opset_import.append(helper.make_opsetid("d", 1))
     return model
 
 
-def in_training(made: TensorProto) -> onnx.ModelProto:
+def in_training(proto: TensorProto) -> onnx.ModelProto:
     model = plain()
-    model.training_info.add().algorithm.initializer.append(made)
+    model.training_info.add().algorithm.initializer.append(proto)
     return model
 
 

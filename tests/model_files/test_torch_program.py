@@ -27,32 +27,32 @@ def build(folder: Path, source: str) -> tuple[int, str]:
 @pytest.mark.parametrize("name", ["net.pt", "net.pth"])
 def test_a_pickle_is_refused_with_what_to_run_instead(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x80\x02")
-    code, said = build(tmp_path, name)
+    code, message = build(tmp_path, name)
     assert code == 1
-    assert f"net.yaml:2: model.source: {name} is not one of .onnx, .tflite, .pt2" in said
+    assert f"net.yaml:2: model.source: {name} is not one of .onnx, .tflite, .pt2" in message
     for part in ("torch.export.export(model.eval(), (example_input,))", "torch.export.save(program, 'net.pt2')"):
-        assert part in said
-    assert said.count("\n") == 1
+        assert part in message
+    assert message.count("\n") == 1
 
 
 def test_a_missing_program_is_said(tmp_path: Path) -> None:
-    code, said = build(tmp_path, "net.pt2")
-    assert (code, said) == (1, "net.yaml:2: model.source: net.pt2 does not exist.\n")
+    code, message = build(tmp_path, "net.pt2")
+    assert (code, message) == (1, "net.yaml:2: model.source: net.pt2 does not exist.\n")
 
 
 def test_without_torch_the_remedy_is_said(tmp_path: Path) -> None:
     if importlib.util.find_spec("torch") is not None:
         pytest.skip("torch is installed")
     (tmp_path / "net.pt2").write_bytes(b"PK")
-    code, said = build(tmp_path, "net.pt2")
+    code, error = build(tmp_path, "net.pt2")
     assert code == 1
-    assert "net.yaml:2: model.source: net.pt2 needs PyTorch to be read. Hint: Run pip install 'chipfit[torch]'" in said
+    assert "net.yaml:2: model.source: net.pt2 needs PyTorch to be read. Hint: Run pip install 'chipfit[torch]'" in error
 
 
 def archive(path: Path, files: dict[str, str]) -> Path:
-    with zipfile.ZipFile(path, "w") as made:
+    with zipfile.ZipFile(path, "w") as file:
         for name, text in files.items():
-            made.writestr(name, text)
+            file.writestr(name, text)
     return path
 
 

@@ -35,11 +35,11 @@ def main() -> int:
 def further_of(seed: int, every_host: int, every_chip: int) -> Further:
     """What comes behind integer NumPy for the network of a seed."""
 
-    def host(made: Outcome) -> None:
-        machine.host(made, seed)
+    def host(outcome: Outcome) -> None:
+        machine.host(outcome, seed)
 
-    def chip(made: Outcome) -> None:
-        machine.chip(made, seed)
+    def chip(outcome: Outcome) -> None:
+        machine.chip(outcome, seed)
 
     if every_chip and seed % every_chip == 0:
         return chip
@@ -50,16 +50,16 @@ def replay(given: argparse.Namespace) -> int:
     style, seed = given.replay
     case = load(Path(style)) if seed == "-" else drawn(style, int(seed))
     further = nothing if seed == "-" else further_of(int(seed), given.host, given.chip)
-    made = attempt(case, further)
-    if isinstance(made, BaseException):
+    outcome = attempt(case, further)
+    if isinstance(outcome, BaseException):
         case = case if given.whole else shrunk(case, further)
-        made = attempt(case, further)
-        assert isinstance(made, BaseException)
+        outcome = attempt(case, further)
+        assert isinstance(outcome, BaseException)
         if given.keep:
             case.save(CASES / f"{given.keep}.json")
-        print(described(case), f"{signature(made)}: {made}", sep="\n")
+        print(described(case), f"{signature(outcome)}: {outcome}", sep="\n")
         return 1
-    print(described(case), f"{made.kind} {made.why}", sep="\n")
+    print(described(case), f"{outcome.kind} {outcome.why}", sep="\n")
     return 0
 
 

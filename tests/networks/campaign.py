@@ -42,7 +42,7 @@ def signature(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(last.filename).name}: {last.name}"
 
 
-def nothing(made: Outcome) -> None:
+def nothing(outcome: Outcome) -> None:
     """No further check."""
 
 
@@ -50,34 +50,34 @@ def attempt(case: Case, further: Further = nothing) -> Outcome | BaseException:
     """The outcome, or the failure itself; `further` goes on with a network that has become integers."""
     with np.errstate(all="ignore"):
         try:
-            made = outcome(case)
-            if made.graph is not None:
-                further(made)
+            result = outcome(case)
+            if result.graph is not None:
+                further(result)
         except Exception as error:
             return error
-    return made
+    return result
 
 
 def run(style: str, seed: int, tally: Tally, further: Further = nothing) -> None:
     """One network."""
     try:
-        made = attempt(drawn(style, seed), further)
+        result = attempt(drawn(style, seed), further)
     except Discarded as error:
-        made = Outcome("discarded", str(error))
+        result = Outcome("discarded", str(error))
     except Exception as error:
-        made = error
+        result = error
     if further is not nothing:
         tally.counts[further.__name__] += 1
     tally.counts["drawn"] += 1
-    if isinstance(made, Outcome):
-        tally.counts[made.kind] += 1
-        if made.kind == "refused":
-            tally.refused[made.why] += 1
-        elif made.kind == "discarded":
-            tally.discarded[made.why] += 1
+    if isinstance(result, Outcome):
+        tally.counts[result.kind] += 1
+        if result.kind == "refused":
+            tally.refused[result.why] += 1
+        elif result.kind == "discarded":
+            tally.discarded[result.why] += 1
         return
     tally.counts["found"] += 1
-    tally.findings.setdefault(signature(made), []).append(seed)
+    tally.findings.setdefault(signature(result), []).append(seed)
 
 
 def shrunk(case: Case, further: Further = nothing) -> Case:
@@ -87,8 +87,8 @@ def shrunk(case: Case, further: Further = nothing) -> Case:
     wanted = signature(failed)
 
     def fails(network: object, feeds: object) -> bool:
-        made = attempt(replace(case, network=network, feeds=feeds), further)  # type: ignore[arg-type]
-        return isinstance(made, BaseException) and signature(made) == wanted
+        result = attempt(replace(case, network=network, feeds=feeds), further)  # type: ignore[arg-type]
+        return isinstance(result, BaseException) and signature(result) == wanted
 
     def values(network: object, feeds: object) -> object:
         try:
@@ -107,8 +107,8 @@ def described(case: Case) -> str:
     lines += [f"  input {n} {list(network.shapes[n])}" for n in network.inputs]
     for n in network.layers:
         inputs = ", ".join(_operand(case, i) for i in n.inputs)
-        made = ", ".join(f"{o} {list(network.shapes[o])}" for o in n.outputs)
-        lines.append(f"  {n.op}({inputs}) {dict(n.attributes) or ''} -> {made}")
+        outputs = ", ".join(f"{o} {list(network.shapes[o])}" for o in n.outputs)
+        lines.append(f"  {n.op}({inputs}) {dict(n.attributes) or ''} -> {outputs}")
     return "\n".join([*lines, f"  outputs {list(network.outputs)}"])
 
 

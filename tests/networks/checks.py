@@ -39,25 +39,25 @@ def outcome(case: Case) -> Outcome:
     try:
         return CHECKS[case.style](case)
     except ChipfitError as error:
-        said = str(error)
-        if "\n" in said or len(said) < 20:
+        message = str(error)
+        if "\n" in message or len(message) < 20:
             raise
-        return Outcome("refused", reason(said))
+        return Outcome("refused", reason(message))
     except Discarded as error:
         return Outcome("discarded", str(error))
 
 
-def reason(said: str) -> str:
+def reason(message: str) -> str:
     """A refusal without the names and numbers of its network."""
-    bare = re.sub(r"'[^']*'", "_", said.removeprefix(f"{_SHOWN}: ").split(" Hint:")[0])
+    bare = re.sub(r"'[^']*'", "_", message.removeprefix(f"{_SHOWN}: ").split(" Hint:")[0])
     return re.sub(r"(?<![A-Za-z])-?\d+(\.\d+)?(e-?\d+)?", "#", bare)[:110]
 
 
 def activations(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Every tensor's values in ONNX Runtime; raises Discarded."""
-    made = [o for n in network.layers for o in n.outputs]
+    outputs = [o for n in network.layers for o in n.outputs]
     try:
-        values = reference(network, feeds, made)
+        values = reference(network, feeds, outputs)
     except Exception as error:  # ONNX Runtime raises classes of its own
         raise Discarded(f"ONNX Runtime: {reason(str(error))[-90:]}") from error
     if not all(np.isfinite(v).all() and (np.abs(v) < 1e30).all() for v in values.values()):
@@ -114,13 +114,13 @@ def draw_quantized(style: str, writer: type[Writer], rng: np.random.Generator) -
     if not network.layers:
         raise Discarded("no layer")
     feeds = dict(zip(network.inputs, samples(network, rng), strict=True))
-    made, ports = writer(network, {**activations(network, feeds), **feeds}, h, rng).network_of()
-    return Case(style, made, in_range(ports, made, feeds))
+    quantized, ports = writer(network, {**activations(network, feeds), **feeds}, h, rng).network_of()
+    return Case(style, quantized, in_range(ports, quantized, feeds))
 
 
 def real_inputs(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Integer inputs as the real values that their DequantizeLinear makes of them."""
-    made = {n: v.astype(np.float32) for n, v in feeds.items()}
+    reals = {n: v.astype(np.float32) for n, v in feeds.items()}
     origin = {n: n for n in network.inputs if n in network.kinds}
     for layer in network.layers:
         source = origin.get(layer.inputs[0])
@@ -128,10 +128,10 @@ def real_inputs(network: Network, feeds: Mapping[str, Array]) -> dict[str, Array
             continue
         if layer.op == "DequantizeLinear":
             scale, zero = (network.constants[i] for i in layer.inputs[1:3])
-            made[source] = (feeds[source].astype(np.float32) - zero.astype(np.float32)) * scale
+            reals[source] = (feeds[source].astype(np.float32) - zero.astype(np.float32)) * scale
         else:
             origin |= dict.fromkeys(layer.outputs, source)
-    return made
+    return reals
 
 
 def check_qdq(case: Case) -> Outcome:
@@ -205,17 +205,17 @@ def check_tflite(case: Case) -> Outcome:
 def lite_values(network: Network, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
     """What LiteRT makes of tensors; raises Discarded where it refuses the network."""
     try:
-        made = litert(flatbuffer(network, names), [feeds[n] for n in network.inputs], apart=True)
+        values = litert(flatbuffer(network, names), [feeds[n] for n in network.inputs], apart=True)
     except (RuntimeError, ValueError) as error:
         raise Discarded(f"LiteRT: {reason(str(error))}") from error
-    return dict(zip(dict.fromkeys([*network.outputs, *names]), made, strict=True))
+    return dict(zip(dict.fromkeys([*network.outputs, *names]), values, strict=True))
 
 
 def values_of(case: Case) -> Mapping[str, Array]:
     """Every tensor of a case's network, as its own framework computes it."""
-    made = [o for n in case.network.layers for o in n.outputs]
+    outputs = [o for n in case.network.layers for o in n.outputs]
     if case.style == "tflite":
-        return lite_values(case.network, case.feeds, made)
+        return lite_values(case.network, case.feeds, outputs)
     return activations(plain(case.network), case.feeds)
 
 

@@ -63,25 +63,25 @@ def fill(d: Drawing, layers: Mapping[Callable[[Any], str], float]) -> None:
     tries = 0
     while len(d.layers) < count and tries < 20 * count:
         tries += 1
-        made, shapes, constants = len(d.layers), len(d.shapes), len(d.constants)
+        layer_count, shape_count, constant_count = len(d.layers), len(d.shapes), len(d.constants)
         try:
             d.rng.choice(functions, p=weights / weights.sum())(d)
         except Skip:
-            if len(d.layers) > made:  # a guard was drawn for a layer that was not
-                del d.layers[made:]
-                for names, size in ((d.shapes, shapes),):
+            if len(d.layers) > layer_count:  # a guard was drawn for a layer that was not
+                del d.layers[layer_count:]
+                for names, size in ((d.shapes, shape_count),):
                     for name in list(names)[size:]:
                         del names[name]
-            for name in list(d.constants)[constants:]:
+            for name in list(d.constants)[constant_count:]:
                 del d.constants[name]
 
 
 def samples(network: Network, rng: np.random.Generator, count: int = SAMPLES) -> tuple[Array, ...]:
     """For each input (count, *shape): normal values about a centre of their own, in units of their own."""
-    made = []
+    feeds = []
     for name in network.inputs:
         unit = 10 ** rng.uniform(-1.5, 1) if rng.random() < 0.95 else 10 ** rng.uniform(-10, 4)
         centre = rng.choice([0.0, 0.0, 1.0, -2.0])
         values = unit * (rng.normal(centre, 1, (count, *network.shapes[name])))
-        made.append((np.abs(values) if rng.random() < 0.2 else values).astype(np.float32))
-    return tuple(made)
+        feeds.append((np.abs(values) if rng.random() < 0.2 else values).astype(np.float32))
+    return tuple(feeds)

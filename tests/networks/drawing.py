@@ -162,9 +162,9 @@ class Drawing:
 
     def network(self) -> Network:
         """What was drawn; its outputs are the tensors that nobody reads, and sometimes one that somebody does."""
-        made = [o for n in self.layers for o in n.outputs]
-        outputs = [o for o in made if o not in self.read and self.kinds.get(o) != "bool"]
-        inner = [o for o in made if o in self.read and o not in self.kinds]
+        produced = [o for n in self.layers for o in n.outputs]
+        outputs = [o for o in produced if o not in self.read and self.kinds.get(o) != "bool"]
+        inner = [o for o in produced if o in self.read and o not in self.kinds]
         if inner and self.chance(0.1):
             outputs.append(self.one(inner))
         if len(outputs) > 1:

@@ -83,8 +83,8 @@ def with_noise(network: Network, rng: np.random.Generator) -> onnx.ModelProto:
     """The model with every float result of a layer multiplied by 1 plus or minus 2**-21."""
     # ONNX (1.23) infers another shape than ONNX Runtime makes where the last window of a pool is left out.
     single = any(n.attributes.get("ceil_mode") for n in network.layers)
-    made = network.model()
-    graph, nodes = made.graph, []
+    model = network.model()
+    graph, nodes = model.graph, []
     for node in list(graph.node):
         noisy = []
         for i, name in enumerate(node.output):
@@ -97,4 +97,4 @@ def with_noise(network: Network, rng: np.random.Generator) -> onnx.ModelProto:
         nodes += [node, *noisy]
     del graph.node[:]
     graph.node.extend(nodes)
-    return made
+    return model

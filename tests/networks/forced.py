@@ -29,11 +29,11 @@ def forced(network: Network) -> tuple[Network, list[Layer]]:
     shapes = dict(network.shapes) | {i: network.shapes[i[:-1]] for i in read}
     kinds = dict(network.kinds) | {i: network.kinds[i[:-1]] for i in read}
     outputs = tuple(dict.fromkeys(o for n in quantizers for o in (n.outputs[0], n.inputs[0])))
-    made = replace(
+    forced_network = replace(
         network, layers=layers, shapes=shapes, kinds=kinds, inputs=(*network.inputs, *sorted(read)),
         outputs=tuple(o for o in outputs if o not in network.inputs),
     )  # fmt: skip
-    return made, quantizers
+    return forced_network, quantizers
 
 
 def compare_forced(
@@ -50,7 +50,7 @@ def compare_forced(
     `stored` says how the graph keeps the file's tensors, `kept` are our integers, `free` are ONNX Runtime's when it
     runs by itself.
     """
-    made, quantizers = forced(network)
+    network_forced, quantizers = forced(network)
     if not quantizers:
         return
     ours: dict[str, Array] = {}
@@ -62,9 +62,9 @@ def compare_forced(
             lower = 128 if network.kinds[name] == "uint8" and values.dtype == np.int8 else 0
             raised = (at.to_file(values).astype(np.int64) + lower).astype(network.kinds[name])
             ours[name] = raised.reshape(free[name].shape)
-    given = {f"{n}<": ours.get(n, free[n]) for n in (i[:-1] for i in made.inputs if i.endswith("<"))}
+    given = {f"{n}<": ours.get(n, free[n]) for n in (i[:-1] for i in network_forced.inputs if i.endswith("<"))}
     try:
-        theirs = answers(made.model(), {**feeds, **given})
+        theirs = answers(network_forced.model(), {**feeds, **given})
     except Exception as error:  # it ran as it was written
         raise Discarded("ONNX Runtime refuses the network in parts") from error
     held = {stored[n].name for n in ours}
@@ -117,9 +117,9 @@ def requantized_constants(node: Node, graph: Graph, result: Quantized) -> float:
 
 def _off(name: str, graph: Graph, result: Quantized) -> Array:
     """How far the integers of a constant are from it."""
-    made = result.constants[name]
-    assert made.quant is not None and made.data is not None
-    return np.abs(made.quant.dequantize(made.data) - graph.constant(name).astype(np.float64))
+    stored = result.constants[name]
+    assert stored.quant is not None and stored.data is not None
+    return np.abs(stored.quant.dequantize(stored.data) - graph.constant(name).astype(np.float64))
 
 
 def compare_tensor(name: str, ours: Array, theirs: Array, real: Array, zero: float, steps: float, share: float) -> None:

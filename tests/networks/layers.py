@@ -99,21 +99,21 @@ def changed(result: Quantized) -> dict[str, float]:
 def explained(node: Node, result: Quantized) -> tuple[Array | float, float]:
     """What the integer arithmetic of an operator costs beyond half a step: steps of the output, and a share of it."""
     y, x = result.params[node.outputs[0]], result.params.get(node.inputs[0])
-    made = next((n for n in result.graph.nodes if n.outputs[0] == node.outputs[0]), None)
+    node_of = next((n for n in result.graph.nodes if n.outputs[0] == node.outputs[0]), None)
     ratio = x.scale[0] / y.scale[0] if x is not None else 0.0
     exact = 1e-6  # float32
-    if isinstance(made, Conv | Dense) and made.rescale is not None:
+    if isinstance(node_of, Conv | Dense) and node_of.rescale is not None:
         # Rounded twice, first to 2**-shift of a step; a multiplier of 15 bits for 48-bit sums.
-        shift = result.graph.constant(made.rescale.shift).astype(np.float64)
-        if made.rescale.kind == "multiplier":
+        shift = result.graph.constant(node_of.rescale.shift).astype(np.float64)
+        if node_of.rescale.kind == "multiplier":
             return 0.01 + 0.5 * 2.0 ** np.minimum(shift, 0), exact
-        return 0.01, exact if made.rescale.kind != "wide" else 2.0**-15
-    if isinstance(made, Mean) and made.scale:
-        return 0.02, 0.5 / made.scale + exact
+        return 0.01, exact if node_of.rescale.kind != "wide" else 2.0**-15
+    if isinstance(node_of, Mean) and node_of.scale:
+        return 0.02, 0.5 / node_of.scale + exact
     if isinstance(node, Mul):
         return 0.05, exact
-    if isinstance(made, PRelu):
-        return 0.02 + 0.5 * 2.0**-made.shift * 2.0 ** (16 if y.dtype == "int16" else 8), exact  # slopes are rounded
+    if isinstance(node_of, PRelu):
+        return 0.02 + 0.5 * 2.0**-node_of.shift * 2.0 ** (16 if y.dtype == "int16" else 8), exact  # slopes are rounded
     if isinstance(node, Softmax):
         own = 1 / 256 if y.dtype == "int8" else 1 / 32768
         # Exponentials are rounded to 2**-15, and their sum is one at the least; int16 has lines between 513 of them.

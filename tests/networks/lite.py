@@ -88,10 +88,10 @@ class LiteDrawing(Drawing):
         return self.stored(self.rng.integers(low, high + 1, shape), *self.quant(unit))
 
     def network(self) -> Network:
-        made = super().network()
-        alive = {*made.inputs, *(o for n in made.layers for o in n.outputs)}
+        drawn = super().network()
+        alive = {*drawn.inputs, *(o for n in drawn.layers for o in n.outputs)}
         kinds = {n: self.kinds.get(n, self.dtype) for n in alive}
-        return Network(0, made.inputs, made.outputs, made.layers, made.constants, made.shapes, kinds, self.scales)
+        return Network(0, drawn.inputs, drawn.outputs, drawn.layers, drawn.constants, drawn.shapes, kinds, self.scales)
 
 
 def flatbuffer(network: Network, observe: Sequence[str] = ()) -> bytes:
@@ -113,12 +113,12 @@ def flatbuffer(network: Network, observe: Sequence[str] = ()) -> bytes:
 
 def samples(network: Network, rng: np.random.Generator, count: int) -> Mapping[str, Array]:
     """Integers: of the whole range, of a narrow one, and the extremes."""
-    made = {}
+    feeds = {}
     for name in network.inputs:
         low, high = _EDGES[network.kinds[name]]
         values = rng.integers(low, high + 1, (count, *network.shapes[name]))
         centre = int(rng.integers(low, high + 1))
         values[0] = np.clip(values[0] // 16 + centre, low, high)
         values[1] = rng.choice([low, high], network.shapes[name])
-        made[name] = values.astype(network.kinds[name])
-    return made
+        feeds[name] = values.astype(network.kinds[name])
+    return feeds

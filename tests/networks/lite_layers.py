@@ -123,10 +123,10 @@ def dense(d: LiteDrawing) -> str:
     out = d.upto(1, 12)
     rows = int(np.prod(shape)) // inputs
     w, scale, _ = weights(d, (out, inputs), out, 0, d.dtype == "int8" and d.chance(0.4))
-    made = (*shape[:-1], out) if keep else (rows, out)
+    out_shape = (*shape[:-1], out) if keep else (rows, out)
     fields = {"fusedActivationFunction": d.one(FUSED), "keepNumDims": keep, "options": "FullyConnectedOptions"}
     quant = output(d, x, scale, inputs)
-    return d.lite("FULLY_CONNECTED", [x, w, bias(d, out, scale, x)], made, quant, **fields)
+    return d.lite("FULLY_CONNECTED", [x, w, bias(d, out, scale, x)], out_shape, quant, **fields)
 
 
 def pool(d: LiteDrawing) -> str:
@@ -150,10 +150,10 @@ def mean(d: LiteDrawing) -> str:
     if len(shape) == 4 and d.chance(0.5):
         axes = [1, 2]
     keep = d.chance(0.5)
-    made = tuple(1 if i in axes else s for i, s in enumerate(shape) if keep or i not in axes)
-    said = [a - len(shape) if d.chance(0.3) else a for a in axes]
+    out_shape = tuple(1 if i in axes else s for i, s in enumerate(shape) if keep or i not in axes)
+    written_axes = [a - len(shape) if d.chance(0.3) else a for a in axes]
     quant = d.quant_of(x) if d.chance(0.3) else d.quant(d.scale(x) * 0.6)
-    return d.lite("MEAN", [x, d.indices(said)], made, quant, options="ReducerOptions", keepDims=keep)
+    return d.lite("MEAN", [x, d.indices(written_axes)], out_shape, quant, options="ReducerOptions", keepDims=keep)
 
 
 def binary(d: LiteDrawing) -> str:

@@ -17,8 +17,8 @@ def view(d: LiteDrawing) -> str:
         if not ones:
             raise Skip
         at = d.one(ones)
-        made = shape[:at] + shape[at + 1 :]
-        return d.moved(op, [x], made, options="SqueezeOptions", squeezeDims=[at])
+        out_shape = shape[:at] + shape[at + 1 :]
+        return d.moved(op, [x], out_shape, options="SqueezeOptions", squeezeDims=[at])
     if op == "EXPAND_DIMS":
         if len(shape) > 3:
             raise Skip
@@ -51,20 +51,20 @@ def transpose(d: LiteDrawing) -> str:
     x = d.pick(lambda s: 2 <= len(s) <= 4)
     shape = d.shapes[x]
     perm = [0, *(int(i) + 1 for i in d.rng.permutation(len(shape) - 1))]
-    made = tuple(shape[p] for p in perm)
-    return d.moved("TRANSPOSE", [x, d.indices(perm)], made, options="TransposeOptions")
+    out_shape = tuple(shape[p] for p in perm)
+    return d.moved("TRANSPOSE", [x, d.indices(perm)], out_shape, options="TransposeOptions")
 
 
 def pad(d: LiteDrawing) -> str:
     x = d.pick(lambda s: 2 <= len(s) <= 4)
     shape = d.shapes[x]
     pads = [[0, 0], *([d.upto(0, 2), d.upto(0, 2)] for _ in shape[1:])]
-    made = tuple(s + a + b for s, (a, b) in zip(shape, pads, strict=True))
+    out_shape = tuple(s + a + b for s, (a, b) in zip(shape, pads, strict=True))
     if d.chance(0.3) and d.dtype != "int16":
         low = 0 if d.dtype == "uint8" else -128
         value = d.stored(np.array([d.upto(low, low + 255)]), *d.quant_of(x))
-        return d.moved("PADV2", [x, d.indices(pads), value], made, options="PadV2Options")
-    return d.moved("PAD", [x, d.indices(pads)], made, options="PadOptions")
+        return d.moved("PADV2", [x, d.indices(pads), value], out_shape, options="PadV2Options")
+    return d.moved("PAD", [x, d.indices(pads)], out_shape, options="PadOptions")
 
 
 def cut(d: LiteDrawing) -> str:
@@ -72,9 +72,9 @@ def cut(d: LiteDrawing) -> str:
     shape = d.shapes[x]
     begin = [0, *(d.upto(0, s - 1) for s in shape[1:])]
     if d.chance(0.4):
-        made = (shape[0], *(d.upto(1, s - b) for s, b in zip(shape[1:], begin[1:], strict=True)))
-        said = [-1 if b + m == s and d.chance(0.5) else m for s, b, m in zip(shape, begin, made, strict=True)]
-        return d.moved("SLICE", [x, d.indices(begin), d.indices(said)], made, options="SliceOptions")
+        out_shape = (shape[0], *(d.upto(1, s - b) for s, b in zip(shape[1:], begin[1:], strict=True)))
+        written = [-1 if b + m == s and d.chance(0.5) else m for s, b, m in zip(shape, begin, out_shape, strict=True)]
+        return d.moved("SLICE", [x, d.indices(begin), d.indices(written)], out_shape, options="SliceOptions")
     starts, ends, steps, out = [0], [shape[0]], [1], [shape[0]]
     begins, closes, shrinks = 0, 0, 0
     for i, size in enumerate(shape[1:], start=1):
@@ -112,16 +112,16 @@ def split(d: LiteDrawing) -> str:
     shape = d.shapes[x]
     axis = d.upto(1, len(shape) - 1)
     size = shape[axis]
-    said = axis - len(shape) if d.chance(0.3) else axis
+    written_axis = axis - len(shape) if d.chance(0.3) else axis
     if size in (2, 3) and d.chance(0.5):
         parts = [shape[:axis] + shape[axis + 1 :]] * size
-        return d.moved("UNPACK", [x], parts, options="UnpackOptions", num=size, axis=said)
+        return d.moved("UNPACK", [x], parts, options="UnpackOptions", num=size, axis=written_axis)
     counts = [k for k in (2, 3) if size % k == 0]
     if not counts:
         raise Skip
     count = d.one(counts)
     part = (*shape[:axis], size // count, *shape[axis + 1 :])
-    return d.moved("SPLIT", [d.indices(said), x], [part] * count, options="SplitOptions", numSplits=count)
+    return d.moved("SPLIT", [d.indices(written_axis), x], [part] * count, options="SplitOptions", numSplits=count)
 
 
 def join(d: LiteDrawing) -> str:
@@ -140,14 +140,14 @@ def join(d: LiteDrawing) -> str:
         equal = [n for n in fits if d.shapes[n] == shape and d.quant_of(n) == quant]
         names = [d.one(equal) for _ in range(d.upto(2, 3))]
         axis = d.upto(1, len(shape))
-        made = (*shape[:axis], len(names), *shape[axis:])
-        return d.moved("PACK", names, made, options="PackOptions", valuesCount=len(names), axis=axis)
+        out_shape = (*shape[:axis], len(names), *shape[axis:])
+        return d.moved("PACK", names, out_shape, options="PackOptions", valuesCount=len(names), axis=axis)
     names = [x, *(d.one(fits) for _ in range(d.upto(1, 3)))]
     total = sum(d.shapes[n][at] for n in names)
-    made = tuple(total if i == at else s for i, s in enumerate(shape))
+    out_shape = tuple(total if i == at else s for i, s in enumerate(shape))
     fields = {"axis": at - len(shape) if d.chance(0.3) else at, "fusedActivationFunction": 0}
     target = d.quant(d.scale(x)) if free and d.chance(0.5) else quant
-    return d.lite("CONCATENATION", names, made, target, options="ConcatenationOptions", **fields)
+    return d.lite("CONCATENATION", names, out_shape, target, options="ConcatenationOptions", **fields)
 
 
 def resize(d: LiteDrawing) -> str:
@@ -156,8 +156,8 @@ def resize(d: LiteDrawing) -> str:
     sizes = [d.upto(1, 2 * s) for s in shape[1:3]]
     align, half = d.one([(False, False), (True, False), (False, True)])
     fields = {"alignCorners": align, "halfPixelCenters": half, "options": "ResizeNearestNeighborOptions"}
-    made = (shape[0], *sizes, shape[3])
-    return d.moved("RESIZE_NEAREST_NEIGHBOR", [x, d.indices(sizes)], made, **fields)
+    out_shape = (shape[0], *sizes, shape[3])
+    return d.moved("RESIZE_NEAREST_NEIGHBOR", [x, d.indices(sizes)], out_shape, **fields)
 
 
 LAYERS = {view: 4.0, transpose: 1.5, pad: 2.0, cut: 2.5, split: 1.5, join: 4.0, resize: 1.0}

@@ -20,12 +20,12 @@ from pipeline.quantizing.integer_graph import Quantized
 _SANITIZED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
-def built(made: Outcome, seed: int) -> Built:
+def built(outcome: Outcome, seed: int) -> Built:
     """The integer graph with the samples of its case, random integers of the whole range, and extremes."""
-    graph = made.graph
+    graph = outcome.graph
     assert graph is not None
     rng = np.random.default_rng(seed)
-    inputs = [np.concatenate([a[:2], *extremes(a, rng)]) for a in made.inputs]
+    inputs = [np.concatenate([a[:2], *extremes(a, rng)]) for a in outcome.inputs]
     with np.errstate(all="ignore"):
         expected = [np.ascontiguousarray(o) for o in graph.run(inputs)]
     return Built(graph, Quantized(graph, {}, {}, ()), inputs, expected)
@@ -39,9 +39,9 @@ def extremes(like: Array, rng: np.random.Generator) -> list[Array]:
     return [a.astype(like.dtype) for a in (*whole, *ends)]
 
 
-def host(made: Outcome, seed: int) -> None:
+def host(outcome: Outcome, seed: int) -> None:
     """Raise Wrong unless the C library, compiled for this machine, makes the same integers."""
-    net = built(made, seed)
+    net = built(outcome, seed)
     compiler = "gcc" if shutil.which("gcc") else "ziglang"
     flags = _SANITIZED if seed % 2 and compiler == "gcc" else ("-O2",)
     core = ("cortex-m4", "cortex-m0")[seed // 2 % 2]
@@ -50,9 +50,9 @@ def host(made: Outcome, seed: int) -> None:
         compare(on_host(net, library, compiler, flags), net.expected, f"C by {compiler} {flags[0]}")
 
 
-def chip(made: Outcome, seed: int) -> None:
+def chip(outcome: Outcome, seed: int) -> None:
     """Raise Wrong unless every variant and every plan makes the same integers on emulated cores."""
-    net = built(made, seed)
+    net = built(outcome, seed)
     for name, core, program in programs(net):
         with tempfile.TemporaryDirectory() as folder:
             library = write_library(net, Path(folder), core, program)

@@ -21,34 +21,34 @@ def reshape(d: Drawing) -> str:
         return d.emit("Reshape", [x, d.ints(minus_one(d, out))], out)
     if kind == 1:
         axis = d.upto(1, len(shape)) if shape else 0
-        said = axis - len(shape) if d.opset >= 11 and axis < len(shape) and d.chance(0.5) else axis
-        made = {} if axis == 1 and d.chance(0.5) else {"axis": said}
-        return d.emit("Flatten", [x], (prod(shape[:axis]), prod(shape[axis:])), **made)
+        written = axis - len(shape) if d.opset >= 11 and axis < len(shape) and d.chance(0.5) else axis
+        fields = {} if axis == 1 and d.chance(0.5) else {"axis": written}
+        return d.emit("Flatten", [x], (prod(shape[:axis]), prod(shape[axis:])), **fields)
     if kind == 2:
         ones = [i for i, s in enumerate(shape) if s == 1 and (i or d.chance(0.1))]
         if not ones:
             raise Skip
         axes = [a for a in ones if d.chance(0.6)] or ones[:1]
         out = tuple(s for i, s in enumerate(shape) if i not in axes)
-        said = [a - len(shape) if d.opset >= 11 and d.chance(0.3) else a for a in axes]
+        written = [a - len(shape) if d.opset >= 11 and d.chance(0.3) else a for a in axes]
         if d.opset >= 13:
-            return d.emit("Squeeze", [x, d.ints(said)], out)
-        return d.emit("Squeeze", [x], out, axes=said)
+            return d.emit("Squeeze", [x, d.ints(written)], out)
+        return d.emit("Squeeze", [x], out, axes=written)
     if len(shape) > 4:
         raise Skip
     at = d.upto(0 if d.chance(0.1) else 1, len(shape)) if shape else 0
     out = (*shape[:at], 1, *shape[at:])
-    said = [at - len(out) if d.opset >= 11 and d.chance(0.3) else at]
+    written = [at - len(out) if d.opset >= 11 and d.chance(0.3) else at]
     if d.opset >= 13:
-        return d.emit("Unsqueeze", [x, d.ints(said)], out)
-    return d.emit("Unsqueeze", [x], out, axes=said)
+        return d.emit("Unsqueeze", [x, d.ints(written)], out)
+    return d.emit("Unsqueeze", [x], out, axes=written)
 
 
 def minus_one(d: Drawing, shape: tuple[int, ...]) -> list[int]:
-    said = list(shape)
+    written = list(shape)
     if d.chance(0.5):
-        said[d.upto(0, len(said) - 1)] = -1
-    return said
+        written[d.upto(0, len(written) - 1)] = -1
+    return written
 
 
 def nothing(d: Drawing) -> str:
@@ -111,8 +111,8 @@ def slice_(d: Drawing) -> str:
         steps.append(step)
     if d.opset < 10:
         return d.emit("Slice", [x], tuple(out), starts=starts, ends=ends, axes=axes)
-    said = [a - len(shape) if d.opset >= 11 and d.chance(0.3) else a for a in axes]
-    names = [x, d.ints(starts), d.ints(ends), d.ints(said)]
+    written_axes = [a - len(shape) if d.opset >= 11 and d.chance(0.3) else a for a in axes]
+    names = [x, d.ints(starts), d.ints(ends), d.ints(written_axes)]
     if any(s != 1 for s in steps) or d.chance(0.3):
         names.append(d.ints(steps))
     return d.emit("Slice", names, tuple(out))
@@ -127,21 +127,21 @@ def split(d: Drawing) -> str:
     if size < 2:
         raise Skip
     equal = [k for k in (2, 3) if size % k == 0]
-    made: dict[str, Any] = {"axis": axis}
+    fields: dict[str, Any] = {"axis": axis}
     names = [x]
     if equal and d.chance(0.4):
         count = d.one(equal)
         parts = [size // count] * count
         if d.opset >= 18:
-            made["num_outputs"] = count
+            fields["num_outputs"] = count
     else:
         first = d.upto(1, size - 1)
         parts = [first, size - first]
         if d.opset >= 13:
             names.append(d.ints(parts))
         else:
-            made["split"] = parts
-    return d.emit("Split", names, [tuple(p if i == at else s for i, s in enumerate(shape)) for p in parts], **made)
+            fields["split"] = parts
+    return d.emit("Split", names, [tuple(p if i == at else s for i, s in enumerate(shape)) for p in parts], **fields)
 
 
 def pad(d: Drawing) -> str:
@@ -156,14 +156,14 @@ def pad(d: Drawing) -> str:
         limit = [min(m, s - 1) for m, s in zip(limit, shape, strict=True)]
     before, behind = ([d.upto(0, m) for m in limit] for _ in range(2))
     out = tuple(s + a + b for s, a, b in zip(shape, before, behind, strict=True))
-    made = {} if mode == "constant" and d.chance(0.5) else {"mode": mode}
+    fields = {} if mode == "constant" and d.chance(0.5) else {"mode": mode}
     value = d.one([0.0, 0.0, d.real(-2, 2)])
     if d.opset < 11:
-        return d.emit("Pad", [x], out, pads=before + behind, **made, **({"value": value} if value else {}))
+        return d.emit("Pad", [x], out, pads=before + behind, **fields, **({"value": value} if value else {}))
     names = [x, d.ints(before + behind)]
     if mode == "constant" and (value or d.chance(0.3)):
         names.append(d.constant(value))
-    return d.emit("Pad", names, out, **made)
+    return d.emit("Pad", names, out, **fields)
 
 
 def gather(d: Drawing) -> str:
@@ -195,8 +195,8 @@ def table(d: Drawing) -> str:
             raise Skip
         at = d.one(ones)
         out = tuple(d.upto(2, 4) if i == at else s for i, s in enumerate(shape))
-        said = [s if i == at or d.chance(0.5) else 1 for i, s in enumerate(out)]
-        return d.emit(op, [x, d.ints(said)], out)
+        written_shape = [s if i == at or d.chance(0.5) else 1 for i, s in enumerate(out)]
+        return d.emit(op, [x, d.ints(written_shape)], out)
     if op == "Tile":
         repeats = [1, *(d.one([1, 1, 2, 3]) for _ in shape[1:])]
         return d.emit(op, [x, d.ints(repeats)], tuple(s * r for s, r in zip(shape, repeats, strict=True)))

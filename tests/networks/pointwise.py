@@ -72,11 +72,11 @@ def truth(d: Drawing, x: str, depth: int = 1) -> str:
     kind = d.one(["compare", "compare", "Not", "And", "Or", "Xor"]) if depth else "compare"
     if kind == "compare":
         pair = [x, d.constant(d.real(-1, 1))]
-        made = d.emit(d.one(COMPARE), pair if d.chance(0.7) else pair[::-1], shape)
+        output = d.emit(d.one(COMPARE), pair if d.chance(0.7) else pair[::-1], shape)
     else:
-        made = d.emit(kind, [truth(d, x, depth - 1) for _ in range(1 if kind == "Not" else 2)], shape)
-    d.kinds[made] = "bool"
-    return made
+        output = d.emit(kind, [truth(d, x, depth - 1) for _ in range(1 if kind == "Not" else 2)], shape)
+    d.kinds[output] = "bool"
+    return output
 
 
 def choice(d: Drawing) -> str:
@@ -105,17 +105,17 @@ def operand(d: Drawing, x: str) -> np.ndarray:
     shape = d.shapes[x]
     kind = d.upto(0, 4)
     if kind == 0 or not shape:
-        made = d.one([(), (1,)]) if shape else ()
+        operand_shape = d.one([(), (1,)]) if shape else ()
     elif kind == 1 and len(shape) > 1:
-        made = (shape[1], *(1 for _ in shape[2:]))
+        operand_shape = (shape[1], *(1 for _ in shape[2:]))
     elif kind == 2:
-        made = (shape[-1],)
+        operand_shape = (shape[-1],)
     elif kind == 3:
-        made = tuple(s if d.chance(0.5) else 1 for s in shape)
-        made = made[d.upto(0, len(made) - 1) :] if d.chance(0.3) else made
+        operand_shape = tuple(s if d.chance(0.5) else 1 for s in shape)
+        operand_shape = operand_shape[d.upto(0, len(operand_shape) - 1) :] if d.chance(0.3) else operand_shape
     else:
-        made = shape
-    return d.rng.normal(0, 1, made)
+        operand_shape = shape
+    return d.rng.normal(0, 1, operand_shape)
 
 
 def binary(d: Drawing) -> str:
@@ -160,18 +160,18 @@ def gemm(d: Drawing) -> str:
     x = d.ranked(2)
     rows, inputs = d.shapes[x]
     out = d.upto(1, 13)
-    made: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if d.chance(0.6):
-        made["transB"] = 1
+        fields["transB"] = 1
     if d.chance(0.2):
-        made["alpha"] = d.real(0.3, 2)
+        fields["alpha"] = d.real(0.3, 2)
     if d.chance(0.2):
-        made["beta"] = d.real(0.3, 2)
-    w = d.weights((out, inputs) if "transB" in made else (inputs, out), inputs, 0 if "transB" in made else 1)
+        fields["beta"] = d.real(0.3, 2)
+    w = d.weights((out, inputs) if "transB" in fields else (inputs, out), inputs, 0 if "transB" in fields else 1)
     names = [x, w]
     if d.opset < 11 or d.chance(0.8):
         names.append(d.bias(out) if d.chance(0.9) else d.constant(d.rng.normal(0, 1, d.one([(1, out), (1,)]))))
-    return d.emit("Gemm", names, (rows, out), **made)
+    return d.emit("Gemm", names, (rows, out), **fields)
 
 
 def matmul(d: Drawing) -> str:
@@ -202,20 +202,20 @@ def reduction(d: Drawing) -> str:
         axes = [2, 3]
     keep = int(d.chance(0.6))
     out = tuple(1 if i in axes else s for i, s in enumerate(shape) if keep or i not in axes)
-    said = [a - rank if d.opset >= 13 and d.chance(0.3) else a for a in axes]
+    written_axes = [a - rank if d.opset >= 13 and d.chance(0.3) else a for a in axes]
     as_input = d.opset >= 18 or (op == "ReduceSum" and d.opset >= 13)
-    made: dict[str, Any] = {} if keep and d.chance(0.3) else {"keepdims": keep}
+    fields: dict[str, Any] = {} if keep and d.chance(0.3) else {"keepdims": keep}
     if len(axes) == rank and d.chance(0.3):
-        return d.emit(op, [x], out, **made)
+        return d.emit(op, [x], out, **fields)
     if as_input:
-        return d.emit(op, [x, d.ints(said)], out, **made)
-    return d.emit(op, [x], out, axes=said, **made)
+        return d.emit(op, [x, d.ints(written_axes)], out, **fields)
+    return d.emit(op, [x], out, axes=written_axes, **fields)
 
 
 def softmax(d: Drawing) -> str:
     x = d.pick(lambda s: len(s) >= 2)
-    made = {} if d.chance(0.3) else {"axis": d.axis(len(d.shapes[x]), 1)}
-    return d.emit("Softmax", [x], d.shapes[x], **made)
+    fields = {} if d.chance(0.3) else {"axis": d.axis(len(d.shapes[x]), 1)}
+    return d.emit("Softmax", [x], d.shapes[x], **fields)
 
 
 def arg(d: Drawing) -> str:
@@ -224,8 +224,8 @@ def arg(d: Drawing) -> str:
     axis = d.axis(len(shape), 1)
     keep = int(d.chance(0.5))
     out = tuple(1 if i == axis % len(shape) else s for i, s in enumerate(shape) if keep or i != axis % len(shape))
-    made = {"select_last_index": 1} if d.opset >= 12 and d.chance(0.3) else {}
-    y = d.emit(d.one(["ArgMax", "ArgMin"]), [x], out, axis=axis, keepdims=keep, **made)
+    fields = {"select_last_index": 1} if d.opset >= 12 and d.chance(0.3) else {}
+    y = d.emit(d.one(["ArgMax", "ArgMin"]), [x], out, axis=axis, keepdims=keep, **fields)
     d.kinds[y] = "int64"
     return y
 

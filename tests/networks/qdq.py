@@ -162,12 +162,12 @@ class Writer:
         if name in self.real and self.chance(0.7):
             return self.real[name]
         self.count += 1
-        made = f"{name}.d{self.count}"
-        self.shapes[made] = self.shapes[name]
+        dequantized = f"{name}.d{self.count}"
+        self.shapes[dequantized] = self.shapes[name]
         self.real[name] = self.emit(
-            "DequantizeLinear", [self.quantized(name), *self.parameters(self.params[name])], made
+            "DequantizeLinear", [self.quantized(name), *self.parameters(self.params[name])], dequantized
         )
-        return made
+        return dequantized
 
     def pair(self, name: str, real: str) -> None:
         """A QuantizeLinear that makes the integers of `name` from the float tensor `real`."""
@@ -242,10 +242,10 @@ class Writer:
         first = layer.inputs[0]
         same = first in self.params and all(self.params.get(o) == self.params[first] for o in layer.outputs)
         if layer.op in ON_INTEGERS and same and self.chance(self.h.integers) and self.h.activations != "int16":
-            made = [self.quantized(o) for o in layer.outputs]
-            for o, q in zip(layer.outputs, made, strict=True):
+            stored = [self.quantized(o) for o in layer.outputs]
+            for o, q in zip(layer.outputs, stored, strict=True):
                 self.shapes[q], self.kinds[q] = self.shapes[o], self.params[o].dtype
-            self.layers.append(replace(layer, inputs=(self.quantized(first), *layer.inputs[1:]), outputs=tuple(made)))
+            self.layers.append(replace(layer, inputs=(self.quantized(first), *layer.inputs[1:]), outputs=tuple(stored)))
             return
         axis = WEIGHTED.get(layer.op)
         if axis is not None and len(inputs) > 1 and inputs[1] in constants:
@@ -296,17 +296,17 @@ class Writer:
                 ports[outputs[-1]] = self.params[name]
             else:
                 outputs.append(self.read(name))
-        made = Network(
+        network = Network(
             self.network.opset, tuple(inputs), tuple(outputs), tuple(self.layers), self.constants, self.shapes,
             self.kinds,
         )  # fmt: skip
-        return made.pruned(), ports
+        return network.pruned(), ports
 
 
 def in_range(ports: Mapping[str, Params], network: Network, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The float samples as the quantized file takes them."""
-    made = {}
+    stored = {}
     for name in network.inputs:
         source = name.removesuffix(".q")
-        made[name] = ports[name].quantize(feeds[source]) if name in ports else feeds[source]
-    return made
+        stored[name] = ports[name].quantize(feeds[source]) if name in ports else feeds[source]
+    return stored

@@ -20,16 +20,16 @@ class OperatorWriter(Writer):
     """Writes a layer with quantized inputs and outputs as a quantized operator, where there is one."""
 
     def layer(self, layer: Layer) -> None:
-        made = None
+        operator = None
         if all(o in self.params for o in layer.outputs) and layer.inputs[0] in {*self.params, *self.network.constants}:
-            made = self.operator(layer)
-        if made is None:
+            operator = self.operator(layer)
+        if operator is None:
             super().layer(layer)
             return
         for o in layer.outputs:
             q = self.quantized(o)
             self.shapes[q], self.kinds[q] = self.shapes[o], self.params[o].dtype
-        self.layers.append(made)
+        self.layers.append(operator)
 
     def operator(self, layer: Layer) -> Layer | None:
         y = [self.quantized(layer.outputs[0])]
@@ -115,21 +115,21 @@ class _Plain:
 
     def real(self, three: tuple[str, ...], axis: int | None = None) -> str:
         self.count += 1
-        made = f"{three[0]}.plain{self.count}"
+        dequantized = f"{three[0]}.plain{self.count}"
         stored = self.network.constants.get(three[0])
-        self.shapes[made] = self.network.shapes[three[0]] if stored is None else stored.shape
+        self.shapes[dequantized] = self.network.shapes[three[0]] if stored is None else stored.shape
         channels = self.network.constants[three[1]].size > 1 and axis is not None
-        self.layers.append(Layer("DequantizeLinear", three, (made,), {"axis": axis} if channels else {}))
-        return made
+        self.layers.append(Layer("DequantizeLinear", three, (dequantized,), {"axis": axis} if channels else {}))
+        return dequantized
 
     def say(
         self, layer: Layer, op: str, inputs: list[str], behind: tuple[str, ...], attributes: Mapping[str, object]
     ) -> None:
         y = layer.outputs[0]
-        made = f"{y}.plain"
-        self.shapes[made] = self.network.shapes[y]
-        self.layers.append(Layer(op, tuple(inputs), (made,), attributes))
-        self.layers.append(Layer("QuantizeLinear", (made, *behind), (y,)))
+        float_name = f"{y}.plain"
+        self.shapes[float_name] = self.network.shapes[y]
+        self.layers.append(Layer(op, tuple(inputs), (float_name,), attributes))
+        self.layers.append(Layer("QuantizeLinear", (float_name, *behind), (y,)))
 
     def bias(self, layer: Layer, at: int, scales: tuple[int, int]) -> list[str]:
         if len(layer.inputs) <= at or not layer.inputs[at]:
@@ -177,10 +177,10 @@ _MEANINGS: Mapping[str, Callable[[_Plain, Layer], None]] = {
 
 def plain(network: Network) -> Network:
     """The network with float operators between Q and DQ for its quantized ones."""
-    made = _Plain(network)
+    writer = _Plain(network)
     for layer in network.layers:
         if layer.op in _MEANINGS:
-            _MEANINGS[layer.op](made, layer)
+            _MEANINGS[layer.op](writer, layer)
         else:
-            made.layers.append(layer)
-    return replace(network, layers=tuple(made.layers), constants=made.constants, shapes=made.shapes)
+            writer.layers.append(layer)
+    return replace(network, layers=tuple(writer.layers), constants=writer.constants, shapes=writer.shapes)

@@ -35,12 +35,12 @@ def candidates(network: Network, feeds: Feeds, values: Feeds) -> Iterator[tuple[
             yield pruned(replace(network, outputs=(name,)), feeds)
         for name in network.outputs:
             yield pruned(replace(network, outputs=tuple(o for o in network.outputs if o != name)), feeds)
-    made = [o for n in network.layers for o in n.outputs]
+    produced = [o for n in network.layers for o in n.outputs]
     if len(network.outputs) == 1:
-        for name in made:
+        for name in produced:
             if name not in network.outputs:
                 yield pruned(replace(network, outputs=(name,)), feeds)
-    for name in reversed(made):
+    for name in reversed(produced):
         single = network.kinds.get(name) not in ("int32", "int64", "bool")
         if name in values and name not in network.outputs and name not in network.inputs and single:
             layers = tuple(n for n in network.layers if name not in n.outputs)
@@ -71,5 +71,5 @@ def without(network: Network, gone: str, instead: str) -> Network:
 
 
 def pruned(network: Network, feeds: Feeds) -> tuple[Network, Feeds]:
-    made = network.pruned()
-    return made, {n: feeds[n] for n in made.inputs}
+    smaller = network.pruned()
+    return smaller, {n: feeds[n] for n in smaller.inputs}

@@ -29,39 +29,39 @@ def windows(d: Drawing, shape: Shape, largest: int = 4) -> dict[str, Any]:
     """Attributes of a window over the spatial axes of `shape`, and `out`, the sizes of its output."""
     found = [window(d, s, largest) for s in shape[2:]]
     kernel, strides, dilations, before, behind = (list(v) for v in zip(*found, strict=True))
-    made: dict[str, Any] = {"kernel_shape": kernel}
+    fields: dict[str, Any] = {"kernel_shape": kernel}
     if d.chance(0.15):
-        made["auto_pad"] = d.one(["SAME_UPPER", "SAME_LOWER", "VALID"])
+        fields["auto_pad"] = d.one(["SAME_UPPER", "SAME_LOWER", "VALID"])
         before = behind = [0] * len(kernel)
         dilations = [1] * len(kernel)
     elif any(before + behind) or d.chance(0.2):
-        made["pads"] = before + behind
+        fields["pads"] = before + behind
     if max(strides) > 1 or d.chance(0.3):
-        made["strides"] = strides
+        fields["strides"] = strides
     if max(dilations) > 1:
-        made["dilations"] = dilations
+        fields["dilations"] = dilations
     out = []
     for i, size in enumerate(shape[2:]):
         reach = (kernel[i] - 1) * dilations[i] + 1
-        if made.get("auto_pad", "").startswith("SAME"):
+        if fields.get("auto_pad", "").startswith("SAME"):
             out.append(ceil(size / strides[i]))
             continue
         if reach > size + before[i] + behind[i]:
             raise Skip
         out.append((size + before[i] + behind[i] - reach) // strides[i] + 1)
-    return made | {"out": out}
+    return fields | {"out": out}
 
 
 def conv(d: Drawing) -> str:
     x = d.spatial()
     shape = d.shapes[x]
     channels = shape[1]
-    made = windows(d, shape)
+    fields = windows(d, shape)
     group = d.one([1, 1, 1, channels, d.one([g for g in range(1, channels + 1) if channels % g == 0])])
     out = group * d.upto(1, max(1, 13 // group)) if not d.chance(0.3) else channels
     if out % group:
         raise Skip
-    kernel = made["kernel_shape"]
+    kernel = fields["kernel_shape"]
     fan = channels // group
     for k in kernel:
         fan *= k
@@ -69,10 +69,10 @@ def conv(d: Drawing) -> str:
     if d.chance(0.7):
         inputs.append(d.bias(out))
     if group > 1:
-        made["group"] = group
+        fields["group"] = group
     if d.chance(0.3):
-        del made["kernel_shape"]
-    return d.emit("Conv", inputs, (1, out, *made.pop("out")), **made)
+        del fields["kernel_shape"]
+    return d.emit("Conv", inputs, (1, out, *fields.pop("out")), **fields)
 
 
 def conv_transpose(d: Drawing) -> str:
@@ -92,46 +92,48 @@ def conv_transpose(d: Drawing) -> str:
     ]
     if min(out) < 1:
         raise Skip
-    made: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
+    fields: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
     if any(before + behind):
-        made["pads"] = before + behind
+        fields["pads"] = before + behind
     if any(extra):
-        made["output_padding"] = extra
+        fields["output_padding"] = extra
     if group > 1:
-        made["group"] = group
+        fields["group"] = group
     inputs = [x, d.weights((channels, own, *kernel), channels // group * 2, 1)]
     if d.chance(0.7):
         inputs.append(d.bias(own * group))
-    return d.emit("ConvTranspose", inputs, (1, own * group, *out), **made)
+    return d.emit("ConvTranspose", inputs, (1, own * group, *out), **fields)
 
 
 def pool(d: Drawing) -> str:
     x = d.spatial()
     shape = d.shapes[x]
     op = d.one(["MaxPool", "AveragePool"])
-    made = windows(d, shape, 3)
-    if d.opset < (19 if op == "AveragePool" else 10) and "dilations" in made:
+    given = windows(d, shape, 3)
+    if d.opset < (19 if op == "AveragePool" else 10) and "dilations" in given:
         raise Skip
     if op == "AveragePool" and d.chance(0.4):
-        made["count_include_pad"] = 1
-    if "auto_pad" in made and any(a > k for a, k in zip(made.get("strides", []), made["kernel_shape"], strict=False)):
+        given["count_include_pad"] = 1
+    if "auto_pad" in given and any(
+        a > k for a, k in zip(given.get("strides", []), given["kernel_shape"], strict=False)
+    ):
         raise Skip  # ONNX Runtime refuses it
-    kernel, pads = made["kernel_shape"], made.get("pads", [0] * 2 * len(made["kernel_shape"]))
+    kernel, pads = given["kernel_shape"], given.get("pads", [0] * 2 * len(given["kernel_shape"]))
     if any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
         raise Skip
-    out = made.pop("out")
-    if d.opset >= 10 and "auto_pad" not in made and d.chance(0.3):
-        made["ceil_mode"] = 1
+    out = given.pop("out")
+    if d.opset >= 10 and "auto_pad" not in given and d.chance(0.3):
+        given["ceil_mode"] = 1
         out = []
         for i, size in enumerate(shape[2:]):
-            stride = made.get("strides", [1, 1])[i]
-            reach = (kernel[i] - 1) * made.get("dilations", [1, 1])[i] + 1
+            stride = given.get("strides", [1, 1])[i]
+            reach = (kernel[i] - 1) * given.get("dilations", [1, 1])[i] + 1
             span = size + pads[i] + pads[i + len(kernel)] - reach
             count = ceil(span / stride) + 1
             if (count - 1) * stride >= size + pads[i]:  # a window that would begin behind the image is left out
                 count -= 1
             out.append(max(count, floor(span / stride) + 1))
-    return d.emit(op, [x], (*shape[:2], *out), **made)
+    return d.emit(op, [x], (*shape[:2], *out), **given)
 
 
 def whole(d: Drawing) -> str:
@@ -176,18 +178,18 @@ def resize(d: Drawing) -> str:
         return d.emit("Upsample", [x, d.constant(scales)], result, mode=mode)
     if d.opset < 11:
         return d.emit("Resize", [x, d.constant(scales)], result, mode=mode)
-    made: dict[str, Any] = {"mode": d.one(["nearest", "linear", "cubic"])}
-    if made["mode"] == "cubic" and len(shape) == 3:
-        made["mode"] = "linear"
+    fields: dict[str, Any] = {"mode": d.one(["nearest", "linear", "cubic"])}
+    if fields["mode"] == "cubic" and len(shape) == 3:
+        fields["mode"] = "linear"
     ways = ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]
-    made["coordinate_transformation_mode"] = d.one(ways)
-    if made["mode"] == "nearest":
-        made["nearest_mode"] = d.one(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+    fields["coordinate_transformation_mode"] = d.one(ways)
+    if fields["mode"] == "nearest":
+        fields["nearest_mode"] = d.one(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
     roi = d.constant(np.zeros(0)) if d.opset < 13 or d.chance(0.2) else ""
     if d.chance(0.4):
         unused = d.constant(np.zeros(0)) if d.opset < 13 else ""
-        return d.emit("Resize", [x, roi, unused, d.ints([*result])], result, **made)
-    return d.emit("Resize", [x, roi, d.constant(scales)], result, **made)
+        return d.emit("Resize", [x, roi, unused, d.ints([*result])], result, **fields)
+    return d.emit("Resize", [x, roi, d.constant(scales)], result, **fields)
 
 
 def depth(d: Drawing) -> str:
@@ -195,9 +197,9 @@ def depth(d: Drawing) -> str:
     n, c, h, w = d.shapes[x]
     block = d.one([2, 3])
     if c % block**2 == 0 and d.chance(0.7):
-        made = {"mode": d.one(["DCR", "CRD"])} if d.opset >= 11 and d.chance(0.5) else {}
+        fields = {"mode": d.one(["DCR", "CRD"])} if d.opset >= 11 and d.chance(0.5) else {}
         shape = (n, c // block**2, h * block, w * block)
-        return d.emit("DepthToSpace", [x], shape, blocksize=block, **made)
+        return d.emit("DepthToSpace", [x], shape, blocksize=block, **fields)
     if h % block or w % block:
         raise Skip
     return d.emit("SpaceToDepth", [x], (n, c * block**2, h // block, w // block), blocksize=block)

@@ -26,8 +26,8 @@ def exactly(window: Window, x: Array, zero: int, kernel: Array, groups: int) -> 
     out, _, _, per_group = kernel.shape
     columns = patches.reshape(n, oh, ow, kh * kw, groups, per_group)
     rows = kernel.astype(np.int64).reshape(groups, out // groups, kh * kw, per_group)
-    made: Array = np.einsum("nyxtgc,gotc->nyxgo", columns, rows).reshape(n, oh, ow, out)
-    return made
+    sums: Array = np.einsum("nyxtgc,gotc->nyxgo", columns, rows).reshape(n, oh, ow, out)
+    return sums
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])

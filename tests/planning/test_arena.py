@@ -12,11 +12,11 @@ from pipeline.planning.arena import Buffer, _first_fit, allocate, lower_bound
 
 @st.composite
 def buffers(draw: st.DrawFn) -> list[Buffer]:
-    made = []
+    drawn = []
     for i in range(draw(st.integers(1, 12))):
         first = draw(st.integers(0, 8))
-        made.append(Buffer(f"b{i}", draw(st.integers(1, 300)), first, first + draw(st.integers(0, 4))))
-    return made
+        drawn.append(Buffer(f"b{i}", draw(st.integers(1, 300)), first, first + draw(st.integers(0, 4))))
+    return drawn
 
 
 @settings(deadline=None)

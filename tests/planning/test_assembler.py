@@ -36,8 +36,8 @@ def macro_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_macro_says_what_it_takes_what_it_leaves_and_what_is_lost(path: Path) -> None:
-    for line, said in some(list(macro_lines(path))):
-        assert re.search(r"\bin: .+; out: .+; clobbers: .+\.$", said), line
+    for line, comment in some(list(macro_lines(path))):
+        assert re.search(r"\bin: .+; out: .+; clobbers: .+\.$", comment), line
 
 
 def test_a_name_of_a_register_means_one_register_in_all_files() -> None:

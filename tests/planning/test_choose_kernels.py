@@ -164,8 +164,8 @@ def test_a_product_may_keep_code_in_ram(workshop: Path) -> None:
     assert run["cycles"]["max"] < 0.8 * slower["cycles"]["max"]
     planned = plan["plan"]["cycles"] + plan["plan"]["waits"]
     assert abs(planned - run["cycles"]["max"]) < 0.05 * run["cycles"]["max"]
-    said = json.loads((build / "digits" / "codegen" / "plan.json").read_text())["plan"]["from_ram"]
-    assert said["cycles"] == planned
+    from_ram = json.loads((build / "digits" / "codegen" / "plan.json").read_text())["plan"]["from_ram"]
+    assert from_ram["cycles"] == planned
 
 
 @pytest.mark.parametrize("product", ["touch", "digits", "digits_rp2040", "digits_mlp"])

@@ -207,5 +207,5 @@ def test_the_chip_runs_the_small_network_and_is_compared_with_the_whole(tmp_path
     assert run["vectors"]["mismatches"] == run["vectors"]["host_mismatches"] == 0
     left_out = json.loads((tmp_path / "build" / "net" / "codegen" / "plan.json").read_text())["left_out"]
     assert left_out["channels"] > 5
-    said = chipfit(tmp_path, "explain", "net").stdout
-    assert f"{left_out['channels']} channels, {left_out['macs']:,} multiply-accumulates, change no output" in said
+    output = chipfit(tmp_path, "explain", "net").stdout
+    assert f"{left_out['channels']} channels, {left_out['macs']:,} multiply-accumulates, change no output" in output

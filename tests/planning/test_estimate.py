@@ -40,10 +40,10 @@ sys.exit(code)
 
 def test_estimate_prints_counts_and_every_chip(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", str(DIGITS)]) == 0
-    said = capsys.readouterr().out
-    assert "1,898 parameters, 23,680 multiply-accumulates, 640 B of activations alive at once, 76 B of inputs" in said
+    output = capsys.readouterr().out
+    assert "1,898 parameters, 23,680 multiply-accumulates, 640 B of activations alive at once, 76 B of inputs" in output
     for chip in ("truetouch-m0", "stm32l4r5", "cortex-a8"):
-        assert chip in said
+        assert chip in output
 
 
 def test_the_readme_shows_what_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,8 +113,8 @@ def test_the_floor_is_below_every_range() -> None:
 )
 def test_estimate_says_what_is_wrong(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "Hint:" in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "Hint:" in message
 
 
 def refused(folder: Path, model: Path) -> tuple[int, str, float]:
@@ -137,24 +137,26 @@ def test_a_hopeless_network_is_told_before_data_are_asked_for(tmp_path: Path) ->
         "Gemm", {"x": (1, 600)}, {"w": 1 + weights(500, 600) / 9, "b": np.zeros(500, np.float32)}, transB=1
     )
     onnx.save(onnx.shape_inference.infer_shapes(sample.model), tmp_path / "big.onnx")
-    code, said, _ = refused(tmp_path, tmp_path / "big.onnx")
+    code, error, _ = refused(tmp_path, tmp_path / "big.onnx")
     assert code == 1
     assert (
-        "big.yaml:4: budget.flash: the weights alone need 293.5 KiB (300500 bytes as int8 without zeros), limit" in said
+        "big.yaml:4: budget.flash: the weights alone need 293.5 KiB (300500 bytes as int8 without zeros), limit"
+        in error
     )
-    assert "big.yaml:4: budget.latency: 300000 multiply-accumulates need at least 150000 cycles on cortex-m0" in said
-    assert said.count("big.yaml") == 2
+    assert "big.yaml:4: budget.latency: 300000 multiply-accumulates need at least 150000 cycles on cortex-m0" in error
+    assert error.count("big.yaml") == 2
 
 
 @pytest.mark.exhaustive
 def test_alexnet_is_refused_in_time(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "benchmarks" / "alexnet.py"), str(tmp_path / "a.onnx")], check=True)
-    code, said, seconds = refused(tmp_path, tmp_path / "a.onnx")
+    code, error, seconds = refused(tmp_path, tmp_path / "a.onnx")
     (tmp_path / "a.onnx").unlink()
     assert code == 1
     assert (
-        f"{61100840 // 16} bytes as int8 without 15 of 16 weights" in said and "714188480 multiply-accumulates" in said
+        f"{61100840 // 16} bytes as int8 without 15 of 16 weights" in error
+        and "714188480 multiply-accumulates" in error
     )
     assert seconds < 60
-    kib = int(said.partition(" KiB at most")[0].split()[-1])
+    kib = int(error.partition(" KiB at most")[0].split()[-1])
     assert kib < 3 << 20

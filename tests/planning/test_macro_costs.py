@@ -23,12 +23,12 @@ def test_instructions_are_counted_by_kind_and_priced_by_core() -> None:
         "pop {r4-r7, pc}",
         "lsls r0, #1",
     )
-    made = executed_once(*lines)
-    assert made == Executed(alu=1, multiplies=1, accesses=1, blocks=1, registers=10, pops_pc=1, links=1)
-    assert made.instructions == 6
-    assert made.cycles(M0) == 1 + 1 + 2 + (1 + 5) + 4 + (4 + 5)
-    assert made.cycles(M0_PLUS) == 1 + 1 + 2 + (1 + 5) + 3 + (3 + 5)
-    assert made.cycles(M0, multiplier=32) == made.cycles(M0) + 31
+    executed = executed_once(*lines)
+    assert executed == Executed(alu=1, multiplies=1, accesses=1, blocks=1, registers=10, pops_pc=1, links=1)
+    assert executed.instructions == 6
+    assert executed.cycles(M0) == 1 + 1 + 2 + (1 + 5) + 4 + (4 + 5)
+    assert executed.cycles(M0_PLUS) == 1 + 1 + 2 + (1 + 5) + 3 + (3 + 5)
+    assert executed.cycles(M0, multiplier=32) == executed.cycles(M0) + 31
 
 
 def test_a_branch_ends_where_it_leaves_and_goes_on_where_it_leads() -> None:

@@ -24,7 +24,7 @@ def model(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: 
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def made(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: list[int]) -> Built:  # type: ignore[type-arg]
+def constant_graph(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: list[int]) -> Built:  # type: ignore[type-arg]
     x = RNG.normal(0, 1, (12, *shape)).astype(np.float32)
     return build(model(nodes, constants, shape), (x,), (x,))
 
@@ -45,7 +45,7 @@ def branches() -> Built:
         n("Mul", ["e", "f"], ["g"]), n("Gemm", ["g", "w4"], ["y"], transB=1),
     ]  # fmt: skip
     constants = {"w1": weight(6, 8), "w2": weight(10, 8), "w3": weight(12, 16), "w4": weight(3, 6)}
-    return made(nodes, constants, [1, 8])
+    return constant_graph(nodes, constants, [1, 8])
 
 
 def test_concat_and_split_copy_nothing() -> None:
@@ -85,7 +85,7 @@ def test_a_part_that_is_read_again_stays_whole(tmp_path: Path) -> None:
         n("Concat", ["a", "b"], ["c"], axis=1), n("Sigmoid", ["c"], ["d"]),
         n("Gemm", ["d", "w3"], ["e"], transB=1), n("Add", ["e", "a"], ["y"]),
     ]  # fmt: skip
-    net = made(nodes, {"w1": weight(6, 8), "w2": weight(4, 8), "w3": weight(6, 10)}, [1, 8])
+    net = constant_graph(nodes, {"w1": weight(6, 8), "w2": weight(4, 8), "w3": weight(6, 10)}, [1, 8])
     for got, expected in zip(on_host(net, write_library(net, tmp_path, "cortex-m0")), net.expected, strict=True):
         np.testing.assert_array_equal(got, expected)
 
@@ -97,7 +97,7 @@ def test_branches_are_ordered_for_memory(tmp_path: Path) -> None:
     nodes += [n("Gemm", [f"a{i}", f"v{i}"], [f"b{i}"], transB=1) for i in range(3)]
     nodes += [n("Concat", ["b0", "b1", "b2"], ["c"], axis=1), n("Gemm", ["c", "u"], ["y"], transB=1)]
     constants = {f"w{i}": weight(64, 8) for i in range(3)} | {f"v{i}": weight(4, 64) for i in range(3)}
-    net = made(nodes, constants | {"u": weight(3, 12)}, [1, 8])
+    net = constant_graph(nodes, constants | {"u": weight(3, 12)}, [1, 8])
     assert net.program.arena.size <= 64 + 24
     graph = net.quantized.graph
     assert _Memory(least_memory(graph)).peak(range(len(graph.nodes))) <= _Memory(graph).peak(range(len(graph.nodes)))

@@ -61,8 +61,8 @@ def measured() -> Iterator[tuple[str, dict[str, list[int]]]]:
 
 
 def golden() -> dict[str, dict[str, list[int]]]:
-    made: dict[str, dict[str, list[int]]] = json.loads(GOLDEN.read_text("utf-8"))
-    return made
+    values: dict[str, dict[str, list[int]]] = json.loads(GOLDEN.read_text("utf-8"))
+    return values
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)))

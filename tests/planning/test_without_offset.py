@@ -97,13 +97,13 @@ def dense(weights: Array, bias: int = 0) -> DenseParams:
 def test_the_offset_is_exact_and_no_larger_than_it_must_be() -> None:
     low = RNG.integers(-255, 1, (40, 1))
     weights = (low + RNG.integers(0, 256, (40, 30))).astype(np.int16)
-    made = with_offset(dense(weights))
-    assert isinstance(made, DenseOffsetParams) and made.dense.weights.dtype == np.int8
-    call = without_offset(KernelCall("dense_offset_once", "d", ("x",), ("y",), made))
+    params = with_offset(dense(weights))
+    assert isinstance(params, DenseOffsetParams) and params.dense.weights.dtype == np.int8
+    call = without_offset(KernelCall("dense_offset_once", "d", ("x",), ("y",), params))
     assert isinstance(call.params, DenseParams) and call.kernel == "dense_once"
     np.testing.assert_array_equal(call.params.weights, weights)
     fits = (weights.min(axis=1) >= -128) & (weights.max(axis=1) <= 127)
-    np.testing.assert_array_equal(made.offset == 0, fits)
+    np.testing.assert_array_equal(params.offset == 0, fits)
 
 
 def test_what_an_offset_cannot_say_keeps_its_wide_weights() -> None:

@@ -41,10 +41,10 @@ def test_units_change_no_integer(name: str, activations: str) -> None:
     """All of these networks are homogeneous: in another unit their outputs are the same in that unit."""
     plain = in_unit(SCALED[name], 1.0, activations)
     for unit in (2.0**-105, 2.0**-40, 2.0**40, 2.0**110):
-        made = in_unit(SCALED[name], unit, activations)
-        for ours, theirs in zip(made.expected, plain.expected, strict=True):
+        other_unit = in_unit(SCALED[name], unit, activations)
+        for ours, theirs in zip(other_unit.expected, plain.expected, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-        quant, other = (b.quantized.graph.tensors[b.graph.outputs[0].tensor].quant for b in (made, plain))
+        quant, other = (b.quantized.graph.tensors[b.graph.outputs[0].tensor].quant for b in (other_unit, plain))
         assert quant is not None and other is not None and quant.scale[0] == other.scale[0] * unit
 
 
@@ -72,8 +72,8 @@ def test_a_tensor_of_one_value_keeps_it(value: float) -> None:
     for method in ("mse", "percentile", "min-max"):
         for seen in (observed, merge_histograms([observed, observed])):
             quant = choose_params(seen, Policy(method))
-            made = quant.dequantize(quant.quantize(np.array([value])))
-            np.testing.assert_allclose(made, [value], rtol=0.01)
+            dequantized = quant.dequantize(quant.quantize(np.array([value])))
+            np.testing.assert_allclose(dequantized, [value], rtol=0.01)
 
 
 @pytest.mark.parametrize("scale", [2.0**-126, 1.5e-30, 0.0123, 1.0, 48.0, 3e9, 1.7e30])

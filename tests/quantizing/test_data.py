@@ -18,7 +18,7 @@ def load(folder: Path, shape: Shape = (1, 8), **arrays: np.ndarray) -> Samples:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted", "said"),
+    ("given", "wanted", "message"),
     [
         ((5, 8), (4, 8), r"\(8,\), .*wants \(4, 8\)\. Hint: If 4 is the batch, export the model with a batch of 1"),
         ((5, 7), (4, 8), r"\(7,\), .*wants \(4, 8\)\. Hint: The first axis counts samples"),
@@ -27,8 +27,8 @@ def load(folder: Path, shape: Shape = (1, 8), **arrays: np.ndarray) -> Samples:
         ((5, 7), (8,), r"\(7,\), .*wants \(8,\)\. Hint: The first axis counts samples"),
     ],
 )
-def test_samples_of_another_shape(tmp_path: Path, given: Shape, wanted: Shape, said: str) -> None:
-    with pytest.raises(ChipfitError, match=f"'x' has samples of shape {said}"):
+def test_samples_of_another_shape(tmp_path: Path, given: Shape, wanted: Shape, message: str) -> None:
+    with pytest.raises(ChipfitError, match=f"'x' has samples of shape {message}"):
         load(tmp_path, wanted, x=np.zeros(given, np.float32))
 
 

@@ -92,8 +92,8 @@ def with_constant(graph: Graph, part: str, change: Callable[[Array], Array]) -> 
     name = next(n for n, t in graph.tensors.items() if part in n and t.data is not None)
     tensor = graph.tensors[name]
     assert tensor.data is not None
-    made = Tensor.constant(name, change(tensor.data.copy()).astype(tensor.data.dtype), tensor.quant)
-    return replace(graph, tensors={**graph.tensors, name: made})
+    constant = Tensor.constant(name, change(tensor.data.copy()).astype(tensor.data.dtype), tensor.quant)
+    return replace(graph, tensors={**graph.tensors, name: constant})
 
 
 def one_more(at: tuple[int, ...]) -> Callable[[Array], Array]:

@@ -76,8 +76,8 @@ def test_the_other_channels_keep_their_integers(name: str, kind: str, bits: int)
     """As if the monster were not there. Beside a step, shifts are said as multipliers of the same meaning."""
 
     def solved_for(layer: Layer) -> LinearIntegers | None:
-        made = WeightRounding(layer.kernel, layer.bias, True)
-        rounding = made if bits == 8 else LowBitRounding(layer.kernel, layer.bias, True, bits, None)
+        exact = WeightRounding(layer.kernel, layer.bias, True)
+        rounding = exact if bits == 8 else LowBitRounding(layer.kernel, layer.bias, True, bits, None)
         return quantize_linear(rounding, layer.x, layer.y, kind)
 
     layer, without = beside(name)

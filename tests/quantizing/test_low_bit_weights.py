@@ -34,7 +34,7 @@ NARROW = range(7, 1, -1)
 MODELS = ROOT / "configs" / "models"
 
 
-def made(
+def net_of(
     sample: Sample, widths: Widths, requantizer: str = "auto", count: int = 16, activations: str = "int8"
 ) -> Built:
     inputs = tuple(sample.inputs(count).values())
@@ -62,14 +62,14 @@ def check(sample: Sample, built: Built, bits: int, steps: float) -> None:
 @pytest.mark.parametrize("requantizer", ["shift", "multiplier", "auto"])
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
 def test_weights_are_in_their_range_and_the_qdq_model_agrees(sample: Sample, requantizer: str, bits: int) -> None:
-    check(sample, made(sample, Widths(bits), requantizer), bits, 1.01)
+    check(sample, net_of(sample, Widths(bits), requantizer), bits, 1.01)
 
 
 @pytest.mark.parametrize("bits", NARROW)
 @pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
 @pytest.mark.parametrize("name", ["Conv_3x3_pad", "Gemm_1x5_17_transB1"])
 def test_c_equals_the_specification(name: str, requantizer: str, bits: int, tmp_path: Path) -> None:
-    built = made(SAMPLES[name], Widths(bits), requantizer)
+    built = net_of(SAMPLES[name], Widths(bits), requantizer)
     library = write_library(built, tmp_path, "cortex-m0")
     for ours, expected in zip(on_host(built, library), built.expected, strict=True):
         np.testing.assert_array_equal(ours, expected)
@@ -84,19 +84,19 @@ def test_a_tight_clamp_scales_sums_up(bits: int, tmp_path: Path) -> None:
     graph.node[0].output[0] = "before"
     graph.initializer.extend(numpy_helper.from_array(np.float32(v), n) for v, n in ((-0.1, "low"), (0.1, "high")))
     graph.node.append(helper.make_node("Clip", ["before", "low", "high"], [graph.output[0].name]))
-    built = made(sample, Widths(bits), "auto")
+    built = net_of(sample, Widths(bits), "auto")
     layer = next(n for n in built.quantized.graph.nodes if isinstance(n, Linear))
     assert layer.rescale is not None and built.quantized.graph.constant(layer.rescale.shift).min() > 0
     library = write_library(built, tmp_path, "cortex-m0")
     assert_chip_equals(built, on_chip(built, library, "cortex-m0"))
     with pytest.raises(ChipfitError, match="multiplies its input up by more than a shift can say"):
-        made(sample, Widths(bits), "shift")
+        net_of(sample, Widths(bits), "shift")
 
 
 @pytest.mark.parametrize("bits", NARROW)
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
 def test_int16_activations_agree_too(sample: Sample, bits: int) -> None:
-    check(sample, made(sample, Widths(bits), activations="int16"), bits, 4)
+    check(sample, net_of(sample, Widths(bits), activations="int16"), bits, 4)
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
@@ -160,8 +160,8 @@ def test_the_mean_error_goes_into_the_bias() -> None:
     narrow = LowBitRounding(kernel, bias, True, 2, seen)
     scales = narrow.scales(64.0)
     integers = narrow.weights(scales)
-    made = integers * scales[:, None] @ seen.mean[0] + narrow.shifted_bias(integers, scales)
-    np.testing.assert_allclose(made, kernel @ seen.mean[0] + bias)
+    mean_output = integers * scales[:, None] @ seen.mean[0] + narrow.shifted_bias(integers, scales)
+    np.testing.assert_allclose(mean_output, kernel @ seen.mean[0] + bias)
 
 
 @pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
@@ -179,7 +179,10 @@ def test_an_output_without_weights_keeps_its_bias_and_spares_the_others(requanti
 def test_ternary_is_another_name_for_two_bits_and_eight_change_nothing() -> None:
     assert BITS["ternary"] == BITS["int2"] == 2 and largest_weight(2) == 1
     sample = SAMPLES["Gemm_1x5_17_transB1"]
-    one, other = made(sample, Widths(8)), made(sample, Widths(2, dict.fromkeys(weights(made(sample, Widths())), 8)))
+    one, other = (
+        net_of(sample, Widths(8)),
+        net_of(sample, Widths(2, dict.fromkeys(weights(net_of(sample, Widths())), 8))),
+    )
     for name, kernel in weights(one).items():
         np.testing.assert_array_equal(kernel, weights(other)[name])
 

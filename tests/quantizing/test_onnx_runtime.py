@@ -32,9 +32,9 @@ def test_what_onnx_runtime_refuses_is_said_in_one_line(model: onnx.ModelProto, w
     onnx.checker.check_model(model)
     with pytest.raises(ChipfitError) as refused:
         FloatSession(model, "net.onnx")
-    said = str(refused.value)
-    assert said.startswith(f"net.onnx: ONNX Runtime refuses it: {why}") and "opset" in refused.value.hint
-    assert "\n" not in said and "ONNXRuntimeError" not in said and "/" not in said
+    message = str(refused.value)
+    assert message.startswith(f"net.onnx: ONNX Runtime refuses it: {why}") and "opset" in refused.value.hint
+    assert "\n" not in message and "ONNXRuntimeError" not in message and "/" not in message
 
 
 def test_a_model_that_chipfit_made_and_onnx_runtime_refuses_is_no_error_of_the_user() -> None:

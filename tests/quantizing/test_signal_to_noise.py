@@ -153,17 +153,17 @@ def test_probabilities_of_a_class_that_no_sample_has_are_no_finding() -> None:
 
 
 def test_elements_have_their_onnx_index_and_beyond_64_channels_are_taken() -> None:
-    def said(shape: list[int]) -> list[str]:
+    def names_of(shape: list[int]) -> list[str]:
         model = model_of(
             [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1, 1])], {"x": shape}, {"y": shape}, {}
         )
         return [p.description for p in output_elements(canonical(graph_of(model, "net.onnx", "net"), "net.onnx"))]
 
-    assert said([1, 2, 1, 2]) == [
+    assert names_of([1, 2, 1, 2]) == [
         f"element {i} of output 'y'" for i in ((0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 1), (0, 1, 0, 1))
     ]
-    assert said([1, 3, 1, 1])[1] == "element 1 of output 'y'"
-    assert said([1, 3, 8, 8]) == [f"channel {i} of output 'y'" for i in range(3)]
+    assert names_of([1, 3, 1, 1])[1] == "element 1 of output 'y'"
+    assert names_of([1, 3, 8, 8]) == [f"channel {i} of output 'y'" for i in range(3)]
 
 
 @pytest.mark.parametrize(("scale", "lost"), [(0.05, False), (5.0, True)])

@@ -20,11 +20,11 @@ def test_it_tells_every_layer_and_what_else_there_was(
 ) -> None:
     monkeypatch.chdir(workshop)
     assert main(["explain", "touch"]) == 0
-    said = capsys.readouterr().out
-    assert "touch: Optimized for the fewest cycles in the free flash" in said
-    assert "node_linear_2" in said and "fused_dense" in said
-    assert "packed_narrow + packed_narrow + packed_narrow:" in said
-    assert "Measured: 3,964 cycles" in said
+    output = capsys.readouterr().out
+    assert "touch: Optimized for the fewest cycles in the free flash" in output
+    assert "node_linear_2" in output and "fused_dense" in output
+    assert "packed_narrow + packed_narrow + packed_narrow:" in output
+    assert "Measured: 3,964 cycles" in output
     assert main(["explain", "configs/products/touch.yaml", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["touch"]
     assert [x["variant"] for x in told["layers"]] == ["fused_dense"]

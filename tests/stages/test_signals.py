@@ -53,8 +53,8 @@ def started(folder: Path) -> tuple[subprocess.Popen[str], Path]:
 def check(running: subprocess.Popen[str], scratch: Path, number: int) -> None:
     """Send the signal: one line, the exit code of a shell, and neither a process nor a scratch file left."""
     running.send_signal(number)
-    said = running.communicate(timeout=60)[1]  # ends only when nobody holds the pipe any more, compilers included
-    assert running.returncode == 128 + number and said == "interrupted; what was finished is kept\n", said
+    output = running.communicate(timeout=60)[1]  # ends only when nobody holds the pipe any more, compilers included
+    assert running.returncode == 128 + number and output == "interrupted; what was finished is kept\n", output
     assert not [p for p in scratch.rglob("*") if p.parent != scratch]
 
 
