@@ -67,7 +67,7 @@ def run(job: Job) -> dict[str, bytes]:
     path = model_path(job)
     if not is_file(path):
         raise ChipfitError(f"model.source: {written} {absence_reason(path)}", place=project.place("model.source"))
-    _refuse_oversized(project, reader.least(path, written))
+    _refuse_oversized(project, reader.lower_bound(path, written))
     graph = read_model(path, written, project.config.product)
     lower_bound = lower_bound_of(graph, project.config.quantization.widths)
     _refuse_unfit(project, lower_bound, "zeros", float_weights(graph), graph)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from conftest import ROOT, some
@@ -113,6 +114,12 @@ def test_a_build_with_nothing_to_do_waits_for_no_heavy_library() -> None:
     code = f"import dodo, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_is_mutated_and_the_tests_that_notice_it_exist() -> None:
+    mutmut = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    for pattern in some([*mutmut["only_mutate"], *mutmut["also_copy"], *mutmut["pytest_add_cli_args_test_selection"]]):
+        assert list(ROOT.glob(pattern)), pattern
 
 
 def test_every_test_file_is_named_after_what_it_tests() -> None:

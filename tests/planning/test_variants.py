@@ -56,7 +56,7 @@ def test_routines_equal_the_specification_and_cost_what_they_say(
     for name, done in some(every_variant(nets, tmp_path, toolchain).items()):
         members = [dict(c.params.members()) for c in nets[name].program.calls]
         exponents = [np.asarray(m["requantize.exponent"]) for m in members if "requantize.exponent" in m]
-        # A sum that is multiplied up passes over outputs, which no staircase of one step at a time can say.
+        # A sum that is multiplied up passes over outputs, which no thresholds of one step each can say.
         steep = any((e > 0).any() for e in exponents)
         assert done or steep or name.startswith(LEFT_TO_C), name
         assert not (done and name.startswith(LEFT_TO_C)), name

@@ -24,7 +24,7 @@ class Reader(Protocol):
     def files_beside(self, path: Path, place: Place | None) -> Mapping[str, Path]:
         """The other files in which the model's tensors lie, by the names that the model gives them."""
 
-    def least(self, path: Path, shown: str) -> "LowerBound | None":
+    def lower_bound(self, path: Path, shown: str) -> "LowerBound | None":
         """The lower bound of the network from its dimensions alone; None where only its import gives one."""
 
     def read(self, path: Path, shown: str, product: str) -> "Graph":

@@ -20,7 +20,7 @@ def files_beside(path: Path, place: Place | None) -> Mapping[str, Path]:
     return external_files(path, place)
 
 
-def least(path: Path, shown: str) -> "LowerBound | None":
+def lower_bound(path: Path, shown: str) -> "LowerBound | None":
     from pipeline.importing.onnx_lower_bounds import onnx_lower_bound
     from pipeline.model_files.onnx_file import parse_onnx
 

@@ -17,7 +17,7 @@ def files_beside(path: Path, place: Place | None) -> Mapping[str, Path]:
     return {}
 
 
-def least(path: Path, shown: str) -> None:
+def lower_bound(path: Path, shown: str) -> None:
     return None
 
 

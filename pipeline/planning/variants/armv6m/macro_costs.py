@@ -1,6 +1,7 @@
 """What a macro of kernels/armv6m expands to: instructions of each kind on a path through it, and bytes of code.
 
-A cost formula says how often each invocation runs, and never what it takes: that stands in the macro, and in cores.py.
+A cost formula says how often each invocation runs, and never what it takes: that stands in the macro, and in the
+table of cores.
 """
 
 import operator
