@@ -31,7 +31,7 @@ from pipeline.ops.max_pool import MaxPool
 from pipeline.ops.mean import Mean, MeanRescaled
 from pipeline.ops.mul import Mul, MulRescaled, MulWide
 from pipeline.ops.prelu import PRelu, PReluRescaled
-from pipeline.ops.reduce import Extreme
+from pipeline.ops.reduce import ReduceExtremum
 from pipeline.ops.select import NONE, Select
 from pipeline.ops.shared.window import Window
 from pipeline.ops.softmax import Softmax, SoftmaxExact, SoftmaxScaled, SoftmaxWide
@@ -165,7 +165,7 @@ def reductions(c: Corners) -> None:
         c.add(Mean(name="", inputs=(x,), outputs=("",), axes=axes, scale=c.large(18), **_epilogue(c)))
     more = {"offset": -zero * count, "rescale": c.pair(), "zero_point": c.zero(), **c.clamps()}
     c.add(MeanRescaled(name="", inputs=(x,), outputs=("",), axes=axes, **more))
-    c.add(Extreme(name="", inputs=(x,), outputs=("",), axes=axes, largest=bool(c.pick(0, 1))))
+    c.add(ReduceExtremum(name="", inputs=(x,), outputs=("",), axes=axes, largest=bool(c.pick(0, 1))))
     which = {"axis": int(c.pick(1, 3)), "least": bool(c.pick(0, 1)), "last": bool(c.pick(0, 1))}
     c.add(ArgMax(name="", inputs=(x,), outputs=("",), **which), "int32")
 

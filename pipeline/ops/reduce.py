@@ -7,7 +7,7 @@ from typing import ClassVar
 from pipeline.graph.facets import NodeQuantizer, OnnxEmitter
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.kernel_call import KernelCall, suffix
-from pipeline.graph.kernel_params.rows import ExtremeParams
+from pipeline.graph.kernel_params.rows import ReduceExtremumParams
 from pipeline.graph.tensor import Array, Shape
 from pipeline.model_files.onnx_node import OnnxNode
 from pipeline.ops.activation import Activation
@@ -18,7 +18,7 @@ SUMMARY = "over axes that lie side by side in memory"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extreme(Node):
+class ReduceExtremum(Node):
     """x -> x with every axis of `axes` reduced to its largest (or smallest) entry."""
 
     commutes_with_clamp: ClassVar[bool] = True
@@ -29,7 +29,7 @@ class Extreme(Node):
     def shapes(self, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         return (tuple(1 if i in self.axes else d for i, d in enumerate(inputs[0])),)
 
-    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "Extreme":
+    def permuted(self, perm: tuple[int, ...], graph: Graph) -> "ReduceExtremum":
         return replace(self, axes=tuple(sorted(perm[a] for a in self.axes)))
 
     def problem(self, graph: Graph) -> str | None:
@@ -58,19 +58,19 @@ class Extreme(Node):
         outer, count, inner = block
         return [
             KernelCall(
-                kernel="extreme" + suffix(graph.tensors[self.output].dtype),
+                kernel="reduce_extremum" + suffix(graph.tensors[self.output].dtype),
                 node=self.name,
                 inputs=self.inputs,
                 outputs=self.outputs,
-                params=ExtremeParams(outer=outer, reduced=count, inner=inner, sign=1 if self.largest else -1),
+                params=ReduceExtremumParams(outer=outer, reduced=count, inner=inner, sign=1 if self.largest else -1),
             )
         ]
 
 
-def import_extreme(node: OnnxNode) -> None:
+def import_reduce_extremum(node: OnnxNode) -> None:
     import_reduction(
         node,
-        lambda x, y, axes: Extreme(
+        lambda x, y, axes: ReduceExtremum(
             name=node.name, inputs=(x,), outputs=(y,), axes=axes, largest=node.op != "ReduceMin"
         ),
     )
@@ -107,12 +107,12 @@ def _function(node: OnnxNode, function: str, x: str) -> str:
 
 
 ONNX = {
-    "ReduceMax": import_extreme,
-    "ReduceMin": import_extreme,
-    "GlobalMaxPool": import_extreme,
+    "ReduceMax": import_reduce_extremum,
+    "ReduceMin": import_reduce_extremum,
+    "GlobalMaxPool": import_reduce_extremum,
     **dict.fromkeys(_AROUND, import_sum),
 }
-NODES = (Extreme,)
+NODES = (ReduceExtremum,)
 
 
 def samples() -> Iterator[Sample]:

@@ -41,11 +41,11 @@ from pipeline.graph.kernel_params.rows import (
     AffineParams,
     AffineWideParams,
     ArgmaxParams,
-    ExtremeParams,
     MeanParams,
     MeanRescaledParams,
     PreluParams,
     PreluRescaledParams,
+    ReduceExtremumParams,
     SoftmaxExactParams,
     SoftmaxParams,
     SoftmaxS16Params,
@@ -278,7 +278,7 @@ def _interpolate(params: InterpolateParams, p: OverflowProof) -> None:
 
 
 @bound_intermediates.register
-def _comparison(params: ArgmaxParams | ExtremeParams | ExtremumParams, p: OverflowProof) -> None:
+def _comparison(params: ArgmaxParams | ReduceExtremumParams | ExtremumParams, p: OverflowProof) -> None:
     """A comparison of values by their difference, of either sign."""
     x = Interval(minimum(*(i.low for i in p.inputs)), maximum(*(i.high for i in p.inputs)))
     x = x * params.sign

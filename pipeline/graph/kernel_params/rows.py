@@ -77,7 +77,7 @@ class ArgmaxParams(KernelParams):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ExtremeParams(KernelParams):
+class ReduceExtremumParams(KernelParams):
     outer: int
     reduced: int
     inner: int

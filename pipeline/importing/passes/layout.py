@@ -24,7 +24,7 @@ from pipeline.ops.clamp import Clamp
 from pipeline.ops.concat import Concat
 from pipeline.ops.dense import Dense
 from pipeline.ops.mean import Mean, block_of
-from pipeline.ops.reduce import Extreme
+from pipeline.ops.reduce import ReduceExtremum
 from pipeline.ops.requantize import Requantize
 from pipeline.ops.reshape import Reshape
 from pipeline.ops.transpose import Transpose
@@ -153,7 +153,7 @@ class _Layout:
 
     def reduced_axes_adjacent(self, node: Node, name: str) -> bool:
         """Whether the axes that a reduction of the stored tensor `name` goes over lie side by side there."""
-        if not isinstance(node, Extreme | Mean):
+        if not isinstance(node, ReduceExtremum | Mean):
             return True
         return block_of(self.out.tensors[name].shape, node.axes) is not None
 

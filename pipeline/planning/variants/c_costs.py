@@ -23,13 +23,13 @@ CODE: Mapping[str, int] = {
     "conv2d_shift": 1060, "conv_s16": 1064, "conv_s16_once": 984,
     "conv_w16_multiplier": 776, "conv_w16_once": 756, "copy": 228, "dense_multiplier": 692,
     "dense_offset_multiplier": 848, "dense_offset_once": 788, "dense_once": 640,
-    "dense_shift": 332, "depthwise_multiplier": 700, "depthwise_once": 648, "depthwise_shift": 516, "extreme": 168,
-    "extreme_s16": 184, "extremum": 264, "extremum_s16": 276, "fill": 24, "fill_s16": 28, "gather": 96,
+    "dense_shift": 332, "depthwise_multiplier": 700, "depthwise_once": 648, "depthwise_shift": 516,
+    "extremum": 264, "extremum_s16": 276, "fill": 24, "fill_s16": 28, "gather": 96,
     "interpolate": 116, "lookup": 36, "max_pool": 604, "max_pool_s16": 664, "mean": 156, "mean_rescaled": 264,
     "mean_rescaled_s16": 360, "mul": 268, "mul_rescaled": 376, "mul_rescaled_s16": 440,
-    "mul_wide_s16": 528, "prelu": 208,
-    "prelu_rescaled": 428, "prelu_s16": 256, "select": 56, "select_s16": 60, "softmax": 336, "softmax_exact": 716,
-    "softmax_s16": 444, "softmax_scaled": 308,
+    "mul_wide_s16": 528, "prelu": 208, "prelu_rescaled": 428, "prelu_s16": 256,
+    "reduce_extremum": 168, "reduce_extremum_s16": 184, "select": 56, "select_s16": 60,
+    "softmax": 336, "softmax_exact": 716, "softmax_s16": 444, "softmax_scaled": 308,
 }  # fmt: skip
 """Bytes of code of each kernel."""
 

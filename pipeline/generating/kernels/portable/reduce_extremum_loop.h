@@ -1,7 +1,7 @@
-#include "extreme.h"
+#include "reduce_extremum.h"
 
 /* The including file chooses ELEMENT, the type of an activation. */
-static inline void extreme_loop(const struct extreme *p, const ELEMENT *x, ELEMENT *y)
+static inline void reduce_extremum_loop(const struct reduce_extremum *p, const ELEMENT *x, ELEMENT *y)
 {
     for (int32_t a = 0; a < p->outer; ++a) {
         for (int32_t i = 0; i < p->inner; ++i) {
