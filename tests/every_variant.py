@@ -7,7 +7,7 @@ from pathlib import Path
 
 from building import Built, assert_chip_equals, build, emulated, on_chip, write_library
 from elftools.elf.elffile import ELFFile
-from together import together
+from merged_networks import together
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.weight_bits import Widths

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from building import Built, assert_chip_equals, assert_host_equals, build, chosen, on_chip, said_again, write_library
 from conftest import need
-from together import batches, together
+from merged_networks import batches, together
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.graph_file import load, save

@@ -21,10 +21,10 @@ from building import (
     write_library,
 )
 from conftest import need, some
+from merged_networks import batches, together
 from tflite_cases import Case, cases
 from tflite_models import Op, T, litert, tflite_model
 from tflite_ties import KINDS, models
-from together import batches, together
 
 from pipeline.graph.graph_file import load, save
 from pipeline.graph.tensor import Array

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from judged import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged, missed
+from verdict_evidence import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged, missed
 
 from pipeline.facts.records import from_plain
 from pipeline.graph.ir import Graph

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judged import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged
+from verdict_evidence import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged
 
 from pipeline.judging.verdict import Finding
 

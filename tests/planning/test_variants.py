@@ -10,7 +10,7 @@ import pytest
 from building import Built, assert_chip_equals, assert_host_equals, chosen, on_chip, write_library
 from conftest import need, some
 from every_variant import built_for, code_sizes, every_variant, with_variant
-from together import batches, together
+from merged_networks import batches, together
 from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
 from pipeline.facts.cores import CORES
