@@ -29,12 +29,12 @@ from pipeline.quantizing.input_statistics import measure_inputs
 from pipeline.quantizing.integer_graph import Quantized, join_int8_functions, quantize
 
 ORIGIN = Origin("net.onnx", "0.0.0", "0" * 64, "f" * 64)
-"""What the generated files of tests say they were made from."""
+"""The origin that generated files of tests name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """A network on its way: float and integer graph, integer inputs and what the specification says of them."""
+    """A network: float and integer graph, integer inputs and the outputs that the specification gives."""
 
     graph: Graph
     quantized: Quantized
@@ -46,7 +46,7 @@ class Built:
 
     @cached_property
     def program(self) -> Program:
-        """As it was planned, or as C alone is without a chip."""
+        """The plan that was given, or that of C alone without a chip."""
         return self.planned or plan("net", self.quantized.graph, own_inputs=self.own, own_outputs=self.own)
 
 
@@ -68,10 +68,10 @@ def build(
     result = quantize(
         graph, observed, policy, per_channel=per_channel, requantizer=requantizer, widths=widths, input_statistics=seen
     )
-    return ran(graph, result, result.graph.integers(inputs))
+    return with_expected(graph, result, result.graph.integers(inputs))
 
 
-def ran(graph: Graph, result: Quantized, integers: list[Array]) -> Built:
+def with_expected(graph: Graph, result: Quantized, integers: list[Array]) -> Built:
     expected = [np.ascontiguousarray(o) for o in result.graph.run(integers)]
     assert expected, "a network without outputs shows nothing"
     return Built(graph, result, integers, expected)
@@ -80,10 +80,10 @@ def ran(graph: Graph, result: Quantized, integers: list[Array]) -> Built:
 def from_integers(graph: Graph, inputs: list[Array]) -> Built:
     """A network that came quantized; `inputs` are integers as its file has them."""
     stored = [np.ascontiguousarray(p.to_stored(a)) for p, a in zip(graph.inputs, inputs, strict=True)]
-    return ran(graph, Quantized(graph, {}, {}, ()), stored)
+    return with_expected(graph, Quantized(graph, {}, {}, ()), stored)
 
 
-def chosen(built: Built, core: str) -> Program:
+def fastest_plan(built: Built, core: str) -> Program:
     """The fastest plan: on Armv6-M, assembly wherever there is any."""
     return choose(built.program, core, Limits(None, None, None), "latency").program
 
@@ -91,7 +91,7 @@ def chosen(built: Built, core: str) -> Program:
 def write_library(built: Built, folder: Path, core: str, program: Program | None = None) -> Path:
     """`program`: C alone when it is `built.program`; without one, the fastest plan."""
     few = Vectors(tuple(a[:2] for a in built.inputs), tuple(a[:2] for a in built.expected))
-    for name, data in generate(program or chosen(built, core), core, ORIGIN, few).items():
+    for name, data in generate(program or fastest_plan(built, core), core, ORIGIN, few).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
@@ -136,7 +136,7 @@ def emulated(
     return simulate(elf, target, "net_run", len(built.program.calls), vectors, sizes, port_offsets=offsets)
 
 
-def said_again(built: Built) -> onnx.ModelProto:
+def exported_model(built: Built) -> onnx.ModelProto:
     """`model.qdq.onnx`, which is valid and which ONNX Runtime opens as it opens any model."""
     model = qdq_model(built.graph, built.quantized.params, built.quantized.constants)
     onnx.checker.check_model(model, full_check=True)

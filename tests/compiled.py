@@ -20,22 +20,22 @@ from pipeline.measuring.toolchain.host import host_library
 from pipeline.measuring.toolchain.process import cache_folder, find_program, run, zig_version
 
 _INCLUDE = re.compile(rb'^[ \t]*[#.][ \t]*include[ \t]+"([^"]+)"', re.MULTILINE)
-_KEPT_S = 14 * 24 * 3600
+_LIFETIME_S = 14 * 24 * 3600
 
 
 @cache
 def folder() -> Path:
-    """Where they are kept; what no test has asked for in two weeks is removed."""
-    tests_cache = cache_folder() / "tests"
-    tests_cache.mkdir(mode=0o700, exist_ok=True)
-    for old in tests_cache.iterdir():
-        if old.stat().st_mtime < time.time() - _KEPT_S:
+    """The cache folder of the tests; what no test has asked for in two weeks is removed."""
+    path = cache_folder() / "tests"
+    path.mkdir(mode=0o700, exist_ok=True)
+    for old in path.iterdir():
+        if old.stat().st_mtime < time.time() - _LIFETIME_S:
             old.unlink(missing_ok=True)
-    return tests_cache
+    return path
 
 
 def digest(library: Path, source: Path, *arguments: object) -> str:
-    """Of `said`, a source and all that it includes, by their paths in the library."""
+    """SHA-256 of `arguments`, a source and all that it includes, by their paths in the library."""
     found, pending = {}, [source]
     while pending:
         path = pending.pop()
@@ -50,8 +50,8 @@ def digest(library: Path, source: Path, *arguments: object) -> str:
     return text.hexdigest()
 
 
-def kept(key: str, out: Path, make: Callable[[], object]) -> None:
-    """`out` as it was kept, or made and then kept; several processes may do so at once."""
+def from_cache(key: str, out: Path, make: Callable[[], object]) -> None:
+    """Copy `key` of the cache to `out`, after `make` where it is missing; several processes may do so at once."""
     known = folder() / key
     try:
         shutil.copyfile(known, out)
@@ -70,21 +70,21 @@ def image(
     arguments = (tools.version(core), tools.driver(core)[1:], tools.code, tools.link, tools.libraries)
     sources = sources_of(library, (".c", ".S"), None)
     keys = [digest(library, p, *arguments, p.suffix) for p in sources]
-    whole = hashlib.sha256(repr((keys, arguments, entry, flash, ram)).encode()).hexdigest()
+    image_key = hashlib.sha256(repr((keys, arguments, entry, flash, ram)).encode()).hexdigest()
 
     def link() -> None:
         missing = [p for p, key in zip(sources, keys, strict=True) if not (folder() / key).is_file()]
         if missing:
             compile_library(tools, core, library, out, [_relative(library, p) for p in missing])
         for source, key in zip(sources, keys, strict=True):
-            kept(key, out / f"{source.name}.o", lambda s=source: s in missing or again(s))
+            from_cache(key, out / f"{source.name}.o", lambda s=source: s in missing or compile_again(s))
         link_image(tools, core, [out / f"{p.name}.o" for p in sources], entry, flash, ram, out / name)
 
-    def again(source: Path) -> None:
+    def compile_again(source: Path) -> None:
         """Another process has removed it since it was seen."""
         compile_library(tools, core, library, out, [_relative(library, source)])
 
-    kept(whole, out / name, link)
+    from_cache(image_key, out / name, link)
     return out / name
 
 
@@ -93,7 +93,7 @@ def host(library: Path, out: Path, compiler: str, flags: Sequence[str]) -> Path:
     version = zig_version() if compiler == "ziglang" else _version(find_program(compiler))
     keys = [digest(library, p) for p in sources_of(library, (".c",), None)]
     key = hashlib.sha256(repr((keys, version, compiler, tuple(flags))).encode()).hexdigest()
-    kept(key, out, lambda: host_library(library, out, compiler, flags))
+    from_cache(key, out, lambda: host_library(library, out, compiler, flags))
     return out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from building import Built, assert_chip_equals, build, emulated, on_chip, write_library
 from elftools.elf.elffile import ELFFile
-from merged_networks import together
+from merged_networks import merged
 
 from pipeline.facts.cores import CORES
 from pipeline.facts.weight_bits import Widths
@@ -48,7 +48,7 @@ def every_variant(nets: Mapping[str, Built], folder: Path, toolchain: str = "zig
     done = {name: sum(n == name for n, _ in parts) for name in nets}
     if not parts:
         return done
-    whole = together({f"{n} by {v}": part for (n, v), part in parts.items()})
+    whole = merged({f"{n} by {v}": part for (n, v), part in parts.items()})
     calls = whole.program.calls
     library = write_library(whole, folder, "cortex-m0", whole.program)
     runs = on_chip(whole, library, "cortex-m0", toolchain)

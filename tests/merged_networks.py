@@ -22,7 +22,7 @@ def batches(values: Iterable[T], size: int) -> list[tuple[T, ...]]:
     return [tuple(left[i : i + size]) for i in range(0, len(left), size)]
 
 
-def together(parts: Mapping[str, tuple[Built, Program]]) -> Built:
+def merged(parts: Mapping[str, tuple[Built, Program]]) -> Built:
     """One network of all `parts`, each with the calls and the plan that it has alone; they run one after another.
 
     Vectors of a part that has fewer than another begin again. Inputs and outputs are the caller's.
@@ -36,7 +36,7 @@ def together(parts: Mapping[str, tuple[Built, Program]]) -> Built:
         moved = {n: replace(at, port=at.port + starts[at.memory]) for n, at in program.locations.items()}
         locations |= {_name(n, names): at for n, at in moved.items()}
         inputs, outputs = inputs + len(built.inputs), outputs + len(built.expected)
-    whole = Graph(
+    graph = Graph(
         "net",
         {n: t for g in graphs for n, t in g.tensors.items()},
         tuple(n for g in graphs for n in g.nodes),
@@ -50,10 +50,10 @@ def together(parts: Mapping[str, tuple[Built, Program]]) -> Built:
     count = max(len(a) for a in given)
     at = [np.arange(count) % len(a) for a in given]
     expected = [a[np.arange(count) % len(a)] for b, _ in parts.values() for a in b.expected]
-    program = Program("net", whole, tuple(calls), locations, arena)
+    program = Program("net", graph, tuple(calls), locations, arena)
     return Built(
-        whole,
-        Quantized(whole, {}, {}, ()),
+        graph,
+        Quantized(graph, {}, {}, ()),
         [a[i] for a, i in zip(given, at, strict=True)],
         expected,
         planned=program,

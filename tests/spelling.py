@@ -182,7 +182,7 @@ X = np.random.default_rng(1).normal(0, 1, (48, 3 * 32)).astype(np.float32)
 
 
 def numbers(built: Built) -> list[Any]:
-    """What `said` says without the nodes' names."""
+    """`calls_of` without the nodes' names."""
     return [(kernel, params, quant) for kernel, _, params, quant, _ in calls_of(built)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from building import Built, assert_chip_equals, build, chosen, on_chip, write_library
+from building import Built, assert_chip_equals, build, fastest_plan, on_chip, write_library
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from pipeline.facts.errors import ChipfitError
@@ -76,7 +76,7 @@ NOTHING: dict[str, tuple[list[NodeProto], list[Any], dict[str, Array]]] = {
 def test_tensors_of_nothing_but_zeros(name: str, tmp_path: Path) -> None:
     nodes, outputs, constants = NOTHING[name]
     net = built(model_of(nodes, [WIDE], outputs, constants))
-    library = write_library(net, tmp_path, "cortex-m0", chosen(net, "cortex-m0"))
+    library = write_library(net, tmp_path, "cortex-m0", fastest_plan(net, "cortex-m0"))
     assert_chip_equals(net, on_chip(net, library, "cortex-m0", count=2))
 
 
@@ -104,7 +104,7 @@ def test_ports_that_meet_wherever_their_memory_is(name: str, inputs: bool, outpu
         return
     if not net.program.calls:
         with pytest.raises(ChipfitError, match="the network computes nothing: its outputs are its inputs"):
-            chosen(net, "cortex-m0")
+            fastest_plan(net, "cortex-m0")
         return
     library = write_library(net, tmp_path, "cortex-m0", net.program)
     assert_chip_equals(net, on_chip(net, library, "cortex-m0", count=2))

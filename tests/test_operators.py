@@ -6,9 +6,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from building import Built, assert_chip_equals, assert_host_equals, build, chosen, on_chip, said_again, write_library
+from building import (
+    Built,
+    assert_chip_equals,
+    assert_host_equals,
+    build,
+    exported_model,
+    fastest_plan,
+    on_chip,
+    write_library,
+)
 from conftest import need
-from merged_networks import batches, together
+from merged_networks import batches, merged
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.graph.graph_file import load, save
@@ -41,8 +50,8 @@ def in_one(
     for sample in several:
         inputs = tuple(sample.inputs(count).values())
         built = build(sample.model, inputs, inputs, requantizer, activations=activations)
-        parts[sample.name] = built, built.program if core is None else chosen(built, core)
-    return together(parts)
+        parts[sample.name] = built, built.program if core is None else fastest_plan(built, core)
+    return merged(parts)
 
 
 @pytest.fixture(params=SAMPLES.values(), ids=SAMPLES.keys())
@@ -80,7 +89,7 @@ def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, req
     inputs = sample.inputs(64)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), requantizer)
     reference = FloatSession(sample.model).stacked(inputs)
-    model = said_again(built)
+    model = exported_model(built)
     assert compare_export(model, built.quantized.graph, tuple(inputs.values())).first is None
     qdq = FloatSession(model).stacked(inputs)
     for port, got in zip(built.graph.outputs, built.expected, strict=True):
@@ -107,7 +116,7 @@ def test_int16_is_near_the_qdq_model(sample: Sample) -> None:
     """Within 4 steps of ONNX Runtime on the same integers, 20 where a table's straight line meets a kink."""
     inputs = sample.inputs(16)
     built = build(sample.model, tuple(inputs.values()), tuple(inputs.values()), activations="int16")
-    model = said_again(built)
+    model = exported_model(built)
     qdq = FloatSession(model).stacked(inputs)
     kinked = any(isinstance(n, Interpolate) for n in built.quantized.graph.nodes)
     off = [0.0]

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from building import Built, assert_chip_equals, on_chip, on_host, ran, said_again, write_library
+from building import Built, assert_chip_equals, exported_model, on_chip, on_host, with_expected, write_library
 from conftest import ROOT, some
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -43,7 +43,7 @@ def built(model: onnx.ModelProto, real: list[Array]) -> Built:
     names = unprescribed_activations(graph)
     observed = observe(graph, Samples(tuple(real)), lambda done, total: None, names) if names else {}
     result = quantize(graph, observed, Policy("min-max"), per_channel=True, requantizer="multiplier")
-    return ran(graph, result, result.graph.integers(real))
+    return with_expected(graph, result, result.graph.integers(real))
 
 
 def steps(net: Built, model: onnx.ModelProto, feeds: Mapping[str, Array]) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def test_static_quantization_by_onnx_runtime(
     quantized.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     net = built(quantized, [images])
     differing, worst = steps(net, quantized, {"input": images})
-    assert steps(net, said_again(net), {"input": images})[1] <= (2 if activations == "QInt16" else 1)
+    assert steps(net, exported_model(net), {"input": images})[1] <= (2 if activations == "QInt16" else 1)
     # Each layer is within one step; ten layers of int16, near the end of float32's precision, add up to two of 65,536.
     wide = activations == "QInt16"
     assert worst <= (2 if wide else 1)
@@ -193,7 +193,7 @@ def test_quantized_operators(op: str, tmp_path: Path) -> None:
     differing, worst = steps(net, model, feeds)
     assert worst <= 1
     assert differing <= 0.03 * net.expected[0].size
-    assert steps(net, said_again(net), dict(zip(feeds, real, strict=True)))[1] <= 1
+    assert steps(net, exported_model(net), dict(zip(feeds, real, strict=True)))[1] <= 1
     few = 64 if op in ELEMENTWISE else 6
     theirs = directly(op, model, {k: v[:few] for k, v in feeds.items()}).astype(np.int64)
     assert np.abs(ours(net)[:few].reshape(theirs.shape) - theirs).max() <= 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from building import assert_chip_equals, assert_host_equals, build, chosen, on_chip, write_library
+from building import assert_chip_equals, assert_host_equals, build, fastest_plan, on_chip, write_library
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 
@@ -72,7 +72,7 @@ def test_from_onnx_to_machine_code_every_integer_is_the_one_worked_out_by_hand(t
     assert tiny.expected[0].reshape(-1, 2).tolist() == [network(v) for v in integers]
 
     # The fastest plan has both layers in assembly; on this machine the C beside it is compiled.
-    program = chosen(tiny, "cortex-m0")
+    program = fastest_plan(tiny, "cortex-m0")
     library = write_library(tiny, tmp_path, "cortex-m0", program)
     assert_host_equals(tiny, library)
     runs = on_chip(tiny, library, "cortex-m0", count=len(integers))

@@ -58,7 +58,7 @@ SIMULATE: dict[str, Any] = {
 YAML = "product: p\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: truetouch-m0\n"
 
 
-def judged(
+def findings_of(
     product: Path, yaml: str = "", quantize: Any = None, size: Any = None, simulate: Any = None
 ) -> dict[str, Finding]:
     product.write_text(YAML + yaml, "utf-8")

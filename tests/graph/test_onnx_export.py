@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from building import Built, build, said_again
+from building import Built, build, exported_model
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.graph.tensor import Array
@@ -25,7 +25,7 @@ def network(nodes: list[onnx.NodeProto], constants: Mapping[str, Any], y: str = 
 
 def answers(built: Built) -> Array:
     """ONNX Runtime's answers on the written model, in steps from ours."""
-    model = said_again(built)
+    model = exported_model(built)
     assert [i.name for i in model.graph.input] == ["x"]
     port = built.quantized.graph.outputs[0]
     quant = built.quantized.graph.tensors[port.tensor].quant

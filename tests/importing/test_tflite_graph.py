@@ -14,14 +14,14 @@ from building import (
     Built,
     assert_chip_equals,
     assert_host_equals,
-    chosen,
+    fastest_plan,
     from_integers,
     on_chip,
     on_host,
     write_library,
 )
 from conftest import need, some
-from merged_networks import batches, together
+from merged_networks import batches, merged
 from tflite_cases import Case, cases
 from tflite_models import Op, T, litert, tflite_model
 from tflite_ties import KINDS, models
@@ -102,7 +102,7 @@ def names(several: Sequence[Case]) -> str:
 def in_one(several: Sequence[Case], core: str, count: int) -> Built:
     """Cases as one network, in their fastest plans for `core`."""
     nets = {c.name: built(c.model, every_value(c, count)) for c in several}
-    return together({n: (net, chosen(net, core)) for n, net in nets.items()})
+    return merged({n: (net, fastest_plan(net, core)) for n, net in nets.items()})
 
 
 @pytest.mark.parametrize("several", SEVERAL, ids=names)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from verdict_evidence import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged, missed
+from verdict_evidence import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, findings_of, missed
 
 from pipeline.facts.records import from_plain
 from pipeline.graph.ir import Graph
@@ -29,7 +29,7 @@ def test_every_rule_has_a_sentence() -> None:
 
 
 def test_what_is_right_passes_every_rule(product: Path) -> None:
-    found = judged(product, "budget: {stack: 64 B, latency: 100 us}\naccuracy: {at_least: 0.94, max_drop: 0.02}\n")
+    found = findings_of(product, "budget: {stack: 64 B, latency: 100 us}\naccuracy: {at_least: 0.94, max_drop: 0.02}\n")
     assert not missed(found)
     assert verdict_of(list(found.values())) == "fits"
     assert list(found) == [
@@ -51,48 +51,49 @@ def test_what_is_right_passes_every_rule(product: Path) -> None:
     ],
 )
 def test_a_missed_budget_does_not_fit(product: Path, yaml: str, key: str, change: Any) -> None:
-    found = judged(product, yaml, **change)
+    found = findings_of(product, yaml, **change)
     assert missed(found) == [key]
     assert verdict_of(list(found.values())) == "does not fit"
 
 
 def test_a_stack_without_a_bound_does_not_fit(product: Path) -> None:
     stack = {"stack": SIZE["stack"] | {"worst_case": None, "unknown": "recursion in f"}}
-    found = judged(product, "budget: {stack: 1 KiB}\n", size=stack)
+    found = findings_of(product, "budget: {stack: 1 KiB}\n", size=stack)
     assert found["budget.stack"].sentence == "no bound is known: recursion in f" and missed(found) == ["budget.stack"]
 
 
 def test_vectors_are_counted_on_the_chip_and_on_the_host_apart(product: Path) -> None:
     wrong = {"vectors": {"run": 35, "real": 32, "mismatches": 34, "host_mismatches": 33}}
-    found = judged(product, simulate=wrong)
+    found = findings_of(product, simulate=wrong)
     assert found["simulate.vectors"].sentence == (
         "of 35 vectors 34 differ from the integer reference on the emulated chip, 33 on the host"
     )
     assert verdict_of(list(found.values())) == "check failed"
     for side in ("mismatches", "host_mismatches"):
         one = {"vectors": SIMULATE["vectors"] | {side: 1}}
-        assert missed(judged(product, simulate=one)) == ["simulate.vectors"]
+        assert missed(findings_of(product, simulate=one)) == ["simulate.vectors"]
 
 
 @pytest.mark.parametrize("side", ["float_symbols", "heap_symbols"])
 def test_soft_float_and_heap_are_named(product: Path, side: str) -> None:
-    assert judged(product, size={side: ["__aeabi_fadd"]})["toolchain"].sentence == "links __aeabi_fadd"
+    assert findings_of(product, size={side: ["__aeabi_fadd"]})["toolchain"].sentence == "links __aeabi_fadd"
 
 
 @pytest.mark.parametrize(("part", "key"), [("faithful", "model.source"), ("export", "model.qdq.onnx")])
 def test_a_comparison_with_the_framework_is_a_rule(product: Path, part: str, key: str) -> None:
     assert (
-        judged(product, quantize={part: COMPARED})[key].sentence == "400 values in 2 tensors are those of ONNX Runtime"
+        findings_of(product, quantize={part: COMPARED})[key].sentence
+        == "400 values in 2 tensors are those of ONNX Runtime"
     )
     explained = COMPARED | {"differing": 3, "largest_difference": 1, "left_out": ["z"]}
-    found = judged(product, quantize={part: explained})
+    found = findings_of(product, quantize={part: explained})
     assert found[key].passed and found[key].sentence == (
         "400 values in 2 tensors are those of ONNX Runtime, but for 3 that rounding explains (at most 1 step); "
         "not compared, without a proven bound: 'z'"
     )
     first = {"tensor": "t", "layer": "conv", "values": 200, "differing": 60, "unexplained": 50, "steps": 167}
     first |= {"allowed": 0.5, "first": 3}
-    found = judged(product, quantize={part: COMPARED | {"differing": 60, "unexplained": 50, "first": first}})
+    found = findings_of(product, quantize={part: COMPARED | {"differing": 60, "unexplained": 50, "first": first}})
     assert missed(found) == [key] and verdict_of(list(found.values())) == "check failed"
     assert found[key].sentence == (
         "tensor 't' (layer 'conv'): 50 of 200 values differ from ONNX Runtime's, by up to 167 steps, "
@@ -108,17 +109,19 @@ def test_channels_that_32_bits_cannot_say_are_named(product: Path) -> None:
         "faithful": COMPARED | {"first": first},
         "layers": [GOOD["layers"][0] | {"name": "c", "channels": channels}],
     }
-    hint = judged(product, quantize=wrong)["model.source"].hint
+    hint = findings_of(product, quantize=wrong)["model.source"].hint
     assert hint == "Layer 'c' has channels that 32 bits cannot say, off by up to 90 steps."
-    assert judged(product, quantize=wrong | {"layers": []})["model.source"].hint.startswith("This is a bug in chipfit")
+    assert findings_of(product, quantize=wrong | {"layers": []})["model.source"].hint.startswith(
+        "This is a bug in chipfit"
+    )
 
 
 def test_without_litert_the_verdict_says_so_and_stands(product: Path) -> None:
     why = COMPARED | {"against": None, "why": "not compared with LiteRT (pip install chipfit[litert])"}
-    found = judged(product, quantize={"faithful": why})
+    found = findings_of(product, quantize={"faithful": why})
     assert found["model.source"].sentence == why["why"] and not missed(found)
     nobody = {"accuracy": {"float": None, "integer": 0.9, "agreement": None}, "qdq": None, "faithful": why}
-    found = judged(product, "accuracy: {agreement: 0.9, max_drop: 0.1}\n", quantize=nobody)
+    found = findings_of(product, "accuracy: {agreement: 0.9, max_drop: 0.1}\n", quantize=nobody)
     assert missed(found) == ["accuracy.max_drop", "accuracy.agreement"]
     assert found["accuracy.agreement"].sentence == why["why"]
 
@@ -126,11 +129,11 @@ def test_without_litert_the_verdict_says_so_and_stands(product: Path) -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_doubtful_data_and_answers_fail_unless_the_yaml_allows_them(product: Path, name: str) -> None:
     change, sentence = CHECKS[name]
-    found = judged(product, quantize=change)
+    found = findings_of(product, quantize=change)
     assert missed(found) == [f"accuracy.{name}"] and found[f"accuracy.{name}"].sentence == sentence
     assert f"accuracy: {{allow: [{name}]}}" in found[f"accuracy.{name}"].hint
     assert verdict_of(list(found.values())) == "check failed"
-    allowed = judged(product, f"accuracy: {{allow: [{name}]}}\n", quantize=change)
+    allowed = findings_of(product, f"accuracy: {{allow: [{name}]}}\n", quantize=change)
     assert not missed(allowed) and allowed[f"accuracy.{name}"].sentence.endswith("(allowed by accuracy.allow)")
 
 
@@ -139,25 +142,25 @@ def test_chance_has_a_binomial_margin(product: Path, right: int, passes: bool) -
     """Of 100 guesses among 4 classes 33 or more are right in 4.5 % of all cases, 32 or more in 6.9 %."""
     share = right / 100
     for shares in ({"float": share, "integer": 0.9}, {"float": None, "integer": share}):
-        found = judged(product, quantize={"accuracy": shares | {"agreement": None}})
+        found = findings_of(product, quantize={"accuracy": shares | {"agreement": None}})
         assert ("accuracy.chance" not in found) == passes
 
 
 def test_few_samples_and_networks_without_classes_are_not_judged(product: Path) -> None:
     bad = {"accuracy": {"float": 0.0, "integer": 0.0, "agreement": 1.0}, "answers": GOOD["answers"] | {"integer": 1}}
-    assert missed(judged(product, quantize=bad | {"samples": 19})) == []
-    assert missed(judged(product, quantize=bad)) == ["accuracy.chance", "accuracy.constant"]
-    assert missed(judged(product, quantize=bad | {"answers": bad["answers"] | {"classes": None}})) == []
+    assert missed(findings_of(product, quantize=bad | {"samples": 19})) == []
+    assert missed(findings_of(product, quantize=bad)) == ["accuracy.chance", "accuracy.constant"]
+    assert missed(findings_of(product, quantize=bad | {"answers": bad["answers"] | {"classes": None}})) == []
 
 
 def test_where_nothing_could_be_compared_that_is_a_finding(product: Path) -> None:
-    found = judged(product, quantize={"export": COMPARED | {"values": 0, "tensors": 0}})["model.qdq.onnx"]
+    found = findings_of(product, quantize={"export": COMPARED | {"values": 0, "tensors": 0}})["model.qdq.onnx"]
     assert (found.passed, found.sentence) == (False, "not compared: no tensor has a proven bound against ONNX Runtime")
 
 
 def test_a_quantized_file_that_loses_signal_is_to_be_quantized_again(product: Path) -> None:
     rows = [{"tensor": "c", "part": "output 'y'", "signal_db": 2.0}]
-    found = judged(product, quantize={"signal": rows, "faithful": COMPARED})["accuracy.signal"]
+    found = findings_of(product, quantize={"signal": rows, "faithful": COMPARED})["accuracy.signal"]
     assert not found.passed and found.hint.startswith("The model file says the scales: quantize it again")
 
 
@@ -170,24 +173,24 @@ def test_what_was_tried_in_vain_is_not_advised(product: Path, reached: float | N
     options = [{"what": "quantization: {calibration: percentile}", "signal_db": -3.0}]
     options.append({"what": "int16", "signal_db": reached})
     answers = GOOD["answers"] | {"integer": 1}
-    found = judged(product, quantize={"signal": rows, "signal_tried": options, "answers": answers})
+    found = findings_of(product, quantize={"signal": rows, "signal_tried": options, "answers": answers})
     assert found["accuracy.constant"].hint.startswith(advice)
 
 
 def test_the_least_signal_is_named_with_what_was_tried_best_first(product: Path) -> None:
-    assert judged(product)["accuracy.signal"].sentence == "is 31.0 dB or more, limit 10 dB"
+    assert findings_of(product)["accuracy.signal"].sentence == "is 31.0 dB or more, limit 10 dB"
     rows = [*GOOD["signal"], {"tensor": "c", "part": "the part of output 'y' that comes from 's'", "signal_db": -0.04}]
     options = [{"what": "min-max", "signal_db": 2.0}, {"what": "int16", "signal_db": 40.0}]
-    found = judged(product, quantize={"signal": rows, "signal_tried": options})
+    found = findings_of(product, quantize={"signal": rows, "signal_tried": options})
     assert missed(found) == ["accuracy.signal"] and verdict_of(list(found.values())) == "check failed"
     assert found["accuracy.signal"].sentence == (
         "the part of output 'y' that comes from 's' has only 0.0 dB of signal over quantization noise, limit 10 dB"
     )
     assert found["accuracy.signal"].hint.startswith("Tried: int16: 40.0 dB; min-max: 2.0 dB. ")
-    assert not missed(judged(product, "accuracy: {signal: none}\n", quantize={"signal": rows}))
-    assert missed(judged(product, "accuracy: {signal: 31.5 dB}\n")) == ["accuracy.signal"]
+    assert not missed(findings_of(product, "accuracy: {signal: none}\n", quantize={"signal": rows}))
+    assert missed(findings_of(product, "accuracy: {signal: 31.5 dB}\n")) == ["accuracy.signal"]
     silent = [{"tensor": "y", "part": "output 'y'", "signal_db": None}]
-    assert "accuracy.signal" not in judged(product, quantize={"signal": silent})
+    assert "accuracy.signal" not in findings_of(product, quantize={"signal": silent})
 
 
 def test_the_accuracy_shown_is_that_of_the_emulated_code() -> None:

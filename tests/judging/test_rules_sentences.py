@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verdict_evidence import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, judged
+from verdict_evidence import CHECKS, COMPARED, GOOD, SIMULATE, SIZE, findings_of
 
 from pipeline.judging.verdict import Finding
 
@@ -62,7 +62,7 @@ def findings(rows: tuple[tuple[Any, ...], ...], passed: bool) -> list[Finding]:
 def test_what_is_kept_is_said_with_its_figures_limits_and_hints(product: Path) -> None:
     export = COMPARED | {"differing": 3, "largest_difference": 2, "left_out": list("abcde")}
     yaml = "budget: {stack: 64 B, latency: 100 us}\naccuracy: {at_least: 0.94, max_drop: 0.02, agreement: 0.98}\n"
-    found = judged(product, yaml, quantize={"faithful": COMPARED, "export": export})
+    found = findings_of(product, yaml, quantize={"faithful": COMPARED, "export": export})
     assert list(found.values()) == findings(KEPT, True)
 
 
@@ -73,7 +73,7 @@ def test_what_is_missed_is_said_with_its_figures_limits_and_hints(product: Path)
         "accuracy": {"float": 0.95, "integer": 0.26, "agreement": 0.5},
     }
     yaml = "budget: {stack: 32 B, latency: 50 us}\naccuracy: {at_least: 0.97, max_drop: 0.005, agreement: 0.99}\n"
-    found = judged(
+    found = findings_of(
         product,
         yaml,
         quantize,
@@ -85,23 +85,23 @@ def test_what_is_missed_is_said_with_its_figures_limits_and_hints(product: Path)
 
 
 def test_at_the_limit_the_other_hint_and_the_other_side(product: Path) -> None:
-    even = judged(product, size={"flash": SIZE["flash"] | {"code": 500, "constants": 500}})
+    even = findings_of(product, size={"flash": SIZE["flash"] | {"code": 500, "constants": 500}})
     assert even["budget.flash"].hint == "Code is most of it: fewer kinds of layers."
-    none = judged(product, size={"ram": SIZE["ram"] | {"used": 1, "limit": 0}})["budget.ram"]
+    none = findings_of(product, size={"ram": SIZE["ram"] | {"used": 1, "limit": 0}})["budget.ram"]
     assert (none.passed, none.sentence) == (False, "needs 1 B, limit 0 B")
     stack = {"stack": SIZE["stack"] | {"worst_case": None, "unknown": "recursion in f"}}
-    assert judged(product, "budget: {stack: 1 KiB}\n", size=stack)["budget.stack"] == Finding(
+    assert findings_of(product, "budget: {stack: 1 KiB}\n", size=stack)["budget.stack"] == Finding(
         "budget.stack", False, 0, 1024, "no bound is known: recursion in f", budget=True
     )
     came = {"accuracy": {"float": None, "integer": 0.9, "agreement": None}, "qdq": None}
-    found = judged(product, "accuracy: {max_drop: 0.1, agreement: 0.5}\n", quantize=came)
+    found = findings_of(product, "accuracy: {max_drop: 0.1, agreement: 0.5}\n", quantize=came)
     why = "the model came quantized: there is no float network to compare with"
     assert found["accuracy.max_drop"] == Finding("accuracy.max_drop", False, 0, 0.1, why, "Leave max_drop out.")
     why = "there is no framework to agree with"
     assert found["accuracy.agreement"] == Finding("accuracy.agreement", False, 0, 0.5, why)
     better = {"accuracy": {"float": 0.9, "integer": 0.95, "agreement": 0.9}}
-    assert judged(product, "accuracy: {max_drop: 0.0}\n", quantize=better)["accuracy.max_drop"].measured == 0.0
+    assert findings_of(product, "accuracy: {max_drop: 0.0}\n", quantize=better)["accuracy.max_drop"].measured == 0.0
     framework = {"answers": GOOD["answers"] | {"integer": 1, "truth": None, "float": 2}}
-    assert "where the model file gives 2" in judged(product, quantize=framework)["accuracy.constant"].sentence
+    assert "where the model file gives 2" in findings_of(product, quantize=framework)["accuracy.constant"].sentence
     alone = {"answers": GOOD["answers"] | {"integer": 1, "truth": 1, "float": 1}}
-    assert "accuracy.constant" not in judged(product, quantize=alone)
+    assert "accuracy.constant" not in findings_of(product, quantize=alone)

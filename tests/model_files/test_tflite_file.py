@@ -27,12 +27,12 @@ def refusal(model: bytes) -> str:
     return str(error.value)
 
 
-def dense(**tensors: T) -> bytes:
-    both = {
+def dense(**changes: T) -> bytes:
+    tensors = {
         "x": T((1, 4), scale=0.1), "w": T((3, 4), scale=0.1, data=np.ones((3, 4))),
         "b": T((3,), "int32", 0.01, data=np.zeros(3)), "y": T((1, 3), scale=0.1),
-    } | tensors  # fmt: skip
-    return tflite_model(both, [Op("FULLY_CONNECTED", ["x", "w", "b"], ["y"], "FullyConnectedOptions")], ["x"], ["y"])
+    } | changes  # fmt: skip
+    return tflite_model(tensors, [Op("FULLY_CONNECTED", ["x", "w", "b"], ["y"], "FullyConnectedOptions")], ["x"], ["y"])
 
 
 def test_not_a_flatbuffer() -> None:
@@ -59,9 +59,9 @@ def test_a_large_file_is_refused_before_it_is_read(begin: bytes, size: int, says
 
 
 def test_more_operands_than_the_limit_are_refused_not_cut() -> None:
-    both = {"x": T((1, 1), scale=0.1), "y": T((1, MAX_ITEMS + 1), scale=0.1)}
+    tensors = {"x": T((1, 1), scale=0.1), "y": T((1, MAX_ITEMS + 1), scale=0.1)}
     model = tflite_model(
-        both, [Op("CONCATENATION", ["x"] * (MAX_ITEMS + 1), ["y"], "ConcatenationOptions")], ["x"], ["y"]
+        tensors, [Op("CONCATENATION", ["x"] * (MAX_ITEMS + 1), ["y"], "ConcatenationOptions")], ["x"], ["y"]
     )
     assert f"has a list of {MAX_ITEMS + 1} sizes or tensors, the limit is {MAX_ITEMS}" in refusal(model)
 
@@ -98,9 +98,9 @@ def test_shapes_that_overflow() -> None:
 
 
 def test_cycles_are_refused() -> None:
-    both = {"x": T((1, 4), scale=0.1), "a": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    tensors = {"x": T((1, 4), scale=0.1), "a": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
     ops = [Op("ADD", ["x", "y"], ["a"], "AddOptions"), Op("ADD", ["a", "x"], ["y"], "AddOptions")]
-    assert "reads 'y', which nothing made before it" in refusal(tflite_model(both, ops, ["x"], ["y"]))
+    assert "reads 'y', which nothing made before it" in refusal(tflite_model(tensors, ops, ["x"], ["y"]))
 
 
 def test_dynamic_quantization_is_refused_with_the_remedy() -> None:
@@ -120,21 +120,23 @@ def test_int16_with_a_32_bit_bias_is_refused() -> None:
 
 
 def test_unknown_operators_are_named() -> None:
-    both = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
-    assert "operator FLOOR is not supported" in refusal(tflite_model(both, [Op("FLOOR", ["x"], ["y"])], ["x"], ["y"]))
+    tensors = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    assert "operator FLOOR is not supported" in refusal(
+        tflite_model(tensors, [Op("FLOOR", ["x"], ["y"])], ["x"], ["y"])
+    )
 
 
 @pytest.mark.parametrize(("code", "options"), [("MUL", "AddOptions"), ("RELU", "MulOptions"), ("ADD", "SubOptions")])
 def test_options_of_another_operator_are_refused(code: str, options: str) -> None:
-    both = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
-    model = tflite_model(both, [Op(code, ["x"] if code == "RELU" else ["x", "x"], ["y"], options)], ["x"], ["y"])
+    tensors = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    model = tflite_model(tensors, [Op(code, ["x"] if code == "RELU" else ["x", "x"], ["y"], options)], ["x"], ["y"])
     assert f"a {code} has options of type {options}, expected " in refusal(model)
 
 
 def test_options_of_the_second_kind_are_refused() -> None:
-    both = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
+    tensors = {"x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1)}
     model = schema.ModelT.InitFromObj(
-        schema.Model.GetRootAs(tflite_model(both, [Op("RELU", ["x"], ["y"])], ["x"], ["y"]), 0)
+        schema.Model.GetRootAs(tflite_model(tensors, [Op("RELU", ["x"], ["y"])], ["x"], ["y"]), 0)
     )
     operator = model.subgraphs[0].operators[0]
     operator.builtinOptions2, operator.builtinOptions2Type = (
@@ -157,8 +159,8 @@ def test_names_hostile_to_c_and_paths_stay_out_of_both() -> None:
     from pipeline.generating.selftest import Vectors
 
     hostile = '*/ #include "x" \\ ../../y'
-    both = {"x": T((1, 4), scale=0.1), hostile: T((1, 4), scale=0.1)}
-    model = tflite_model(both, [Op("RELU", ["x"], [hostile])], ["x"], [hostile])
+    tensors = {"x": T((1, 4), scale=0.1), hostile: T((1, 4), scale=0.1)}
+    model = tflite_model(tensors, [Op("RELU", ["x"], [hostile])], ["x"], [hostile])
     net = from_integers(tflite_graph_of(parse_tflite(model, "n"), "n", "net"), [np.zeros((2, 1, 4), np.int8)])
     files = generate(net.program, "cortex-m0", ORIGIN, Vectors(tuple(net.inputs), tuple(net.expected)))
     assert all(".." not in name for name in some(files))
@@ -176,13 +178,13 @@ def test_duplicate_names_are_told_apart() -> None:
 def test_a_float_model_becomes_a_float_graph() -> None:
     rng = np.random.default_rng(0)
     w, b = rng.normal(0, 1, (3, 3, 3, 2)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)
-    both = {
+    tensors = {
         "x": T((1, 6, 6, 2), "float32"), "w": T(w.shape, "float32", data=w), "b": T((3,), "float32", data=b),
         "c": T((1, 3, 3, 3), "float32"), "y": T((1, 3, 3, 3), "float32"),
     }  # fmt: skip
     fields = {"padding": 0, "strideH": 2, "strideW": 2, "fusedActivationFunction": 1}
     ops = [Op("CONV_2D", ["x", "w", "b"], ["c"], "Conv2DOptions", fields), Op("LOGISTIC", ["c"], ["y"])]
-    model = tflite_model(both, ops, ["x"], ["y"])
+    model = tflite_model(tensors, ops, ["x"], ["y"])
     from tflite_models import litert
 
     x = rng.normal(0, 1, (5, 1, 6, 6, 2)).astype(np.float32)
@@ -217,12 +219,12 @@ def test_many_tensors_of_one_buffer_are_refused_before_they_are_copied() -> None
 def test_a_product_of_constants_that_no_chip_holds_is_refused() -> None:
     from bounded import bounded
 
-    both = {
+    tensors = {
         "x": T((1, 4), scale=0.1), "y": T((1, 4), scale=0.1), "r": T((60_000, 1000), scale=0.1),
         "p": T((60_000, 1), scale=0.1, data=np.ones((60_000, 1))),
         "q": T((1, 1000), scale=0.1, data=np.ones((1, 1000))),
     }  # fmt: skip
     ops = [Op("MUL", ["p", "q"], ["r"], "MulOptions"), Op("RELU", ["x"], ["y"])]
-    model = tflite_model(both, ops, ["x"], ["y"])
+    model = tflite_model(tensors, ops, ["x"], ["y"])
     answer = bounded(lambda: tflite_graph_of(parse_tflite(model, "net.tflite"), "net.tflite", "net"))
     assert "Traceback" not in answer.message and "\n" not in answer.message

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from building import Built, chosen, on_chip, on_host, write_library
+from building import Built, fastest_plan, on_chip, on_host, write_library
 
 from networks.outcome import Outcome, Wrong
 from pipeline.facts.errors import ChipfitError
@@ -68,7 +68,7 @@ def programs(net: Built) -> Iterator[tuple[str, str, Program]]:
     """C alone and the fastest plan on three cores, and each assembly variant wherever it can be."""
     yield "C", "cortex-m4", net.program
     for core in ("cortex-m0", "cortex-m0plus"):
-        yield "plan", core, chosen(net, core)
+        yield "plan", core, fastest_plan(net, core)
     for variant in ONE_CALL:
         calls = tuple(replace(c, routine=variant.offer(c)) for c in net.program.calls)
         if any(c.routine for c in calls):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from building import Built, assert_chip_equals, on_chip, on_host, ran, write_library
+from building import Built, assert_chip_equals, on_chip, on_host, with_expected, write_library
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.importing.onnx_graph import graph_of
@@ -32,7 +32,7 @@ def built(count: int, input_scale: float, scale: float, zero: int) -> Built:
     x = rng.integers(-128, 128, (12, 1, count, 2)).astype(np.int8)
     x[0], x[1] = -128, 127
     x[2], x[2, 0, 0] = -128, 127
-    return ran(canon, result, [np.ascontiguousarray(result.graph.inputs[0].to_stored(x))])
+    return with_expected(canon, result, [np.ascontiguousarray(result.graph.inputs[0].to_stored(x))])
 
 
 SCALES = [1 / 255, 1 / 5000, 1.6e-5, 1 / 300.4, 0.0101, 0.7, 3.0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import capstone
 import pytest
-from building import chosen, on_chip, write_library
+from building import fastest_plan, on_chip, write_library
 from conftest import some
 from elftools.dwarf.callframe import FDE
 from elftools.elf.elffile import ELFFile
@@ -78,7 +78,7 @@ def depths(code: bytes, address: int) -> Iterator[tuple[int, int]]:
 def test_a_debugger_finds_the_caller_from_every_instruction(tmp_path: Path) -> None:
     for name in ("few_channels", "depthwise_seven", "dense_17_13_3", "Add_1x2x3x4_17"):
         built = built_for(SAMPLES[name], "shift")
-        library = write_library(built, tmp_path / name, "cortex-m0", chosen(built, "cortex-m0"))
+        library = write_library(built, tmp_path / name, "cortex-m0", fastest_plan(built, "cortex-m0"))
         on_chip(built, library, "cortex-m0", count=1)
         objects = compile_library(TOOLCHAINS["ziglang"], "cortex-m0", library, tmp_path / name)
         (layers,) = (p for p in objects if p.name.endswith("layers.S.o"))

@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from building import Built, assert_chip_equals, assert_host_equals, chosen, on_chip, write_library
+from building import Built, assert_chip_equals, assert_host_equals, fastest_plan, on_chip, write_library
 from conftest import need, some
 from every_variant import built_for, code_sizes, every_variant, with_variant
-from merged_networks import batches, together
+from merged_networks import batches, merged
 from variant_samples import LINEAR, NARROW, SAMPLES, WEIGHTED, conv, dense
 
 from pipeline.facts.cores import CORES
@@ -100,7 +100,7 @@ def of_any_shape(seed: int) -> Built:
 def test_c_in_place_of_assembly_equals_the_specification(samples: Sequence[Sample], tmp_path: Path) -> None:
     """The same library on this machine, which has no use for Thumb code."""
     nets = {s.name: built_for(s, "multiplier") for s in samples}
-    whole = together({n: (built, chosen(built, "cortex-m0")) for n, built in nets.items()})
+    whole = merged({n: (built, fastest_plan(built, "cortex-m0")) for n, built in nets.items()})
     assert_host_equals(whole, write_library(whole, tmp_path, "cortex-m0", whole.program))
 
 
@@ -108,7 +108,7 @@ def test_two_sided_outputs_are_rounded_twice_as_in_tensorflow_lite(tmp_path: Pat
     """Below zero the second rounding goes the other way: what requantize_dip is for."""
     sample = conv("signed", (1, 6, 5, 6), (9, 6, 3, 3), pads=[1, 1, 1, 1])
     built = built_for(sample, "multiplier", Policy("mse", symmetric=True))
-    program = chosen(built, "cortex-m0")
+    program = fastest_plan(built, "cortex-m0")
     text = b"".join(
         p.read_bytes() for p in (write_library(built, tmp_path, "cortex-m0", program) / "src").glob("*_layers.S")
     )
@@ -178,7 +178,7 @@ def test_shared_code_is_no_larger_than_the_plan_thinks(tmp_path: Path) -> None:
     for toolchain in ("ziglang", "gcc"):
         if toolchain == "gcc":
             need("arm-none-eabi-gcc")
-        library = write_library(built, tmp_path / toolchain, "cortex-m0", chosen(built, "cortex-m0"))
+        library = write_library(built, tmp_path / toolchain, "cortex-m0", fastest_plan(built, "cortex-m0"))
         on_chip(built, library, "cortex-m0", toolchain, count=1)
         sizes = code_sizes(library / f"{toolchain}-cortex-m0" / "net.elf")
         assert sum(sizes[f"net__shared_{n}"] for n in IM2COL.functions) <= IM2COL.code

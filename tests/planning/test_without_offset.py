@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from building import Built, on_host, ran, write_library
+from building import Built, on_host, with_expected, write_library
 from every_variant import every_variant
 from onnx import TensorProto, helper, numpy_helper
 
@@ -54,7 +54,7 @@ def built(model: onnx.ModelProto) -> Built:
     shape = result.graph.inputs[0].onnx_shape
     raw = RNG.integers(-128, 128, (5, *shape)).astype(np.int8)
     raw[0], raw[1] = -128, 127
-    return ran(graph, result, [np.ascontiguousarray(result.graph.inputs[0].to_stored(raw))])
+    return with_expected(graph, result, [np.ascontiguousarray(result.graph.inputs[0].to_stored(raw))])
 
 
 def whole(*shape: int) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from building import build, said_again
+from building import build, exported_model
 from conftest import some
 from onnx import TensorProto, helper, numpy_helper
 from test_quantized_onnx import QLINEAR, F, built
@@ -231,7 +231,7 @@ def test_an_output_without_axes_is_exported_and_compared() -> None:
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     real = RNG.normal(0, 1, (16, 1, 4)).astype(np.float32)
     net = build(model, (real,), (real,))
-    found = compare_export(said_again(net), net.quantized.graph, [real])
+    found = compare_export(exported_model(net), net.quantized.graph, [real])
     assert found.first is None and found.tensors
 
 
@@ -268,7 +268,7 @@ def test_an_operator_that_is_one_step_off_everywhere_is_found(
         net = build(sample.model, real, real, activations=activations)
     except ChipfitError:
         pytest.skip("not at this width")
-    model, graph = said_again(net), net.quantized.graph
+    model, graph = exported_model(net), net.quantized.graph
     right = compare_export(model, graph, list(real))
     assert right.first is None
     compared = {t.layer for t in right.tensors}
