@@ -6,7 +6,7 @@ import re
 # and the names of libgcc and compiler-rt for the same: __adddf3, __floatsisf, __fixunsdfdi, __extendsfdf2...
 _FLOAT = re.compile(
     r"__aeabi_(c?[fd]\w+|(u?[il]|h)2[fd]\w*)"
-    r"|__(add|sub|mul|div|neg|cmp|eq|ne|lt|le|gt|ge|unord|pow)[hsdtx]f(2|3|i2)?(vfp)?"
+    r"|__(add|sub|mul|div|neg|cmp|eq|ne|lt|le|gt|ge|unord|powi)[hsdtx]f(2|3|i2)?(vfp)?"
     r"|__(mul|div)[hsdtx]c3|__(extend|trunc)\w*[hsdtx]f2?\w*|__(fix|float)\w+|__gnu_[fh]2[fh]_ieee"
     r"|(a?(sin|cos|tan)h?|atan2|exp|exp2|expm1|log|log2|log10|log1p|sqrt|cbrt|pow|fma|floor|ceil|trunc|l?l?round|"
     r"l?l?rint|nearbyint|fabs|fmax|fmin|fmod|ldexp|frexp|scalbn|sincos|erf|hypot)[fl]?"
