@@ -25,8 +25,8 @@ def test_no_integer_routine_of_the_abi_is_a_float_one(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    """__adddf3 __subsf3 __muldf3 __divsf3 __negdf2 __eqdf2 __unordsf2 __powisf2 __powidf2 __floatsisf __floatundidf __fixdfsi
-    __fixunssfdi __extendsfdf2 __truncdfsf2 __muldc3 sqrtf expf log2 floorf lroundf sinh atan2f""".split(),
+    """__adddf3 __subsf3 __muldf3 __divsf3 __negdf2 __eqdf2 __unordsf2 __powisf2 __powidf2 __floatsisf __floatundidf
+    __fixdfsi __fixunssfdi __extendsfdf2 __truncdfsf2 __muldc3 sqrtf expf log2 floorf lroundf sinh atan2f""".split(),
 )
 def test_names_of_libgcc_and_of_the_mathematics_are_float(name: str) -> None:
     assert is_float(name)
