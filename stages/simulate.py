@@ -62,7 +62,7 @@ def run(job: Job) -> dict[str, bytes]:
         len(calls),
         vectors,
         sizes,
-        lambda d, t: job.progress("simulate", d, t),
+        progress=lambda d, t: job.progress("simulate", d, t),
         port_offsets=port_offsets,
     )
     wrong = sum(list(r.outputs) != w for r, w in zip(runs, wanted, strict=True))

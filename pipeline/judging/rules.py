@@ -63,7 +63,7 @@ def stack(e: Evidence) -> Finding | None:
         deepest,
         limit,
         show_size,
-        f"The deepest chain is {' > '.join(e.size.stack.call_path)}.",
+        f"The deepest call path is {' > '.join(e.size.stack.call_path)}.",
     )
 
 

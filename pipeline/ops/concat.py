@@ -77,9 +77,9 @@ class Concat(Node):
                     graph,
                     name,
                     self.output,
-                    shape,
-                    strides_of(shape),
-                    steps,
+                    dims=shape,
+                    source_strides=strides_of(shape),
+                    target_strides=steps,
                     target_offset=start * steps[self.axis],
                 )
             )

@@ -78,8 +78,11 @@ class Spread(Node):
         )
         n, y, x, c = strides_of(target.shape)
         steps = (n, y * self.strides[0], x * self.strides[1], c)
-        shape = source.shape
-        return [fill, copy_call(self.name, graph, source.name, target.name, shape, strides_of(shape), steps)]
+        dims, strides = source.shape, strides_of(source.shape)
+        copy = copy_call(
+            self.name, graph, source.name, target.name, dims=dims, source_strides=strides, target_strides=steps
+        )
+        return [fill, copy]
 
 
 def transposed_window(

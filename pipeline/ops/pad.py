@@ -89,9 +89,9 @@ class Pad(Node):
             graph,
             source.name,
             target.name,
-            source.shape,
-            strides_of(source.shape),
-            steps,
+            dims=source.shape,
+            source_strides=strides_of(source.shape),
+            target_strides=steps,
             target_offset=at,
         )
         return [fill, copy]

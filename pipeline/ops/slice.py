@@ -79,9 +79,9 @@ class Slice(Node):
                 graph,
                 self.inputs[0],
                 self.output,
-                self.shape,
-                [s * d for s, d in zip(strides, self.steps, strict=True)],
-                strides_of(self.shape),
+                dims=self.shape,
+                source_strides=[s * d for s, d in zip(strides, self.steps, strict=True)],
+                target_strides=strides_of(self.shape),
                 source_offset=sum(s * b for s, b in zip(strides, self.starts, strict=True)),
             )
         ]

@@ -57,9 +57,9 @@ class Transpose(Node):
                 graph,
                 self.inputs[0],
                 self.output,
-                target,
-                [steps[p] for p in self.perm],
-                strides_of(target),
+                dims=target,
+                source_strides=[steps[p] for p in self.perm],
+                target_strides=strides_of(target),
             )
         ]
 

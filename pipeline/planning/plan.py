@@ -127,8 +127,8 @@ def _copies_onto_itself(call: KernelCall, views: MemoryViews) -> bool:
 
 
 def _copy_of_buffer(graph: Graph, target: str, source: str) -> KernelCall:
-    shape = (graph.tensors[target].size,)
-    call = copy_call(f"copy of {source}", graph, source, target, shape, (1,), (1,))
+    dims = (graph.tensors[target].size,)
+    call = copy_call(f"copy of {source}", graph, source, target, dims=dims, source_strides=(1,), target_strides=(1,))
     return replace(call, outputs=(f"{target}#copy",))
 
 

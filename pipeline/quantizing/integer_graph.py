@@ -58,7 +58,15 @@ def quantize(
     graph = join_int8_functions(graph, policy)
     params = activation_params(graph, observed, _with_prescribed_dtype(graph, policy))
     ranges = {n: (o.low, o.high) for n, o in observed.items()}
-    quantizer = Quantizer(graph, params, per_channel, requantizer, ranges, widths, input_statistics)
+    quantizer = Quantizer(
+        graph,
+        params,
+        per_channel=per_channel,
+        requantizer=requantizer,
+        ranges=ranges,
+        widths=widths,
+        input_statistics=input_statistics,
+    )
     for node in graph.nodes:
         node.quantize(quantizer)
     integer = quantizer.out.build(quantizer.inputs, quantizer.outputs(), graph.opset)

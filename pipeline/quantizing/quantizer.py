@@ -41,6 +41,7 @@ class Quantizer:
         self,
         graph: Graph,
         params: Mapping[str, QuantParams],
+        *,
         per_channel: bool,
         requantizer: str,
         ranges: Mapping[str, tuple[float, float]],

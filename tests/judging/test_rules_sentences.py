@@ -13,7 +13,7 @@ UNITS = "Are the data in the units of the training data? data.evaluation takes s
 KEPT = (
     ("budget.flash", 1000, 2000, "uses 1000 B, limit 2.0 KiB", "Code is most of it: fewer kinds of layers."),
     ("budget.ram", 100, 200, "uses 100 B, limit 200 B", "Smaller feature maps in the first layers need less."),
-    ("budget.stack", 64, 64, "uses 64 B, limit 64 B", "The deepest chain is a > b."),
+    ("budget.stack", 64, 64, "uses 64 B, limit 64 B", "The deepest call path is a > b."),
     ("budget.latency", 1e-4, 1e-4, "uses 100 us, limit 100 us",
      "4800 cycles are affordable, 4800 are needed. Most of it is layer l (4000 cycles)."),
     ("accuracy.at_least", 0.94, 0.94, "is 94.00 %, limit 94.00 %", CALIBRATE),
@@ -29,7 +29,7 @@ KEPT = (
 MISSED = (
     ("budget.flash", 5000, 2000, "needs 4.9 KiB, limit 2.0 KiB (2.5x)", "Weights are most of it: a smaller network."),
     ("budget.ram", 300, 200, "needs 300 B, limit 200 B (1.5x)", "Smaller feature maps in the first layers need less."),
-    ("budget.stack", 64, 32, "needs 64 B, limit 32 B (2.0x)", "The deepest chain is a > b."),
+    ("budget.stack", 64, 32, "needs 64 B, limit 32 B (2.0x)", "The deepest call path is a > b."),
     ("budget.latency", 1e-4, 5e-5, "needs 100 us, limit 50 us (2.0x)", "2400 cycles are affordable, 4800 are needed."),
     ("accuracy.at_least", 0.26, 0.97, "is only 26.00 %, limit 97.00 %", CALIBRATE),
     ("accuracy.max_drop", 0.69, 0.005, "needs 69.00 %, limit 0.50 % (138.0x)", CALIBRATE),

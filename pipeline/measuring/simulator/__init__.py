@@ -67,6 +67,7 @@ def simulate(
     layers: int,
     vectors: Sequence[Sequence[bytes]],
     output_sizes: Sequence[int],
+    *,
     progress: Callable[[int, int], None] = lambda done, total: None,
     time_limit: float = 600.0,
     port_offsets: Sequence[int | None] = (),

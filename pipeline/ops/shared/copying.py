@@ -25,6 +25,7 @@ def copy_call(
     graph: Graph,
     source: str,
     target: str,
+    *,
     dims: Shape,
     source_strides: Sequence[int],
     target_strides: Sequence[int],
