@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -90,7 +90,7 @@ class Stage(Protocol):
     def TARGETS(self) -> tuple[str, ...]:
         """The files that it always writes."""
 
-    def keys(self, project: Project) -> Any:
+    def keys(self, project: Project) -> object:
         """The part of the configuration that it reads, as plain JSON values: a change elsewhere reruns nothing."""
 
     def inputs(self, project: Project) -> Mapping[str, Path]:

@@ -4,7 +4,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.facts.artifact import file_sha256, sha256, to_json
 from pipeline.facts.config import Project
@@ -22,7 +22,7 @@ _SELFTEST_VECTORS = 4
 _MAX_PADDING = 32  # bytes of alignment between the arena and what startup copies
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     config = project.config
     budget, chip = config.budget.model_dump(exclude={"latency"}), project.chip
     flash = [chip.flash.size, *astuple(chip.flash.timing)]

@@ -4,7 +4,6 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
@@ -23,7 +22,7 @@ def applies(project: Project) -> bool:
     return Path(project.config.model.source).suffix in EXPORTED
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     return [project.config.model.source]
 
 

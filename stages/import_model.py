@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError, ManyErrors
@@ -34,7 +34,7 @@ _PICKLE_HINT = (
 )
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     budget, asked = project.config.budget, project.config.quantization
     limits = [budget.flash or project.chip.flash.size, budget.ram or project.chip.ram.size, _cycles(project)]
     maps = [project.config.memory.inputs, project.config.memory.outputs, asked.activations]

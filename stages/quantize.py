@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
 from pipeline.facts.cores import CORES
@@ -25,7 +25,7 @@ AFTER = ("import",)
 TARGETS = ("graph.json", "weights.bin", "quantize.json")
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     config = project.config
     asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None, config.accuracy.signal]
     settings = [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project)]

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
 from stages.base import Job
@@ -21,7 +21,7 @@ TARGETS = ("index.html", "summary.md", "verdict.json", "manifest.json")
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     return [project.config.model_dump(mode="json"), project.chip.model_dump(mode="json")]
 
 

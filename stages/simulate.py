@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ AFTER = ("quantize", "codegen", "size-check")
 TARGETS = ("simulate.json",)
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     config = project.config
     return [config.product, config.simulate.model_dump(), config.data.model_dump(), project.chip.model_dump()]
 

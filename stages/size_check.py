@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
 from stages.base import Job
@@ -17,7 +17,7 @@ AFTER = ("codegen",)
 TARGETS = ("size.json", "library.elf")
 
 
-def keys(project: Project) -> Any:
+def keys(project: Project) -> object:
     from pipeline.measuring.toolchain import TOOLCHAINS
 
     config, chip = project.config, project.chip

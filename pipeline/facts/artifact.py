@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import is_file
@@ -30,7 +29,7 @@ def file_sha256(path: Path) -> str:
         return "missing"
 
 
-def to_json(value: Any) -> bytes:
+def to_json(value: object) -> bytes:
     """`value` as JSON for people and for diffs: keys in their order of insertion, indented, one final newline."""
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 

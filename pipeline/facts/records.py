@@ -43,7 +43,7 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def json_bytes(record: Any) -> bytes:
+def json_bytes(record: object) -> bytes:
     """The JSON file of a dataclass, as bytes."""
     return to_json(to_plain(record))
 
