@@ -112,12 +112,8 @@ def _load(project: Project, key: str, source: DataSource, graph: Graph, defaults
         project.file(key, source.file),
         project.place(key),
         graph.inputs,
-        inputs=source.inputs,
-        labels=source.labels,
+        source,
         labelled=key == "data.evaluation",
         defaults=defaults,
-        rows=source.rows,
-        scale=source.scale,
-        zero_point=source.zero_point,
         tensors=[graph.tensors[p.tensor] for p in graph.inputs],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.facts.config.models import DataSource
 from pipeline.facts.errors import ChipfitError, Place, did_you_mean
 from pipeline.graph.tensor import Array, Port, Tensor
 from pipeline.model_files.npz import Npz
@@ -36,28 +37,29 @@ def load_samples(
     path: Path,
     place: Place,
     ports: Sequence[Port],
+    source: DataSource,
     *,
-    inputs: str | None,
-    labels: str | None,
     defaults: Sequence[str],
     labelled: bool = False,
-    rows: tuple[int, int] | None = None,
-    scale: float | None = None,
-    zero_point: float | None = None,
     tensors: Sequence[Tensor | None] = (),
 ) -> Samples:
-    """The samples that a product YAML points at.
+    """The samples in the file at `path`, read as `source` of a product YAML says.
 
-    `defaults` are the keys tried, in order, for a network of one input when `inputs` is None; a network of
-    several takes one array per input, by the input's name. `labelled` says whether labels are read
-    at all; `rows` is an inclusive range. Integer arrays become
-    scale * (x - zero_point); without either, integers of the very type of a quantized input (`tensors`, one for
+    `defaults` are the keys tried, in order, for a network of one input where `source` names none; a network of
+    several takes one array per input, by the input's name. `labelled` says whether labels are read at all. Arrays
+    become scale * (x - zero_point); without either, integers of the very type of a quantized input (`tensors`, one for
     each port) are that input's own. Raises ChipfitError for missing keys, wrong shapes, NaN and no samples.
     """
     arrays = Npz(path, place)
     chosen = []
     for port, tensor in zip_longest(ports, tensors):
-        keys = [inputs] if inputs and len(ports) == 1 else [port.onnx_name] if len(ports) > 1 else list(defaults)
+        keys = (
+            [source.inputs]
+            if source.inputs and len(ports) == 1
+            else [port.onnx_name]
+            if len(ports) > 1
+            else list(defaults)
+        )
         key = next((k for k in keys if k in arrays), None)
         if key is None:
             raise ChipfitError(
@@ -65,26 +67,16 @@ def load_samples(
                 place=place,
                 hint=did_you_mean(keys[0], sorted(arrays)) if arrays else "",
             )
-        chosen.append(_fitted(arrays[key], key, path, place, port, tensor, rows, scale, zero_point))
+        chosen.append(_fitted(arrays[key], f"{path.name}: array {key!r}", place, port, tensor, source))
     if len({len(a) for a in chosen}) != 1:
         raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
-    found_labels = _labels(arrays, labels, path, place, rows, len(chosen[0])) if labelled else None
+    found_labels = _labels(arrays, source, path, place, len(chosen[0])) if labelled else None
     return Samples(tuple(chosen), found_labels)
 
 
-def _fitted(
-    array: Array,
-    key: str,
-    path: Path,
-    place: Place,
-    port: Port,
-    tensor: Tensor | None,
-    rows: tuple[int, int] | None,
-    scale: float | None,
-    zero_point: float | None,
-) -> Array:
-    where = f"{path.name}: array {key!r}"
-    array = _rows(array, rows)
+def _fitted(array: Array, where: str, place: Place, port: Port, tensor: Tensor | None, source: DataSource) -> Array:
+    """The rows of `array` that `source` says as real samples (n, *onnx_shape) of an input; `where` names the array."""
+    array = _rows(array, source.rows)
     if array.ndim == 0 or len(array) == 0:
         raise ChipfitError(f"{where} holds no samples", place=place)
     sample_shape, port_shape = array.shape[1:], port.onnx_shape
@@ -100,7 +92,7 @@ def _fitted(
             if several_batches
             else "The first axis counts samples.",
         )
-    real = _scaled(array, port, tensor, scale, zero_point)
+    real = _scaled(array, port, tensor, source)
     if not np.isfinite(real).all():
         bad = int(np.argmax(~np.isfinite(real.reshape(len(real), -1)).all(axis=1)))
         what = "values beyond the range of float32" if np.isfinite(array[bad]).all() else "NaN or infinity"
@@ -109,9 +101,9 @@ def _fitted(
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _scaled(array: Array, port: Port, tensor: Tensor | None, scale: float | None, zero_point: float | None) -> Array:
+def _scaled(array: Array, port: Port, tensor: Tensor | None, source: DataSource) -> Array:
     """The real values that the array stands for, as float32: infinite where that is too narrow."""
-    real = array.astype(np.float32)
+    real, scale, zero_point = array.astype(np.float32), source.scale, source.zero_point
     if scale is not None or zero_point is not None:
         real = ((real - np.float32(zero_point or 0)) * np.float32(1 if scale is None else scale)).astype(np.float32)
     elif tensor is not None and tensor.quant is not None and array.dtype.kind in "iu":
@@ -122,21 +114,16 @@ def _scaled(array: Array, port: Port, tensor: Tensor | None, scale: float | None
     return real
 
 
-def _labels(
-    arrays: Mapping[str, Array],
-    key: str | None,
-    path: Path,
-    place: Place,
-    rows: tuple[int, int] | None,
-    count: int,
-) -> Array | None:
+def _labels(arrays: Mapping[str, Array], source: DataSource, path: Path, place: Place, count: int) -> Array | None:
+    """The labels of `count` samples (n,) int64; None where `source` names none and the file has no array y."""
+    key = source.labels
     if key is None:
         if "y" not in arrays:
             return None
         key = "y"
     if key not in arrays:
         raise ChipfitError(f"{path.name} has no array {key!r}", place=place, hint=did_you_mean(key, sorted(arrays)))
-    labels = _rows(arrays[key], rows)
+    labels = _rows(arrays[key], source.rows)
     if labels.dtype.kind not in "iub" or labels.shape != (count,):
         raise ChipfitError(
             f"{path.name}: labels {key!r} of shape {labels.shape} and type {labels.dtype}, expected {count} integers",

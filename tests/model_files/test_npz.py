@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bounded import bounded
 
+from pipeline.facts.config.models import DataSource
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.graph.tensor import Port
 from pipeline.model_files.npz import Npz
@@ -107,7 +108,7 @@ SLOW = ("bomb", "a lie about a bomb", "many members")
 
 def load(path: Path) -> object:
     port = Port("x", "x", (1, 4), (0, 1))
-    return load_samples(path, Place("net.yaml", 3), [port], inputs=None, labels=None, defaults=("calib", "x"))
+    return load_samples(path, Place("net.yaml", 3), [port], DataSource(file="d.npz"), defaults=("calib", "x"))
 
 
 def check(name: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.facts.config.models import DataSource
 from pipeline.facts.errors import ChipfitError, Place
 from pipeline.graph.tensor import Port, Shape
 from pipeline.quantizing.data import Samples, load_samples
@@ -14,7 +15,7 @@ def load(folder: Path, shape: Shape = (1, 8), **arrays: np.ndarray) -> Samples:
     np.savez(folder / "d.npz", **arrays)
     port = Port("t", "in", shape, tuple(range(len(shape))))
     place = Place("net.yaml", 3)
-    return load_samples(folder / "d.npz", place, [port], inputs=None, labels=None, defaults=("x",), labelled=True)
+    return load_samples(folder / "d.npz", place, [port], DataSource(file="d.npz"), defaults=("x",), labelled=True)
 
 
 @pytest.mark.parametrize(
