@@ -133,7 +133,7 @@ def _copy_of_buffer(graph: Graph, target: str, source: str) -> KernelCall:
 
 
 def _last_reads(calls: list[KernelCall], views: MemoryViews, outlasting: Sequence[str]) -> dict[str, int]:
-    """The last call that reads each buffer; one more than the last for `ends`, which outlive the run."""
+    """The last call that reads each buffer; one more than the last for `outlasting`, which outlive the run."""
     last = {root(views, n)[0]: i for i, call in enumerate(calls) for n in (*call.inputs, *call.outputs)}
     return last | {root(views, n)[0]: len(calls) for n in outlasting}
 

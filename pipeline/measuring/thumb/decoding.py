@@ -1,4 +1,4 @@
-"""Decoder of Thumb code, and the instructions that an IT block makes conditional_addresses."""
+"""Decoder of Thumb code, and the instructions that an IT block makes conditional."""
 
 from collections.abc import Mapping
 

@@ -122,7 +122,7 @@ def _branches_reach(layer: _Layer, code: int) -> bool:
 def _stream(layer: _Layer) -> Array:
     """Words of every channel: the accumulator's start, the requantizer's constants, negated weights in whole words."""
     channels, taps = layer.weights.shape
-    padded = layer.weights.astype("<i4").view(np.int8).reshape(channels, -1)
+    padded = np.ascontiguousarray(layer.weights, "<i4").view(np.int8).reshape(channels, -1)
     if not layer.wide:
         padded = np.zeros((channels, -(-taps // 4) * 4), np.int8)
         padded[:, :taps] = layer.weights
