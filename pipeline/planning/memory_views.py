@@ -22,8 +22,8 @@ def memory_views_of(graph: Graph, caller_buffers: set[str] | None = None) -> Mem
 
     A part of a Concat is written where it belongs when it is one run of memory there, a node makes it, and it is no
     part of another; a Slice that is one run of its source is read there. Both may happen inside an input or output;
-    but what is itself an input or output in the caller's memory (`caller_buffers`, all unless given) is no part of anything,
-    and an output in the arena is no part of an input outside it.
+    but what is itself an input or output in the caller's memory (`caller_buffers`, all unless given) is no part of
+    anything, and an output in the arena is no part of an input outside it.
     """
     views: MemoryViews = {}
     caller_ports = {p.tensor for p in (*graph.inputs, *graph.outputs)} if caller_buffers is None else caller_buffers
