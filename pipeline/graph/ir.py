@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.graph.affine_form import AffineForm
 from pipeline.graph.kernel_call import KernelCall
-from pipeline.graph.kernel_params.struct import Epilogue
+from pipeline.graph.kernel_params.struct import ShiftAndClamp
 from pipeline.graph.rounding_bound import RoundingBound, precision
 from pipeline.graph.tensor import DTYPES, INTEGER_DTYPES, Array, Port, QuantParams, Shape, Tensor
 from pipeline.graph.term import Term
@@ -206,7 +206,7 @@ class ScaledNode(ClampedNode):
         """Add the offset to an int64 accumulator, shift it right and clamp it."""
         return np.clip((accumulator + self.offset) >> self.shift, self.bottom, self.top)
 
-    def epilogue(self) -> Epilogue:
+    def epilogue(self) -> ShiftAndClamp:
         """The last step's fields as every kernel names them."""
         return {"offset": self.offset, "shift": self.shift, "low": self.bottom, "high": self.top}
 

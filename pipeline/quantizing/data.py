@@ -53,13 +53,8 @@ def load_samples(
     arrays = Npz(path, place)
     chosen = []
     for port, tensor in zip_longest(ports, tensors):
-        keys = (
-            [source.inputs]
-            if source.inputs and len(ports) == 1
-            else [port.onnx_name]
-            if len(ports) > 1
-            else list(defaults)
-        )
+        named = [source.inputs] if source.inputs else list(defaults)
+        keys = named if len(ports) == 1 else [port.onnx_name]
         key = next((k for k in keys if k in arrays), None)
         if key is None:
             raise ChipfitError(

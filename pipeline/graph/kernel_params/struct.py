@@ -36,7 +36,7 @@ class KernelParams(Struct):
     """The struct that a family of kernels takes; its contract header is `<struct_name>.h`."""
 
 
-class Epilogue(TypedDict):
+class ShiftAndClamp(TypedDict):
     """Arguments for the last step of a sum: clamp((sum + offset) >> shift, low, high)."""
 
     offset: int

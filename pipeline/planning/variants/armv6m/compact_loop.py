@@ -16,7 +16,7 @@ from pipeline.planning.variants.armv6m.packed import (
     Block,
     BlockRoutine,
     Chunk,
-    Linear,
+    LinearLayer,
     Scheme,
     blocks_of,
     epilogue_lines,
@@ -56,7 +56,7 @@ def offer(call: KernelCall) -> Routine | None:
     return routine_of(scheme)
 
 
-def _tables(linear: Linear) -> Mapping[str, Array]:
+def _tables(linear: LinearLayer) -> Mapping[str, Array]:
     """`rows` of weights, padded to whole fours; `packed`: for every four outputs their starts, then their constants."""
     outputs, epilogue = len(linear.weights), linear.epilogue
     padded = np.zeros((-(-outputs // _OUTPUTS_AT_ONCE) * _OUTPUTS_AT_ONCE, linear.weights.shape[1]), np.int8)
@@ -69,7 +69,7 @@ def _tables(linear: Linear) -> Mapping[str, Array]:
     return {"rows": padded, "packed": int32(np.concatenate(words))}
 
 
-def _routine(linear: Linear, block: Block) -> BlockRoutine:
+def _routine(linear: LinearLayer, block: Block) -> BlockRoutine:
     inputs = linear.weights.shape[1]
     ends = epilogue_lines(linear.epilogue, block)
     lines = (f"compact_loop_sums {inputs}", *ends, f"compact_loop_done {block.outputs}")

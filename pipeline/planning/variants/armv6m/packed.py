@@ -32,7 +32,7 @@ BASE = ("frame.inc", "requantize.inc", "packed.inc")
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class LinearLayer:
     """A dense layer or a convolution: where its inputs lie, weights (outputs, inputs), what ends each output."""
 
     inputs: Inputs
@@ -114,7 +114,7 @@ class Scheme:
 
     variant: str
     includes: tuple[str, ...]
-    linear: Linear
+    linear: LinearLayer
     chunks: tuple[Chunk, ...]
     tables: Mapping[str, Array]
     words: int
@@ -133,14 +133,14 @@ class Scheme:
         return self.tables["packed"]
 
 
-def linear_of(call: KernelCall) -> Linear | None:
+def linear_of(call: KernelCall) -> LinearLayer | None:
     """The layer of a conv2d or dense call; None for what no scheme does: batches, kernel rows above 240 bytes."""
     if not isinstance(call.params, Conv2dParams | DenseParams):
         return None
     inputs, epilogue = inputs_of(call), epilogue_of(call)
     if inputs is None or epilogue is None:
         return None
-    return Linear(inputs, weight_rows(call.params).astype(np.int64), epilogue)
+    return LinearLayer(inputs, weight_rows(call.params).astype(np.int64), epilogue)
 
 
 def blocks_of(outputs: int, each: int) -> list[Block]:
@@ -149,7 +149,7 @@ def blocks_of(outputs: int, each: int) -> list[Block]:
     return [b for b in (Block(full, each), Block(1, rest)) if b.count and b.outputs]
 
 
-def chunks_of(linear: Linear) -> list[tuple[int, int]]:
+def chunks_of(linear: LinearLayer) -> list[tuple[int, int]]:
     """First and last of the inputs, in equal parts of at most 240, whole kernel rows where im2col loads them."""
     unit = 1 if isinstance(linear.inputs, Contiguous) else linear.inputs.row
     units = linear.weights.shape[1] // unit
@@ -162,7 +162,7 @@ def epilogue_lines(epilogue: Epilogue, block: Block) -> list[str]:
     return [f"{epilogue.macro} {ACCUMULATORS[k]}, {k}, {epilogue.arguments}" for k in range(block.outputs)]
 
 
-def rows_by_block(linear: Linear, blocks: Sequence[Block]) -> list[tuple[int, int, Array]]:
+def rows_by_block(linear: LinearLayer, blocks: Sequence[Block]) -> list[tuple[int, int, Array]]:
     """For every block: first output, number of outputs, their rows of negated weights, zeros filling a pair."""
     outputs = len(linear.weights)
     padded = np.zeros((outputs + 1, linear.weights.shape[1]), np.int64)

@@ -13,7 +13,7 @@ from pipeline.planning.variants.armv6m.packed import (
     LANE,
     Block,
     BlockRoutine,
-    Linear,
+    LinearLayer,
     blocks_of,
     linear_of,
     routine_of,
@@ -51,7 +51,7 @@ def _packed_words(rows: Array, bits: int) -> Array:
     return (raised << shifts).sum(axis=0)
 
 
-def _routine(linear: Linear, block: Block, bits: int) -> BlockRoutine:
+def _routine(linear: LinearLayer, block: Block, bits: int) -> BlockRoutine:
     unrolled = 3 if min(_PAIRS, 16 // bits) > 5 else 4  # as far as a branch reaches back
     inputs = linear.weights.shape[1]
     begin = f"packed_compressed_steps {block.pairs}, {bits}, {inputs}, {unrolled}"

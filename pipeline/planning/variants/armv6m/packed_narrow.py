@@ -18,7 +18,7 @@ from pipeline.planning.variants.armv6m.packed import (
     Block,
     BlockRoutine,
     Chunk,
-    Linear,
+    LinearLayer,
     Scheme,
     chunks_of,
     linear_of,
@@ -55,7 +55,7 @@ INCLUDES = (*BASE, "packed_narrow.inc")
 
 
 def scheme_of_whole_sums(
-    variant: str, includes: tuple[str, ...], linear: Linear, routines: Sequence[BlockRoutine], stream: Array
+    variant: str, includes: tuple[str, ...], linear: LinearLayer, routines: Sequence[BlockRoutine], stream: Array
 ) -> Scheme:
     """The scheme of a layer whose inputs are one chunk."""
     inputs = linear.weights.shape[1]
@@ -84,14 +84,14 @@ def _blocks_of(outputs: int) -> list[Block]:
     return [*blocks, Block(1, last.outputs - 1)]
 
 
-def whole_sum_stream(linear: Linear, blocks: Sequence[Block], words_of: Callable[[Array], Array]) -> Array:
+def whole_sum_stream(linear: LinearLayer, blocks: Sequence[Block], words_of: Callable[[Array], Array]) -> Array:
     """Words of every block: weights, as `words_of` packs its rows, then start and constants of every output."""
     ends = np.concatenate([linear.epilogue.start[:, None], linear.epilogue.constants], axis=1)
     parts = ((words_of(rows), ends[f : f + outputs].reshape(-1)) for f, outputs, rows in rows_by_block(linear, blocks))
     return int32(np.concatenate([words for part in parts for words in part]))
 
 
-def _routine(linear: Linear, block: Block) -> BlockRoutine:
+def _routine(linear: LinearLayer, block: Block) -> BlockRoutine:
     inputs = linear.weights.shape[1]
     steps = ", ".join(["packed_narrow_steps " + str(block.pairs), *(str(i) for i in range(1, inputs))])
     return BlockRoutine(

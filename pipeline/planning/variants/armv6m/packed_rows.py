@@ -20,7 +20,7 @@ from pipeline.planning.variants.armv6m.packed import (
     Block,
     BlockRoutine,
     Chunk,
-    Linear,
+    LinearLayer,
     PositionLoops,
     Scheme,
     blocks_of,
@@ -92,7 +92,7 @@ def _entries_and_inputs(weights: Array, windows: Windows) -> tuple[list[int], li
     return entries, inputs
 
 
-def _routine(linear: Linear, block: Block, entries: list[int]) -> BlockRoutine:
+def _routine(linear: LinearLayer, block: Block, entries: list[int]) -> BlockRoutine:
     lines = [f"packed_rows_steps {block.pairs}, {', '.join(str(e) for e in entries)}", "packed_outputs"]
     lines += [*epilogue_lines(linear.epilogue, block), f"packed_done {block.outputs}"]
     return BlockRoutine(tuple(lines), "packed_blocks", str(block.count), block.count)

@@ -14,7 +14,7 @@ from pipeline.planning.variants.armv6m.packed import (
     Block,
     BlockRoutine,
     Chunk,
-    Linear,
+    LinearLayer,
     Scheme,
     blocks_of,
     chunks_of,
@@ -32,7 +32,7 @@ INPUT, FIRST, LAST = (symbols()[s] for s in ("INPUT", "FIRST_OF_GROUP", "LAST_OF
 class Part:
     """One kind of block on one chunk of the inputs, in the order of `entries`; is it the first chunk, the last?"""
 
-    linear: Linear
+    linear: LinearLayer
     block: Block
     entries: Sequence[int]
     first: bool
@@ -60,7 +60,7 @@ class Splits:
     start_words: Callable[[Array], Array]
 
 
-def scheme(splits: Splits, linear: Linear) -> Scheme | None:
+def scheme(splits: Splits, linear: LinearLayer) -> Scheme | None:
     """The layer with its splits planned; None for a weight that a lane does not hold.
 
     Weights may have nine bits: one product alone always fits a lane.
@@ -95,7 +95,7 @@ def scheme(splits: Splits, linear: Linear) -> Scheme | None:
 
 
 def stream(
-    linear: Linear, blocks: Sequence[Block], inputs: Sequence[Sequence[int]], start_words: Callable[[Array], Array]
+    linear: LinearLayer, blocks: Sequence[Block], inputs: Sequence[Sequence[int]], start_words: Callable[[Array], Array]
 ) -> Array:
     """For each chunk, whose inputs are in the order of their multiplication, and block: starts, weights, constants.
 
