@@ -3,7 +3,7 @@
 That is how ONNX defines them; what comes out is the one form that the importer reads.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,11 +91,18 @@ class _Expander:
 
     def dequantized(self, node: onnx.NodeProto, first: int, axis: int = 0) -> str:
         """The inputs (value, scale, zero point) from number `first` on, dequantized; the name of the real tensor."""
-        return self.emit(node, "DequantizeLinear", [n for n in node.input[first : first + 3] if n], axis=axis)
+        return self.emit(node, "DequantizeLinear", _operands(node.input[first : first + 3], 2), axis=axis)
 
     def quantized(self, node: onnx.NodeProto, real: str, first: int) -> None:
         """Emit the node's output: `real` quantized with the inputs (scale, zero point) from number `first` on."""
-        self.emit(node, "QuantizeLinear", [real, *(n for n in node.input[first : first + 2] if n)], node.output[0])
+        self.emit(node, "QuantizeLinear", [real, *_operands(node.input[first : first + 2], 1)], node.output[0])
+
+
+def _operands(names: Sequence[str], required: int) -> list[str]:
+    """The names that are there. Raises IndexError where one of the first `required` is not."""
+    if len(names) < required or "" in names[:required]:
+        raise IndexError(required)
+    return [n for n in names if n]
 
 
 def _attributes(node: onnx.NodeProto, *without: str) -> dict[str, Any]:
@@ -167,7 +174,7 @@ def _one_input(op: str, *without: str) -> Callable[[_Expander, onnx.NodeProto], 
 
 
 def _concat(expander: _Expander, node: onnx.NodeProto) -> None:
-    parts = [expander.dequantized(node, first) for first in range(2, len(node.input), 3)]
+    parts = [expander.dequantized(node, first) for first in range(2, max(len(node.input), 3), 3)]
     expander.quantized(node, expander.emit(node, "Concat", parts, **_attributes(node)), 0)
 
 

@@ -1,126 +1,113 @@
-"""Factors and offsets fold into the linear layers around them where that is exact, and stay where it is not."""
+"""Algebra on constants: what a pass makes of two nodes computes the same, and it leaves what others read."""
 
-from collections.abc import Callable
-from typing import Any
+from math import inf
 
 import numpy as np
-import onnx
 import pytest
-from spelling import Net, imported, written
 
+from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph
-from pipeline.importing.onnx_graph import graph_of
-from pipeline.importing.passes import canonical
+from pipeline.graph.onnx_export import float_model
+from pipeline.graph.tensor import Array, Port, Tensor
+from pipeline.importing.passes.fold import fold_affines, fold_pads, fuse_clamps, merge_affines
 from pipeline.ops.affine import Affine
-from pipeline.ops.shared.linear import Linear
+from pipeline.ops.clamp import Clamp
+from pipeline.ops.conv import Conv
+from pipeline.ops.dense import Dense
+from pipeline.ops.pad import Pad
+from pipeline.ops.shared.window import Window
+from pipeline.quantizing.onnx_runtime import FloatSession
+
+RNG = np.random.default_rng(7)
+BOUNDS = {"low": -inf, "high": inf}
 
 
-def affines(graph: Graph) -> int:
-    return sum(isinstance(n, Affine) for n in graph.nodes)
+class Writer:
+    """A chain of nodes from x."""
+
+    def __init__(self, *shape: int) -> None:
+        self.builder, self.last, self.shape = GraphBuilder("net"), "x", shape
+        self.builder.add(Tensor("x", shape))
+
+    def constant(self, *values: Array) -> tuple[str, ...]:
+        return tuple(self.builder.constant("c", np.asarray(v, np.float32)) for v in values)
+
+    def then(self, kind: type, *constants: Array, **fields: object) -> "Writer":
+        output = self.builder.fresh("t")
+        inputs = (self.last, *self.constant(*constants))
+        self.last = self.builder.append(kind(name=output, inputs=inputs, outputs=(output,), **fields))
+        return self
+
+    def graph(self, *outputs: str) -> Graph:
+        names = outputs or (self.last,)
+        ports = [Port(n, n, s, tuple(range(len(s)))) for n in names for s in [self.builder.tensors[n].shape]]
+        own = Port("x", "x", self.shape, tuple(range(len(self.shape))))
+        return self.builder.build((own,), ports)
 
 
-def scaled(behind: Callable[[Net], Any], factor: Any = (0.5, -2.0, 1.0), offset: Any = None) -> onnx.ModelProto:
-    """A factor and an offset per channel of the input, and what reads the result."""
-
-    def write(n: Net) -> None:
-        n.then("Mul", n.constant(np.reshape(factor, (-1, 1, 1))))
-        if offset is not None:
-            n.then("Add", n.constant(np.reshape(offset, (-1, 1, 1))))
-        behind(n)
-
-    return written(write, False)
+def kinds(graph: Graph) -> list[str]:
+    return [type(n).__name__ for n in graph.nodes]
 
 
-def two_readers(n: Net) -> None:
-    source = n.last
-    left = n.conv(2, 3)
-    n.last, n.channels = source, 3
-    right = n.conv(2, 3)
-    n.add("Add", left, right)
+def assert_same(before: Graph, after: Graph) -> None:
+    after.verify(integer=False)
+    feeds = {"x": RNG.normal(0, 3, (20, *before.tensors["x"].shape)).astype(np.float32)}
+    expected, got = (list(FloatSession(float_model(g)).stacked(feeds).values()) for g in (before, after))
+    for one, other in zip(expected, got, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
-def flattened(n: Net) -> None:
-    n.then("Flatten")
-    n.then("Gemm", n.random(96, 5))
+def dense(writer: Writer) -> Writer:
+    return writer.then(Dense, RNG.normal(0, 1, (4, 3)), RNG.normal(0, 1, 4), **BOUNDS)
 
 
-FOLDED = {
-    "convolution": (lambda n: n.conv(4, 3), (-1.0, 0.5, 0.25)),
-    "padded, no offset": (lambda n: n.conv(4, 3, pad=1), None),
-    "grouped": (lambda n: n.conv(6, 3, groups=3), (-1.0, 0.5, 0.25)),
-    "transposed": (lambda n: n.conv(2, 3, stride=2, op="ConvTranspose"), None),
-    "two readers": (two_readers, (-1.0, 0.5, 0.25)),
-    "flattened": (flattened, (-1.0, 0.5, 0.25)),
-    "averaged": (lambda n: (n.pool("AveragePool", 2), n.conv(4, 3)), (-1.0, 0.5, 0.25)),
-    "summed": (lambda n: (n.then("ReduceSum", n.constant(np.array([2, 3]))), n.conv(4, 1)), (-1.0, 0.5, 0.25)),
-    "padded before": (lambda n: (n.then("Pad", n.constant(np.array([0, 0, 0, 1] * 2))), n.conv(4, 3)), None),
-}
+@pytest.mark.parametrize("factor", [np.array([2.0, -1.0, 0.5, 3.0]), np.array(0.25)])
+def test_an_affine_goes_into_the_layer_before_it(factor: Array) -> None:
+    before = dense(Writer(1, 3)).then(Affine, factor, factor - 1, axis=1, **BOUNDS | {"low": -2.0}).graph()
+    after = fold_affines(before)
+    assert kinds(after) == ["Dense"]
+    assert_same(before, after)
 
 
-@pytest.mark.parametrize("case", FOLDED)
-def test_an_affine_folds_into_the_linear_layers_behind_it(case: str) -> None:
-    behind, offset = FOLDED[case]
-    assert affines(imported(scaled(behind, offset=offset))) == 0
+def test_a_layer_that_is_clamped_or_read_twice_keeps_its_affine() -> None:
+    clamped = Writer(1, 3).then(Dense, np.ones((4, 3)), np.zeros(4), low=0.0, high=inf)
+    clamped = clamped.then(Affine, np.ones(4) * 2, np.ones(4), axis=1, **BOUNDS)
+    assert kinds(fold_affines(clamped.graph())) == ["Dense", "Affine"]
+    twice = dense(Writer(1, 3))
+    middle = twice.last
+    twice.then(Affine, np.ones(4) * 2, np.ones(4), axis=1, **BOUNDS)
+    assert kinds(fold_affines(twice.graph(twice.last, middle))) == ["Dense", "Affine"]
 
 
-def test_one_value_passes_a_padding_with_another_value() -> None:
-    pads = np.array([0, 0, 0, 2, 0, 0, 0, 1])
-    model = scaled(lambda n: (n.then("Pad", n.constant(pads), n.constant(0.75)), n.conv(4, 3)), 0.5, 0.25)
-    assert affines(imported(model)) == 0
+def test_two_affines_are_one() -> None:
+    both = Writer(1, 4).then(Affine, RNG.normal(0, 1, 4), RNG.normal(0, 1, 4), axis=1, **BOUNDS)
+    before = both.then(Affine, RNG.normal(0, 1, 4), RNG.normal(0, 1, 4), axis=1, low=-1.0, high=1.0).graph()
+    after = merge_affines(before)
+    assert kinds(after) == ["Affine"]
+    assert_same(before, after)
+    huge = Writer(1, 4).then(Affine, np.full(4, 1e30), np.zeros(4), axis=1, **BOUNDS)
+    huge.then(Affine, np.full(4, 1e30), np.zeros(4), axis=1, **BOUNDS)
+    assert kinds(merge_affines(huge.graph())) == ["Affine", "Affine"], "their product leaves float32"
 
 
-def test_positive_scales_pass_a_maximum_and_negative_ones_do_not() -> None:
-    for factor, left in ((0.5, 2.0, 1.0), 0), ((0.5, -2.0, 1.0), 1):
-        model = scaled(lambda n: (n.pool("MaxPool", 2), n.conv(4, 3)), factor, (-1.0, 0.5, 0.25))
-        assert affines(imported(model)) == left
+def test_clamps_in_a_row_are_the_producers_and_meet_as_they_would() -> None:
+    before = dense(Writer(1, 3)).then(Clamp, low=-1.0, high=0.5).then(Clamp, low=0.25, high=9.0).graph()
+    after = fuse_clamps(before)
+    assert kinds(after) == ["Dense"]
+    assert_same(before, after)
 
 
-@pytest.mark.parametrize(
-    "behind",
-    [
-        lambda n: n.conv(4, 3, pad=1),
-        lambda n: (n.then("Relu"), n.conv(4, 3)),
-        lambda n: (n.then("Pad", n.constant(np.array([0, 0, 0, 1] * 2))), n.conv(4, 3)),
-        lambda n: n.add("Add", n.conv(3, 1), "t1"),
-        lambda n: n.conv(2, 3, stride=2, op="ConvTranspose"),
-    ],
-    ids=["padding", "nonlinear", "zeros around", "another reader", "zeros between"],
-)
-def test_an_offset_stays_where_it_cannot_be_said_exactly(behind: Callable[[Net], Any]) -> None:
-    assert affines(imported(scaled(behind, offset=(-1.0, 0.5, 0.25)))) == 1
+@pytest.mark.parametrize(("value", "left"), [(0.0, ["Conv"]), (1.0, ["Pad", "Conv"])])
+def test_zeros_around_an_image_are_the_windows_padding(value: float, left: list[str]) -> None:
+    padded = Writer(1, 5, 6, 2).then(Pad, begin=(0, 1, 2, 0), end=(0, 0, 1, 0), value=value)
+    weights = RNG.normal(0, 1, (3, 2, 2, 2))
+    before = padded.then(Conv, weights, np.zeros(3), window=Window((2, 2), pads=(0, 0, 1, 0)), **BOUNDS).graph()
+    after = fold_pads(before)
+    assert kinds(after) == left
+    assert_same(before, after)
 
 
-def test_weights_that_another_layer_shares_are_not_stored_twice() -> None:
-    def write(n: Net) -> None:
-        kernel = n.random(3, 3, 1, 1)
-        n.then("Conv", kernel)
-        n.then("Relu")
-        n.then("Mul", n.constant(np.array([0.5, 2.0, 1.0]).reshape(3, 1, 1)))
-        n.then("Conv", kernel)
-
-    graph = imported(written(write, False))
-    assert affines(graph) == 1
-    assert len({graph.constant(n.weights).tobytes() for n in graph.nodes if isinstance(n, Linear)}) == 1
-
-
-def test_a_fold_never_overflows_and_never_buries_an_input() -> None:
-    huge = scaled(lambda n: n.then("Conv", n.constant(np.full((2, 3, 1, 1), 3e38))), (2.0, 1.0, 1.0))
-    with np.errstate(over="ignore"):
-        assert affines(canonical(graph_of(huge, "net.onnx", "net"), "net.onnx")) == 1
-    unlike = (1e-3, 1.0, 300.0)
-    assert affines(imported(scaled(lambda n: n.conv(4, 3), unlike))) == 1, "what makes channels alike stays in front"
-    kernel = np.random.default_rng(2).normal(0, 1, (4, 3, 1, 1)) / np.reshape(unlike, (3, 1, 1))
-    assert affines(imported(scaled(lambda n: n.then("Conv", n.constant(kernel)), unlike))) == 0
-
-
-def test_a_scale_that_the_file_prescribes_between_stays() -> None:
-    def write(n: Net) -> None:
-        n.then("Relu")
-        n.then("Mul", n.constant(np.array([0.5, 2.0, 1.0]).reshape(3, 1, 1)))
-        pair = (n.constant(0.05), n.constant(np.int8(0)))
-        n.then("QuantizeLinear", *pair)
-        n.then("DequantizeLinear", *pair)
-        n.conv(4, 1)
-
-    graph = canonical(graph_of(written(write, False), "net.onnx", "net"), "net.onnx")
-    assert affines(graph) == 1
+def test_channels_that_are_padded_stay() -> None:
+    padded = Writer(1, 5, 6, 2).then(Pad, begin=(0, 0, 0, 1), end=(0, 0, 0, 0), value=0.0)
+    before = padded.then(Conv, np.ones((3, 2, 2, 3)), np.zeros(3), window=Window((2, 2)), **BOUNDS).graph()
+    assert kinds(fold_pads(before)) == ["Pad", "Conv"]

@@ -59,24 +59,6 @@ def refused(model: onnx.ModelProto) -> str:
     return str(error.value)
 
 
-def test_outputs_that_nobody_reads_stop_nothing() -> None:
-    layer = node("Gemm", ["x", "w"], ["h"])
-    nodes = [
-        layer,
-        node("Dropout", ["h"], ["a", "mask"]),
-        node("Cast", ["mask"], ["lost"], to=F),
-        node("Abs", ["a"], ["y"]),
-    ]
-    near(model_of(nodes, [1, 6], [1, 4], {"w": W}, opset=12))
-    near(model_of([node("MaxPool", ["x"], ["y", "at"], kernel_shape=[2, 2])], [1, 2, 4, 4], [1, 2, 3, 3]))
-    near(model_of([node("Neg", ["x"], ["y"]), node("Hardmax", ["x"], ["unknown"])], [1, 6], [1, 6]))
-
-
-def test_a_mask_that_is_read_is_refused() -> None:
-    nodes = [node("Dropout", ["x"], ["a", "m"], name="d"), node("Cast", ["m"], ["y"], to=F)]
-    assert "Dropout node 'd': a mask output" in refused(model_of(nodes, [1, 6], [1, 6]))
-
-
 @pytest.mark.parametrize("shape", [(5, 4), (5,), (1, 5, 4), (1, 2, 5, 3)])
 def test_a_constant_matrix_on_the_left_is_a_layer(shape: tuple[int, ...]) -> None:
     matrix = RNG.normal(0, 0.5, (7, 5)).astype(np.float32)
@@ -111,33 +93,6 @@ def test_a_product_of_two_activations_is_refused_with_a_remedy_that_works() -> N
     ]
     axes = {"one": np.array([1]), "two": np.array([2]), "three": np.array([3])}
     near(model_of(nodes, [1, 4, 8], [1, 4, 4], weights | axes), 4)
-
-
-SPARSE = {"numbers": ([6, 4], [1, 7, 20]), "axes": ([6, 4], [[0, 1], [2, 3], [5, 0]])}
-
-
-def sparse(name: str, dims: list[int], indices: Any) -> onnx.SparseTensorProto:
-    values = numpy_helper.from_array(np.array([1.5, -2, 0.5], np.float32), name)
-    proto: onnx.SparseTensorProto = helper.make_sparse_tensor(
-        values, numpy_helper.from_array(np.array(indices, np.int64), f"{name}.at"), dims
-    )
-    return proto
-
-
-@pytest.mark.parametrize("given", SPARSE)
-def test_sparse_constants_are_dense_ones(given: str) -> None:
-    layer = node("MatMul", ["x", "w"], ["y"])
-    near(model_of([layer], [1, 6], [1, 4], sparse=(sparse("w", *SPARSE[given]),)))
-    constant = node("Constant", [], ["w"], sparse_value=sparse("inner", *SPARSE[given]))
-    near(model_of([constant, layer], [1, 6], [1, 4]))
-
-
-@pytest.mark.parametrize(
-    ("dims", "message"), [([6, 3], "does not hold its shape"), ([1 << 40, 1 << 40], "has an impossible shape")]
-)
-def test_impossible_sparse_constants_are_refused_by_name(dims: list[int], message: str) -> None:
-    model = model_of([node("MatMul", ["x", "w"], ["y"])], [1, 6], [1, 4], sparse=(sparse("w", dims, [1, 7, 20]),))
-    assert f"sparse tensor 'w' {message}" in refused(model)
 
 
 @pytest.mark.parametrize(

@@ -171,39 +171,6 @@ def test_a_tensor_behind_one_whose_scale_was_chosen_is_left_out() -> None:
     assert [t.tensor for t in found.tensors] == ["q"] and found.left_out == ("y",)
 
 
-def test_a_quantized_tflite_is_compared_with_litert() -> None:
-    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
-    from tflite_cases import cases
-
-    from pipeline.importing.tflite_graph import tflite_graph_of
-    from pipeline.model_files.tflite_file import parse_tflite
-    from pipeline.quantizing import litert
-
-    for name in ("FULLY_CONNECTED", "CONV_2D", "ADD"):
-        case = next(c for c in cases() if c.name.startswith(name))
-        graph = tflite_graph_of(parse_tflite(case.model, name), name, "net")
-        integers = [p.to_stored(a) for p, a in zip(graph.inputs, case.inputs(16), strict=True)]
-        outputs = graph.run(integers)
-        told, theirs = litert.compare(case.model, graph, integers, outputs)
-        assert told.against == "LiteRT" and told.differing == 0 and told.first is None
-        assert theirs is not None
-        np.testing.assert_array_equal(theirs, outputs[0])
-        wrong = outputs[0].copy()
-        wrong[5].reshape(-1)[0] ^= 4
-        told, _ = litert.compare(case.model, graph, integers, [wrong, *outputs[1:]])
-        assert (told.differing, told.largest_difference, told.first.first) == (1, 4, 5)
-
-
-def test_without_litert_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.quantizing import litert
-
-    monkeypatch.setattr(litert, "available", lambda: False)
-    graph = built(network(), inputs()).quantized.graph
-    told, theirs = litert.compare(b"", graph, [np.zeros((1, 1, 5, 5, 3))], [np.zeros((1, 1, 5))])
-    assert theirs is None and told.against is None
-    assert told.why == "not compared with LiteRT (pip install chipfit[litert])"
-
-
 @pytest.mark.parametrize(("op", "shape"), [("MatMul", (6, 4)), ("Mul", (2, 6)), ("Add", (2, 6))])
 def test_constants_that_the_file_leaves_float_are_no_fault(op: str, shape: tuple[int, ...]) -> None:
     """chipfit itself made integers of them: without `errors` nothing bounds that, and it is left out by name."""
