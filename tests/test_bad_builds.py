@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT
+from conftest import ROOT, chipfit, chipfit_here
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.facts.files import MAX_DATA, MAX_MODEL
@@ -22,26 +22,28 @@ from stages import STAGES
 BUILD = [sys.executable, "-m", "stages.app.cli", "build"]
 
 
-@pytest.fixture
-def repo(tmp_path: Path) -> Path:
+def touch_repository(folder: Path) -> Path:
     """A firmware repository with the touch product's YAML and model."""
     for name in ("touch.onnx", "touch.npz"):
-        shutil.copy(ROOT / "configs" / "models" / name, tmp_path)
+        shutil.copy(ROOT / "configs" / "models" / name, folder)
     text = (ROOT / "configs" / "products" / "touch.yaml").read_text("utf-8").replace("../models/", "")
-    (tmp_path / "touch.yaml").write_text(text, "utf-8")
-    return tmp_path
+    (folder / "touch.yaml").write_text(text, "utf-8")
+    return folder
 
 
-def build(repo: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    run = subprocess.run(
-        BUILD, cwd=repo, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
-    )
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    return touch_repository(tmp_path)
+
+
+def build(repo: Path) -> subprocess.CompletedProcess[str]:
+    run = chipfit_here(repo, "build")
     assert "Traceback" not in run.stderr + run.stdout
     return run
 
 
-def fails(repo: Path, sentence: str, **environment: str) -> None:
-    run = build(repo, **environment)
+def fails(repo: Path, sentence: str) -> None:
+    run = build(repo)
     assert run.returncode == 1
     assert sentence in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1, run.stderr
@@ -99,7 +101,7 @@ def test_labels_that_count_from_one_and_data_in_other_units_are_failed_checks_an
     text = (repo / "touch.yaml").read_text("utf-8")
     text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("accuracy:"))
     (repo / "touch.yaml").write_text(text + "accuracy: {agreement: 0}\n", "utf-8")
-    run = build(repo)
+    run = chipfit(repo, "build")
     assert run.returncode == 1 and "CHECK FAILED" in run.stdout and "DOES NOT FIT" not in run.stdout
     assert "accuracy.labels: labels run from 1 to 4, the network's classes from 0 to 3" in run.stderr
     assert "accuracy.span: " in run.stderr and "data.evaluation takes scale and zero_point" in run.stderr
@@ -156,10 +158,11 @@ def test_weights_larger_than_the_flash_are_said_before_anything_else(repo: Path)
     )
 
 
-def test_a_missing_compiler_is_named(repo: Path) -> None:
+def test_a_missing_compiler_is_named(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
     with (repo / "touch.yaml").open("a", encoding="utf-8") as file:
         file.write("toolchain: gcc\n")
-    fails(repo, "toolchain: arm-none-eabi-gcc was not found on PATH. Hint: Install it", PATH="/nonexistent")
+    fails(repo, "toolchain: arm-none-eabi-gcc was not found on PATH. Hint: Install it")
 
 
 def test_a_build_folder_that_cannot_be_written(repo: Path) -> None:
@@ -196,9 +199,17 @@ base.execute(stage, job)
 """
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository after a build: nobody changes it."""
+    made = touch_repository(tmp_path_factory.mktemp("built"))
+    assert build(made).returncode == 0
+    return made
+
+
 @pytest.mark.parametrize("stage", [s.NAME for s in STAGES if not hasattr(s, "applies")])
-def test_a_kill_in_any_stage_loses_nothing_and_the_next_build_recovers(repo: Path, stage: str) -> None:
-    assert build(repo).returncode == 0
+def test_a_kill_in_any_stage_loses_nothing_and_the_next_build_recovers(built: Path, stage: str, tmp_path: Path) -> None:
+    repo = Path(shutil.copytree(built, tmp_path / "repo", symlinks=True))
     whole = digest(repo)
     shutil.rmtree(repo / "build" / "touch" / stage)
     killed = subprocess.run([sys.executable, "-c", _KILLED, stage], cwd=repo, timeout=120, check=False)
@@ -254,11 +265,9 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_product_with_a_wrong_yaml_still_has_its_tasks_and_the_others_build(repo: Path) -> None:
     (repo / "wrong.yaml").write_text("product: wrong\nmodel: {source: touch.onnx}\nchip: nowhere\n", "utf-8")
-    listed = subprocess.run(
-        [*BUILD, "list", "--all"], cwd=repo, capture_output=True, text=True, timeout=60, check=False
-    )
+    listed = chipfit_here(repo, "build", "list", "--all")
     assert listed.returncode == 0 and "report:wrong" in listed.stdout
-    run = build(repo)
+    run = chipfit(repo, "build")
     assert run.returncode == 1
     assert run.stderr.startswith("wrong.yaml:3: chip: 'nowhere' is not known.")
     assert "touch" in run.stdout and " fits" in run.stdout
@@ -298,5 +307,5 @@ def test_a_pipe_or_a_device_is_read_as_nothing(repo: Path) -> None:
         (repo / "kept").rename(repo / "touch.yaml")
     change(repo, "calibration: touch.npz", "calibration: pipe.npz")
     fails(repo, "touch.yaml:5: pipe.npz is not a regular file")
-    run = subprocess.run([*BUILD, "other.yaml"], cwd=repo, capture_output=True, text=True, timeout=60, check=False)
+    run = chipfit_here(repo, "build", "other.yaml")
     assert (run.returncode, run.stderr.partition(" Hint")[0]) == (1, "other.yaml: is not a regular file.")

@@ -36,7 +36,10 @@ def test_taps_inside_are_those_that_read_no_padding(window: Window) -> None:
     assert counted == ones.sum()
 
 
-@pytest.mark.parametrize("bits", range(8, 1, -1))
+EXHAUSTIVE = [pytest.param(bits, marks=pytest.mark.exhaustive) for bits in (7, 6, 5, 4)]
+
+
+@pytest.mark.parametrize("bits", [8, 3, 2, *EXHAUSTIVE])
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("sample", [*CONVS, SAMPLES["MatMul_1x3x4_17"]], ids=lambda s: s.name)
 def test_no_network_of_integers_goes_below_the_floor_of_its_floats(

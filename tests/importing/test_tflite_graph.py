@@ -153,7 +153,7 @@ def mlperf(shared_models: Path, name: str, random: int) -> tuple[bytes, list[Arr
 
 @pytest.mark.parametrize("name", MLPERF)
 def test_mlperf_tiny_equals_litert_on_the_host(name: str, shared_models: Path, tmp_path: Path) -> None:
-    model, inputs, expected = mlperf(shared_models, name, 200)
+    model, inputs, expected = mlperf(shared_models, name, 10)
     net = built(model, inputs)
     np.testing.assert_array_equal(net.expected[0].reshape(-1), expected[0].reshape(-1))
     library = write_library(net, tmp_path, "cortex-m0")
@@ -163,11 +163,13 @@ def test_mlperf_tiny_equals_litert_on_the_host(name: str, shared_models: Path, t
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", MLPERF)
 def test_mlperf_tiny_equals_litert_with_every_compiler(name: str, shared_models: Path, tmp_path: Path) -> None:
-    model, inputs, _ = mlperf(shared_models, name, 200)
+    model, inputs, expected = mlperf(shared_models, name, 200)
     net = built(model, inputs)
+    np.testing.assert_array_equal(net.expected[0].reshape(-1), expected[0].reshape(-1))
     library = write_library(net, tmp_path, "cortex-m0")
-    for compiler in ("gcc", "clang"):
-        need(compiler)
+    for compiler in ("ziglang", "gcc", "clang"):
+        if compiler != "ziglang":
+            need(compiler)
         sanitized = [("-O1", "-fsanitize=undefined", "-fno-sanitize-recover")] if compiler == "gcc" else []
         for flags in [("-O0",), ("-O3",), *sanitized]:
             np.testing.assert_array_equal(on_host(net, library, compiler, flags)[0], net.expected[0])
