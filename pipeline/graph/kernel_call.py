@@ -88,6 +88,16 @@ class KernelCall:
         return self.params.struct_name()
 
     @property
+    def requantizer(self) -> str:
+        """The requantizer of a linear kernel, which its name ends in: shift, multiplier or once."""
+        return self.kernel.rsplit("_", 1)[-1]
+
+    @property
+    def int16(self) -> bool:
+        """Whether activations are int16, which the name of a kernel of both types says."""
+        return self.kernel.endswith(suffix("int16"))
+
+    @property
     def each(self) -> tuple["KernelCall", ...]:
         """Its parts, or itself."""
         return self.parts or (self,)

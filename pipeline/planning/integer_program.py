@@ -1,6 +1,6 @@
 """The search for a plan: one option for each call, together, by an integer program; shared code counts once."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -117,7 +117,7 @@ class Problem:
         order = np.arange(len(self.cycles), dtype=np.float64)
         found = self._minimize(order, limits) or point
         # Layers of the same options may swap their choices at no cost, and the sum above does not see it.
-        calls_by_options: dict[Any, list[int]] = {}
+        calls_by_options: dict[Hashable, list[int]] = {}
         spanned = {i + k for i, of in enumerate(self.options) for o in of if o.span > 1 for k in range(o.span)}
         for index, of in enumerate(self.options):
             if index in spanned:

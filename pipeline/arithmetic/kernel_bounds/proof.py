@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,27 +13,31 @@ from pipeline.graph.tensor import Array
 TYPES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
+Integers = int | Array
+"""A Python integer, or an array of them with one entry for each channel."""
+
+
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """An interval [low, high] of Python integers, or arrays of them with one entry for each channel."""
+    """An interval [low, high]."""
 
-    low: Any
-    high: Any
+    low: Integers
+    high: Integers
 
-    def __add__(self, other: "Interval | Array | int") -> "Interval":
+    def __add__(self, other: "Interval | Integers") -> "Interval":
         other = as_interval(other)
         return Interval(self.low + other.low, self.high + other.high)
 
-    def __sub__(self, other: "Interval | Array | int") -> "Interval":
+    def __sub__(self, other: "Interval | Integers") -> "Interval":
         other = as_interval(other)
         return Interval(self.low - other.high, self.high - other.low)
 
-    def __mul__(self, other: "Interval | Array | int") -> "Interval":
+    def __mul__(self, other: "Interval | Integers") -> "Interval":
         other = as_interval(other)
         ends = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
         return Interval(minimum(*ends), maximum(*ends))
 
-    def __rshift__(self, shift: Any) -> "Interval":
+    def __rshift__(self, shift: Integers) -> "Interval":
         return Interval(self.low >> shift, self.high >> shift)
 
     @property
@@ -73,7 +76,7 @@ class OverflowProof:
             )
         return value
 
-    def require(self, name: str, value: Any, low: int, high: int) -> None:
+    def require(self, name: str, value: Integers, low: int, high: int) -> None:
         """Raise ChipfitError for a parameter outside [low, high], such as a shift."""
         ends = Interval(value, value).ends if np.size(value) else (low, low)
         if ends[0] < low or ends[1] > high:
@@ -84,14 +87,14 @@ class OverflowProof:
         self.check("value - low", value - low)
         self.check("value - high", Interval(maximum(value.low, low), maximum(value.high, low)) - high)
 
-    def rescale(self, what: str, value: Interval, multiplier: Any, exponent: Any) -> Interval:
+    def rescale(self, what: str, value: Interval, multiplier: Integers, exponent: Integers) -> Interval:
         """Interval of rescale.h's result for `value`; all of its steps are monotone. `what` names the value."""
         self.require("multiplier", multiplier, 0, 2**31 - 1)
         self.require("exponent", exponent, -31, 30)
         left, right = maximum(exponent, 0), maximum(-exponent, 0)
         wide = self.check(f"{what} << exponent", value * 2**left)
-        ends = [_divide_by_pot((e * multiplier + 2**30) >> 31, right) for e in (wide.low, wide.high)]
-        return Interval(*ends)
+        high = (Interval(wide.low * multiplier, wide.high * multiplier) + 2**30) >> 31
+        return Interval(_divide_by_pot(high.low, right), _divide_by_pot(high.high, right))
 
     def requantize(self, acc: Interval, requantize: RequantizeParams) -> None:
         """Check the steps of requantize_*.h on a 32-bit accumulator."""
@@ -104,7 +107,7 @@ class OverflowProof:
         zero_point = requantize.zero_point
         assert requantize.multiplier is not None and requantize.exponent is not None and zero_point is not None
         multiplier, exponent = flat(requantize.multiplier), flat(requantize.exponent)
-        if not self.call.kernel.endswith("once"):
+        if self.call.requantizer != "once":
             value = self.rescale("acc", acc, multiplier, exponent)
         else:
             self.require("multiplier", multiplier, 0, 2**31 - 1)
@@ -122,11 +125,11 @@ def flat(table: Array) -> Array:
     return table.astype(object).reshape(-1)
 
 
-def as_interval(value: "Interval | Array | int") -> Interval:
+def as_interval(value: "Interval | Integers") -> Interval:
     return value if isinstance(value, Interval) else Interval(value, value)
 
 
-def minimum(first: Any, *others: Any) -> Any:
+def minimum(first: Integers, *others: Integers) -> Integers:
     """Minimum of numbers or arrays, element by element."""
     for other in others:
         arrays = isinstance(first, np.ndarray) or isinstance(other, np.ndarray)
@@ -134,11 +137,11 @@ def minimum(first: Any, *others: Any) -> Any:
     return first
 
 
-def maximum(first: Any, *others: Any) -> Any:
+def maximum(first: Integers, *others: Integers) -> Integers:
     """Maximum of numbers or arrays, element by element."""
     return -minimum(-first, *(-o for o in others))
 
 
-def _divide_by_pot(high: Any, right: Any) -> Any:
+def _divide_by_pot(high: Integers, right: Integers) -> Integers:
     mask = 2**right - 1
     return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0)) * 1

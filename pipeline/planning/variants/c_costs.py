@@ -48,12 +48,12 @@ def cycles(call: KernelCall) -> int:
     """Estimated cycles of the call in C."""
     if without_offset(call).family not in _PER_MAC:
         return round(_PER_OTHER.get(call.family, 30) * max(call.macs, _elements(call.params)))
-    call, kind = without_offset(call), call.kernel.rsplit("_", 1)[-1]
+    call = without_offset(call)
     params = call.params
     assert isinstance(params, DenseParams | Conv2dParams | DepthwiseParams)
     outputs = call.macs / max(1.0, params.weights.size / max(1, params.bias.size))
     rows = 1 if isinstance(params, DenseParams) else params.kernel_height
-    each = _PER_ROW.get(call.family, 0) * rows + _PER_OUTPUT[call.family][kind]
+    each = _PER_ROW.get(call.family, 0) * rows + _PER_OUTPUT[call.family][call.requantizer]
     return round(call.macs * _PER_MAC[call.family] + outputs * each)
 
 

@@ -25,7 +25,7 @@ _BYTES = np.arange(256).astype(np.uint8).view(np.int8).astype(np.int64)
 def offer(call: KernelCall) -> Routine | None:
     """An int8 addition or subtraction; None for broadcasts, constants, and where no shift rounds every pair right."""
     p = call.params
-    if call.kernel.endswith("_s16") or not isinstance(p, AddParams | AddRescaledParams):
+    if call.int16 or not isinstance(p, AddParams | AddRescaledParams):
         return None
     count = int(np.prod(p.dims))
     if any(s != (0, 0, 0, 0, 0, 1) for s in (p.a_strides, p.b_strides)) or p.dims[-1] != count:

@@ -41,9 +41,10 @@ def epilogue_of(call: KernelCall) -> Epilogue | None:
     p = call.params
     assert isinstance(p, LinearParams)
     weights, bias = weight_rows(p), p.bias.astype(np.int64)
-    kind = call.kernel.rsplit("_", 1)[-1]
     epilogue = (
-        _rounding_shift(p.requantize, bias) if kind == "shift" else _single_multiply(p.requantize, kind, weights, bias)
+        _rounding_shift(p.requantize, bias)
+        if call.requantizer == "shift"
+        else _single_multiply(p.requantize, call.requantizer, weights, bias)
     )
     if epilogue is None:
         return None

@@ -21,9 +21,7 @@ _MOST_WRITTEN_OUT = 16  # taps that are written out
 def offer(call: KernelCall) -> Routine | None:
     """int8 max and average pooling; None where a window leaves the image, or is large and narrower than it."""
     params = call.params
-    if call.kernel.endswith("_s16") or not isinstance(
-        params, MaxPoolParams | AveragePoolParams | AveragePoolExactParams
-    ):
+    if call.int16 or not isinstance(params, MaxPoolParams | AveragePoolParams | AveragePoolExactParams):
         return None
     offsets = _tap_offsets(params.pool)
     if offsets is None or params.pool.batch != 1:
