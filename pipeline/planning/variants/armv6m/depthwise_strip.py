@@ -1,6 +1,7 @@
 """`depthwise_strip`: up to six neighbouring outputs at once, from a widened strip of one channel.
 
-See kernels/armv6m/depthwise_strip.inc. Its macros say what an invocation costs, the formulas here how often it runs.
+See kernels/armv6m/depthwise_strip.inc and strip.inc. Their macros say what an invocation costs, the formulas here how
+often it runs.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ def offer(call: KernelCall) -> Routine | None:
         return None
     return Routine(
         variant=NAME,
-        includes=("frame.inc", "requantize.inc", "depthwise_strip.inc"),
+        includes=("frame.inc", "requantize.inc", "strip.inc", "depthwise_strip.inc"),
         shared=(IM2COL,),
         lines=tuple(lines),
         tables={"channels": _stream(layer)},

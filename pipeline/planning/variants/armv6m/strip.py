@@ -1,6 +1,6 @@
 """The strip of a depthwise convolution: how many rows of a channel's plane lie widened in the frame, and where.
 
-See kernels/armv6m/depthwise_strip.inc for the order of its columns.
+See kernels/armv6m/strip.inc for the order of its columns.
 """
 
 from dataclasses import dataclass, replace
