@@ -269,9 +269,11 @@ MAKERS: Mapping[str, Callable[[Corners], None]] = {
 
 
 def drawn(dtype: str, seed: int, rounds: int) -> Corners:
-    """A graph of `rounds` draws of every maker."""
+    """A graph of `rounds` draws of every maker, each of which draws the same whatever others there are."""
+    own = {name: np.random.default_rng([seed, *name.encode()]) for name in MAKERS}
     corners = Corners(dtype, np.random.default_rng(seed))
     for _ in range(rounds):
-        for maker in MAKERS.values():
+        for name, maker in MAKERS.items():
+            corners.rng = own[name]
             maker(corners)
     return corners

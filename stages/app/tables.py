@@ -1,8 +1,11 @@
-"""Tables of the README, generated from the code; a test keeps the README's copy equal."""
+"""Tables of the README, generated from the code; tests keep the README's copies equal."""
 
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from io import StringIO
+from os import chdir
 from pathlib import Path
 
 from pipeline.facts.config import chip_folder, find_chip, known_chips
@@ -14,6 +17,7 @@ from pipeline.ops import OPERATORS
 from pipeline.planning.variants import fusing_variants
 from pipeline.planning.variants import variants as variants_of
 from stages import STAGES
+from stages.app.estimate import estimate
 
 
 def stages() -> str:
@@ -86,6 +90,18 @@ def fill_tables(readme: str) -> str:
     return readme
 
 
+def fill_estimate(readme: str) -> str:
+    """The README's text with what `chipfit estimate` prints in this folder of its example: a line for each chip."""
+    with redirect_stdout(StringIO()) as printed:
+        estimate(["configs/models/digits.onnx"])
+    lines = "\n".join(line.rstrip() for line in printed.getvalue().splitlines()).strip("\n")
+    before, begin, rest = readme.partition("<!-- estimate -->\n```\n")
+    _, end, after = rest.partition("\n```")
+    assert begin and end
+    return before + begin + lines + end + after
+
+
 if __name__ == "__main__":
-    path = Path(__file__).parent.parent.parent / "README.md"
-    path.write_text(fill_tables(path.read_text("utf-8")), "utf-8")
+    chdir(Path(__file__).parent.parent.parent)
+    path = Path("README.md")
+    path.write_text(fill_estimate(fill_tables(path.read_text("utf-8"))), "utf-8")

@@ -149,7 +149,8 @@ def test_code_runs_from_ram_as_it_does_from_flash_and_waits_about_as_planned(
 ) -> None:
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
-    found = (built_for(s, "multiplier", bits=3 if name in ("packed_compressed", "packed_narrow") else 8) for s in USUAL)
+    bits = 3 if name in ("packed_compressed", "packed_narrow") else 8
+    found = (built_for(s, "multiplier", bits=bits) for s in (*USUAL, *SAMPLES.values()))
     built = next(b for b in found if any(c.routine for c in with_variant(b, name).calls))
     program = with_variant(built, name)
     for memory in some(get_args(RoutineMemory)):

@@ -191,12 +191,12 @@ class ChipSpec(Section):
     @model_validator(mode="after")
     def _check(self) -> "ChipSpec":
         if self.multiplier == 32 and not CORES[self.core].slow_multiplier:
-            raise ValueError(f"a 32-cycle multiplier is an option of {with_slow_multiplier()}, not of {self.core}")
+            raise ValueError(f"a 32-cycle multiplier is not an option of {self.core}")
         return self
 
 
 class ModelSection(Section):
-    source: str = Field(min_length=1, description="The .onnx, .tflite or .pt2 file, relative to this YAML")
+    source: str = Field(min_length=1, description="The model file, relative to this YAML")
 
 
 class DataSource(Section):
