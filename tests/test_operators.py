@@ -83,7 +83,21 @@ def test_import_and_passes_keep_the_float_meaning(sample: Sample) -> None:
         np.testing.assert_allclose(got, reference[port.onnx_name], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
+REQUANTIZERS = ("shift", "multiplier")
+# In the fast suite samples without weights, and libraries of several, take the requantizers in turns.
+EACH = [
+    pytest.param(s, r, id=f"{n}-{r}", marks=[pytest.mark.exhaustive] * (n not in LINEAR and (i + j) % 2))
+    for i, (n, s) in enumerate(SAMPLES.items())
+    for j, r in enumerate(REQUANTIZERS)
+]
+SHARED = [
+    pytest.param(b, r, id=f"{names(b)}-{r}", marks=[pytest.mark.exhaustive] * ((i + j) % 2))
+    for i, b in enumerate(SEVERAL)
+    for j, r in enumerate(REQUANTIZERS)
+]
+
+
+@pytest.mark.parametrize(("sample", "requantizer"), EACH)
 def test_integers_are_near_float_and_nearer_to_the_qdq_model(sample: Sample, requantizer: str) -> None:
     """Within 4 output steps of float: one from the output, the rest from inputs and weights of one int8 layer."""
     inputs = sample.inputs(64)
@@ -166,8 +180,7 @@ def test_multiplier_kernels_on_chip_equal_the_specification(
     assert_chip_equals(whole, on_chip(whole, write_library(whole, tmp_path, core, whole.program), core))
 
 
-@pytest.mark.parametrize("requantizer", ["shift", "multiplier"])
-@pytest.mark.parametrize("several", SEVERAL, ids=names)
+@pytest.mark.parametrize(("several", "requantizer"), SHARED)
 def test_c_under_the_undefined_behaviour_sanitizer_equals_the_specification(
     several: Sequence[Sample], requantizer: str, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
-from conftest import chipfit, need
+from conftest import chipfit, chipfit_here, need
 
 from stages.app.cli import main
 
@@ -66,7 +66,7 @@ def test_the_written_model_is_valid_and_opens_in_onnx_runtime(workshop: Path, pr
 
 def test_two_folders_give_the_same_bytes(workshop: Path, tmp_path: Path) -> None:
     shutil.copytree(workshop / "configs", tmp_path / "elsewhere" / "configs")
-    assert chipfit(tmp_path / "elsewhere", "build", "configs/products/touch.yaml").returncode == 0
+    assert chipfit_here(tmp_path / "elsewhere", "build", "configs/products/touch.yaml").returncode == 0
     ours, theirs = workshop / "build" / "touch", tmp_path / "elsewhere" / "build" / "touch"
     names = sorted(p.relative_to(ours) for p in ours.rglob("*") if p.is_file() and p.name != ".lock")
     assert names == sorted(p.relative_to(theirs) for p in theirs.rglob("*") if p.is_file() and p.name != ".lock")
@@ -96,7 +96,7 @@ def test_a_damaged_target_is_made_again(workshop: Path, damage: bytes | None) ->
     target = workshop / "build" / "touch" / "quantize" / "quantize.json"
     whole = target.read_bytes()
     target.unlink() if damage is None else target.write_bytes(damage)
-    done = chipfit(workshop, "build")
+    done = chipfit_here(workshop, "build")
     assert done.returncode == 0
     assert target.read_bytes() == whole
 
@@ -120,9 +120,10 @@ def test_verbs_of_doit_work(workshop: Path, verb: tuple[str, ...], shows: str) -
 def test_clean_removes_results_and_a_build_brings_them_back(workshop: Path) -> None:
     report = workshop / "build" / "touch" / "report" / "index.html"
     whole = report.read_bytes()
-    assert chipfit(workshop, "build", "clean").returncode == 0
+    two = [f"configs/products/{n}.yaml" for n in ("touch", "digits_mlp")]
+    assert chipfit(workshop, "build", *two, "clean").returncode == 0
     assert not report.exists()
-    assert chipfit(workshop, "build", "-n", "2").returncode == 0
+    assert chipfit(workshop, "build", *two, "-n", "2").returncode == 0
     assert report.read_bytes() == whole
 
 

@@ -1,9 +1,7 @@
 """ONNX files that came quantized: within one step of ONNX Runtime, and bit-exact from there to the chip."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from building import Built, assert_chip_equals, exported_model, on_chip, on_host, with_expected, write_library
-from conftest import ROOT, some
+from conftest import ROOT, chipfit_here, some
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -271,9 +269,7 @@ def chipfit(folder: Path, yaml: str) -> subprocess.CompletedProcess[str]:
     (folder / "q.yaml").write_text(
         "product: q\nmodel: {source: q.onnx}\nchip: stm32f030r8\nsimulate: {vectors: 2}\n" + yaml
     )
-    command = [sys.executable, "-m", "stages.app.cli", "build"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return chipfit_here(folder, "build")
 
 
 def test_a_product_of_a_quantized_file_needs_no_calibration_and_keeps_its_accuracy(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from assembly import FLASH, RAM, link, run
 from pipeline.facts.errors import ChipfitError
 from pipeline.measuring.footprint import measure
 from pipeline.measuring.simulator import FlashTiming, Target, simulate
+from pipeline.measuring.toolchain.process import cache_folder
 
 M0 = Target("cortex-m0", FLASH, RAM)
 
@@ -91,6 +92,10 @@ def _load_counter(cache: Path) -> "subprocess.Popen[str]":
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the cache folder is moved by XDG_CACHE_HOME")
 def test_the_counter_is_built_by_two_processes_at_once_or_without_a_cache_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "chipfit").mkdir(mode=0o700)
+    # Zig's own cache: only the third builds the C library, too.
+    (cache_folder() / "zig").mkdir(exist_ok=True)
+    (tmp_path / "chipfit" / "zig").symlink_to(cache_folder() / "zig")
     processes = [_load_counter(tmp_path), _load_counter(tmp_path), _load_counter(tmp_path / "file")]
     first, second, apart = (p.communicate()[0] for p in processes)
     assert [p.returncode for p in processes] == [0, 0, 0]

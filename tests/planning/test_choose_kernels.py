@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import chipfit, some
+from conftest import chipfit_here, some
 
 from pipeline.facts.flash_wait_states import FlashTiming
 from pipeline.graph.graph_file import load
@@ -75,7 +75,7 @@ def test_a_product_may_keep_code_in_ram(workshop: Path) -> None:
     """Through every stage: what was planned is what was linked, it is as right as before, and it waits less."""
     product = workshop / "configs" / "products" / "digits_ram.yaml"
     product.write_text("extends: digits.yaml\nproduct: digits_ram\nmemory: {code: ram}\n")
-    assert chipfit(workshop, "build", str(product)).returncode == 0
+    assert chipfit_here(workshop, "build", str(product)).returncode == 0
     build = workshop / "build"
     plan, size, run = (
         json.loads((build / "digits_ram" / n).read_text())
