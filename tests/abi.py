@@ -66,7 +66,7 @@ def in_a_storm(
     input, and a kernel that the entry calls with a stack that is no multiple of 8: it may be C, and AAPCS32 6.2.1.2
     promises C that much. Routines in assembly may do among themselves as they like; an exception aligns the stack.
     """
-    machine = Machine(LoadedImage.read(elf, entry), CORES[core], flash, ram, layers)
+    machine = Machine(LoadedImage.read(elf, entry, CORES[core].isa.code), CORES[core], flash, ram, layers)
     storm = Storm(machine, every)
     outputs, _ = machine.call(inputs, output_sizes, port_offsets=port_offsets)
     if storm.misaligned:

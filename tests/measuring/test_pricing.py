@@ -307,7 +307,9 @@ def test_blocks_add_up_to_what_single_steps_say(toolchain: str, core: str, model
     if toolchain == "gcc":
         need("arm-none-eabi-gcc")
     total = run(KERNEL, tmp_path, core, suffix=".c", toolchain=toolchain).total
-    image = LoadedImage.read(link(KERNEL, tmp_path / "again", core, toolchain=toolchain, suffix=".c"), "f_run")
+    image = LoadedImage.read(
+        link(KERNEL, tmp_path / "again", core, toolchain=toolchain, suffix=".c"), "f_run", CORES[core].isa.code
+    )
     engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, model)
     engine.mem_map(FLASH[0], FLASH[1])
     engine.mem_map(RAM[0], RAM[1])

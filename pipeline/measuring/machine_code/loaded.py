@@ -6,6 +6,7 @@ from pathlib import Path
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from pipeline.facts.cores import MachineCode
 from pipeline.facts.errors import ChipfitError
 
 
@@ -24,21 +25,21 @@ class LoadedImage:
     """Address of the library's arena, where it has one."""
 
     @classmethod
-    def read(cls, path: Path, entry: str) -> "LoadedImage":
+    def read(cls, path: Path, entry: str, code: MachineCode) -> "LoadedImage":
         """The image in the file at `path`.
 
         Raises ChipfitError where it is no ELF image, or `entry` is no function in it with a size.
         """
         try:
-            return cls._read(path, entry)
+            return cls._read(path, entry, code)
         except (ELFError, OSError) as error:
             raise ChipfitError(f"simulate: {path.name} is not a linked image: {error}") from error
 
     @classmethod
-    def _read(cls, path: Path, entry: str) -> "LoadedImage":
+    def _read(cls, path: Path, entry: str, code: MachineCode) -> "LoadedImage":
         with path.open("rb") as file:
             elf = ELFFile(file)
-            segments, zeroed, code = [], [], []
+            segments, zeroed, ranges = [], [], []
             for section in elf.iter_sections():
                 if not section["sh_flags"] & 2 or not section["sh_size"]:
                     continue
@@ -47,17 +48,17 @@ class LoadedImage:
                 else:
                     segments.append((section["sh_addr"], section.data()))
                     if section["sh_flags"] & 4:
-                        code.append((section["sh_addr"], section["sh_addr"] + section["sh_size"]))
+                        ranges.append((section["sh_addr"], section["sh_addr"] + section["sh_size"]))
             table = elf.get_section_by_name(".symtab")
             functions = [] if table is None else [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
             symbol_entries = [] if table is None else list(table.iter_symbols())
             name = f"{entry.removesuffix('_run')}__arena"
             arena = next((s["st_value"] for s in symbol_entries if s.name == name), None)
-            symbols = tuple(sorted((s["st_value"] & ~1, s["st_size"], s.name) for s in functions))
+            symbols = tuple(sorted((s["st_value"] & ~code.code_bit, s["st_size"], s.name) for s in functions))
         for address, size, name in symbols:
             if name == entry and size:
-                ranges = tuple(sorted(code))
-                return cls(tuple(segments), tuple(zeroed), address, address + size, symbols, ranges, arena)
+                end, code_ranges = address + size, tuple(sorted(ranges))
+                return cls(tuple(segments), tuple(zeroed), address, end, symbols, code_ranges, arena)
         raise ChipfitError(f"simulate: {entry} is not a function in the linked image")
 
     def symbol_at(self, address: int) -> str:

@@ -78,8 +78,8 @@ def simulate(
     `layers` is the most kernel calls that the entry may make. Raises ChipfitError on a fault, a broken calling
     standard, code that cannot be priced, or a vector that runs for more than `time_limit` seconds.
     """
-    image = LoadedImage.read(elf, entry)
     core = CORES[target.core]
+    image = LoadedImage.read(elf, entry, core.isa.code)
     machine = counting = Machine(image, core, target.flash, target.ram, layers)
     if target.timing.wait_states:
         # Unicorn becomes ten times slower with a callback for every read: only the first run of each path is counted.
