@@ -1,11 +1,9 @@
-"""A node as an import function sees it: inputs, constants, axes, and refusals with its name."""
+"""An ONNX node: inputs that are left out, and parameters that moved from an attribute to an input."""
 
 from typing import Any
 
 import numpy as np
-import pytest
 
-from pipeline.facts.errors import ChipfitError
 from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.tensor import Tensor
 from pipeline.model_files.onnx_node import OnnxNode
@@ -26,36 +24,8 @@ def test_inputs_may_be_left_out_in_the_middle_and_at_the_end() -> None:
     assert [node().kind(i) for i in (0, 2, 9)] == ["", "uint8", ""]
 
 
-def test_a_constant_is_read_and_an_activation_in_its_place_refused() -> None:
-    assert node().constant(2, "scale").tolist() == [1.5, 2.5]
-    with pytest.raises(ChipfitError, match=r"^net\.onnx: Op node 'n': its bias \(input 0\) must be a constant\."):
-        node().constant(0, "bias")
-
-
-@pytest.mark.parametrize(("axis", "found"), [(0, 0), (2, 2), (-1, 2), (-3, 0)])
-def test_axes_count_from_either_end(axis: int, found: int) -> None:
-    assert node().axis(axis, 3) == found
-
-
-@pytest.mark.parametrize("axis", [3, -4])
-def test_an_axis_that_does_not_exist_is_refused(axis: int) -> None:
-    with pytest.raises(ChipfitError, match=f"axis {axis} does not exist in a tensor of rank 3"):
-        node().axis(axis, 3)
-
-
-def test_axes_are_a_number_or_a_list_without_repetition() -> None:
-    assert node().axes(np.array(-1), 3) == (2,) and node().axes([0, -1], 3) == (0, 2)  # type: ignore[arg-type]
-    with pytest.raises(ChipfitError, match="name one axis twice"):
-        node().axes([1, -2], 3)
-
-
 def test_a_parameter_is_an_attribute_or_an_input() -> None:
     assert node(scale=[7.0]).attr_or_input("scale", 2) == [7.0]
     assert node().attr_or_input("scale", 2) == [1.5, 2.5] and node().attr_or_input("scale", 1, 9) == 9
     assert node(pads=[1, 2]).ints("pads", (0,)) == (1, 2) and node().ints("pads", (0,)) == (0,)
     assert node(a=1, b=2).without("a").attributes == {"b": 2}
-
-
-def test_what_no_check_foresaw_is_one_line_with_the_kind_of_error() -> None:
-    error = str(node().malformed(IndexError("tuple index\nout of range")))
-    assert error.startswith("net.onnx: Op node 'n' is malformed (IndexError: tuple index). Hint: If the model runs")

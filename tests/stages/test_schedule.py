@@ -1,0 +1,36 @@
+"""Products that are found, and two of one name."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError
+from stages.app.schedule import _load, _refuse_duplicates, find_products
+
+YAML = "product: net\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: stm32f030r8\n"
+
+
+def test_a_folder_or_a_pattern_gives_its_products_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b.yaml", "a.yml", "broken.yaml"):
+        (tmp_path / name).write_text(YAML + ("- :\n" if name == "broken.yaml" else ""), "utf-8")
+    (tmp_path / "other.yaml").write_text("version: 3\n# product: net\n", "utf-8")
+    (tmp_path / "c.txt").write_text(YAML, "utf-8")
+    assert [p.name for p in find_products(tmp_path)] == ["a.yml", "b.yaml", "broken.yaml"]
+    monkeypatch.chdir(tmp_path)
+    assert [p.name for p in find_products("*.yaml")] == ["b.yaml", "broken.yaml"]
+
+
+def test_a_file_that_is_named_is_taken_as_it_is(tmp_path: Path) -> None:
+    assert find_products(tmp_path / "missing.yaml") == [tmp_path / "missing.yaml"]
+    (tmp_path / "other.yaml").write_text("version: 3\n", "utf-8")
+    assert find_products(tmp_path / "other.yaml") == [tmp_path / "other.yaml"]
+
+
+def test_of_two_products_of_one_name_the_second_fails_and_says_which(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(YAML, "utf-8")
+    first, second = _refuse_duplicates([_load(tmp_path / "a.yaml"), _load(tmp_path / "b.yaml")])
+    assert first[0] == "net" and isinstance(first[1], Project)
+    assert second[0] == "net_b" and isinstance(second[1], ChipfitError)
+    assert "'net' is also the product of" in str(second[1]) and "a.yaml" in str(second[1])
