@@ -6,7 +6,7 @@ from samples_of_calls import conv2d, dense, depthwise, linear_call
 
 from pipeline.planning.variants.armv6m.packed import (
     Block,
-    Linear,
+    LinearLayer,
     blocks_of,
     chunks_of,
     linear_of,
@@ -17,7 +17,7 @@ from pipeline.planning.variants.armv6m.packed import (
 RNG = np.random.default_rng(2)
 
 
-def linear(outputs: int, inputs: int) -> Linear:
+def linear(outputs: int, inputs: int) -> LinearLayer:
     found = linear_of(linear_call(dense(RNG.integers(-128, 128, (outputs, inputs)))))
     assert found is not None
     return found
