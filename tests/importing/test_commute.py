@@ -32,6 +32,15 @@ def test_factors_per_channel_find_the_axis_of_their_channels(axis: int, perm: tu
     assert_same(before, after)
 
 
+def test_a_permutation_of_three_axes_is_followed_backwards() -> None:
+    own = Writer(2, 5, 3).then(Dense, RNG.normal(0, 1, (4, 3)), RNG.normal(0, 1, 4), **BOUNDS)
+    behind = own.then(Transpose, perm=(1, 2, 0))
+    before = behind.then(Affine, np.array([1.0, -2.0, 3.0, 4.0]), np.arange(4.0), axis=1, **BOUNDS).graph()
+    after = commute(before)
+    assert kinds(after) == ["Dense", "Affine", "Transpose"]
+    assert_same(before, after)
+
+
 def test_what_no_layer_can_take_in_stays_and_what_is_read_twice_too() -> None:
     alone = Writer(2, 3).then(Reshape, shape=(6,)).then(Clamp, low=-1.0, high=1.0).graph()
     assert kinds(commute(alone)) == ["Reshape", "Clamp"]

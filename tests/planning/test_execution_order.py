@@ -15,20 +15,18 @@ from pipeline.planning.execution_order import _greedy, _Memory, least_memory
 
 
 def branches(seed: int) -> Graph:
-    """Slices of slices of one input, joined at the end: sizes and the order of the branches are drawn."""
+    """Wide parts of the input, a narrow part of each, and these joined; all wide ones are made first."""
     rng = np.random.default_rng(seed)
     builder = GraphBuilder("net")
     builder.add(Tensor("x", (1, 64), "int8"))
-    names, ends = ["x"], []
-    for index in range(int(rng.integers(3, 6))):
-        source = names[int(rng.integers(0, len(names)))]
-        size = int(rng.integers(1, builder.tensors[source].shape[1] + 1))
-        label = f"t{index}"
+
+    def part(source: str, label: str, size: int) -> str:
         fields = {"name": label, "inputs": (source,), "outputs": (label,)}
-        builder.append(Slice(**fields, starts=(0, 0), steps=(1, 1), shape=(1, size)), "int8")
-        names.append(label)
-    ends = tuple(names[1:])
-    builder.append(Concat(name="y", inputs=ends, outputs=("y",), axis=1), "int8")
+        return builder.append(Slice(**fields, starts=(0, 0), steps=(1, 1), shape=(1, size)), "int8")
+
+    wide = [part("x", f"wide{i}", int(rng.integers(10, 64))) for i in range(3)]
+    narrow = [part(w, f"narrow{i}", int(rng.integers(1, 10))) for i, w in enumerate(wide)]
+    builder.append(Concat(name="y", inputs=tuple(narrow), outputs=("y",), axis=1), "int8")
     return builder.build((Port("x", "x", (1, 64), (0, 1)),), (Port("y", "y", builder.tensors["y"].shape, (0, 1)),))
 
 
@@ -42,12 +40,12 @@ def peak(graph: Graph) -> int:
     return _Memory(graph).peak(range(len(graph.nodes)))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_no_order_needs_less(seed: int) -> None:
     graph = branches(seed)
     ordered = least_memory(graph)
     ordered.verify(integer=True)
-    assert peak(ordered) == min(_Memory(graph).peak(o) for o in legal_orders(graph))
+    assert peak(ordered) == min(_Memory(graph).peak(o) for o in legal_orders(graph)) < peak(graph)
     assert peak(replace(graph, nodes=tuple(graph.nodes[i] for i in _greedy(_Memory(graph), len(graph.nodes))))) > 0
 
 
@@ -56,7 +54,7 @@ def test_a_graph_whose_order_is_as_good_as_any_stays_as_it_is() -> None:
     assert least_memory(ordered) is ordered
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_the_greedy_order_is_legal(seed: int) -> None:
     graph = branches(seed)
     assert _greedy(_Memory(graph), len(graph.nodes)) in legal_orders(graph)

@@ -30,7 +30,7 @@ def test_every_input_comes_once_row_by_row_and_no_lane_overflows(seed: int) -> N
         total = np.abs(weights[:, tap]) + (0 if entry & FIRST else total)
         assert (total * 128).max() < 2**15
         split = bool(entry & LAST)
-    assert split and row == ky - 1
+    assert split and row == ky - 1 and not entries[0] & _NEXT_ROW
 
 
 def test_a_widened_row_holds_all_windows_of_a_row_of_outputs() -> None:
