@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+import doit.doit_cmd  # noqa: F401 - keeps sys.stdout as it is at this import: a test's own would be closed
 import pytest
 from filelock import FileLock
 
