@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from pipeline.facts.records import from_json
 from pipeline.judging.report.plan import Alternative, brief, plan_rows
@@ -30,6 +31,15 @@ def test_it_tells_every_layer_and_what_else_there_was(
     assert [x["variant"] for x in told["layers"]] == ["fused_dense"]
     (layer,) = told["layers"]
     assert layer["cycles"] == layer["measured"] and 0 < 3964 - layer["measured"] < 50 and 1 < layer["ratio"] < 3
+
+
+def test_the_readme_shows_what_is_printed(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workshop)
+    assert main(["explain", "digits"]) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert "```\n" + "\n".join(lines) + "\n```\n" in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_what_needs_too_much_stack_is_said(workshop: Path) -> None:
