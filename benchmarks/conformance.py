@@ -39,7 +39,7 @@ from pipeline.quantizing.onnx_runtime import FloatSession
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
 _PERTURBATIONS = 8
 _FILE = "case.onnx"
-_ORIGIN = Origin(_FILE, "0.0.0", "0" * 64, "f" * 64)
+_ORIGIN = Origin(_FILE, "0.0.0", "0" * 64, "a" * 64, "f" * 64)
 _NAMES = re.compile(r"\(node '.*?'\)|'[^']*'")
 
 

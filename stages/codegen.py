@@ -70,7 +70,8 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.planning.plan_file import plan_file
 
     project = job.project
-    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}, NODES)
+    network = {n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}
+    graph = load(network, NODES)
     memory = project.config.memory
     own = {"own_inputs": memory.inputs == "arena", "own_outputs": memory.outputs == "arena"}
     live_graph = without_dead_channels(graph)
@@ -82,7 +83,7 @@ def run(job: Job) -> dict[str, bytes]:
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
     written = json_bytes(plan_file(graph, live_graph, choice, project.config.optimize))
     name, version = Path(project.config.model.source).name, importlib.metadata.version("chipfit")
-    origin = Origin(name, version, _model_digest(project), sha256(written))
+    origin = Origin(name, version, _model_digest(project), sha256(b"".join(network.values())), sha256(written))
     return generate(choice.program, project.chip.core, origin, vectors) | {"plan.json": written}
 
 

@@ -28,7 +28,7 @@ from pipeline.quantizing.data import Samples
 from pipeline.quantizing.input_statistics import measure_inputs
 from pipeline.quantizing.integer_graph import Quantized, join_int8_functions, quantize
 
-ORIGIN = Origin("net.onnx", "0.0.0", "0" * 64, "f" * 64)
+ORIGIN = Origin("net.onnx", "0.0.0", "0" * 64, "a" * 64, "f" * 64)
 """The origin that generated files of tests name."""
 
 

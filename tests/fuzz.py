@@ -140,7 +140,7 @@ def attempt(kind: str, data: bytes) -> str:
             for p in graph.inputs
         ]
         outputs = graph.run(inputs)
-        origin = Origin("model", "0.0.0", "0" * 64, "f" * 64)
+        origin = Origin("model", "0.0.0", "0" * 64, "a" * 64, "f" * 64)
         files = generate(plan("net", graph), "cortex-m0", origin, Vectors(tuple(inputs), tuple(outputs)))
         assert all(not n.startswith(("/", "..")) for n in files)
     except ChipfitError as error:

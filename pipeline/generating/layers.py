@@ -41,6 +41,11 @@ class Invocation:
     names: Mapping[str, str]
     tables: tuple[Table, ...]
 
+    @property
+    def words(self) -> int:
+        """Words of constants in the routine's own lines: `constants name, value, value ...`."""
+        return sum(line.count(",") for line in self.routine.lines if line.startswith("constants "))
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -17,39 +17,46 @@ from pipeline.planning.plan import Program
 
 @dataclass(frozen=True)
 class Origin:
-    """The origin of a library: the model file's name, and sha256 in hex of the model and of plan.json.
+    """The origin of a library: the model file's name, and sha256 in hex of model, integer network and plan.json.
 
-    `version` is chipfit's own.
+    `version` is chipfit's own. The network is graph.json followed by weights.bin: it holds what calibration decides.
     """
 
     source: str
     version: str
     model_sha256: str
+    network_sha256: str
     plan_sha256: str
 
     @property
     def comment(self) -> str:
         """Version, model and digests in one line, with the first 16 digits of each digest."""
-        digests = f"model {self.model_sha256[:16]}, plan {self.plan_sha256[:16]}"
-        return f"chipfit {self.version} from {in_comment(self.source)} (sha256: {digests})"
+        digests = {"model": self.model_sha256, "network": self.network_sha256, "plan": self.plan_sha256}
+        shown = ", ".join(f"{name} {digest[:16]}" for name, digest in digests.items())
+        return f"chipfit {self.version} from {in_comment(self.source)} (sha256: {shown})"
 
 
 @dataclass(frozen=True)
 class Library:
-    """Variables of every template; `arena`, `lower_bound` and `weights` in bytes."""
+    """Variables of every template; `arena`, `lower_bound`, `constants` and `portable_constants` in bytes.
+
+    `portable_constants`: the tables of the library in C alone.
+    """
 
     product: str
     prefix: str
     origin: str
     version: str
     model_sha256: str
+    network_sha256: str
     plan_sha256: str
     ports: tuple[CPort, ...]
     parameters: str
     unread: tuple[str, ...]
     layers: tuple[Layer, ...]
     tables: tuple[Table, ...]
-    weights: int
+    constants: int
+    portable_constants: int
     arena: int
     lower_bound: int
     needs_arena: bool
@@ -101,13 +108,16 @@ def _library(program: Program, isa: Isa, origin: Origin, kernels: tuple[str, ...
         origin=origin.comment,
         version=origin.version,
         model_sha256=origin.model_sha256,
+        network_sha256=origin.network_sha256,
         plan_sha256=origin.plan_sha256,
         ports=ports,
         parameters=", ".join(p.parameter for p in ports if p.arena_offset is None) or "void",
         unread=tuple(port_name(program, "input", i) for i in program.unread),
         layers=layers,
         tables=tables,
-        weights=sum(t.bytes for t in tables if t.use != "portable"),
+        constants=sum(t.bytes for t in tables if t.use != "portable")
+        + sum(x.invocation.words * 4 for x in layers if x.invocation),
+        portable_constants=sum(t.bytes for t in tables if t.use != "assembly"),
         arena=program.arena.size,
         lower_bound=program.arena.lower_bound,
         needs_arena=program.needs_arena,

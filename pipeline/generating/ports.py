@@ -17,7 +17,7 @@ class Scale:
     """real = (value - zero_point) * multiplier / 2**shift, exactly; each as C, `scale` in decimal."""
 
     scale: str
-    zero_point: int
+    zero_point: str
     multiplier: int
     shift: str
 
@@ -87,8 +87,11 @@ def _port(product: str, direction: Direction, name: str, port: Port, tensor: Ten
 
 def _scale(quant: QuantParams) -> Scale:
     multiplier, shift = exact_ratio(quant.scale[0])
-    shown = str(shift) if shift >= 0 else f"({shift})"
-    return Scale(repr(quant.scale[0]), quant.zero_point, multiplier, shown)
+    return Scale(repr(quant.scale[0]), _macro(quant.zero_point), multiplier, _macro(shift))
+
+
+def _macro(value: int) -> str:
+    return str(value) if value >= 0 else f"({value})"
 
 
 def exact_ratio(scale: float) -> tuple[int, int]:

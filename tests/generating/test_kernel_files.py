@@ -1,6 +1,9 @@
 """Files of kernels: what a kernel includes comes with it, and the nearest folder of an instruction set wins."""
 
+import re
+
 import pytest
+from conftest import some
 from samples_of_calls import routine
 
 from pipeline.generating.kernel_files import GENERATED, KERNELS, kernel_files, routine_files
@@ -30,3 +33,10 @@ def test_macros_and_shared_routines_are_found_for_their_instruction_set_alone() 
     assert {p.parent.name for p in found.values()} == {"armv6m"}
     with pytest.raises(FileNotFoundError, match=r"frame\.inc for cortex-m4"):
         routine_files(wanted, "cortex-m4")
+
+
+def test_every_header_of_the_kernels_is_guarded_by_its_own_name() -> None:
+    for path in some(KERNELS.rglob("*.h")):
+        guard, text = f"CHIPFIT_{path.stem.upper()}_H", path.read_text("utf-8")
+        code = re.sub(r"/\*.*?\*/\s*", "", text, flags=re.DOTALL)
+        assert code.startswith(f"#ifndef {guard}\n#define {guard}\n") and code.endswith("\n#endif\n"), path.name

@@ -35,7 +35,7 @@ def test_ports_carry_names_of_c_and_of_the_file_and_where_their_memory_is() -> N
     assert x.layout == ", channels last (the model file has [1, 2, 3, 4])"
     assert (y.parameter, y.layout, y.arena_offset) == ("int8_t output[6]", "", 16)
     assert x.scale is not None and x.scale.scale == "0.375"
-    assert (x.scale.zero_point, x.scale.multiplier, x.scale.shift) == (5, 3, "3")
+    assert (x.scale.zero_point, x.scale.multiplier, x.scale.shift) == ("5", 3, "3")
 
 
 def test_several_ports_are_numbered_and_axes_of_size_one_are_no_other_layout() -> None:

@@ -1,8 +1,12 @@
 """What a product's YAML leaves to the plan: flash, stack, cycles, and RAM for code."""
 
+import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import ROOT, chipfit_here
 
 from pipeline.facts.config import load_project
 from pipeline.planning.choose_kernels import Limits
@@ -33,3 +37,23 @@ def test_ram_beside_the_arena_is_for_code_or_only_told(code: str, ram: int, spar
     found = limits(tmp_path, "budget: {ram: 4 KiB}", f"memory: {{code: {code}}}")
     assert (found.ram, found.spare_ram) == (ram, spare)
     assert limits(tmp_path, "budget: {ram: 512 B}", f"memory: {{code: {code}}}").ram == 0
+
+
+def test_other_calibration_data_give_another_digest_of_the_network_of_the_same_model(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "configs" / "models", tmp_path / "models")
+    (tmp_path / "products").mkdir()
+    shutil.copy(ROOT / "configs" / "products" / "touch.yaml", tmp_path / "products")
+
+    def digests() -> dict[str, str]:
+        run = chipfit_here(tmp_path / "products", "build")
+        (header,) = tmp_path.rglob("touch.h")
+        found = re.findall(r'#define TOUCH_(\w+)_SHA256 "([0-9a-f]{64})"', header.read_text("utf-8"))
+        assert len(found) == 3, run.stderr
+        return dict(found)
+
+    before = digests()
+    data = tmp_path / "models" / "touch.npz"
+    arrays = dict(np.load(data))
+    np.savez(data, **arrays | {"calib": arrays["calib"][: len(arrays["calib"]) // 2]})
+    after = digests()
+    assert before["MODEL"] == after["MODEL"] and before["NETWORK"] != after["NETWORK"]

@@ -1,3 +1,6 @@
+#ifndef CHIPFIT_MULTIPLY_HIGH_H
+#define CHIPFIT_MULTIPLY_HIGH_H
+
 #include "kernel.h"
 
 /* floor((a * b + half * 2^30) / 2^31) for b >= 0 and half 0 or 1, from four 16-bit products: Armv6-M has no long multiply, and the
@@ -22,3 +25,5 @@ static inline int32_t multiply_high(int32_t a, int32_t b)
 {
     return multiply_floor(a, b, 1);
 }
+
+#endif

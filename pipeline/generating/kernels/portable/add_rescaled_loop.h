@@ -1,7 +1,10 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_ADD_RESCALED_LOOP_H
+#define CHIPFIT_ADD_RESCALED_LOOP_H
+
 #include "add_rescaled.h"
 #include "rescale.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void add_rescaled_loop(const struct add_rescaled *p, const ELEMENT *a, const ELEMENT *b, ELEMENT *y)
 {
     int32_t index[WALK_RANK];
@@ -21,3 +24,5 @@ static inline void add_rescaled_loop(const struct add_rescaled *p, const ELEMENT
         }
     } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }
+
+#endif

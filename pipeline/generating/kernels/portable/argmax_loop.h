@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_ARGMAX_LOOP_H
+#define CHIPFIT_ARGMAX_LOOP_H
+
 #include "argmax.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void argmax_loop(const struct argmax *p, const ELEMENT *x, int32_t *y)
 {
     for (int32_t a = 0; a < p->outer; ++a) {
@@ -19,3 +22,5 @@ static inline void argmax_loop(const struct argmax *p, const ELEMENT *x, int32_t
         x += p->count * p->inner;
     }
 }
+
+#endif

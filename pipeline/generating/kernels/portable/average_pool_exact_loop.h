@@ -1,7 +1,10 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_AVERAGE_POOL_EXACT_LOOP_H
+#define CHIPFIT_AVERAGE_POOL_EXACT_LOOP_H
+
 #include "average_pool_exact.h"
 #include "divide.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline int32_t pool_sum(const struct pool *p, const struct pool_view *view, const ELEMENT *x)
 {
     int32_t step_y = p->dilation_y * p->width * p->channels, step_x = p->dilation_x * p->channels;
@@ -34,3 +37,5 @@ static inline void average_pool_exact_loop(const struct average_pool_exact *q, c
         x += p->height * p->width * p->channels;
     }
 }
+
+#endif

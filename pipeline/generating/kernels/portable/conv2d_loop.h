@@ -1,3 +1,7 @@
+/* Convolution for kernels to include. The including file chooses requantize(): it includes a requantize_*.h before. */
+#ifndef CHIPFIT_CONV2D_LOOP_H
+#define CHIPFIT_CONV2D_LOOP_H
+
 #include "conv2d.h"
 #include "dot.h"
 
@@ -67,7 +71,7 @@ static inline int32_t conv2d_total(const struct conv2d *p, const struct conv2d_v
     return total + p->input_zero_point * (p->kernel_height * p->row - inside);
 }
 
-/* All output channels at one position; the including file chooses requantize(). `offset`: what is added to every weight of
+/* All output channels at one position. `offset`: what is added to every weight of
  * an output channel, 0 for nothing. */
 static inline void conv2d_position(const struct conv2d *p, const int16_t *offset, const int8_t *x, int8_t *y, int32_t oy,
                                    int32_t ox)
@@ -127,3 +131,5 @@ static inline void conv2d_loop(const struct conv2d *p, const int8_t *x, int8_t *
 {
     conv2d_rows(p, 0, x, y);
 }
+
+#endif

@@ -1,5 +1,8 @@
 /* Grouped convolution for any types, tap by tap. The including file chooses PARAMS (the struct), ELEMENT, WEIGHT and SUM, and how
  * finish(p, sum, channel) makes an ELEMENT of a SUM. */
+#ifndef CHIPFIT_CONV_LOOP_H
+#define CHIPFIT_CONV_LOOP_H
+
 /* One output: `top` and `left` are the window's first row and column, `first` its group's first channel. */
 static SUM window_sum(const struct PARAMS *p, const ELEMENT *x, const WEIGHT *w,
                       int32_t top, int32_t left, int32_t first, SUM acc)
@@ -49,3 +52,5 @@ static inline void conv_loop(const struct PARAMS *p, const ELEMENT *x, ELEMENT *
         x += p->height * p->width * p->groups * p->depth;
     }
 }
+
+#endif

@@ -1,7 +1,11 @@
+/* Dense layers for kernels to include. The including file chooses requantize(): it includes a requantize_*.h before. */
+#ifndef CHIPFIT_DENSE_LOOP_H
+#define CHIPFIT_DENSE_LOOP_H
+
 #include "dense.h"
 #include "dot.h"
 
-/* The including file chooses requantize(). `offset`: what is added to every weight of an output, 0 for nothing. */
+/* `offset`: what is added to every weight of an output, 0 for nothing. */
 static inline void dense_rows(const struct dense *p, const int16_t *offset, const int8_t *x, int8_t *y)
 {
     int32_t n = p->inputs;
@@ -32,3 +36,5 @@ static inline void dense_loop(const struct dense *p, const int8_t *x, int8_t *y)
 {
     dense_rows(p, 0, x, y);
 }
+
+#endif

@@ -1,6 +1,10 @@
+/* Depthwise convolution for kernels to include. The including file chooses requantize(): it includes a requantize_*.h before. */
+#ifndef CHIPFIT_DEPTHWISE_LOOP_H
+#define CHIPFIT_DEPTHWISE_LOOP_H
+
 #include "depthwise.h"
 
-/* One channel at one position; the including file chooses requantize(). */
+/* One channel at one position. */
 static inline int32_t depthwise_at(const struct depthwise *p, const int8_t *x, const int8_t *w, int32_t top,
                                    int32_t left, int32_t acc)
 {
@@ -36,3 +40,5 @@ static inline void depthwise_loop(const struct depthwise *p, const int8_t *x, in
         x += p->height * p->width * p->channels;
     }
 }
+
+#endif

@@ -1,3 +1,6 @@
+#ifndef CHIPFIT_DIVIDE_H
+#define CHIPFIT_DIVIDE_H
+
 #include "kernel.h"
 
 /* sum / count, ties away from zero, for |sum| <= 2^15 * count and |sum| + count / 2 < 2^31: sixteen quotient bits, one at
@@ -17,3 +20,5 @@ static inline int32_t divide_away(int32_t sum, int32_t count)
     }
     return ((int32_t)result ^ sign) - sign;
 }
+
+#endif

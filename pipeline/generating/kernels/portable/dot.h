@@ -1,3 +1,6 @@
+#ifndef CHIPFIT_DOT_H
+#define CHIPFIT_DOT_H
+
 #include "kernel.h"
 
 /* acc + sum of w[i] * x[i] for i < n. */
@@ -30,3 +33,5 @@ static inline int32_t sum(const int8_t *x, int32_t n)
     }
     return total;
 }
+
+#endif

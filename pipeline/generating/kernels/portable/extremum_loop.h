@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_EXTREMUM_LOOP_H
+#define CHIPFIT_EXTREMUM_LOOP_H
+
 #include "extremum.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void extremum_loop(const struct extremum *p, const ELEMENT *a, const ELEMENT *b, ELEMENT *y)
 {
     int32_t index[WALK_RANK];
@@ -17,3 +20,5 @@ static inline void extremum_loop(const struct extremum *p, const ELEMENT *a, con
         }
     } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }
+
+#endif

@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_FILL_LOOP_H
+#define CHIPFIT_FILL_LOOP_H
+
 #include "fill.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void fill_loop(const struct fill *p, ELEMENT *y)
 {
     for (int32_t i = 0; i < p->count; ++i) {
@@ -8,3 +11,5 @@ static inline void fill_loop(const struct fill *p, ELEMENT *y)
         OPAQUE(i); /* else compilers call memset, which a freestanding library must not */
     }
 }
+
+#endif

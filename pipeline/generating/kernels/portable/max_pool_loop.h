@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_MAX_POOL_LOOP_H
+#define CHIPFIT_MAX_POOL_LOOP_H
+
 #include "max_pool.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline ELEMENT largest(const struct pool *p, const struct pool_view *view, const ELEMENT *x)
 {
     int32_t best = sizeof(ELEMENT) == 1u ? (int32_t)INT8_MIN : (int32_t)INT16_MIN;
@@ -32,3 +35,5 @@ static inline void max_pool_loop(const struct max_pool *q, const ELEMENT *x, ELE
         x += p->height * p->width * p->channels;
     }
 }
+
+#endif

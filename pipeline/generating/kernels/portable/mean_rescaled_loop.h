@@ -1,7 +1,10 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_MEAN_RESCALED_LOOP_H
+#define CHIPFIT_MEAN_RESCALED_LOOP_H
+
 #include "mean_rescaled.h"
 #include "rescale.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void mean_rescaled_loop(const struct mean_rescaled *p, const ELEMENT *x, ELEMENT *y)
 {
     for (int32_t a = 0; a < p->outer; ++a) {
@@ -18,3 +21,5 @@ static inline void mean_rescaled_loop(const struct mean_rescaled *p, const ELEME
         x += p->reduced * p->inner;
     }
 }
+
+#endif

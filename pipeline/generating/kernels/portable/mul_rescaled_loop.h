@@ -1,7 +1,10 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_MUL_RESCALED_LOOP_H
+#define CHIPFIT_MUL_RESCALED_LOOP_H
+
 #include "mul_rescaled.h"
 #include "rescale.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void mul_rescaled_loop(const struct mul_rescaled *p, const ELEMENT *a, const ELEMENT *b, ELEMENT *y)
 {
     int32_t index[WALK_RANK];
@@ -19,3 +22,5 @@ static inline void mul_rescaled_loop(const struct mul_rescaled *p, const ELEMENT
         }
     } while (walk_next(p->dims, p->a_strides, p->b_strides, index, &s, &t) != 0);
 }
+
+#endif

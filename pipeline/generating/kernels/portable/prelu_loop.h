@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_PRELU_LOOP_H
+#define CHIPFIT_PRELU_LOOP_H
+
 #include "prelu.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void prelu_loop(const struct prelu *p, const ELEMENT *x, ELEMENT *y)
 {
     for (int32_t a = 0; a < p->outer; ++a) {
@@ -15,3 +18,5 @@ static inline void prelu_loop(const struct prelu *p, const ELEMENT *x, ELEMENT *
         }
     }
 }
+
+#endif

@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_REDUCE_EXTREMUM_LOOP_H
+#define CHIPFIT_REDUCE_EXTREMUM_LOOP_H
+
 #include "reduce_extremum.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void reduce_extremum_loop(const struct reduce_extremum *p, const ELEMENT *x, ELEMENT *y)
 {
     for (int32_t a = 0; a < p->outer; ++a) {
@@ -16,3 +19,5 @@ static inline void reduce_extremum_loop(const struct reduce_extremum *p, const E
         x += p->reduced * p->inner;
     }
 }
+
+#endif

@@ -1,3 +1,6 @@
+#ifndef CHIPFIT_REQUANTIZE_ONCE_H
+#define CHIPFIT_REQUANTIZE_ONCE_H
+
 #include "multiply_high.h"
 #include "requantize.h"
 
@@ -18,3 +21,5 @@ static inline int8_t requantize(const struct requantize *r, int32_t acc, int32_t
 {
     return clamp_int8(requantized(r, acc, channel), r->low, r->high);
 }
+
+#endif

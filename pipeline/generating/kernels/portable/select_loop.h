@@ -1,6 +1,9 @@
+/* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
+#ifndef CHIPFIT_SELECT_LOOP_H
+#define CHIPFIT_SELECT_LOOP_H
+
 #include "select.h"
 
-/* The including file chooses ELEMENT, the type of an activation. */
 static inline void select_loop(const struct select *p, const ELEMENT *x, ELEMENT *y)
 {
     for (int32_t i = 0; i < p->count; ++i) {
@@ -8,3 +11,5 @@ static inline void select_loop(const struct select *p, const ELEMENT *x, ELEMENT
         y[i] = index == 65535 ? (ELEMENT)p->zero : x[index];
     }
 }
+
+#endif

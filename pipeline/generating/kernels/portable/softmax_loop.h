@@ -1,5 +1,7 @@
 /* Softmax of int8 values. The including file chooses PARAMS (the struct), and how finish(p, exponential, total) makes an
  * output. */
+#ifndef CHIPFIT_SOFTMAX_LOOP_H
+#define CHIPFIT_SOFTMAX_LOOP_H
 
 /* value / divisor for a quotient below 2^(top + 1) and a divisor below 2^31, one bit at a time without branches. */
 static inline int32_t quotient(uint32_t value, uint32_t divisor, int32_t top)
@@ -48,3 +50,5 @@ static inline void softmax_loop(const struct PARAMS *p, const int8_t *x, int8_t 
         y += p->count * p->inner;
     }
 }
+
+#endif
