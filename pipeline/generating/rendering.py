@@ -1,5 +1,6 @@
 """Templates: only substitution; text from a model file has to pass through the filter `comment`."""
 
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,13 @@ def environment() -> jinja2.Environment:
         finalize=_code,
     )
     env.filters["comment"] = in_comment
+    env.filters["wrapped"] = wrapped
     return env
+
+
+def wrapped(line: str) -> list[str]:
+    """A macro's invocation in pieces of at most 100 characters: a backslash at their ends joins the lines."""
+    return textwrap.wrap(line, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def _code(value: object) -> object:

@@ -2,8 +2,9 @@
 
 import jinja2
 import pytest
+from conftest import some
 
-from pipeline.generating.rendering import environment
+from pipeline.generating.rendering import environment, wrapped
 
 
 def rendered(template: str, **variables: object) -> str:
@@ -26,3 +27,10 @@ def test_a_name_has_to_pass_through_the_comment_filter(name: str) -> None:
         rendered("/* {{ name }} */", name=name)
     comment = rendered("/* {{ name|comment }} */", name=name)
     assert comment.count("*/") == 1 and "\n" not in comment and comment.isascii()
+
+
+def test_a_long_line_of_assembly_is_wrapped_between_its_arguments() -> None:
+    line = "packed_steps " + ", ".join(str(-n) for n in range(1000, 1090))
+    pieces = wrapped(line)
+    assert " ".join(pieces) == line and max(map(len, pieces)) <= 100 and all(p.endswith(",") for p in some(pieces[:-1]))
+    assert wrapped("leave 39") == ["leave 39"]
