@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import doit.doit_cmd  # noqa: F401 - keeps sys.stdout as it is at this import: a test's own would be closed
 import pytest
@@ -30,6 +30,18 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.numprocesses, option.maxprocesses = "auto", option.maxprocesses or 8
     if option.numprocesses and option.dist == "no":
         option.dist = "worksteal"
+
+
+_STATES: dict[int, Any] = {}
+"""Of random generators, as their modules left them."""
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers(request: pytest.FixtureRequest) -> None:
+    """A test draws the same from its module's RNG, whichever tests ran before it on its worker."""
+    generator = getattr(request.module, "RNG", None)
+    if generator is not None:
+        generator.bit_generator.state = _STATES.setdefault(id(generator), generator.bit_generator.state)
 
 
 @pytest.fixture(scope="session")
