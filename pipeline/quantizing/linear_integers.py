@@ -272,10 +272,11 @@ class _Layer:
         weights of 0 at multiplier 1, as those of `fixed` are already.
         """
         fixed = np.zeros(len(scales), bool) if fixed is None else fixed
-        # In float32, as QuantizeLinear divides.
-        with np.errstate(over="ignore"):
-            steps = np.rint(self.rounding.bias.astype(np.float32) / np.float32(self.y.scale[0]))
-        constants = np.clip(steps.astype(np.float64), -2.0 * self.range, 2.0 * self.range)
+        # In float32, as QuantizeLinear divides, where that can hold both.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            steps = np.rint(self.rounding.bias.astype(np.float32) / np.float32(self.y.scale[0])).astype(np.float64)
+        steps = np.where(np.isfinite(steps), steps, np.rint(self.rounding.bias / self.y.scale[0]))
+        constants = np.clip(steps, -2.0 * self.range, 2.0 * self.range)
         while True:
             scales = np.where(fixed, self.ratio, scales)
             weights = self.rounding.weights(scales)

@@ -44,6 +44,16 @@ def test_int16_outputs_stay_within_the_bound_too(layer: Layer) -> None:
     assert_within_the_bound(solved, layer, layer.inputs(np.random.default_rng(0)))
 
 
+@pytest.mark.parametrize("bias", [9e38, -9e38])
+def test_a_bias_that_no_float32_holds_is_counted_in_steps_all_the_same(bias: float) -> None:
+    """A bias that passes have folded is float64; the second channel is so small that its bias alone is left."""
+    x, y = (QuantParams((scale,), 0, dtype="int16") for scale in (1e34, 1e37))
+    layer = Layer(np.array([[0.125730221], [-1.32104863e-09]]), np.array([6.4042265e38, bias]), x, y)
+    solved = quantize_linear_int16(WeightRounding(layer.kernel, layer.bias, True), layer.x, layer.y)
+    assert_within_the_bound(solved, layer, layer.inputs(np.random.default_rng(0)))
+    assert (run(solved, layer, np.array([[-32768], [32767]]))[1][:, 1] == round(bias / 1e37)).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(layers(), st.sampled_from([2, 3, 4, 7]), st.sampled_from(REQUANTIZERS))
 def test_narrow_weights_leave_no_type(layer: Layer, bits: int, kind: str) -> None:
