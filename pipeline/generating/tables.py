@@ -39,8 +39,13 @@ def table(name: str, title: str, array: Array, use: Use, ram: bool = False) -> T
 
 def lines(array: Array) -> tuple[str, ...]:
     """Numbers in lines of at most WIDTH characters; each index of the first axis begins a new line."""
-    words = [str(v) if v != -(2**31) else "(-2147483647 - 1)" for v in array.reshape(-1).tolist()]
-    widest = max(len(w) for w in words) + 2
+    smallest = int(array.min())
+    words = list(map(str, array.reshape(-1).tolist()))
+    if smallest == -(2**31):
+        words = ["(-2147483647 - 1)" if w == "-2147483648" else w for w in words]
+        widest = len("(-2147483647 - 1)") + 2
+    else:
+        widest = max(len(str(smallest)), len(str(int(array.max())))) + 2
     fitting = max(1, (WIDTH - 2 * _INDENT) // widest)
     axes = [d for d in array.shape if d > 1]
     row = prod(axes[1:]) if len(axes) > 1 else max(1, array.size)
