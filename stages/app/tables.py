@@ -17,6 +17,7 @@ from pipeline.ops import OPERATORS
 from pipeline.planning.variants import fusing_variants
 from pipeline.planning.variants import variants as variants_of
 from stages import STAGES
+from stages.app.commands import COMMANDS
 from stages.app.estimate import estimate
 
 
@@ -71,7 +72,14 @@ def variants() -> str:
     return "\n".join(["| variant | cores | what it is |", "|---|---|---|", *rows])
 
 
+def commands() -> str:
+    """One row per command."""
+    rows = [f"| `{c.usage}` | {c.does} |" for c in COMMANDS]
+    return "\n".join(["| command | does |", "|---|---|", *rows])
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
+    "commands": commands,
     "stages": stages,
     "operators": operators,
     "variants": variants,

@@ -1,0 +1,38 @@
+"""`chipfit build`: the products named, or those found here, by doit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import absence_reason, is_file
+
+
+def build(arguments: Sequence[str]) -> int:
+    """Run doit over the named products, or over those found in the current folder."""
+    from doit.cmd_base import ModuleTaskLoader
+    from doit.doit_cmd import DoitMain
+
+    from stages.app.schedule import doit_tasks
+
+    products = [a for a in arguments if a.endswith((".yaml", ".yml"))]
+    rest = [a for a in arguments if a not in products]
+    missing = [p for p in products if not is_file(Path(p))]
+    if missing:
+        raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
+    products = products or products_here()
+    try:
+        code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)
+    except SystemExit as ended:
+        code = ended.code
+    return 0 if not code else 1
+
+
+def products_here() -> list[str]:
+    """The product YAMLs in configs/products, else in the current folder."""
+    from stages.app.schedule import find_products
+
+    for folder in (Path("configs/products"), Path()):
+        found = find_products(folder) if folder.is_dir() else []
+        if found:
+            return [str(p) for p in found]
+    raise ChipfitError("no product YAML here", place=".", hint="chipfit init writes a starter, or name one.")
