@@ -12,7 +12,8 @@ from models import ROOT, SHARED
 from pipeline.facts.config import load_project
 from pipeline.measuring.simulate_file import RunLayer
 from stages import STAGES
-from stages.base import Job, applicable, execute
+from stages.base import Job, applicable
+from stages.execution import execute
 
 OWN = ROOT / "configs" / "models"
 TINY = SHARED / "mlperf_tiny"

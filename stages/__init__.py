@@ -13,7 +13,7 @@ def __getattr__(name: str) -> object:
     # Loading them takes a quarter of a second: the command first says what Ctrl-C does.
     if name != "STAGES":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from stages import codegen, export, import_model, quantize, report, simulate, size_check
+    from stages import codegen, export, feasibility, import_model, quantize, report, simulate, size_check
 
-    globals()[name] = (export, import_model, quantize, codegen, size_check, simulate, report)
+    globals()[name] = (export, import_model, feasibility, quantize, codegen, size_check, simulate, report)
     return globals()[name]

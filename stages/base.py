@@ -1,14 +1,11 @@
-"""Protocol of a stage, and its execution: cached by what it reads, written atomically, failing in one sentence."""
+"""Protocol of a stage, and the job that one is given: its product's configuration and the results before it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from filelock import FileLock, Timeout
-
-from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
+from pipeline.facts.artifact import digests, sha256
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import from_json
@@ -21,7 +18,6 @@ if TYPE_CHECKING:  # a build with nothing to do reads none of these
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
-_CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pipeline")
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,8 @@ class Job:
     project: Project
     build: Path
     progress: Progress = field(default=lambda what, done, total: None)
+    reads: Mapping[str, tuple[str, ...]] | None = None
+    """What the stage may read of the stages before it: its own READS while it runs."""
 
     @property
     def folder(self) -> Path:
@@ -38,6 +36,7 @@ class Job:
 
     def read(self, stage: str, name: str) -> bytes:
         """Bytes of a file of an earlier stage; raises ChipfitError where it is missing or was changed."""
+        assert self.reads is None or reads(self.reads, stage, name), f"{stage}/{name} is not in what this stage READS"
         try:
             data = (self.folder / stage / name).read_bytes()
         except OSError as error:
@@ -83,15 +82,15 @@ class Stage(Protocol):
         """Its name, and that of its folder."""
 
     @property
-    def AFTER(self) -> tuple[str, ...]:
-        """The earlier stages whose files it reads."""
+    def READS(self) -> Mapping[str, tuple[str, ...]]:
+        """The files that it reads, by the earlier stage that writes them; ALL of a stage's files."""
 
     @property
     def TARGETS(self) -> tuple[str, ...]:
         """The files that it always writes."""
 
-    def keys(self, project: Project) -> object:
-        """The part of the configuration that it reads, as plain JSON values: a change elsewhere reruns nothing."""
+    def settings(self, project: Project) -> Mapping[str, object]:
+        """What it reads of the configuration, by dotted key, as plain values: a change elsewhere reruns nothing."""
 
     def inputs(self, project: Project) -> Mapping[str, Path]:
         """The user's files that it reads, by a name that does not depend on the folder."""
@@ -100,58 +99,16 @@ class Stage(Protocol):
         """All files of the stage by relative path. Raises ChipfitError."""
 
 
+ALL = ("*",)
+
+
+def reads(declared: Mapping[str, tuple[str, ...]], stage: str, name: str) -> bool:
+    """Whether a stage that READS `declared` reads the file `name` of `stage`."""
+    names = declared.get(stage, ())
+    return names == ALL or name in names
+
+
 def applicable(stage: Stage, project: Project) -> bool:
     """Whether the stage has anything to do for this product: a module may say so with `applies`."""
     applies: Callable[[Project], bool] = getattr(stage, "applies", lambda p: True)
     return applies(project)
-
-
-def key_of(stage: Stage, job: Job) -> str:
-    """A digest of everything that the stage's result depends on."""
-    document = {
-        "stage": stage.NAME,
-        "code": code_version(),
-        "keys": stage.keys(job.project),
-        "inputs": {n: file_sha256(p) for n, p in stage.inputs(job.project).items()},
-        "before": {s: digests(job.folder / s) for s in stage.AFTER},
-    }
-    return sha256(to_json(document))
-
-
-@cache
-def code_version() -> str:
-    """A digest of chipfit's own source: results of other code are out of date."""
-    files = sorted(
-        p for folder in _CODE for p in folder.rglob("*") if p.suffix in (".py", ".c", ".h", ".S", ".inc", ".j2", ".css")
-    )
-    return sha256(b"".join(p.name.encode() + b"\0" + p.read_bytes() for p in files))
-
-
-def up_to_date(stage: Stage, job: Job) -> bool:
-    """Whether the stage's files are intact and were written from the inputs as they are now."""
-    return is_intact(job.folder / stage.NAME, key_of(stage, job))
-
-
-def execute(stage: Stage, job: Job) -> None:
-    """Run a stage unless another build has just done so; two builds in one folder take turns.
-
-    Raises ChipfitError; earlier results are then still there.
-    """
-    from pipeline.measuring.toolchain.scratch import remove_left_over
-
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(job.folder / ".lock", timeout=600)
-        with lock:
-            remove_leftovers(job.folder)
-            remove_left_over()
-            if not up_to_date(stage, job):
-                key = key_of(stage, job)
-                write_folder(job.folder / stage.NAME, stage.run(job), key)
-    except Timeout as error:
-        raise ChipfitError("another build has held this folder for 10 minutes", place=str(job.folder)) from error
-    except OSError as error:
-        raise ChipfitError(
-            f"cannot write {job.folder}: {error.strerror or error}",
-            hint="Check that the build folder is writable and the disk is not full.",
-        ) from error

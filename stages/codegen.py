@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,25 +10,34 @@ from pipeline.facts.artifact import file_sha256, sha256, to_json
 from pipeline.facts.config import Project
 from pipeline.facts.records import json_bytes
 from stages.base import Job
-from stages.samples import data_files, evaluation, model_files
+from stages.samples import data_files, data_settings, evaluation, model_files
 
 if TYPE_CHECKING:
     from pipeline.planning.choose_kernels import Limits
 
 NAME = "codegen"
-AFTER = ("quantize",)
+READS = {"quantize": ("graph.json", "weights.bin")}
 TARGETS = ("plan.json", "CMakeLists.txt")
 _SELFTEST_VECTORS = 4
 _MAX_PADDING = 32  # bytes of alignment between the arena and what startup copies
 
 
-def keys(project: Project) -> object:
-    config = project.config
-    budget, chip = config.budget.model_dump(exclude={"latency"}), project.chip
-    flash = [chip.flash.size, *astuple(chip.flash.timing)]
-    limits = [config.optimize, budget, _affordable(project), chip.multiplier, flash]
-    memory = config.memory.model_dump()
-    return [config.product, chip.core, config.model.source, config.data.model_dump(), memory, limits]
+def settings(project: Project) -> Mapping[str, object]:
+    config, chip = project.config, project.chip
+    return {
+        "product": config.product,
+        "model.name": Path(config.model.source).name,
+        "data": data_settings(project),
+        "chip": {
+            "core": chip.core,
+            "multiplier": chip.multiplier,
+            "flash": {"size": chip.flash.size, "timing": asdict(chip.flash.timing)},
+        },
+        "budget": {**config.budget.model_dump(exclude={"latency"}), "cycles": _affordable(project)},
+        "memory": config.memory.model_dump(),
+        "optimize": config.optimize,
+        "chipfit": importlib.metadata.version("chipfit"),
+    }
 
 
 def _affordable(project: Project) -> int | None:

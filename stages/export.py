@@ -12,7 +12,7 @@ from pipeline.importing.readers import EXPORTED
 from stages.base import Job
 
 NAME = "export"
-AFTER: tuple[str, ...] = ()
+READS: Mapping[str, tuple[str, ...]] = {}
 TARGETS = ("model.onnx",)
 _SECONDS = 600
 
@@ -22,8 +22,8 @@ def applies(project: Project) -> bool:
     return Path(project.config.model.source).suffix in EXPORTED
 
 
-def keys(project: Project) -> object:
-    return [project.config.model.source]
+def settings(project: Project) -> Mapping[str, object]:
+    return {}
 
 
 def inputs(project: Project) -> Mapping[str, Path]:

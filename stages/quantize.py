@@ -10,7 +10,7 @@ from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from pipeline.importing.readers import reader_of
 from stages.base import Job
-from stages.samples import calibration, data_files, evaluation, model_files, model_path
+from stages.samples import calibration, data_files, data_settings, evaluation, model_files, model_path
 
 if TYPE_CHECKING:
     from pipeline.graph.ir import Graph
@@ -21,30 +21,22 @@ if TYPE_CHECKING:
     from pipeline.quantizing.quantize_file import Attempt, Signal
 
 NAME = "quantize"
-AFTER = ("import",)
+READS = {"export": ("model.onnx",), "import": ("graph.json", "weights.bin")}
 TARGETS = ("graph.json", "weights.bin", "quantize.json")
 
 
-def keys(project: Project) -> object:
-    config = project.config
-    asked = [config.accuracy.at_least is not None, config.accuracy.max_drop is not None, config.accuracy.signal]
-    settings = [config.quantization.model_dump(), config.data.model_dump(), _requantizer(project)]
-    return [*settings, asked, _reader_version(project)]
+def settings(project: Project) -> Mapping[str, object]:
+    config, accuracy = project.config, project.config.accuracy
+    asked = {"at_least": accuracy.at_least is not None, "max_drop": accuracy.max_drop is not None}
+    return {
+        "accuracy": {**asked, "signal": accuracy.signal},
+        "data": data_settings(project),
+        "quantization": {**config.quantization.model_dump(), "requantize": _requantizer(project)},
+    }
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
     return {**data_files(project), **model_files(project)}
-
-
-def _reader_version(project: Project) -> str | None:
-    """Version of the framework with which quantize.json compares; None where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    reader = reader_of(Path(project.config.model.source))
-    try:
-        return None if reader is None else version(reader.FRAMEWORK)
-    except PackageNotFoundError:
-        return None
 
 
 def _requantizer(project: Project) -> str:

@@ -5,10 +5,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
-from stages.base import Job
+from stages.base import ALL, Job
 from stages.samples import data_files, model_files
 
 if TYPE_CHECKING:
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from pipeline.quantizing.quantize_file import Accuracy
 
 NAME = "report"
-AFTER = ("import", "quantize", "codegen", "size-check", "simulate")
+READS = dict.fromkeys(("export", "import", "feasibility", "quantize", "codegen", "size-check", "simulate"), ALL)
 TARGETS = ("index.html", "summary.md", "verdict.json", "manifest.json")
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
 
 
-def keys(project: Project) -> object:
-    return [project.config.model_dump(mode="json"), project.chip.model_dump(mode="json")]
+def settings(project: Project) -> Mapping[str, object]:
+    return {
+        "config": project.config.model_dump(mode="json", exclude={"chip"}),
+        "chip": project.chip.model_dump(mode="json"),
+        "versions": _versions(),
+    }
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
@@ -54,12 +58,10 @@ def run(job: Job) -> dict[str, bytes]:
         findings=findings,
     )
     manifest = Manifest(
-        chipfit=importlib.metadata.version("chipfit"),
-        python=platform.python_version(),
-        packages={n: importlib.metadata.version(n) for n in _PACKAGES},
+        **_versions(),
         toolchain=size.toolchain,
         inputs={n: file_sha256(p) for n, p in sorted(inputs(project).items())},
-        outputs={s: digests(job.folder / s) for s in AFTER},
+        outputs={s: found for s in READS if (found := digests(job.folder / s))},
     )
     page = Page(verdict, quantized, size, simulated, plan, manifest, project.chip)
     return {
@@ -67,6 +69,15 @@ def run(job: Job) -> dict[str, bytes]:
         "manifest.json": json_bytes(manifest),
         "summary.md": render_markdown(verdict, simulated, plan).encode(),
         "index.html": render_html(page).encode(),
+    }
+
+
+def _versions() -> dict[str, Any]:
+    """What the manifest says of chipfit, Python and packages."""
+    return {
+        "chipfit": importlib.metadata.version("chipfit"),
+        "python": platform.python_version(),
+        "packages": {n: importlib.metadata.version(n) for n in _PACKAGES},
     }
 
 

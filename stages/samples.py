@@ -55,6 +55,14 @@ def data_files(project: Project) -> Mapping[str, Path]:
     return files
 
 
+def data_settings(project: Project) -> Mapping[str, object]:
+    """Which arrays and rows of the data files are read, and how; the files themselves are inputs."""
+    dumped: dict[str, object] = project.config.data.model_dump(
+        exclude={"calibration": {"file"}, "evaluation": {"file"}}
+    )
+    return dumped
+
+
 def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) -> None:
     if file_size(path) > limit:
         message = f"{key}: {shown} has {file_size(path)} bytes, the limit is {limit}"

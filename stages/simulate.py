@@ -7,17 +7,22 @@ import numpy as np
 
 from pipeline.facts.config import Project
 from pipeline.graph.tensor import Array
-from stages.base import Job
-from stages.samples import data_files, evaluation
+from stages.base import ALL, Job
+from stages.samples import data_files, data_settings, evaluation
 
 NAME = "simulate"
-AFTER = ("quantize", "codegen", "size-check")
+READS = {"quantize": ("graph.json", "weights.bin"), "codegen": ALL, "size-check": ("library.elf",)}
 TARGETS = ("simulate.json",)
 
 
-def keys(project: Project) -> object:
+def settings(project: Project) -> Mapping[str, object]:
     config = project.config
-    return [config.product, config.simulate.model_dump(), config.data.model_dump(), project.chip.model_dump()]
+    return {
+        "product": config.product,
+        "simulate": config.simulate.model_dump(),
+        "data": data_settings(project),
+        "chip": project.chip.model_dump(exclude={"chip", "manual", "notes", "fpu"}),
+    }
 
 
 def inputs(project: Project) -> Mapping[str, Path]:

@@ -6,28 +6,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
-from stages.base import Job
+from stages.base import ALL, Job
 
 if TYPE_CHECKING:
     from pipeline.measuring.footprint import Footprint
     from pipeline.measuring.footprint.size_file import SizedLayer
 
 NAME = "size-check"
-AFTER = ("codegen",)
+READS = {"codegen": ALL}
 TARGETS = ("size.json", "library.elf")
 
 
-def keys(project: Project) -> object:
+def settings(project: Project) -> Mapping[str, object]:
     from pipeline.measuring.toolchain import TOOLCHAINS
 
     config, chip = project.config, project.chip
-    limits = [config.budget.flash, config.budget.ram, config.budget.stack]
-    regions = [chip.flash.origin, chip.flash.size, chip.ram.origin, chip.ram.size]
     try:
         version = TOOLCHAINS[config.toolchain].version(chip.core)
     except Exception:  # a missing compiler is reported when the stage runs
         version = "missing"
-    return [config.product, config.toolchain, version, chip.core, *limits, *regions]
+    return {
+        "product": config.product,
+        "toolchain": {"name": config.toolchain, "version": version},
+        "budget": config.budget.model_dump(exclude={"latency"}),
+        "chip": {
+            "core": chip.core,
+            "flash": {"origin": chip.flash.origin, "size": chip.flash.size},
+            "ram": {"origin": chip.ram.origin, "size": chip.ram.size},
+        },
+    }
 
 
 def inputs(project: Project) -> Mapping[str, Path]:

@@ -186,16 +186,17 @@ def digest(repo: Path) -> dict[str, bytes]:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-import stages.base as base
+from stages.base import Job
+from stages.execution import execute
 from pipeline.facts.config import load_project
 from stages import STAGES
 stage = next(s for s in STAGES if s.NAME == sys.argv[1])
-job = base.Job(load_project(Path("touch.yaml")), Path("build"))
+job = Job(load_project(Path("touch.yaml")), Path("build"))
 rename = Path.replace
 def die(self, target):
     os.kill(os.getpid(), signal.SIGKILL)
 Path.replace = die
-base.execute(stage, job)
+execute(stage, job)
 """
 
 

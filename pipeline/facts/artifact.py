@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import is_file
@@ -34,8 +35,8 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
-def write_folder(target: Path, files: Mapping[str, bytes], key: str) -> None:
-    """Replace `target` by exactly `files` and a stamp of `key` and their digests.
+def write_folder(target: Path, files: Mapping[str, bytes], key: Any) -> None:
+    """Replace `target` by exactly `files` and a stamp of `key`, which is plain JSON, and their digests.
 
     Everything is written beside it first; a kill at any moment leaves the old folder, the new one, or none.
     Raises ChipfitError when the disk is full or read-only; the old folder is then still there.
@@ -79,7 +80,7 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def is_intact(target: Path, key: str) -> bool:
+def is_intact(target: Path, key: Any) -> bool:
     """Whether `target` was written for `key` and no file of it, nor its stamp, was changed, cut, added or deleted.
 
     A link or a folder that nobody wrote counts as added.
@@ -100,7 +101,13 @@ def digests(target: Path) -> dict[str, str]:
     return {} if stamp is None else stamp[1]
 
 
-def _read_stamp(target: Path) -> tuple[str, dict[str, str]] | None:
+def recorded_key(target: Path) -> Any:
+    """The key for which a folder was written; None when there is none, or its stamp was changed."""
+    stamp = _read_stamp(target)
+    return None if stamp is None else stamp[0]
+
+
+def _read_stamp(target: Path) -> tuple[Any, dict[str, str]] | None:
     """Key, and digests by file name, of a folder's stamp; None where it is missing or was changed."""
     try:
         stamp = json.loads((target / STAMP).read_bytes())
@@ -110,7 +117,7 @@ def _read_stamp(target: Path) -> tuple[str, dict[str, str]] | None:
         return None
 
 
-def _stamp_digest(key: str, recorded: Mapping[str, str]) -> str:
+def _stamp_digest(key: Any, recorded: Mapping[str, str]) -> str:
     return sha256(to_json([key, dict(recorded)]))
 
 

@@ -13,10 +13,11 @@ from pipeline.facts.config import Project, load_project
 from pipeline.facts.config.yaml_file import MAX_BYTES
 from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import is_file
-from stages import STAGES, export, report
+from stages import STAGES, report
 from stages.app import signals
 from stages.app.terminal import progress, reporter
-from stages.base import Job, Stage, applicable, execute, up_to_date
+from stages.base import Job, Stage, applicable
+from stages.execution import execute, up_to_date
 
 Task = dict[str, Any]
 
@@ -113,14 +114,15 @@ def _task_creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callab
 
 
 def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path) -> Task:
-    before = [f"{s}:{name}" for s in stage.AFTER[-1:] if s != export.NAME or _needs_export(project)]
+    before = _before(stage, name, project)
     if isinstance(project, ChipfitError):
-        failed = (lambda e=project: TaskFailed(str(e))) if not stage.AFTER else (lambda: None)
+        failed = (lambda e=project: TaskFailed(str(e))) if not before else (lambda: None)
         return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
     job = Job(project, build, progress)
+    judge = [(_judge, [job])] if stage is report else []
     return {
         "name": name,
-        "actions": [(_run, [stage, job])],
+        "actions": [(_run, [stage, job]), *judge],
         "targets": [str(job.folder / stage.NAME / t) for t in stage.TARGETS],
         "task_dep": before,
         "uptodate": [(_is_up_to_date, [stage, job])],
@@ -129,8 +131,10 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path)
     }
 
 
-def _needs_export(project: Project | ChipfitError) -> bool:
-    return isinstance(project, ChipfitError) or export.applies(project)
+def _before(stage: Stage, name: str, project: Project | ChipfitError) -> list[str]:
+    """The task that comes before a stage's: that of the stage before it in the table which this product has."""
+    earlier = [s for s in STAGES[: STAGES.index(stage)] if isinstance(project, ChipfitError) or applicable(s, project)]
+    return [f"{s.NAME}:{name}" for s in earlier[-1:]]
 
 
 def _is_up_to_date(stage: Stage, job: Job) -> bool:
@@ -143,14 +147,24 @@ def _is_up_to_date(stage: Stage, job: Job) -> bool:
     return stage is not report or not report.failures(job)
 
 
-def _run(stage: Stage, job: Job) -> TaskFailed | None:
+def _run(stage: Stage, job: Job) -> TaskFailed | dict[str, str]:
     try:
-        execute(stage, job)
-        missed = report.failures(job) if stage is report else []
+        return {"outcome": execute(stage, job)}
     except ChipfitError as error:
-        if error.place is not None or isinstance(error, ManyErrors):
-            return TaskFailed(str(error))
+        return _failed(job, error)
+
+
+def _judge(job: Job) -> TaskFailed | None:
+    """A task's failure for the rules that a product misses."""
+    try:
+        missed = report.failures(job)
+    except ChipfitError as error:
+        return _failed(job, error)
+    return TaskFailed("\n".join(missed)) if missed else None
+
+
+def _failed(job: Job, error: ChipfitError) -> TaskFailed:
+    if error.place is None and not isinstance(error, ManyErrors):
         key = error.message.partition(":")[0]
         error.place = job.project.place(key if key in job.project.places else "product")
-        return TaskFailed(str(error))
-    return TaskFailed("\n".join(missed)) if missed else None
+    return TaskFailed(str(error))

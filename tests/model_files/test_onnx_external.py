@@ -14,7 +14,8 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.model_files.onnx_external import MAX_FIELDS, external_files
 from pipeline.model_files.onnx_file import load_onnx, tensors_of
 from stages import STAGES
-from stages.base import Job, key_of
+from stages.base import Job
+from stages.execution import key_of
 
 VALUES = np.arange(16, dtype=np.float32).reshape(4, 4)
 
@@ -195,7 +196,7 @@ def test_a_change_in_a_file_that_is_read_changes_the_key_and_one_beside_it_does_
     job = Job(load_project(tmp_path / "net.yaml"), tmp_path / "build")
 
     def keys() -> dict[str, str]:
-        return {s.NAME: key_of(s, job) for s in STAGES if s.NAME in ("import", "quantize", "report")}
+        return {s.NAME: key_of(s, job).digest for s in STAGES if s.NAME in ("import", "quantize", "report")}
 
     before = keys()
     (tmp_path / "other.data").write_bytes(b"x")

@@ -27,7 +27,8 @@ from pipeline.quantizing.low_bit_weights import LowBitRounding
 from pipeline.quantizing.onnx_runtime import FloatSession
 from pipeline.quantizing.weight_rounding import WeightRounding
 from stages import STAGES
-from stages.base import Job, execute
+from stages.base import Job
+from stages.execution import execute
 
 SAMPLES = {s.name: s for s in samples() if s.name.startswith(("Conv", "Gemm", "MatMul"))}
 NARROW = range(7, 1, -1)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.facts.config import Project, load_project
 from pipeline.facts.errors import ChipfitError
-from stages.base import Job, applicable, execute, key_of, up_to_date
+from stages.base import ALL, Job, applicable
+from stages.execution import execute, key_of, up_to_date
 
 
 @dataclass
@@ -19,12 +19,12 @@ class Stage:
     file: Path
     number: int = 1
     NAME: str = "own"
-    AFTER: tuple[str, ...] = ()
+    READS: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     TARGETS: tuple[str, ...] = ("out.txt",)
     runs: list[str] = field(default_factory=list)
 
-    def keys(self, project: Project) -> Any:
-        return self.number
+    def settings(self, project: Project) -> Mapping[str, object]:
+        return {"number": {"is": self.number}}
 
     def inputs(self, project: Project) -> Mapping[str, Path]:
         return {"file": self.file}
@@ -59,11 +59,14 @@ def test_a_stage_runs_once_and_again_for_what_it_reads(job: Job, tmp_path: Path)
 
 def test_results_of_earlier_stages_are_part_of_the_key(job: Job, tmp_path: Path) -> None:
     first = Stage(tmp_path / "given", NAME="first")
-    second = Stage(tmp_path / "given", NAME="second", AFTER=("first",))
+    second = Stage(tmp_path / "given", NAME="second", READS={"first": ALL})
     first.file.write_text("one", "utf-8")
     before = key_of(second, job)
     execute(first, job)
-    assert key_of(second, job) != before and key_of(replace(second, NAME="third"), job) != key_of(second, job)
+    after = key_of(second, job)
+    assert after.digest != before.digest and key_of(replace(second, NAME="third"), job).digest != after.digest
+    assert set(after.before) == {"first/out.txt"} and after.settings == {"number.is": 1}
+    assert key_of(replace(second, READS={"first": ("other.txt",)}), job).before == {}
 
 
 def test_what_is_missing_or_changed_is_one_sentence(job: Job, tmp_path: Path) -> None:
@@ -83,3 +86,14 @@ def test_a_stage_applies_unless_it_says_otherwise(job: Job, tmp_path: Path) -> N
     assert applicable(stage, job.project)
     stage.applies = lambda project: False  # type: ignore[attr-defined]
     assert not applicable(stage, job.project)
+
+
+def test_a_stage_cannot_read_what_its_key_does_not_hold(job: Job, tmp_path: Path) -> None:
+    first, second = Stage(tmp_path / "given", NAME="first"), Stage(tmp_path / "given", NAME="second")
+    first.file.write_text("one", "utf-8")
+    execute(first, job)
+    second.run = lambda job: {"out.txt": job.read("first", "out.txt")}  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match=r"first/out\.txt is not in what this stage READS"):
+        execute(second, job)
+    second.READS = {"first": ("out.txt",)}
+    assert execute(second, job) == "ran"

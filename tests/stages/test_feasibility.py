@@ -7,7 +7,7 @@ import pytest
 from pipeline.facts.config import Project, load_project
 from pipeline.facts.errors import ManyErrors
 from pipeline.importing.lower_bounds import LowerBound
-from stages.import_model import _refuse_unfit, _weights_hint
+from stages.feasibility import _refuse_unfit, _weights_hint
 
 YAML = "product: net\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: stm32f030r8\n"
 

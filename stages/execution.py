@@ -1,0 +1,146 @@
+"""Execution of a stage: skipped, restored or run, by its key; written whole, or failing in one sentence."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from filelock import FileLock, Timeout
+
+from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import to_plain
+from stages.base import Job, Stage, reads
+
+Outcome = Literal["up to date", "restored", "shared", "ran"]
+"""What became of a stage: `restored` from this machine's store, or from the `shared` one."""
+_SECONDS = 600
+
+
+class Found(Protocol):
+    """A result that a store had."""
+
+    files: dict[str, bytes]
+    source: str
+
+
+class Store(Protocol):
+    """Where results are kept by their key's digest."""
+
+    def restore(self, digest: str) -> Found | None: ...
+
+    def save(self, key: Mapping[str, Any], stage: str, files: Mapping[str, bytes]) -> None: ...
+
+    def exclusively(self, digest: str) -> AbstractContextManager[None]: ...
+
+
+@cache
+def _code() -> Mapping[str, str]:
+    root = Path(__file__).parent.parent
+    files = sorted(
+        p for f in ("stages", "pipeline") for p in (root / f).rglob("*") if p.is_file() and p.suffix != ".pyc"
+    )
+    return {p.relative_to(root).as_posix(): file_sha256(p) for p in files}
+
+
+def dependencies(stage: Stage, project: Project) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    return _code(), {}
+
+
+@dataclass(frozen=True)
+class Key:
+    """Everything that a stage's result depends on, taken apart by name, so that one can be compared with another.
+
+    `code` and `inputs` are digests of files, `tools` versions with digests, `settings` values by their dotted key,
+    `before` digests of the results of earlier stages, as `stage/file`.
+    """
+
+    stage: str
+    code: Mapping[str, str]
+    tools: Mapping[str, str]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    before: Mapping[str, str]
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The key in JSON's types."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the document: the name of the result in a store."""
+        return sha256(to_json(self.document))
+
+
+def key_of(stage: Stage, job: Job, before: Mapping[str, Mapping[str, str]] | None = None) -> Key:
+    """The key of a stage's result, from the results of earlier stages as they are, or as `before` says they will be.
+
+    `before` has the digests of a stage's files by its name.
+    """
+    code, tools = dependencies(stage, job.project)
+    results = {s: digests(job.folder / s) if before is None else before.get(s, {}) for s in stage.READS}
+    return Key(
+        stage=stage.NAME,
+        code=code,
+        tools=tools,
+        settings=_flat(stage.settings(job.project)),
+        inputs={n: file_sha256(p) for n, p in sorted(stage.inputs(job.project).items())},
+        before={f"{s}/{n}": d for s, files in results.items() for n, d in files.items() if reads(stage.READS, s, n)},
+    )
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested mappings as one, with dotted keys."""
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def up_to_date(stage: Stage, job: Job) -> bool:
+    """Whether the stage's files are intact and were written from the inputs as they are now."""
+    return is_intact(job.folder / stage.NAME, key_of(stage, job).document)
+
+
+def execute(stage: Stage, job: Job, store: Store | None = None) -> Outcome:
+    """Bring a stage's results up to date: nothing to do, restored from the store, or run.
+
+    Two builds in one folder take turns, as do two that make the same result. Raises ChipfitError; earlier results are
+    then still there.
+    """
+    from pipeline.measuring.toolchain.scratch import remove_left_over
+
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(job.folder / ".lock", timeout=_SECONDS):
+            remove_leftovers(job.folder)
+            remove_left_over()
+            key = key_of(stage, job)
+            target = job.folder / stage.NAME
+            if is_intact(target, key.document):
+                return "up to date"
+            with store.exclusively(key.digest) if store else nullcontext():
+                found = store.restore(key.digest) if store else None
+                if found is not None:
+                    write_folder(target, found.files, key.document)
+                    return "shared" if found.source == "shared" else "restored"
+                files = stage.run(replace(job, reads=stage.READS))
+                write_folder(target, files, key.document)
+                if store:
+                    store.save(key.document, stage.NAME, files)
+                return "ran"
+    except Timeout as error:
+        raise ChipfitError("another build has held this folder for 10 minutes", place=str(job.folder)) from error
+    except OSError as error:
+        raise ChipfitError(
+            f"cannot write {job.folder}: {error.strerror or error}",
+            hint="Check that the build folder is writable and the disk is not full.",
+        ) from error
