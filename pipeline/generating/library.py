@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from pipeline.arithmetic.versions import arithmetic_of
 from pipeline.facts.cores import CORES, Isa
 from pipeline.facts.text import in_comment
 from pipeline.generating.assembly import assembly_of
@@ -50,6 +51,8 @@ class Library:
     model_sha256: str
     network_sha256: str
     plan_sha256: str
+    arithmetic: tuple[str, ...]
+    """Names of docs/arithmetic.md."""
     ports: tuple[CPort, ...]
     parameters: str
     unread: tuple[str, ...]
@@ -110,6 +113,7 @@ def _library(program: Program, isa: Isa, origin: Origin, kernels: tuple[str, ...
         model_sha256=origin.model_sha256,
         network_sha256=origin.network_sha256,
         plan_sha256=origin.plan_sha256,
+        arithmetic=arithmetic_of(program.graph),
         ports=ports,
         parameters=", ".join(p.parameter for p in ports if p.arena_offset is None) or "void",
         unread=tuple(port_name(program, "input", i) for i in program.unread),

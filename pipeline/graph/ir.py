@@ -147,6 +147,10 @@ class Node:
         """Integer NumPy: the specification. Activations carry a leading sample axis, constants do not."""
         raise NotImplementedError(type(self).__name__)
 
+    def arithmetic(self) -> str:
+        """The rule of `pipeline.arithmetic.versions` that `meaning` follows."""
+        raise NotImplementedError(type(self).__name__)
+
     def rounding_slack(self, graph: "Graph") -> float:
         """The error of rounded factors in steps of the output, besides the last rounding; infinite: none is proven."""
         return inf
@@ -205,6 +209,9 @@ class ScaledNode(ClampedNode):
     def shift_and_clamp(self, accumulator: Array) -> Array:
         """Add the offset to an int64 accumulator, shift it right and clamp it."""
         return np.clip((accumulator + self.offset) >> self.shift, self.bottom, self.top)
+
+    def arithmetic(self) -> str:
+        return "scaled"
 
     def epilogue(self) -> ShiftAndClamp:
         """The last step's fields as every kernel names them."""

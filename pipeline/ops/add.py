@@ -112,6 +112,9 @@ class AddRescaled(Binary):
         sums = sum(0.5 + double_rounding_error(exponent, 2.0**31) for _, exponent in operands)
         return sums * last[0] * 2.0 ** (last[1] - 31) + double_rounding_error(last[1], INT16_SATURATION)
 
+    def arithmetic(self) -> str:
+        return "rescaled"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = (
             multiply_by_quantized_multiplier((v - z) << self.left, m, e)

@@ -77,6 +77,9 @@ class Affine(ClampedNode):
     def rounding_gain(self, graph: Graph) -> float:
         return float(np.abs(graph.constant(self.inputs[1])).max(initial=0)) / 2.0**self.shift
 
+    def arithmetic(self) -> str:
+        return "scaled"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, scale, offset = inputs
         rank = x.ndim - 1

@@ -43,6 +43,9 @@ class ArgMax(Node):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.append(self, dtype="int32")
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, axis = inputs[0].astype(np.int64) * (-1 if self.least else 1), self.axis + 1
         if self.last:

@@ -181,6 +181,9 @@ class AveragePoolExact(AveragePool):
     def rounding_gain(self, graph: Graph) -> float:
         return 1.0
 
+    def arithmetic(self) -> str:
+        return "quotient"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape
         total = self.window.patches(inputs[0].reshape(-1, h, w, c).astype(np.int64), fill=0).sum(axis=(3, 4))

@@ -58,6 +58,9 @@ class Concat(Node):
         names = tuple(quantizer.with_params(n, target) for n in self.inputs)
         quantizer.append(replace(self, inputs=names))
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples = max(v.shape[0] for n, v in zip(self.inputs, inputs, strict=True) if not graph.is_constant(n))
         arrays = [

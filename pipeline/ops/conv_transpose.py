@@ -61,6 +61,9 @@ class Spread(Node):
         quant = graph.tensors[self.output].quant
         return quant.zero_point if quant else 0
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         shape = graph.tensors[self.output].shape
         y = np.full((len(inputs[0]), *shape), self._zero(graph), inputs[0].dtype)

@@ -42,6 +42,9 @@ class Extremum(Binary):
         bottom, top = quantizer.clamp(self)
         quantizer.append(replace(self, inputs=names, bottom=bottom, top=top))
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         chosen = (np.maximum if self.largest else np.minimum)(*self.operands(inputs, graph))
         return (np.clip(chosen, self.bottom, self.top),)

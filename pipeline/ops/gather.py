@@ -42,6 +42,9 @@ class Gather(Node):
         indices = quantizer.constant(self.inputs[1], quantizer.graph.constant(self.inputs[1]))
         quantizer.pass_through(replace(self, inputs=(self.inputs[0], indices)))
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[0].take(np.asarray(inputs[1]).reshape(-1), axis=self.axis + 1),)
 

@@ -52,6 +52,9 @@ class Lookup(Node):
         bound, quant = super().rounding_bound(graph), graph.tensors[self.output].quant
         return bound if quant is None else replace(bound, floats=bound.floats + 8 * ULP / quant.scale[0])
 
+    def arithmetic(self) -> str:
+        return "table"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[1][inputs[0].astype(np.int8).astype(np.int64) + 128],)
 
@@ -109,6 +112,9 @@ class Interpolate(Node):
         """The bound of a table; a framework computes functions as parts of 1, to some units of that."""
         bound, quant = super().rounding_bound(graph), graph.tensors[self.output].quant
         return bound if quant is None else replace(bound, floats=bound.floats + 8 * ULP / quant.scale[0])
+
+    def arithmetic(self) -> str:
+        return "table"
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         at, table = inputs[0].astype(np.int64) + 32768, inputs[1].astype(np.int64)

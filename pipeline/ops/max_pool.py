@@ -64,6 +64,9 @@ class MaxPool(Node):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.pass_through(self)
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         samples, batch, h, w, c = inputs[0].shape
         y = self.window.patches(inputs[0].reshape(-1, h, w, c), fill=np.iinfo(inputs[0].dtype).min).max(axis=(3, 4))

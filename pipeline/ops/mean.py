@@ -142,6 +142,9 @@ class MeanRescaled(Mean):
     def rounding_slack(self, graph: Graph) -> float:
         return double_rounding_error(self.rescale[1], INT16_SATURATION)
 
+    def arithmetic(self) -> str:
+        return "rescaled"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         total = inputs[0].astype(np.int64).sum(axis=tuple(a + 1 for a in self.axes), keepdims=True) + self.offset
         multiplier, exponent = self.rescale

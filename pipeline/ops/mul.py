@@ -112,6 +112,9 @@ class MulRescaled(Binary):
     def rounding_slack(self, graph: Graph) -> float:
         return double_rounding_error(self.rescale[1], INT16_SATURATION)
 
+    def arithmetic(self) -> str:
+        return "rescaled"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)
         product = (a - self.zero_points[0]) * (b - self.zero_points[1])
@@ -137,6 +140,9 @@ class MulWide(MulRescaled):
 
     def rounding_slack(self, graph: Graph) -> float:
         return 2.0**-31 * INT16_SATURATION  # rounded once
+
+    def arithmetic(self) -> str:
+        return "once"
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         a, b = self.operands(inputs, graph)

@@ -69,6 +69,9 @@ class Pad(Node):
         x = quantizer.with_params(self.inputs[0], target)
         quantizer.append(replace(self, inputs=(x,), value=float(target.quantize(np.array(self.value, np.float32)))))
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         around = ((0, 0), *zip(self.begin, self.end, strict=True))
         return (np.pad(inputs[0], around, constant_values=int(self.value)),)

@@ -93,6 +93,9 @@ class PRelu(Node):
     def rounding_slack(self, graph: Graph) -> float:
         return 0.5 * input_values(self, graph) / 2.0**self.shift
 
+    def arithmetic(self) -> str:
+        return "scaled"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, slope = inputs
         d = x.astype(np.int64) - self.zero_point
@@ -147,6 +150,9 @@ class PReluRescaled(PRelu):
 
     def rounding_slack(self, graph: Graph) -> float:
         return inf
+
+    def arithmetic(self) -> str:
+        return "rescaled"
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, slope = inputs

@@ -48,6 +48,9 @@ class ReduceExtremum(Node):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.pass_through(self)
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         axes = tuple(a + 1 for a in self.axes)
         return ((inputs[0].max if self.largest else inputs[0].min)(axis=axes, keepdims=True),)

@@ -62,6 +62,9 @@ class Reshape(Node):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.pass_through(self)
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[0].reshape(-1, *self.shape),)
 

@@ -59,6 +59,9 @@ class Select(Node):
         quant = graph.tensors[self.output].quant
         return quant.zero_point if quant else 0
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         flat, indices = inputs[0].reshape(len(inputs[0]), -1), inputs[1].reshape(-1)
         picked = flat[:, np.where(indices == NONE, 0, indices)]

@@ -67,6 +67,9 @@ class Slice(Node):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.pass_through(self)
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         axes = [s + d * np.arange(n) for s, d, n in zip(self.starts, self.steps, self.shape, strict=True)]
         return (inputs[0][np.ix_(np.arange(inputs[0].shape[0]), *axes)],)

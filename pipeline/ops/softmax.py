@@ -110,6 +110,9 @@ class Softmax(Node):
         assert y is not None
         return 0.5 * 2.0**-15 * (x.shape[self.axis] + 1) / y.scale[0] + 2.0**-16
 
+    def arithmetic(self) -> str:
+        return "softmax"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
@@ -157,6 +160,9 @@ class SoftmaxScaled(Softmax):
         assert y is not None
         return super().rounding_slack(graph) + 0.5 / self.factor / y.scale[0] + (0.0 if self.shift else 0.5)
 
+    def arithmetic(self) -> str:
+        return "softmax_scaled"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
@@ -189,6 +195,9 @@ class SoftmaxWide(Softmax):
         h = x.scale[0] * 2.0**self.step if self.step else 0.0
         return 2 * super().rounding_slack(graph) + h**2 / 32 * exp(h) / y.scale[0]  # lines are rounded, too
 
+    def arithmetic(self) -> str:
+        return "softmax"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)
         axis = self.axis + 1
@@ -211,6 +220,9 @@ class SoftmaxExact(Softmax):
 
     def rounding_slack(self, graph: Graph) -> float:
         return inf
+
+    def arithmetic(self) -> str:
+        return "softmax_exact"
 
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         x, table = inputs[0].astype(np.int64), inputs[1].astype(np.int64)

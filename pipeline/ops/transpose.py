@@ -44,6 +44,9 @@ class Transpose(Node):
     def quantize(self, quantizer: NodeQuantizer) -> None:
         quantizer.pass_through(self)
 
+    def arithmetic(self) -> str:
+        return "exact"
+
     def meaning(self, inputs: Sequence[Array], graph: Graph) -> tuple[Array, ...]:
         return (inputs[0].transpose(0, *(p + 1 for p in self.perm)),)
 

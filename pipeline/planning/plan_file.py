@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from pipeline.arithmetic.versions import arithmetic_of
 from pipeline.facts.records import Key
 from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import RoutineMemory
@@ -129,8 +130,12 @@ class PlannedCall:
 
 @dataclass(frozen=True)
 class PlanFile:
-    """`port_offsets`: where in the arena every input and then every output lies; None where the caller has it."""
+    """`port_offsets`: where in the arena every input and then every output lies; None where the caller has it.
 
+    `arithmetic`: names of docs/arithmetic.md, those that the integer network follows.
+    """
+
+    arithmetic: tuple[str, ...]
     arena: PlannedArena
     port_offsets: Annotated[tuple[int | None, ...], Key("places")]
     left_out: ChannelsLeftOut
@@ -142,6 +147,7 @@ def plan_file(graph: Graph, lean: Graph, choice: Choice, optimize: str) -> PlanF
     """The file of a choice for `lean`, which is `graph` without the channels that change no output."""
     program = choice.program
     return PlanFile(
+        arithmetic=arithmetic_of(graph),
         arena=_arena(program, choice.begins),
         port_offsets=tuple(program.port_offsets),
         left_out=channels_left_out(graph, lean),

@@ -125,3 +125,10 @@ def test_a_product_that_would_meet_another_name_is_refused(name: str) -> None:
         ProjectConfig.model_validate({"product": name, "model": {"source": "m.onnx"}, "chip": "rp2040"})
     for allowed in PRODUCTS:
         ProjectConfig.model_validate({"product": allowed, "model": {"source": "m.onnx"}, "chip": "rp2040"})
+
+
+def test_the_header_names_the_arithmetic_of_its_network(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(0, 1, (8, 1, 16)).astype(np.float32)
+    built = build(network(), (x,), (x,))
+    header = (write_library(built, tmp_path, "cortex-m0") / "include" / "net.h").read_text("ascii")
+    assert '#define NET_ARITHMETIC "chipfit.exact.v1 chipfit.int8.shift.v1"\n' in header

@@ -26,7 +26,7 @@ LARGE = PlannedPoint(3000, 10, 650, 0, ("fast",), ("flash",))
 CHOSEN = ChosenPlan(
     "latency", 3000, 10, 650, 0, ("fast",), ("flash",), MoreFlash(3010, 650), None, (SMALL, LARGE)
 )  # fmt: skip
-PLAN = PlanFile(PlannedArena(0, 0, True, False, ()), (), ChannelsLeftOut(0, 0), CHOSEN, (CALL,))
+PLAN = PlanFile((), PlannedArena(0, 0, True, False, ()), (), ChannelsLeftOut(0, 0), CHOSEN, (CALL,))
 
 
 def test_a_row_says_what_each_alternative_would_cost() -> None:

@@ -111,6 +111,10 @@ class Linear(ClampedNode):
         inputs, rescale = quantizer.linear(self)
         quantizer.append(replace(self, inputs=inputs, rescale=rescale))
 
+    def arithmetic(self) -> str:
+        assert self.rescale is not None
+        return self.rescale.kind
+
     def rescaled(self, accumulator: Array, graph: Graph) -> Array:
         """The accumulator (..., out), bias included, as the integers of the output."""
         assert self.rescale is not None
