@@ -69,6 +69,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ChipfitError as error:
         print(error, file=sys.stderr)
         return 1
+    except SystemExit as ended:  # of --help
+        return int(ended.code or 0)
     except BrokenPipeError:
         # Whoever read the output has enough: Python must not try to write the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
