@@ -1,0 +1,105 @@
+"""Stage results in and out of one place that holds `ac` and `cas` files, every byte checked on the way in."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pipeline.facts.artifact import sha256
+from stages.store.entry import MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
+from stages.store.folder import Folder, Kind
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Place(Protocol):
+    """Where the files of a store lie. All raise OSError when they cannot be reached; `read` raises Damaged."""
+
+    def read(self, kind: Kind, name: str, limit: int) -> bytes | None: ...
+
+    def size(self, kind: Kind, name: str) -> int | None: ...
+
+    def write(self, kind: Kind, name: str, data: bytes) -> None: ...
+
+    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """`function` of each item, several at once where waiting for an answer takes the time."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole stage result: its record, and all files by relative path."""
+
+    entry: Entry
+    files: Mapping[str, bytes]
+
+
+class DamagedFile(Damaged):
+    """A file of a store that is not what its name says."""
+
+    def __init__(self, kind: Kind, name: str, reason: str) -> None:
+        super().__init__(f"{kind}/{name[:12]} {reason}")
+        self.kind, self.name = kind, name
+
+
+def make_entry(stage: str, key: Mapping[str, object], files: Mapping[str, bytes]) -> Entry:
+    return Entry(stage, key, {n: Output(sha256(d), len(d)) for n, d in sorted(files.items())})
+
+
+def read_entry(place: Place, digest: str) -> Entry | None:
+    """The record of a key, None where there is none. Raises DamagedFile."""
+    try:
+        data = place.read("ac", digest, MAX_RECORD)
+        return None if data is None else parse_entry(data, digest)
+    except Damaged as error:
+        raise DamagedFile("ac", digest, str(error)) from error
+
+
+def read_blob(place: Place, content: Output) -> bytes | None:
+    """A blob of the content that its record gives, None where there is none. Raises DamagedFile."""
+    try:
+        data = place.read("cas", content.sha256, content.size)
+    except Damaged as error:
+        raise DamagedFile("cas", content.sha256, str(error)) from error
+    if data is not None and (len(data) != content.size or sha256(data) != content.sha256):
+        raise DamagedFile("cas", content.sha256, "does not hold the bytes that it is named after")
+    return data
+
+
+def read_result(place: Place, digest: str) -> Result | None:
+    """Everything stored for a key; None where the record or one of its blobs is not there. Raises DamagedFile."""
+    entry = read_entry(place, digest)
+    if entry is None:
+        return None
+    wanted = sorted(set(entry.outputs.values()), key=lambda o: o.sha256)
+    blobs = dict(zip(wanted, place.each(lambda o: read_blob(place, o), wanted), strict=True))
+    files = {n: data for n, o in entry.outputs.items() if (data := blobs[o]) is not None}
+    return Result(entry, files) if len(files) == len(entry.outputs) else None
+
+
+def is_complete(place: Place, digest: str) -> bool:
+    """Whether record and blobs are there, at the right sizes; blobs are not read. Raises DamagedFile."""
+    entry = read_entry(place, digest)
+    if entry is None:
+        return False
+    return all(place.each(lambda o: place.size("cas", o.sha256) == o.size, set(entry.outputs.values())))
+
+
+def missing(place: Place, result: Result) -> dict[str, bytes]:
+    """The blobs of a result that the place does not hold, by sha256."""
+    blobs = {o.sha256: result.files[n] for n, o in result.entry.outputs.items()}
+    held = place.each(lambda s: place.size("cas", s) == len(blobs[s]), blobs)
+    return {s: blobs[s] for s, h in zip(blobs, held, strict=True) if not h}
+
+
+def write_result(place: Place, result: Result, blobs: Mapping[str, bytes]) -> None:
+    """Write the `missing` blobs, then the record: whoever sees it finds them, unless they are evicted in between."""
+    record = entry_bytes(result.entry)
+    place.each(lambda s: place.write("cas", s, blobs[s]), blobs)
+    place.write("ac", result.entry.digest, record)
+
+
+def touch(folder: Folder, entry: Entry) -> None:
+    """Say that a result was used now. Its record is older than its blobs and is evicted first."""
+    folder.touch("ac", entry.digest)
+    for sha in {o.sha256 for o in entry.outputs.values()}:
+        folder.touch("cas", sha)

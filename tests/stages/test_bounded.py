@@ -1,0 +1,103 @@
+"""A store's size is bounded: what was used least recently goes first, and nothing is searched for each save."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.facts.artifact import sha256, to_json
+from stages.store import Store, StoreSettings, open_store
+from stages.store.bounded import BoundedFolder
+
+LIMIT = 1 << 20
+
+
+def key(number: int) -> dict[str, int]:
+    return {"number": number}
+
+
+def digest(number: int) -> str:
+    return sha256(to_json(key(number)))
+
+
+def save(store: Store, number: int, size: int = 100_000) -> None:
+    store.save(key(number), "quantize", {"x.bin": number.to_bytes(4, "big") * (size // 4)})
+
+
+def age(folder: Path, seconds: float) -> None:
+    """Everything in the store was used this long before."""
+    for path in (*folder.glob("ac/*"), *folder.glob("cas/*")):
+        at = path.stat().st_mtime - seconds
+        os.utime(path, (at, at))
+
+
+def test_what_was_used_least_recently_is_evicted_first(tmp_path: Path) -> None:
+    store = open_store(StoreSettings(tmp_path, size=LIMIT))
+    for number in range(9):
+        save(store, number)
+        age(tmp_path, 10)
+    assert store.restore(digest(0)) is not None
+    for number in range(9, 12):
+        age(tmp_path, 10)
+        save(store, number)
+    left = [n for n in range(12) if store.has(digest(n))]
+    assert left == [0, *range(12 - len(left) + 1, 12)] and len(left) >= 8
+    assert BoundedFolder(tmp_path, LIMIT).total() <= LIMIT
+
+
+def test_a_saved_result_is_never_evicted_to_make_room_for_itself(tmp_path: Path) -> None:
+    store = open_store(StoreSettings(tmp_path, size=LIMIT))
+    for number in range(30):
+        save(store, number)
+        assert store.has(digest(number)) == "local"
+    assert BoundedFolder(tmp_path, LIMIT).total() <= LIMIT
+
+
+def test_a_result_larger_than_the_store_is_not_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(StoreSettings(tmp_path, size=LIMIT))
+    save(store, 1)
+    save(store, 2, LIMIT + 4)
+    assert store.has(digest(1)) and not store.has(digest(2))
+    assert "is not stored: it has 1048580 bytes" in capsys.readouterr().err
+
+
+def test_the_store_is_looked_through_only_when_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[int] = []
+    whole = BoundedFolder._files
+    monkeypatch.setattr(BoundedFolder, "_files", lambda self: searches.append(1) or whole(self))
+    store = open_store(StoreSettings(tmp_path, size=100 * LIMIT))
+    for number in range(50):
+        save(store, number, 100)
+    assert len(searches) == 1  # the first of a new store, which has no counter yet
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"-5", b"9" * 100])
+def test_a_damaged_counter_costs_one_search(tmp_path: Path, damage: bytes) -> None:
+    store = open_store(StoreSettings(tmp_path, size=LIMIT))
+    save(store, 1)
+    (tmp_path / "bytes").write_bytes(damage)
+    for number in range(2, 30):
+        save(store, number)
+    assert BoundedFolder(tmp_path, LIMIT).total() <= LIMIT
+    assert int((tmp_path / "bytes").read_bytes()) <= LIMIT
+
+
+def test_shrinking_tells_what_was_and_what_is_left(tmp_path: Path) -> None:
+    store = open_store(StoreSettings(tmp_path, size=LIMIT))
+    for number in range(5):
+        save(store, number)
+        age(tmp_path, 10)
+    before, after = BoundedFolder(tmp_path, LIMIT).shrink(250_000)
+    assert before > 500_000 and after <= 250_000
+    assert [n for n in range(5) if store.has(digest(n))] == [3, 4]
+
+
+def test_the_folder_is_the_owners_and_says_that_it_is_a_cache(tmp_path: Path) -> None:
+    save(open_store(StoreSettings(tmp_path / "store", size=LIMIT)), 1)
+    assert (
+        (tmp_path / "store" / "CACHEDIR.TAG")
+        .read_text("ascii")
+        .startswith("Signature: 8a477f597d28d172789f06886806bc55")
+    )
+    if os.name == "posix":
+        assert (tmp_path / "store").stat().st_mode & 0o077 == 0

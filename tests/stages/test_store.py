@@ -1,0 +1,64 @@
+"""The store: a result comes back as it was saved, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.facts.artifact import sha256, to_json
+from stages.store import Store, StoreSettings, open_store
+
+KEY = {"stage": "quantize", "code": {"quantize.py": "12"}, "settings": {"quantization.weights": "int8", "n": 0.1}}
+DIGEST = sha256(to_json(KEY))
+FILES = {"quantize.json": b"{}\n", "include/touch.h": b"int touch;\n", "weights.bin": bytes(1000), "empty": b""}
+
+
+def local(folder: Path, size: int = 1 << 24) -> Store:
+    return open_store(StoreSettings(folder, size=size))
+
+
+def saved(folder: Path) -> Store:
+    store = local(folder)
+    store.save(KEY, "quantize", FILES)
+    return store
+
+
+def test_a_result_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    saved(tmp_path / "store")
+    store = local(tmp_path / "store")
+    restored = store.restore(DIGEST)
+    assert restored is not None
+    assert (restored.files, restored.source, restored.key) == (FILES, "local", KEY)
+    assert store.has(DIGEST) == "local"
+    entry = store.entry(DIGEST)
+    assert entry is not None and entry.stage == "quantize" and entry.digest == DIGEST
+    assert entry.outputs["weights.bin"].size == 1000
+
+
+def test_nothing_is_written_before_the_first_result(tmp_path: Path) -> None:
+    store = local(tmp_path / "store")
+    assert store.restore(DIGEST) is None and store.has(DIGEST) is None and store.entry(DIGEST) is None
+    assert not (tmp_path / "store").exists()
+
+
+def test_without_a_store_nothing_is_stored(tmp_path: Path) -> None:
+    store = open_store(StoreSettings(tmp_path / "store", enabled=False))
+    store.save(KEY, "quantize", FILES)
+    assert store.restore(DIGEST) is None and not (tmp_path / "store").exists()
+
+
+def test_an_entry_without_one_of_its_blobs_is_a_miss_and_is_saved_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = saved(tmp_path)
+    (tmp_path / "cas" / sha256(FILES["weights.bin"])).unlink()
+    assert store.has(DIGEST) is None and store.restore(DIGEST) is None
+    store.save(KEY, "quantize", FILES)
+    assert store.restore(DIGEST) is not None
+    assert capsys.readouterr().err == ""
+
+
+def test_blobs_come_and_go_by_their_digest(tmp_path: Path) -> None:
+    store = local(tmp_path)
+    name = store.put_blob(b"model")
+    assert store.get_blob(name, 5) == b"model"
+    assert store.get_blob(name, 4) is None and store.get_blob(sha256(b""), 5) is None
