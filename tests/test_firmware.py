@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import need, some
+from conftest import ROOT, need, some
 from elftools.elf.elffile import ELFFile
 
 from pipeline.generating.kernel_files import KERNELS
@@ -188,3 +188,20 @@ def test_products_in_one_flat_folder_answer_right_on_an_armv6m_chip(workshop: Pa
     elf = link_image(TOOLCHAINS["gcc"], "cortex-m0", objects, "all_run", *memories, tmp_path / "all.elf")
     (ran,) = simulate(elf, Target("cortex-m0", flash, ram), "all_run", len(PRODUCTS), [[]], [4])
     assert ran.outputs == (bytes(4),)
+
+
+@pytest.mark.parametrize("product", PRODUCTS[:2])
+def test_every_file_of_a_library_states_its_licence_and_its_copyright(workshop: Path, product: str) -> None:
+    need("reuse")
+    folder = library(workshop, product)
+    done = subprocess.run(["reuse", "--root", str(folder), "lint"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert (folder / "LICENSES" / "MIT.txt").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_kernels_are_under_the_licence_of_chipfit_and_nothing_else() -> None:
+    for path in some(p for p in KERNELS.rglob("*.*")):
+        assert re.findall(r"SPDX-(\S+): (.*?)(?: \*/)?$", path.read_text("utf-8"), re.MULTILINE) == [
+            ("FileCopyrightText", "chipfit contributors"),
+            ("License-Identifier", "MIT"),
+        ], path.name

@@ -1,6 +1,7 @@
 """Write a program down as C99: data, calls and the memory map through templates; kernels as files of their own."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from pipeline.arithmetic.versions import arithmetic_of
 from pipeline.facts.cores import CORES, Isa
@@ -14,6 +15,9 @@ from pipeline.generating.rendering import environment
 from pipeline.generating.selftest import Vectors, selftest_of
 from pipeline.generating.tables import Table
 from pipeline.planning.plan import Program
+
+_LICENCES = ("LICENSES/MIT.txt", "LICENSES/LicenseRef-model.txt", "REUSE.toml")
+"""What `reuse lint` wants beside the sources: each licence's text, and those of files without comments."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def generate(program: Program, core: str, origin: Origin, vectors: Vectors) -> d
         f"src/{inner(product, GENERATED)}": _rendered("kernel_prefix.h.j2", library),
         "CMakeLists.txt": _rendered("CMakeLists.txt.j2", library),
         f"test/{inner(product, 'selftest.c')}": _rendered("selftest.c.j2", library, test),
+        **{name: _rendered(f"{Path(name).name}.j2") for name in _LICENCES},
     }
     if library.assembly:
         files[f"src/{inner(product, 'layers.S')}"] = _rendered("layers.S.j2", library, assembly_of(library.layers))

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y = clamp((a * a_scale + b * b_scale + offset) >> shift) over a box, each input with strides of its own (0 repeats).
  *
  * Strides count elements; y is dense. Zero points and the rounding constant are in the offset. The sum fits 32

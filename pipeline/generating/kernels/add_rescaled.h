@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y = clamp(rescale(rescale((a - a_zero_point) << left) + sign * rescale((b - b_zero_point) << left)) + y_zero_point)
  * over a box, each rescale by the multiplier and exponent of its letter (see rescale.h); strides as in add.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][c][i] = clamp((x[a][c][i] * scale[c] + offset[c]) >> shift), x and y int8 [outer][channels][inner].
  *
  * Zero points and the rounding constant are in the offset. x and y may be the same memory. The sum fits 32 bits.

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][c][i] = clamp((x[a][c][i] * scale[c] + offset[c]) >> shift), x and y int16 [outer][channels][inner].
  *
  * Zero points and the rounding constant are in the offset, |offset| < 2^61. 1 <= shift <= 46. x and y may be the same memory. The shifted sum fits 32

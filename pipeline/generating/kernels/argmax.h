@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][i] = the first k (the last, with `last` 1) for which sign * x[a][k][i] is largest; x int8 [outer][count][inner], y int32 [outer][inner]. */
 #ifndef CHIPFIT_ARGMAX_H
 #define CHIPFIT_ARGMAX_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[b][oy][ox][c] = clamp((s * reciprocal[k] + offset) >> shift), s the sum of x - input_zero_point over the window's
  * taps inside the image; k counts output positions when reciprocal_step is 1, else one reciprocal serves all.
  *

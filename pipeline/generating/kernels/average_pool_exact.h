@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[b][oy][ox][c] = clamp(s / n - bias), s the sum of x + bias over the n taps of the window inside the image, s / n
  * rounded with ties away from zero. x and y do not overlap.
  */

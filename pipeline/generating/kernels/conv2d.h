@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Convolution, channels-last, not grouped and not dilated along x:
  * y[b][oy][ox][o] = requantize(bias[o] + sum of weights[o][ky][kx][c] * x[b][iy][ix][c] over taps and channels)
  * with iy = oy * stride_y - pad_top + ky * dilation_y and ix = ox * stride_x - pad_left + kx; outside the image

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Convolution, channels-last, any groups and dilation: as conv2d, where output channel o reads the input channels
  * [g * depth, (g + 1) * depth) of its group g = o / group_outputs.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* As conv2d, with weights that reach beyond int8: those of output channel o are weights[o][ky][kx][c] + offset[o], so that
  * offset[o] times the sum of the window's inputs is added to its sum; outside the image they are input_zero_point.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* As conv2d_grouped on int16 activations: output channel o reads the input channels
  * [g * depth, (g + 1) * depth) of its group g = o / group_outputs.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* As conv2d_grouped with int16 weights, for grouped weights that have a zero point of their own (uint8 files), and where
  * conv2d_offset and dense_offset cannot say them: output channel o reads the input channels [g * depth, (g + 1) * depth) of
  * its group g = o / group_outputs.

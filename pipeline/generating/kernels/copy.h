@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Copies a box of bytes between strided places: transpose, slice, split, concat, pad.
  *
  * target[target_offset + sum of i[k] * target_strides[k]] = source[source_offset + sum of i[k] * source_strides[k]]

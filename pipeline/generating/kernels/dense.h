@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Dense layer: y[r][o] = requantize(bias[o] + sum over i of weights[o][i] * x[r][i]).
  *
  * x: int8 [rows][inputs], y: int8 [rows][outputs], not overlapping. weights: int8 [outputs][inputs].

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* As dense, with weights that reach beyond int8: those of output o are weights[o][i] + offset[o], so that
  * y[r][o] = requantize(bias[o] + sum over i of weights[o][i] * x[r][i] + offset[o] * sum over i of x[r][i]).
  *

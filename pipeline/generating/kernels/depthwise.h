@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Depthwise convolution, channels-last: y[b][oy][ox][c] = requantize(bias[c] + sum over taps of
  * weights[ky][kx][c] * x[b][iy][ix][c]), iy and ix as in conv2d_grouped; outside the image x is input_zero_point.
  *

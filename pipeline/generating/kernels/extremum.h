@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y = clamp(sign * max(sign * a, sign * b)) over a box; strides as in add. y may be a's memory when a is not repeated. */
 #ifndef CHIPFIT_EXTREMUM_H
 #define CHIPFIT_EXTREMUM_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[i] = value for i < count. */
 #ifndef CHIPFIT_FILL_H
 #define CHIPFIT_FILL_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][i] = x[a][indices[i]] for entries of `inner` bytes, x [outer][entries][inner], y [outer][count][inner], not
  * overlapping. */
 #ifndef CHIPFIT_GATHER_H

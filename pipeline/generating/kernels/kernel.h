@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* What every kernel of a generated library shares. No libc beyond <stdint.h>, no float, no heap, no 64-bit division. */
 #ifndef CHIPFIT_KERNEL_H
 #define CHIPFIT_KERNEL_H

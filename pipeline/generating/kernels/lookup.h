@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[i] = table[x[i] + 128] for i < count. x and y may be the same memory. */
 #ifndef CHIPFIT_LOOKUP_H
 #define CHIPFIT_LOOKUP_H

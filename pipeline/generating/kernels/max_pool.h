@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[b][oy][ox][c] = the largest x[b][iy][ix][c] of the window's taps inside the image; x and y do not overlap. */
 #ifndef CHIPFIT_MAX_POOL_H
 #define CHIPFIT_MAX_POOL_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][i] = clamp((sum over r of x[a][r][i] * scale + offset) >> shift), x int8 [outer][reduced][inner].
  *
  * Zero points and the rounding constant are in the offset. x and y do not overlap. The sum fits 32 bits.

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][i] = clamp(rescale(sum over r of x[a][r][i] + offset) + zero_point), x [outer][reduced][inner]; rescale as in
  * rescale.h. x and y do not overlap. The sum fits 32 bits.
  */

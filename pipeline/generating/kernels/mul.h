@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y = clamp(((a - a_zero_point) * (b - b_zero_point) * scale + offset) >> shift) over a box; strides as in add.
  *
  * The rounding constant and the output's zero point are in the offset. The product fits 32 bits.

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y = clamp(rescale((a - a_zero_point) * (b - b_zero_point)) + y_zero_point) over a box; strides as in add, rescale as
  * in rescale.h. The product, shifted left by a positive exponent, fits 32 bits.
  */

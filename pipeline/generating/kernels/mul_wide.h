@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y = clamp((((a - a_zero_point) * (b - b_zero_point) * multiplier + 2^(shift - 1)) >> shift) + y_zero_point) over a box;
  * strides as in add: mul_rescaled for zero points that take the product beyond 32 bits, rounded once, ties up.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* The window that both pooling kernels slide over x: int8 [batch][height][width][channels]. */
 #ifndef CHIPFIT_POOL_H
 #define CHIPFIT_POOL_H

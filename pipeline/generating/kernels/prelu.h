@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* With d = x[a][c][i] - zero_point: y = clamp((max(d, 0) * scale + min(d, 0) * slope[c] + offset) >> shift).
  *
  * x and y are int8 [outer][channels][inner] and may be the same memory. The sum fits 32 bits.

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* d = x - x_zero_point; y = clamp(above-rescale(d)) where d >= 0, clamp(below-rescale(d * slope[channel])) elsewhere,
  * plus y_zero_point; rescale as in rescale.h. x, y int8 [outer][channels][inner]; they may be the same memory.
  */

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[a][i] = the x[a][r][i] for which sign * x[a][r][i] is largest; x [outer][reduced][inner], not overlapping y. */
 #ifndef CHIPFIT_REDUCE_EXTREMUM_H
 #define CHIPFIT_REDUCE_EXTREMUM_H

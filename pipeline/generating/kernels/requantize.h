@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* How an int32 accumulator becomes int8: one entry per output channel in each table.
  *
  * shift:      y = clamp(acc >> shift[channel]); rounding and the zero point are in the bias already.

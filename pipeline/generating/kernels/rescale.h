@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* value * multiplier * 2^(exponent - 31), rounded twice as TensorFlow Lite's reference kernels do: to an integer, ties
  * up, and then by the power of two, ties away from zero. multiplier is in [2^30, 2^31) or 0; value * 2^exponent fits 32
  * bits for a positive exponent. */

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Shifts of 64-bit values in words: Armv6-M would call a library function for a 64-bit shift by a variable. */
 #ifndef CHIPFIT_RESCALE_WIDE_H
 #define CHIPFIT_RESCALE_WIDE_H

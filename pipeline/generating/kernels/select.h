@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* y[i] = x[indices[i]] for i < count, and zero where the index is 65535. x and y do not overlap. */
 #ifndef CHIPFIT_SELECT_H
 #define CHIPFIT_SELECT_H

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Along `count`: e = exponentials[max - x], y = floor((256 * e + total / 2) / total) - 128, at most 127.
  *
  * x and y are int8 [outer][count][inner] and may be the same memory. exponentials: 256 entries of at most 2^15, the

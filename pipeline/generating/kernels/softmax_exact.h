@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Along `count`, as gemmlowp does: e = exponentials[max - x] in Q0.31, y = round(2^8 * e * (1 / sum of e)) - 128, with
  * the reciprocal by three Newton-Raphson steps in Q2.29.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Along `count`: d = max - x, e by straight lines between exponentials[d / 2^step] and the next, y = floor((2^15 * e +
  * total / 2) / total), at most 32767.
  *

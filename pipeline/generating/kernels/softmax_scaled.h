@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Along `count`: e = exponentials[max - x], y = (floor(factor * e / total) + half) >> shift, plus zero_point, at most 127;
  * half is 2^shift / 2.
  *

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* A walk over a box of up to six dimensions, the last one innermost. */
 #ifndef CHIPFIT_WALK_H
 #define CHIPFIT_WALK_H

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "add.h"
 
 void KERNEL(add)(const struct add *p, const int8_t *a, const int8_t *b, int8_t *y)

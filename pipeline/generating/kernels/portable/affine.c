@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "affine.h"
 
 void KERNEL(affine)(const struct affine *p, const int8_t *x, int8_t *y)

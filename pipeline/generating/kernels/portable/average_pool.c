@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "average_pool.h"
 
 static int32_t sum(const struct pool *p, const struct pool_view *view, const int8_t *x, int32_t acc)

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Convolution for kernels to include. The including file chooses requantize(): it includes a requantize_*.h before. */
 #ifndef CHIPFIT_CONV2D_LOOP_H
 #define CHIPFIT_CONV2D_LOOP_H

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "conv2d_offset.h"
 
 #include "requantize_once.h"

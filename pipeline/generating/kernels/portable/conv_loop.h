@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Grouped convolution for any types, tap by tap. The including file chooses PARAMS (the struct), ELEMENT, WEIGHT and SUM, and how
  * finish(p, sum, channel) makes an ELEMENT of a SUM. */
 #ifndef CHIPFIT_CONV_LOOP_H

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "conv_s16.h"
 
 #include "rescale_wide.h"

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "copy.h"
 
 void KERNEL(copy)(const struct copy *p, const void *source, void *target)

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Depthwise convolution for kernels to include. The including file chooses requantize(): it includes a requantize_*.h before. */
 #ifndef CHIPFIT_DEPTHWISE_LOOP_H
 #define CHIPFIT_DEPTHWISE_LOOP_H

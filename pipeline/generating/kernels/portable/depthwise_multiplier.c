@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "requantize_multiplier.h"
 
 #include "depthwise_loop.h"

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 #ifndef CHIPFIT_DIVIDE_H
 #define CHIPFIT_DIVIDE_H
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 #ifndef CHIPFIT_DOT_H
 #define CHIPFIT_DOT_H
 

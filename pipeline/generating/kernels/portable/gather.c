@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "gather.h"
 
 void KERNEL(gather)(const struct gather *p, const void *x, void *y)

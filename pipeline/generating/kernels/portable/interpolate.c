@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "interpolate.h"
 
 void KERNEL(interpolate)(const struct interpolate *p, const int16_t *x, int16_t *y)

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "lookup.h"
 
 void KERNEL(lookup)(const struct lookup *p, const int8_t *x, int8_t *y)

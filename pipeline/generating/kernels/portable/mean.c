@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "mean.h"
 
 void KERNEL(mean)(const struct mean *p, const int8_t *x, int8_t *y)

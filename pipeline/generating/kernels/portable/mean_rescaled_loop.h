@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* A loop for kernels to include: the including file chooses ELEMENT, the type of an activation. */
 #ifndef CHIPFIT_MEAN_RESCALED_LOOP_H
 #define CHIPFIT_MEAN_RESCALED_LOOP_H

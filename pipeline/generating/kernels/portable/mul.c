@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "mul.h"
 
 void KERNEL(mul)(const struct mul *p, const int8_t *a, const int8_t *b, int8_t *y)

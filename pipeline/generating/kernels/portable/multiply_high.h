@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 #ifndef CHIPFIT_MULTIPLY_HIGH_H
 #define CHIPFIT_MULTIPLY_HIGH_H
 

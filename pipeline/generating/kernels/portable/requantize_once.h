@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 #ifndef CHIPFIT_REQUANTIZE_ONCE_H
 #define CHIPFIT_REQUANTIZE_ONCE_H
 

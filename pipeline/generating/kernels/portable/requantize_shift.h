@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 #ifndef CHIPFIT_REQUANTIZE_SHIFT_H
 #define CHIPFIT_REQUANTIZE_SHIFT_H
 

@@ -1,3 +1,5 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
 /* Softmax of int8 values. The including file chooses PARAMS (the struct), and how finish(p, exponential, total) makes an
  * output. */
 #ifndef CHIPFIT_SOFTMAX_LOOP_H

@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "softmax_s16.h"
 
 /* value / divisor for a quotient below 2^16 and a divisor below 2^31, one bit at a time without branches. */

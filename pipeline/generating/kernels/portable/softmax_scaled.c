@@ -1,3 +1,6 @@
+/* SPDX-FileCopyrightText: chipfit contributors */
+/* SPDX-License-Identifier: MIT */
+
 #include "softmax_scaled.h"
 
 #define PARAMS softmax_scaled
