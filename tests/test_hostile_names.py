@@ -162,6 +162,7 @@ READERS: dict[str, Callable[[str], None] | None] = {
     ".h": check_c,
     ".S": lambda t: check_c(t, "[@#]|//"),
     ".txt": lambda t: check_c(t, "#"),
+    ".toml": lambda t: check_c(t, "#"),
     ".html": check_html,
     ".md": check_markdown,
     ".json": check_json,
