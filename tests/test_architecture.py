@@ -32,6 +32,7 @@ WITHOUT_A_TEST: dict[str, dict[str, str]] = {
                   "host_child": "a process of its own, in test_host"},
     "planning": {"armv6m": "a table, in test_variants"},
     "stages": {"app": "a package", "base": "in test_execution",
+               "distributions": "a table, in test_tools",
                "import_model": "in tests/test_products.py",
                "cli": "calls commands", "commands": "in tests/test_products.py",
                "build": "in tests/test_products.py", "init": "in tests/test_products.py",
