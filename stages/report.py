@@ -4,10 +4,11 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
+from pipeline.facts.weight_bits import BITS
 from stages.base import ALL, Job
 from stages.samples import data_files, model_files
 
@@ -56,6 +57,8 @@ def run(job: Job) -> dict[str, bytes]:
         latency_limit_us=_microseconds(project),
         accuracy=measured_accuracy(quantized.accuracy, simulated),
         findings=findings,
+        model=PurePosixPath(project.config.model.source).name,
+        **({} if quantized.signal_tried is None else _policy(project)),
     )
     manifest = Manifest(
         **_versions(),
@@ -78,6 +81,17 @@ def _versions() -> dict[str, Any]:
         "chipfit": importlib.metadata.version("chipfit"),
         "python": platform.python_version(),
         "packages": {n: importlib.metadata.version(n) for n in _PACKAGES},
+    }
+
+
+def _policy(project: Project) -> dict[str, str]:
+    """How a float network was quantized, for a table: widths of weights, the widest first, and the rest in words."""
+    own = project.config.quantization
+    widths = {own.weights, *(layer.weights for layer in own.layers.values())}
+    return {
+        "weights": ", ".join(sorted(widths, key=lambda w: (-BITS[w], w))),
+        "activations": own.activations,
+        "policy": f"{own.scales}, {own.zero_points}, {own.calibration}",
     }
 
 

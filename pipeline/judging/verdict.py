@@ -40,7 +40,10 @@ class StackUsed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a product, in words by `verdict_of`; `cycles` and `latency_us` count every wait state."""
+    """The verdict on a product, in words by `verdict_of`; `cycles` and `latency_us` count every wait state.
+
+    `model` is the name of the model file; `weights`, `activations` and `policy` say how a float network was quantized.
+    """
 
     product: str
     chip: str
@@ -54,6 +57,10 @@ class Verdict:
     latency_limit_us: float | None
     accuracy: Accuracy
     findings: tuple[Finding, ...]
+    model: str | None = None
+    weights: str | None = None
+    activations: str | None = None
+    policy: Annotated[str | None, Key("quantization")] = None
 
 
 def verdict_of(findings: Sequence[Finding]) -> str:

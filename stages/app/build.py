@@ -19,20 +19,23 @@ def build(arguments: Sequence[str]) -> int:
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
-    products = products or products_here()
+    here = products_here(required=not products)
+    tasks = doit_tasks(*products, others=here) if products else doit_tasks(*here)
     try:
-        code = DoitMain(ModuleTaskLoader(doit_tasks(*products))).run(rest)
+        code = DoitMain(ModuleTaskLoader(tasks)).run(rest)
     except SystemExit as ended:
         code = ended.code
     return 0 if not code else 1
 
 
-def products_here() -> list[str]:
-    """The product YAMLs in configs/products, else in the current folder."""
+def products_here(required: bool = True) -> list[str]:
+    """The product YAMLs in configs/products, else in the current folder; raises ChipfitError for none, if required."""
     from stages.app.schedule import find_products
 
     for folder in (Path("configs/products"), Path()):
         found = find_products(folder) if folder.is_dir() else []
         if found:
             return [str(p) for p in found]
+    if not required:
+        return []
     raise ChipfitError("no product YAML here", place=".", hint="chipfit init writes a starter, or name one.")

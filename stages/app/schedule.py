@@ -47,15 +47,15 @@ def _is_product(path: Path) -> bool:
         return False
 
 
-def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
+def doit_tasks(*products: str | Path, build: str = "build", others: Sequence[str | Path] = ()) -> dict[str, Any]:
     """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
 
-    A product whose YAML is wrong still has its tasks; they fail with what is wrong with it.
+    A product whose YAML is wrong still has its tasks; they fail with what is wrong with it. `others` are products of
+    the same repository that the comparison page shows as they were built before.
     """
     signals.install()
     folder = Path(build)
-    loaded = [_load(p) for pattern in products for p in find_products(pattern)]
-    loaded = _refuse_duplicates(loaded)
+    loaded = _loaded(products)
     tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
@@ -65,9 +65,13 @@ def doit_tasks(*products: str | Path, build: str = "build") -> dict[str, Any]:
         "backend": "sqlite3",
         "continue": True,
         "verbosity": 2,
-        "reporter": reporter(folder, [name for name, _ in loaded]),
+        "reporter": reporter(folder, [name for name, _ in loaded], [name for name, _ in _loaded(others)]),
     }
     return tasks
+
+
+def _loaded(products: Sequence[str | Path]) -> "list[Loaded]":
+    return _refuse_duplicates([_load(p) for pattern in products for p in find_products(pattern)])
 
 
 Loaded = tuple[str, Project | ChipfitError]

@@ -16,6 +16,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import from_json
 from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
+from stages.app.publish import finished, publish
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
     from pipeline.judging.report.plan import Explained
@@ -50,9 +51,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     desc = "chipfit"
 
-    def __init__(self, outstream: Any, options: dict[str, Any], build: Path, products: Sequence[str]) -> None:
+    def __init__(
+        self, outstream: Any, options: dict[str, Any], build: Path, products: Sequence[str], others: Sequence[str]
+    ) -> None:
         super().__init__(outstream, options)
-        self._build, self._products = build, products
+        self._build, self._products, self._others = build, products, others
         self._started: dict[str, float] = {}
         self._seen: set[str] = set()
 
@@ -91,22 +94,30 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         asked = [p for p in self._products if f"report:{p}" in self._seen and p not in stopped]
         if asked:
             self.write(table(self._build, asked))
-        lines: list[str] = []
+        lines: dict[str, tuple[str, ...]] = {}
         for failure in self.failures:
             if not isinstance(failure["exception"], UnmetDependency):
-                lines += [x for x in failure["exception"].get_msg().strip().splitlines() if x not in lines]
-        for line in lines:
+                lines[failure["task"].name] = tuple(failure["exception"].get_msg().strip().splitlines())
+        printed = list(dict.fromkeys(line for of_one in lines.values() for line in of_one))
+        try:
+            publish(finished(self._build, (*self._products, *self._others), asked, lines))
+        except ChipfitError as error:  # where something failed before, that is most likely why
+            printed = printed or [str(error)]
+        for line in printed:
             sys.stderr.write(f"{line}\n")
-        if self.failures and all(isinstance(f["exception"], TaskFailed | UnmetDependency) for f in self.failures):
+        if printed and all(isinstance(f["exception"], TaskFailed | UnmetDependency) for f in self.failures):
             raise SystemExit(1)
 
 
-def reporter(build: Path, products: Sequence[str]) -> type[Reporter]:
-    """The reporter of these products' builds, as doit takes one: a class that it makes an object of."""
+def reporter(build: Path, products: Sequence[str], others: Sequence[str] = ()) -> type[Reporter]:
+    """The reporter of these products' builds, as doit takes one: a class that it makes an object of.
+
+    `others` are products of the repository that this build is not about.
+    """
 
     class ProductReporter(Reporter):
         def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
-            super().__init__(outstream, options, build, products)
+            super().__init__(outstream, options, build, products, others)
 
     return ProductReporter
 

@@ -2,23 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from pipeline.facts.config.models import ChipSpec
-from pipeline.facts.text import in_markdown, shortened, visible
+from pipeline.facts.text import in_markdown, shortened
 from pipeline.facts.units import show_size, show_time
+from pipeline.judging.report.environment import environment, styles
 from pipeline.judging.report.plan import brief, frontier_plot, plan_rows, plan_sentences
 from pipeline.judging.verdict import Verdict
 from pipeline.measuring.footprint.size_file import SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.planning.plan_file import PlanFile
 from pipeline.quantizing.quantize_file import QuantizeFile
-
-_TEMPLATES = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -48,10 +43,7 @@ class Page:
 
 def render_html(page: Page) -> str:
     """The HTML page as a string; it contains everything that it needs and loads nothing."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_visible_text,
-    )  # fmt: skip
+    pages = environment()
     filters: dict[str, Callable[..., str]] = {
         "size": show_size,
         "percent": percent,
@@ -59,11 +51,10 @@ def render_html(page: Page) -> str:
         "n": thousands,
         "brief": brief,
     }
-    environment.filters |= filters
-    style = (_TEMPLATES / "style.css").read_text("utf-8")
-    return environment.get_template("index.html.j2").render(
+    pages.filters |= filters
+    return pages.get_template("index.html.j2").render(
         vars(page),
-        style=style,
+        style=styles("style.css"),
         bars=budget_bars(page.verdict),
         flash_map=flash_map(page.size),
         ram_map=ram_map(page.plan),
@@ -73,11 +64,6 @@ def render_html(page: Page) -> str:
         plan_sentences=plan_sentences(page.plan),
         plot=frontier_plot(page.plan.plan, page.size.flash.limit),
     )
-
-
-def _visible_text(value: Any) -> Any:
-    """`value`, where it is a text with invisible characters escaped; HTML is escaped by autoescape."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render_markdown(verdict: Verdict, simulated: SimulateFile, plan: PlanFile) -> str:

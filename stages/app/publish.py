@@ -1,0 +1,149 @@
+"""Files that a build leaves beside its products: the comparison page, the same as JSON, JUnit XML, a job summary."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from pipeline.facts.artifact import digests, file_sha256, sha256, to_json
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import from_json, json_bytes, to_plain
+
+if TYPE_CHECKING:  # a build with nothing to do reads verdicts, and no page
+    from pipeline.judging.comparison import Comparison
+    from pipeline.judging.verdict import Verdict
+
+INDEX = "index.json"
+_STAMP, _LOCK, _FRESH = ".index.stamp.json", ".index.lock", ".index.new"
+_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of the build: the repository's products, those that it came to, errors of those that it did not finish."""
+
+    build: Path
+    products: tuple[str, ...]
+    seen: frozenset[str] = frozenset()
+    errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def finished(
+    build: Path, products: Sequence[str], asked: Sequence[str], failures: Mapping[str, tuple[str, ...]]
+) -> Finished:
+    """The run that came to the reports of the products `asked`, with the errors of its failed tasks by their name.
+
+    A report that fails because a rule is missed is a result like any other.
+    """
+    errors: dict[str, tuple[str, ...]] = {}
+    for task, lines in failures.items():
+        stage, _, product = task.partition(":")
+        verdict = read_verdict(build, product) if stage == "report" else None
+        if product in products and (verdict is None or verdict.passed):
+            errors[product] = (*errors.get(product, ()), *lines)
+    return Finished(build, tuple(products), frozenset(asked), errors)
+
+
+def comparison_of(run: Finished) -> "Comparison":
+    """The products of the repository as the build folder has them.
+
+    A product that failed is not shown with the figures that it had before, until it is built again. One that is built
+    but that the repository no longer names is only named.
+    """
+    from pipeline.judging.comparison import Comparison, Unfinished
+
+    still = set(_unfinished_before(run.build)) - run.seen
+    verdicts, unfinished = [], []
+    for name in sorted(set(run.products)):
+        verdict = read_verdict(run.build, name)
+        if name in run.errors or name in still:
+            unfinished.append(Unfinished(name, run.errors.get(name, ())))
+        elif verdict is not None:
+            verdicts.append(verdict)
+    built = {p.parent.parent.name for p in run.build.glob("*/report/verdict.json")}
+    return Comparison(tuple(verdicts), tuple(unfinished), tuple(sorted(built - set(run.products))))
+
+
+def read_verdict(build: Path, product: str) -> "Verdict | None":
+    """The verdict of a product that was built; None where there is none, or it was changed after it was made."""
+    from pipeline.judging.verdict import Verdict
+
+    try:
+        data = (build / product / "report" / "verdict.json").read_bytes()
+        verdict = from_json(Verdict, data, "verdict.json")
+    except (OSError, ChipfitError):
+        return None
+    intact = digests(build / product / "report").get("verdict.json") == sha256(data)
+    return verdict if intact and verdict.product == product else None
+
+
+def _unfinished_before(build: Path) -> list[str]:
+    """Names of the products that the run before did not finish."""
+    try:
+        names = json.loads((build / INDEX).read_bytes())["unfinished"]
+        return [n for n in names if isinstance(n, str)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def publish(run: Finished) -> "Comparison":
+    """Bring the files beside the products up to date, each whole or as it was; raises ChipfitError where one cannot be.
+
+    Two builds in one folder take turns: the last one to end has seen the results of both.
+    """
+    comparison = comparison_of(run)
+    if _is_current(run.build, _key(comparison)) or not (comparison.verdicts or comparison.unfinished):
+        return comparison
+    try:
+        run.build.mkdir(parents=True, exist_ok=True)
+        with FileLock(run.build / _LOCK, timeout=_SECONDS):
+            comparison = comparison_of(run)
+            files = {name: render(comparison) for name, render in _renderers().items()}
+            stamp = {"key": _key(comparison), "files": {n: sha256(d) for n, d in files.items()}}
+            for name, data in (*files.items(), (_STAMP, to_json(stamp))):
+                (run.build / _FRESH).write_bytes(data)
+                (run.build / _FRESH).replace(run.build / name)
+    except Timeout as error:
+        raise ChipfitError(f"another build has held this folder for {_SECONDS} s", place=str(run.build)) from error
+    except OSError as error:
+        raise ChipfitError(
+            f"cannot write the comparison page: {error.strerror or error}",
+            place=str(run.build / "index.html"),
+            hint="Check that the build folder is writable and the disk is not full.",
+        ) from error
+    return comparison
+
+
+def _renderers() -> dict[str, "Callable[[Comparison], bytes]"]:
+    """The files by their name."""
+    from pipeline.judging.comparison import comparison_file
+    from pipeline.judging.report.comparison_page import render_comparison
+
+    return {
+        "index.html": lambda c: render_comparison(comparison_file(c)).encode(),
+        INDEX: lambda c: json_bytes(comparison_file(c)),
+    }
+
+
+def _key(comparison: "Comparison") -> str:
+    """A digest of everything that the files depend on: the verdicts, and the code that writes them."""
+    package = Path(__file__).parent.parent.parent / "pipeline"
+    code = [p for folder in ("facts", "judging") for p in sorted((package / folder).rglob("*")) if p.suffix in _CODE]
+    return sha256(to_json([to_plain(comparison), [file_sha256(p) for p in code], file_sha256(Path(__file__))]))
+
+
+_CODE = (".py", ".j2", ".css")
+
+
+def _is_current(build: Path, key: str) -> bool:
+    """Whether the files are those that were written for `key`, and nothing is left over of a build that was killed."""
+    try:
+        stamp = json.loads((build / _STAMP).read_bytes())
+        files = stamp["files"]
+        intact = all(file_sha256(build / n) == d for n, d in files.items())
+        return stamp["key"] == key and intact and not (build / _FRESH).exists()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
