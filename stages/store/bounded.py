@@ -11,6 +11,7 @@ from stages.store.folder import KINDS, Folder, Kind
 
 _TARGET = 0.9
 """The part of its size to which a full store is emptied, so that the next save need not look through it again."""
+_PATIENCE = 600
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results of chipfit's stages: bford.info/cachedir\n"
 """Tells programs that make backups that this folder is a cache."""
 
@@ -53,6 +54,17 @@ class BoundedFolder(Folder):
             if total is None or total + added > self.limit:
                 total = self._shrink(max(0, int(self.limit * _TARGET) - added))
             self._count(total + added)
+
+    def turn(self, digest: str) -> FileLock | None:
+        """Held lock on one result, or None after 10 minutes: another builder is at it. Left-over locks go by age."""
+        self.prepare()
+        (self.root / "tmp").mkdir(exist_ok=True)
+        lock = FileLock(self.root / "tmp" / f"{digest}.lock", timeout=_PATIENCE)
+        try:
+            lock.acquire()
+        except Timeout:
+            return None
+        return lock
 
     def shrink(self, limit: int) -> tuple[int, int]:
         """Remove what was used least recently until `limit` bytes are left: bytes before, and bytes now."""

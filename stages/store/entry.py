@@ -16,6 +16,8 @@ MAX_BLOB = 1 << 29
 """Bytes of one output file."""
 MAX_TOTAL = 1 << 30
 """Bytes of all output files of one record."""
+EMPTY = sha256(b"")
+"""Digest of no bytes: they are in every store, without a file."""
 _MAX_PATH = 240
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,40}")
@@ -104,7 +106,7 @@ def _check_outputs(outputs: object) -> dict[str, Output]:
         if not isinstance(content, dict) or content.keys() != {"sha256", "size"} or not is_sha256(content["sha256"]):
             raise Damaged(f"does not say what {path} holds")
         size = content["size"]
-        if type(size) is not int or not 0 <= size <= MAX_BLOB:
+        if type(size) is not int or not 0 <= size <= MAX_BLOB or (size == 0) != (content["sha256"] == EMPTY):
             raise Damaged(f"gives {path} a size that is none, or more than {MAX_BLOB} bytes")
         checked[path] = Output(content["sha256"], size)
     if sum(o.size for o in checked.values()) > MAX_TOTAL:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pipeline.facts.artifact import sha256
-from stages.store.entry import MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
+from stages.store.entry import EMPTY, MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
 from stages.store.folder import Folder, Kind
 
 T = TypeVar("T")
@@ -20,6 +20,9 @@ class Place(Protocol):
     def size(self, kind: Kind, name: str) -> int | None: ...
 
     def write(self, kind: Kind, name: str, data: bytes) -> None: ...
+
+    def remove(self, kind: Kind, name: str) -> None:
+        """Have a damaged file replaced."""
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of each item, several at once where waiting for an answer takes the time."""
@@ -56,6 +59,8 @@ def read_entry(place: Place, digest: str) -> Entry | None:
 
 def read_blob(place: Place, content: Output) -> bytes | None:
     """A blob of the content that its record gives, None where there is none. Raises DamagedFile."""
+    if content.sha256 == EMPTY:
+        return b""
     try:
         data = place.read("cas", content.sha256, content.size)
     except Damaged as error:
@@ -81,12 +86,13 @@ def is_complete(place: Place, digest: str) -> bool:
     entry = read_entry(place, digest)
     if entry is None:
         return False
-    return all(place.each(lambda o: place.size("cas", o.sha256) == o.size, set(entry.outputs.values())))
+    wanted = {o for o in entry.outputs.values() if o.size}
+    return all(place.each(lambda o: place.size("cas", o.sha256) == o.size, wanted))
 
 
 def missing(place: Place, result: Result) -> dict[str, bytes]:
     """The blobs of a result that the place does not hold, by sha256."""
-    blobs = {o.sha256: result.files[n] for n, o in result.entry.outputs.items()}
+    blobs = {o.sha256: result.files[n] for n, o in result.entry.outputs.items() if o.size}
     held = place.each(lambda s: place.size("cas", s) == len(blobs[s]), blobs)
     return {s: blobs[s] for s, h in zip(blobs, held, strict=True) if not h}
 

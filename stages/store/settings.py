@@ -4,10 +4,10 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pipeline.facts.errors import ChipfitError, did_you_mean
 from pipeline.facts.files import file_size, is_file
@@ -30,6 +30,14 @@ _VARIABLES = {
     "folder": "CHIPFIT_STORE_FOLDER",
 }
 _MAX_BYTES = 1 << 20
+_NEEDS = {
+    "http": ("aiohttp", "http"),
+    "https": ("aiohttp", "http"),
+    "s3": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gs"),
+    "memory": ("fsspec", "http"),
+}
+"""The module that a kind of store needs, and the extra of chipfit that brings it."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,14 @@ def read_settings(
     return StoreSettings(**checked, enabled=not off)
 
 
+def require(url: str) -> None:
+    """Raise ChipfitError if what the URL's scheme needs is not installed."""
+    needed = _NEEDS.get(url.partition(":")[0])
+    if needed is not None and any(find_spec(m) is None for m in ("fsspec", needed[0])):
+        hint = f"pip install 'chipfit[{needed[1]}]'."
+        raise ChipfitError(f"{needed[0]} is not installed", place=shown_url(url), hint=hint)
+
+
 def shown_url(url: str) -> str:
     """A URL for a person to read: without user and password."""
     scheme, mark, rest = url.partition("://")
@@ -93,6 +109,8 @@ def shown_url(url: str) -> str:
 
 def file_path(url: str) -> Path:
     """The folder of a `file:` URL."""
+    from urllib.request import url2pathname
+
     return Path(url2pathname(urlsplit(url).path))
 
 

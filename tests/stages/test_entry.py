@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from pipeline.facts.artifact import sha256, to_json
-from stages.store.entry import MAX_BLOB, MAX_FILES, MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
+from stages.store.entry import EMPTY, MAX_BLOB, MAX_FILES, MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
 
 KEY = {"code": {"a.py": "é"}, "settings": {"x": [1, 0.1, None, True]}}
 DIGEST = sha256(to_json(KEY))
 CONTENT = {"sha256": "a" * 64, "size": 3}
-ENTRY = Entry("size-check", KEY, {"src/x.S": Output("a" * 64, 3), "size.json": Output("b" * 64, 0)})
+ENTRY = Entry("size-check", KEY, {"src/x.S": Output("a" * 64, 3), "size.json": Output(EMPTY, 0)})
 
 
 def sealed(**changes: Any) -> bytes:
@@ -70,6 +70,8 @@ def test_a_path_that_no_stage_writes_is_refused(path: str) -> None:
         (sealed(outputs={"x": {"sha256": "A" * 64, "size": 3}}), "does not say"),
         (sealed(outputs={"x": {"sha256": "a" * 64 + "\n", "size": 3}}), "does not say"),
         (sealed(outputs={"x": {"sha256": "a" * 64, "size": -1}}), "gives x a size"),
+        (sealed(outputs={"x": {"sha256": "a" * 64, "size": 0}}), "gives x a size"),
+        (sealed(outputs={"x": {"sha256": EMPTY, "size": 3}}), "gives x a size"),
         (sealed(outputs={"x": {"sha256": "a" * 64, "size": 1e3}}), "gives x a size"),
         (sealed(outputs={"x": {"sha256": "a" * 64, "size": True}}), "gives x a size"),
         (sealed(outputs={"x": {"sha256": "a" * 64, "size": MAX_BLOB + 1}}), "gives x a size"),
@@ -93,6 +95,6 @@ def test_a_record_is_plain_json() -> None:
     document = json.loads(entry_bytes(ENTRY))
     assert list(document) == ["format", "stage", "key", "outputs", "seal"]
     assert document["outputs"] == {
-        "size.json": {"sha256": "b" * 64, "size": 0},
+        "size.json": {"sha256": EMPTY, "size": 0},
         "src/x.S": {"sha256": "a" * 64, "size": 3},
     }
