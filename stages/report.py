@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.facts.config import Project
 from pipeline.facts.weight_bits import BITS
 from stages.base import ALL, Job
-from stages.model_source import model_files
-from stages.samples import data_files
+from stages.samples import data_files, model_files
 
 if TYPE_CHECKING:
     from pipeline.measuring.simulate_file import SimulateFile
@@ -41,16 +40,9 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.judging.report import Manifest, Page, render_html, render_markdown
     from pipeline.judging.rules import Evidence, judge
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
-    from pipeline.measuring.footprint.size_file import SizeFile
-    from pipeline.measuring.simulate_file import SimulateFile
-    from pipeline.planning.plan_file import PlanFile
-    from pipeline.quantizing.quantize_file import QuantizeFile
 
     project = job.project
-    quantized = job.record("quantize", "quantize.json", QuantizeFile)
-    plan = job.record("codegen", "plan.json", PlanFile)
-    size = job.record("size-check", "size.json", SizeFile)
-    simulated = job.record("simulate", "simulate.json", SimulateFile)
+    quantized, size, simulated, plan = job.quantized, job.size, job.simulated, job.plan
     findings = judge(Evidence(project.config, project.chip, quantized, size, simulated))
     verdict = Verdict(
         product=project.config.product,

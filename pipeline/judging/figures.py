@@ -4,14 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.facts.artifact import digests, sha256
 from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import file_size, is_file
 from pipeline.facts.records import from_json
 from pipeline.facts.totals import Totals
 from pipeline.judging.verdict import Verdict
 from pipeline.measuring.footprint.size_file import SizedSymbol, SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
+from pipeline.quantizing.quantize_file import QuantizeFile
 
 T = TypeVar("T")
+_MAX_BYTES = 1 << 26
+_MAX_NUMBER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,18 @@ class LayerFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of the product `product` on the chip `chip`; `symbols` are those of the linked library."""
+    """Of one built product. `library` is the digest of the linked machine code that was measured.
 
-    product: str
-    chip: str
+    `weighted` are the layers with weights by their names in the network: of several, one kernel call may compute all.
+    """
+
+    verdict: str
     totals: Totals
     layers: tuple[LayerFigures, ...]
     symbols: tuple[SizedSymbol, ...]
+    weighted: tuple[str, ...]
+    toolchain: str
+    library: str
 
 
 def totals_of(verdict: Verdict) -> Totals:
@@ -49,23 +59,50 @@ def totals_of(verdict: Verdict) -> Totals:
 
 
 def figures_of(build: Path, product: str) -> Figures:
-    """Figures of a product that was built in the folder `build`; raises ChipfitError where a file of it is missing."""
-    verdict = _read(build, product, "report/verdict.json", Verdict)
-    size = _read(build, product, "size-check/size.json", SizeFile)
-    simulated = _read(build, product, "simulate/simulate.json", SimulateFile)
+    """Figures of a product that was built in the folder `build`.
+
+    Raises ChipfitError where a file of it is missing, damaged, or was changed after it was made.
+    """
+    verdict = _read(build, product, "report", "verdict.json", Verdict)
+    quantized = _read(build, product, "quantize", "quantize.json", QuantizeFile)
+    size = _read(build, product, "size-check", "size.json", SizeFile)
+    simulated = _read(build, product, "simulate", "simulate.json", SimulateFile)
     if [x.name for x in simulated.layers] != [x.name for x in size.layers]:
-        raise ChipfitError(
-            f"{product}: size.json and simulate.json have other layers", place=str(build), hint="Run the build again."
-        )
+        raise _unusable(build, f"{product}: size.json and simulate.json have other layers")
     layers = tuple(
         LayerFigures(ran.name, ran.kernel, ran.cycles, sized.constants)
         for ran, sized in zip(simulated.layers, size.layers, strict=True)
     )
-    return Figures(verdict.product, verdict.chip, totals_of(verdict), layers, size.symbols)
+    totals = totals_of(verdict)
+    numbers = [*vars(totals).values(), *(n for x in layers for n in (x.cycles, x.constants))]
+    if not all(n is None or 0 <= n < _MAX_NUMBER for n in (*numbers, *(s.size for s in size.symbols))):
+        raise _unusable(build, f"{product}: a figure is no number of bytes, cycles or samples")
+    return Figures(
+        verdict=verdict.verdict,
+        totals=totals,
+        layers=layers,
+        symbols=size.symbols,
+        weighted=tuple(x.name for x in quantized.layers),
+        toolchain=size.toolchain,
+        library=digests(build / product / "size-check").get("library.elf", ""),
+    )
 
 
-def _read(build: Path, product: str, name: str, kind: type[T]) -> T:
+def _read(build: Path, product: str, stage: str, name: str, kind: type[T]) -> T:
+    folder = build / product / stage
+    path, shown = folder / name, f"{product}/{stage}/{name}"
+    if not is_file(path):
+        raise ChipfitError(f"{shown} is missing", place=str(build), hint="Run chipfit build first.")
+    if file_size(path) > _MAX_BYTES:
+        raise _unusable(build, f"{shown} has {file_size(path)} bytes, the limit is {_MAX_BYTES}")
+    data = path.read_bytes()
+    if sha256(data) != digests(folder).get(name):
+        raise _unusable(build, f"{shown} was changed after it was made")
     try:
-        return from_json(kind, (build / product / name).read_bytes(), f"{product}/{name}")
-    except OSError as error:
-        raise ChipfitError(f"{product}/{name} is missing", place=str(build), hint="Run chipfit build first.") from error
+        return from_json(kind, data, shown)
+    except RecursionError as error:
+        raise _unusable(build, f"{shown} is damaged") from error
+
+
+def _unusable(build: Path, message: str) -> ChipfitError:
+    return ChipfitError(message, place=str(build), hint="Run the build again.")

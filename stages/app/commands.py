@@ -30,6 +30,11 @@ class Command:
 COMMANDS = (
     Command("build", "[PRODUCT.yaml ...] [DOIT ARGUMENTS]", "build products (default: products found here)"),
     Command("explain", "[PRODUCT] [--json]", "what the plan chose for each layer, and what else it could have"),
+    Command(
+        "diff",
+        "[OLD [NEW] | OLD..NEW] [--product NAME] [--json | --markdown]",
+        "what changed between two builds, and why",
+    ),
     Command("estimate", "MODEL [--chip NAME] [--json]", "what a model would need on every known chip, or on one"),
     Command("init", "[FOLDER]", "write a commented product.yaml and a dodo.py"),
     Command("schema", "[--chip]", "print the JSON Schema of a product or chip YAML"),

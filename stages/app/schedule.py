@@ -55,7 +55,7 @@ def doit_tasks(*products: str | Path, build: str = "build", others: Sequence[str
     """
     signals.install()
     folder = Path(build)
-    loaded = _loaded(products)
+    loaded = load_products(*products)
     tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
@@ -65,16 +65,17 @@ def doit_tasks(*products: str | Path, build: str = "build", others: Sequence[str
         "backend": "sqlite3",
         "continue": True,
         "verbosity": 2,
-        "reporter": reporter(folder, [name for name, _ in loaded], [name for name, _ in _loaded(others)]),
+        "reporter": reporter(folder, [name for name, _ in loaded], [name for name, _ in load_products(*others)]),
     }
     return tasks
 
 
-def _loaded(products: Sequence[str | Path]) -> "list[Loaded]":
-    return _refuse_duplicates([_load(p) for pattern in products for p in find_products(pattern)])
-
-
 Loaded = tuple[str, Project | ChipfitError]
+
+
+def load_products(*products: str | Path) -> list[Loaded]:
+    """The products of files, folders or patterns by name; for one whose YAML is wrong, what is wrong with it."""
+    return _refuse_duplicates([_load(p) for pattern in products for p in find_products(pattern)])
 
 
 def _load(path: Path) -> Loaded:

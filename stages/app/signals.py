@@ -7,6 +7,11 @@ import sys
 import threading
 from types import FrameType
 
+_CLEANING = (
+    ("pipeline.measuring.toolchain.process", "kill_all"),
+    ("pipeline.measuring.toolchain.scratch", "remove_own"),
+    ("stages.app.worktrees", "forget_own"),
+)
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -43,8 +48,8 @@ def _finish(number: int) -> None:
     for child in children:
         child.join(1)
         child.kill()
-    for module, function in (("process", "kill_all"), ("scratch", "remove_own")):
-        loaded = sys.modules.get(f"pipeline.measuring.toolchain.{module}")
+    for module, function in _CLEANING:
+        loaded = sys.modules.get(module)
         if hasattr(loaded, function):
             getattr(loaded, function)()
     if processes is None or processes.parent_process() is None:

@@ -152,10 +152,10 @@ def table(build: Path, products: Sequence[str]) -> str:
         grid.add_row(*_row(verdict), style=None if verdict.passed else "bold")
     if not rows:
         return ""
-    return _rendered(grid)
+    return rendered(grid)
 
 
-def _rendered(grid: Any) -> str:
+def rendered(grid: Any) -> str:
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
@@ -165,7 +165,7 @@ def _rendered(grid: Any) -> str:
     return captured.get()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """A name from a model file as a table cell, without control characters and rich's markup."""
     from rich.markup import escape
 
@@ -185,9 +185,9 @@ def print_estimate(model: str, estimate: "Estimate") -> None:
     for row in estimate.layers:
         shape = "x".join(str(d) for d in row.shape)
         layers.add_row(
-            _cell(row.name), _cell(row.operator), shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}"
+            cell(row.name), cell(row.operator), shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.bytes:,}"
         )
-    print(_rendered(layers), end="")
+    print(rendered(layers), end="")
     print(
         f"{in_sentence(model)}: {estimate.parameters:,} parameters, {estimate.macs:,} multiply-accumulates, "
         f"{show_size(estimate.arena)} of activations alive at once, {show_size(estimate.ports)} of inputs and outputs"
@@ -207,7 +207,7 @@ def print_estimate(model: str, estimate: "Estimate") -> None:
             " .. ".join(show_time(s) for s in need.seconds),
             f"no: {', '.join(need.lacks)}" if need.lacks else "yes" if need.fits else _undecided(need),
         )
-    print(_rendered(chips), end="")
+    print(rendered(chips), end="")
     print("All as int8. Flash and latency are ranges until a build has measured them; `fits` is for the whole chip.")
 
 
@@ -228,17 +228,17 @@ def print_plan(product: str, explained: "Explained") -> None:
     for row in explained.layers:
         cycles = row.measured if row.cycles is None else row.cycles
         grid.add_row(
-            _cell(brief(row.layer)),
+            cell(brief(row.layer)),
             row.variant,
             "?" if cycles is None else f"{cycles:,}",
             *((f"~{row.wait_cycles:,}",) if waiting else ()),
             f"{row.ratio:.2f}" if row.ratio else "-",
             f"{row.flash:,} B",
             "-" if row.stack is None else f"{row.stack} B",
-            "\n".join(_cell(f"{a.variant}: {a.why}") for a in row.alternatives) or "-",
+            "\n".join(cell(f"{a.variant}: {a.why}") for a in row.alternatives) or "-",
         )
     print(in_sentence(f"{product}: {' '.join(explained.sentences)}"))
-    print(_rendered(grid), end="")
+    print(rendered(grid), end="")
     verdict = explained.verdict
     if verdict:
         used = f"{show_size(verdict.flash.used)} of flash, {verdict.stack.used} B of stack"
@@ -259,8 +259,8 @@ def _row(verdict: "Verdict") -> list[str]:
         real = "-" if accuracy.real is None else f"{100 * accuracy.real:.2f}"
         shares = f"{real} / {100 * accuracy.integer:.2f} %"
     return [
-        _cell(verdict.product),
-        _cell(verdict.chip),
+        cell(verdict.product),
+        cell(verdict.chip),
         pair(show_size(verdict.flash.used), show_size(verdict.flash.limit)),
         pair(show_size(verdict.ram.used), show_size(verdict.ram.limit)),
         "?" if verdict.stack.used is None else f"{verdict.stack.used} B",

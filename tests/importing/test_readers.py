@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.importing.readers import READERS, SUFFIXES, reader_of
-from pipeline.model_files.exported import EXPORTED
+from pipeline.importing.readers import EXPORTED, READERS, SUFFIXES, reader_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.facts.records import json_bytes
 from pipeline.judging.verdict import StackUsed, Used, Verdict
 from pipeline.quantizing.quantize_file import Accuracy
-from stages.app.terminal import _cell, table
+from stages.app.terminal import cell, table
 
 VERDICT = Verdict(
     product="net", chip="chip", passed=True, verdict="fits", flash=Used(2048, 4096), ram=Used(100, 512),
@@ -27,4 +27,4 @@ def test_products_with_a_verdict_are_rows_and_others_are_left_out(tmp_path: Path
 
 
 def test_a_name_neither_moves_the_cursor_nor_is_markup() -> None:
-    assert _cell("[bold]a\x1b[2Jb") == "\\[bold]a\\x1b[2Jb" and len(_cell("n" * 900)) <= 200
+    assert cell("[bold]a\x1b[2Jb") == "\\[bold]a\\x1b[2Jb" and len(cell("n" * 900)) <= 200

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -40,8 +40,10 @@ class ToolError(ChipfitError):
         self.printed = printed
 
 
-def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT_S) -> str:
-    """Run a tool in `cwd` and return what it printed.
+def run(
+    arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT_S, ignored: Collection[str] = ()
+) -> str:
+    """Run a tool in `cwd`, without the variables `ignored` of the environment, and return what it printed.
 
     Raises ToolError with its first error line, without the folders of this machine, or ChipfitError when the tool is
     not there or takes more than `timeout` seconds; then it and everything it started is killed.
@@ -51,7 +53,7 @@ def run(arguments: Sequence[str], cwd: Path, what: str, timeout: float = TIMEOUT
         process = subprocess.Popen(
             list(arguments),
             cwd=cwd,
-            env=_environment(),
+            env={k: v for k, v in _environment().items() if k not in ignored},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,0 +1,83 @@
+"""Why two builds differ: first what they were made from, then what chipfit chose for it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.judging.differences.diff import Cause, Kind, LayerChange, Snapshot, SymbolChange
+from pipeline.judging.figures import LayerFigures
+
+_DIGEST = 12
+"""Hexadecimal digits of a digest that are shown."""
+
+
+def causes(
+    old: Snapshot, new: Snapshot, layers: Sequence[LayerChange], symbols: Sequence[SymbolChange]
+) -> tuple[Cause, ...]:
+    """Everything that differs, in a fixed order; what only one of the builds keeps a record of is left out."""
+    a, b = old.origin, new.origin
+    found = [
+        *_inputs(a.inputs, b.inputs),
+        *_settings(a.settings, b.settings),
+        *_changed("tool", a.tools, b.tools),
+        *_changed("code", _short(a.code), _short(b.code)),
+        *_changed("width", a.widths, b.widths, both=True),
+        *_kernels(layers),
+        *_layers(layers),
+    ]
+    if symbols and (old.totals.flash, old.totals.ram) != (new.totals.flash, new.totals.ram):
+        most = symbols[0]
+        found.append(Cause("symbol", most.name, f"{most.old:,} B", f"{most.new:,} B"))
+    return tuple(found)
+
+
+def _inputs(old: Mapping[str, str], new: Mapping[str, str]) -> list[Cause]:
+    found = _changed("data", _short(old), _short(new))
+    return [Cause("model" if c.name.startswith("model") else "data", c.name, c.old, c.new) for c in found]
+
+
+def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Cause]:
+    """Settings that differ; facts of the chip are of a kind of their own."""
+    found = _changed("setting", {k: _text(v) for k, v in old.items()}, {k: _text(v) for k, v in new.items()})
+    return [Cause("chip" if c.name.startswith("chip.") else "setting", c.name, c.old, c.new) for c in found]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(digests: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest[:_DIGEST] for name, digest in digests.items()}
+
+
+def _changed(kind: Kind, old: Mapping[str, str], new: Mapping[str, str], both: bool = False) -> list[Cause]:
+    """What differs, by name; nothing where one side keeps no record at all, or, with `both`, does not have the name."""
+    if not old or not new:
+        return []
+    names = sorted(old.keys() & new.keys() if both else old.keys() | new.keys())
+    return [Cause(kind, n, old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)]
+
+
+def _kernels(layers: Sequence[LayerChange]) -> list[Cause]:
+    """Other kernels for the same layers; of layers that share a call, each by its own name."""
+    old, new = _parts(x.old for x in layers), _parts(x.new for x in layers)
+    return _changed("kernel", old, new, both=True)
+
+
+def _parts(calls: Iterable[LayerFigures | None]) -> dict[str, str]:
+    """Kernel by layer, also where one call computes several."""
+    return {part: call.kernel for call in calls if call is not None for part in call.name.split(_FUSED)}
+
+
+_FUSED = " + "
+"""Between the names of layers that one call computes."""
+
+
+def _layers(layers: Sequence[LayerChange]) -> list[Cause]:
+    """Layers that one build alone has, and those under another name."""
+    pairs = [(c.old.name, c.new.name) for c in layers if c.change == "renamed" and c.old and c.new]
+    renamed = {part for pair in pairs for name in pair for part in name.split(_FUSED)}
+    old, new = _parts(x.old for x in layers).keys(), _parts(x.new for x in layers).keys()
+    found = [Cause("layer", min(pair), *pair) for pair in pairs]
+    found += [Cause("layer", n, n, None) for n in sorted(old - new - renamed)]
+    return found + [Cause("layer", n, None, n) for n in sorted(new - old - renamed)]

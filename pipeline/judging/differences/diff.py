@@ -1,0 +1,125 @@
+"""What a comparison of two builds says: both sides, and every difference, as records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline.facts.totals import Totals
+from pipeline.judging.figures import LayerFigures
+from pipeline.measuring.footprint.size_file import SizedSymbol
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a build was made from, by name: digests of the user's files and of chipfit's own, settings by dotted key,
+    versions of tools; the width of each layer's weights, such as int8."""
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    widths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One side of a comparison: a built product, or what a lock says of it.
+
+    `layers`, `symbols`, the words of the verdict and the digest of the linked library are None where a lock stands
+    for the build.
+    """
+
+    totals: Totals
+    origin: Origin
+    verdict: str | None = None
+    layers: tuple[LayerFigures, ...] | None = None
+    symbols: tuple[SizedSymbol, ...] | None = None
+    library: str | None = None
+
+
+@dataclass(frozen=True)
+class FigureChange:
+    """A figure of both builds; `difference` is None where one of them has none, `percent` also where the old is 0."""
+
+    name: str
+    old: float | None
+    new: float | None
+    difference: float | None
+    percent: float | None
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """A kernel call that is not the same in both builds; `cycles` and `constants` (bytes) are new less old.
+
+    A renamed layer has the same figures under another name.
+    """
+
+    change: Literal["changed", "added", "removed", "renamed"]
+    old: LayerFigures | None
+    new: LayerFigures | None
+    cycles: int
+    constants: int
+
+
+@dataclass(frozen=True)
+class SymbolChange:
+    """Bytes of a symbol of the linked library, 0 where it is not in one; `difference` is new less old."""
+
+    name: str
+    old: int
+    new: int
+    difference: int
+
+
+Kind = Literal["model", "data", "setting", "chip", "tool", "code", "width", "kernel", "layer", "symbol"]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that differs between what two builds were made from, or what chipfit chose for them."""
+
+    kind: Kind
+    name: str
+    old: str | None
+    new: str | None
+
+
+State = Literal["no change", "changed", "added", "removed", "not compared"]
+
+
+@dataclass(frozen=True)
+class ProductDiff:
+    """One product of both builds. `same_library` says whether the linked machine code is the same byte for byte.
+
+    `why` says for a product that was not compared what kept it from being built.
+    """
+
+    product: str
+    state: State
+    verdict: tuple[str | None, str | None] = (None, None)
+    same_library: bool | None = None
+    figures: tuple[FigureChange, ...] = ()
+    layers: tuple[LayerChange, ...] = ()
+    symbols: tuple[SymbolChange, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """All products of the builds named `old` and `new`, in the order of their names."""
+
+    old: str
+    new: str
+    products: tuple[ProductDiff, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether a figure of any product differs, or a product is there on one side alone."""
+        return any(p.state in ("changed", "added", "removed") for p in self.products)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every product was compared."""
+        return all(p.state != "not compared" for p in self.products)

@@ -1,0 +1,51 @@
+"""A comparison as Markdown for a pull request: a line for each product, and what differs folded below it."""
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.facts.text import in_markdown
+from pipeline.judging.differences.diff import Differences, ProductDiff
+from pipeline.judging.differences.wording import (
+    MAX_ROWS,
+    cause_lines,
+    figure_rows,
+    headline,
+    layer_cells,
+    sides,
+    symbol_cells,
+    unchanged,
+)
+
+
+def render_differences(comparison: Differences) -> str:
+    """The Markdown; every name of it means only itself, whatever characters it has."""
+    lines = [f"### chipfit: {in_markdown(sides(comparison))}", ""]
+    if not comparison.products:
+        lines += ["no products", ""]
+    for product in comparison.products:
+        if product.state in ("changed",):
+            lines += _folded(product)
+        else:
+            said = unchanged(product) if product.state == "no change" else headline(product)
+            lines += [f"**{in_markdown(product.product)}**: {in_markdown(said)}", ""]
+    return "\n".join(lines)
+
+
+def _folded(product: ProductDiff) -> list[str]:
+    title = f"<b>{in_markdown(product.product)}</b>: {in_markdown(headline(product))}"
+    lines = ["<details>", f"<summary>{title}</summary>", ""]
+    lines += [f"* {in_markdown(x)}" for x in cause_lines(product)]
+    rows = [(r.name, r.old, r.new, r.difference, r.percent) for r in figure_rows(product)]
+    lines += _table("| figure | old | new | difference | |", "|---|---:|---:|---:|---:|", rows)
+    layers = [layer_cells(x) for x in product.layers]
+    lines += _table("| layer | kernel | cycles | difference | constants |", "|---|---|---:|---:|---:|", layers)
+    symbols = [symbol_cells(x) for x in product.symbols]
+    lines += _table("| symbol | old | new | difference |", "|---|---:|---:|---:|", symbols)
+    return [*lines, "", "</details>", ""]
+
+
+def _table(head: str, rule: str, rows: Sequence[Iterable[str]]) -> list[str]:
+    """A table of at most MAX_ROWS rows, and how many more there are; nothing without rows."""
+    if not rows:
+        return []
+    lines = ["", head, rule, *(f"| {' | '.join(map(in_markdown, row))} |" for row in rows[:MAX_ROWS])]
+    return lines if len(rows) <= MAX_ROWS else [*lines, "", f"{len(rows) - MAX_ROWS} more, which `--json` has"]

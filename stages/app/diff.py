@@ -1,0 +1,55 @@
+"""`chipfit diff`: what changed between two builds of the same products, and what made it change."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.records import to_plain
+from pipeline.facts.text import in_sentence
+from stages.app.options import Options
+
+
+def diff(arguments: Sequence[str]) -> int:
+    """Print the comparison: of HEAD with the working tree, or of the sides named.
+
+    The exit code is 1 where a product of the new side does not build, and with `--exit-code` where anything differs.
+    """
+    from pipeline.judging.differences import compare
+    from stages.app import signals
+    from stages.app.sides import check_wanted, side, sources
+
+    options = _options().parse_args(arguments)
+    if len(options.sides) > 2:
+        raise ChipfitError("diff takes two sides at most", hint="Usage: chipfit diff [OLD [NEW]].")
+    signals.install()
+    old, new = sources(options.sides)
+    before, after = side(old, options.product), side(new, options.product)
+    check_wanted(options.product, before.keys() | after.keys())
+    comparison = compare(old.name, before, new.name, after)
+    if options.json:
+        print(json.dumps(to_plain(comparison), indent=1))
+    elif options.markdown:
+        from pipeline.judging.differences.markdown import render_differences
+
+        print(render_differences(comparison), end="")
+    else:
+        from stages.app.diff_table import print_differences
+
+        print_differences(comparison)
+    broken = {n: s for n, s in after.items() if isinstance(s, str)}
+    for name, sentence in sorted(broken.items()):
+        print(in_sentence(f"{name} was not compared: {sentence}"), file=sys.stderr)
+    asked = options.exit_code and (comparison.differs or not comparison.complete)
+    return 1 if broken or asked else 0
+
+
+def _options() -> Options:
+    parser = Options("diff")
+    parser.add_argument("sides", nargs="*", metavar="SIDE", help="a build folder, a lock file, a revision, or OLD..NEW")
+    parser.add_argument("--product", action="append", default=[], metavar="NAME", help="only this product")
+    parser.add_argument("--exit-code", action="store_true", help="exit code 1 where anything differs")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything, for programs")
+    form.add_argument("--markdown", action="store_true", help="for a pull request")
+    return parser

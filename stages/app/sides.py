@@ -1,0 +1,153 @@
+"""What the arguments of `chipfit diff` name: build folders, lock files, revisions, or the working tree."""
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError, did_you_mean
+from stages.app.snapshots import folder_side, snapshot_or_sentence
+
+if TYPE_CHECKING:
+    from pipeline.judging.differences.diff import Snapshot
+    from stages.app.worktrees import Repository
+
+_BUILD = "build"
+_HEAD = "HEAD"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One side as it was named: a `path` that exists, a `commit`, or the working tree where both are None."""
+
+    name: str
+    path: Path | None = None
+    commit: str | None = None
+
+
+WORKING_TREE = Source("working tree")
+
+
+def sources(arguments: Sequence[str]) -> tuple[Source, Source]:
+    """The old and the new side. An argument that is the path of something is that; else it is a revision.
+
+    Raises ChipfitError for what is neither.
+    """
+    if len(arguments) == 2:
+        return _source(arguments[0]), _source(arguments[1])
+    if not arguments:
+        return _revision(_HEAD), WORKING_TREE
+    (only,) = arguments
+    if ".." in only and not _exists(only):
+        return _range(only)
+    return _source(only), WORKING_TREE
+
+
+def _exists(argument: str) -> bool:
+    try:
+        return Path(argument).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _source(argument: str) -> Source:
+    return Source(argument, path=Path(argument)) if _exists(argument) else _revision(argument)
+
+
+def _revision(name: str) -> Source:
+    from stages.app.worktrees import commit_of
+
+    commit = commit_of(_repository(), name)
+    return Source(f"{name} ({commit[:12]})", commit=commit)
+
+
+def _range(text: str) -> tuple[Source, Source]:
+    """Both sides of `old..new`, or of `old...new`, whose old side is where the two parted; a side left out is HEAD."""
+    from stages.app.worktrees import merge_base
+
+    dots = "..." if "..." in text else ".."
+    old, _, new = text.partition(dots)
+    old, new = old or _HEAD, new or _HEAD
+    if dots == "..":
+        return _revision(old), _revision(new)
+    commit = merge_base(_repository(), old, new)
+    return Source(f"{old} at the merge base ({commit[:12]})", commit=commit), _revision(new)
+
+
+def _repository() -> "Repository":
+    from stages.app.worktrees import repository
+
+    return repository(Path.cwd())
+
+
+def side(source: Source, wanted: Collection[str]) -> "dict[str, Snapshot | str | None]":
+    """The products of a side, built where need be; a sentence for one that does not build, None for one that is not
+    `wanted`.
+
+    A build folder is taken as it is. Raises ChipfitError.
+    """
+    if source.path is not None:
+        return {n: s if not wanted or n in wanted else None for n, s in folder_side(source.path).items()}
+    if source.commit is None:
+        return _built(source.name, wanted)
+    from stages.app.worktrees import work_tree
+
+    with work_tree(_repository(), source.commit) as folder:
+        if not folder.is_dir():
+            return {}
+        with contextlib.chdir(folder):
+            return _built(source.name, wanted)
+
+
+def _built(name: str, wanted: Collection[str]) -> "dict[str, Snapshot | str | None]":
+    """The products of the current folder, built."""
+    from stages.app.build import products_here
+    from stages.app.schedule import load_products
+    from stages.app.terminal import progress
+
+    try:
+        paths = products_here()
+    except ChipfitError:
+        return {}
+    loaded = load_products(*paths)
+    found: dict[str, Snapshot | str | None] = {}
+    for index, (product, project) in enumerate(loaded):
+        progress(f"building {name}", index, len(loaded))
+        if wanted and product not in wanted:
+            found[product] = None
+        else:
+            found[product] = _sentence(project) if isinstance(project, ChipfitError) else _build(project)
+    progress(f"building {name}", len(loaded), len(loaded))
+    return found
+
+
+def _build(project: Project) -> "Snapshot | str":
+    """One product, up to date; a missed rule does not matter here."""
+    from stages import STAGES
+    from stages.base import Job, applicable
+    from stages.execution import execute
+
+    job = Job(project, Path(_BUILD))
+    try:
+        for stage in STAGES:
+            if applicable(stage, project):
+                execute(stage, job)
+    except ChipfitError as error:
+        if error.place is None:
+            error.place = project.place("product")
+        return _sentence(error)
+    return snapshot_or_sentence(job.build, project.config.product)
+
+
+def _sentence(error: ChipfitError) -> str:
+    return " ".join(str(error).splitlines())
+
+
+def check_wanted(wanted: Collection[str], known: Collection[str]) -> None:
+    """Raise ChipfitError for the name of a product that neither side has."""
+    for name in wanted:
+        if name not in known:
+            hint = did_you_mean(name, sorted(known)) if known else "Neither side has any product."
+            raise ChipfitError(f"--product: {name!r} is on neither side", hint=hint)

@@ -1,0 +1,81 @@
+"""What `chipfit diff` compares: the products of a build folder, with what each was made from, as their stages say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.facts.errors import ChipfitError
+
+if TYPE_CHECKING:
+    from pipeline.judging.differences.diff import Origin, Snapshot
+    from pipeline.judging.figures import Figures
+
+_WIDTHS = "quantization.layers."
+
+
+def folder_side(build: Path) -> "dict[str, Snapshot | str]":
+    """Every product that was built in the folder `build`, by name; a sentence for one that cannot be read."""
+    names = sorted(p.parent.parent.name for p in build.glob("*/report/verdict.json"))
+    if not names:
+        raise ChipfitError("no product was built here", place=str(build), hint="A build folder is such as build/.")
+    return {name: snapshot_or_sentence(build, name) for name in names}
+
+
+def snapshot_or_sentence(build: Path, product: str) -> "Snapshot | str":
+    """A built product, or the sentence that says why it cannot be compared."""
+    try:
+        return snapshot(build, product)
+    except ChipfitError as error:
+        return error.message
+
+
+def snapshot(build: Path, product: str) -> "Snapshot":
+    """A product as it lies in a build folder. Raises ChipfitError."""
+    from pipeline.judging.differences.diff import Snapshot
+    from pipeline.judging.figures import figures_of
+
+    figures = figures_of(build, product)
+    return Snapshot(
+        totals=figures.totals,
+        origin=_origin(build / product, figures),
+        verdict=figures.verdict,
+        layers=figures.layers,
+        symbols=figures.symbols,
+        library=figures.library or None,
+    )
+
+
+def _origin(folder: Path, figures: "Figures") -> "Origin":
+    """What the stages say that they were given; of settings, those of the last stage, which has them all."""
+    from pipeline.facts.artifact import recorded_key
+    from pipeline.judging.differences.diff import Origin
+
+    code: dict[str, str] = {}
+    tools: dict[str, str] = {"compiler": figures.toolchain}
+    inputs: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    for path in sorted(p for p in folder.iterdir() if p.is_dir()):
+        key = recorded_key(path)
+        if not isinstance(key, Mapping):
+            continue
+        code |= _texts(key.get("code"))
+        tools |= _texts(key.get("tools"))
+        inputs |= _texts(key.get("inputs"))
+        if path.name == "report" and isinstance(key.get("settings"), Mapping):
+            settings |= {str(k): v for k, v in key["settings"].items()}
+    tools |= {k.rpartition(".")[2]: v for k, v in _texts(settings).items() if k.startswith("versions.")}
+    written = {k.removeprefix("config."): v for k, v in settings.items() if not k.startswith("versions.") and v != {}}
+    written.pop("product", None)
+    return Origin(inputs=inputs, settings=written, tools=tools, code=code, widths=_widths(written, figures))
+
+
+def _texts(found: object) -> dict[str, str]:
+    return {str(k): v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}
+
+
+def _widths(settings: Mapping[str, Any], figures: "Figures") -> dict[str, str]:
+    """Width of every layer with weights, as the settings have it."""
+    usual = settings.get("quantization.weights")
+    if not isinstance(usual, str):
+        return {}
+    return {n: str(settings.get(f"{_WIDTHS}{n}.weights", usual)) for n in figures.weighted}
