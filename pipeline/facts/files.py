@@ -19,6 +19,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False also for a name that no folder can have."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def absence_reason(path: Path) -> str:
     """The rest of a sentence that begins with a path for which `is_file` is false: "does not exist" or the like."""
     try:

@@ -75,6 +75,9 @@ _C_WORDS = frozenset(
     ]
 )
 
+MAX_NAME = 40
+"""Characters of a product's name."""
+_NAME = re.compile(f"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}")
 _C_HEADERS = frozenset(
     "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
     "stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar "
@@ -118,11 +121,14 @@ Cycles = Annotated[
 ]
 
 
-def _identifier(value: Any) -> str:
-    """A product's name: no other product's name followed by what stands behind one, and no other header's name."""
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value) or value in _C_WORDS:
+def product_name(value: Any) -> str:
+    """A product's name: no other product's name followed by what stands behind one, and no other header's name.
+
+    Raises ValueError.
+    """
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or value in _C_WORDS:
         raise ValueError(
-            f"{value!r} cannot be a name in C, expected a-z, 0-9 and _, beginning with a letter, at most 40 "
+            f"{value!r} cannot be a name in C, expected a-z, 0-9 and _, beginning with a letter, at most {MAX_NAME} "
             "characters, no keyword"
         )
     if "__" in value or value.endswith("_"):
@@ -147,7 +153,7 @@ if TYPE_CHECKING:
 else:
     CoreName = Literal[tuple(CORES)]
 
-Identifier = Annotated[str, BeforeValidator(_identifier), _text("^[a-z](_?[a-z0-9]){0,39}$", "touch")]
+Identifier = Annotated[str, BeforeValidator(product_name), _text("^[a-z](_?[a-z0-9]){0,39}$", "touch")]
 Rows = Annotated[tuple[int, int], BeforeValidator(_rows), _text("^[0-9]+-[0-9]+$", "0-399")]
 
 
@@ -286,6 +292,7 @@ class ProjectConfig(Section):
     model: ModelSection
     data: DataSection = DataSection()
     chip: str | ChipSpec = Field(description="A chip's name, or its facts given inline")
+    chips: str | None = Field(None, min_length=1, description="A folder of your own chips, relative to this YAML")
     budget: Budget = Budget()
     quantization: Quantization = Quantization()
     memory: Memory = Memory()

@@ -1,6 +1,6 @@
 """YAML with line numbers: plain values and where each key was written, within bounds, every mistake at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,36 @@ MAX_DEPTH = 50
 MAX_TEXT = 10_000
 MAX_DIGITS = 64
 MAX_EXTENDS = 8
-_PATHS = (
-    "model.source",
-    "data.calibration",
-    "data.evaluation",
-    "data.calibration.file",
-    "data.evaluation.file",
-)
 
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """A YAML file as plain values, with the place of every dotted key; `origins` maps path-valued keys to the folder of
-    the file in which they stand."""
+    """A YAML file as plain values, with the place of every dotted key; an item of a list has its index as key.
+
+    `origins` maps the same keys to the folder of the file in which they stand: paths are relative to it.
+    """
 
     values: Mapping[str, Any]
     places: Mapping[str, Place]
     origins: Mapping[str, Path]
+
+    def over(self, base: "YamlDocument") -> "YamlDocument":
+        """This document's keys merged over those of `base`."""
+        values = deep_merge(base.values, self.values)
+        return YamlDocument(values, {**base.places, **self.places}, {**base.origins, **self.origins})
+
+    def below(self, prefix: str, values: Mapping[str, Any]) -> "YamlDocument":
+        """`values`, which stand at the dotted key `prefix`, as a document of their own."""
+        keys = list(_dotted_keys(values, ""))
+        places = {k: self.places[f"{prefix}.{k}"] for k in keys}
+        return YamlDocument(values, places, {k: self.origins[f"{prefix}.{k}"] for k in keys})
+
+    def folder(self, key: str) -> Path | None:
+        """The folder that the path at `key`, or at its key `file`, is relative to; None where no path is written."""
+        value: Any = self.values
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return self.origins.get(f"{key}.file" if isinstance(value, dict) else key)
 
 
 def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> YamlDocument:
@@ -50,7 +63,7 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> YamlDocume
     values = _plain_value(root, "", shown, places, errors, [0])
     if errors:
         raise ManyErrors(errors)
-    origins = {k: path.parent for k in _PATHS if k in places}
+    origins = dict.fromkeys(places, path.parent)
     base = values.pop("extends", None)
     if base is None:
         return YamlDocument(values, places, origins)
@@ -61,7 +74,7 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> YamlDocume
     if not is_file(target):
         raise ChipfitError(f"extends: {base} {absence_reason(target)}", place=where)
     below = read_yaml(target, str(Path(shown).parent / base), (*seen, path.resolve()))
-    return YamlDocument(_deep_merge(below.values, values), {**below.places, **places}, {**below.origins, **origins})
+    return YamlDocument(values, places, origins).over(below)
 
 
 def _compose(path: Path, shown: str) -> yaml.Node | None:
@@ -118,7 +131,11 @@ def _plain_value(
             mapping[str(name.value)] = _plain_value(value, dotted, shown, places, errors, count, depth + 1)
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_plain_value(n, key, shown, places, errors, count, depth + 1) for n in node.value]
+        items = []
+        for index, item in enumerate(node.value):
+            places[f"{key}.{index}"] = Place(shown, item.start_mark.line + 1)
+            items.append(_plain_value(item, f"{key}.{index}", shown, places, errors, count, depth + 1))
+        return items
     number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
     longest = MAX_DIGITS if number else MAX_TEXT
     if len(node.value) > longest:
@@ -133,9 +150,18 @@ def _plain_value(
         return None
 
 
-def _deep_merge(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+def deep_merge(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings key by key; anything else of `child`, a list too, replaces what `base` has."""
     merged = dict(base)
     for key, value in child.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _deep_merge(merged[key], value) if both else value
+        merged[key] = deep_merge(merged[key], value) if both else value
     return merged
+
+
+def _dotted_keys(value: Any, key: str) -> Iterator[str]:
+    named = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, below in named:
+        dotted = f"{key}.{name}" if key else str(name)
+        yield dotted
+        yield from _dotted_keys(below, dotted)
