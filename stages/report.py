@@ -113,4 +113,7 @@ def failures(job: Job) -> list[str]:
     from pipeline.judging.verdict import Verdict
 
     missed = [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
-    return [str(ChipfitError(f"{f.key}: {f.sentence}", place=job.project.place(f.key), hint=f.hint)) for f in missed]
+    told = job.project.told
+    return [
+        str(ChipfitError(told(f"{f.key}: {f.sentence}"), place=job.project.place(f.key), hint=f.hint)) for f in missed
+    ]

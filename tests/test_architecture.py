@@ -23,7 +23,9 @@ UNMIRRORED = ("ops", "benchmarks", "__init__.py")
 """Operators are tested through their samples, measurements by what they print."""
 WITHOUT_A_TEST: dict[str, dict[str, str]] = {
     "facts": {"cores": "its names are those of table", "core": "a record", "isa": "records, in test_table",
-              "models": "records, in test_config", "totals": "a record, in test_figures"},
+              "validation": "in test_config", "variant_models": "records, in test_variants_of_products",
+              "axes": "in test_variants_of_products", "models": "records, in test_config",
+              "totals": "a record, in test_figures"},
     "graph": {"facets": "protocols", "rescale": "a record", "term": "a type", "struct": "in test_kernel_params",
               "moves": "records, in test_kernel_params", "pairs": "likewise", "pooling": "likewise",
               "rows": "likewise"},

@@ -22,7 +22,9 @@ def explain(arguments: Sequence[str]) -> int:
     unknown = next((a for a in named if a.startswith("-")), None)
     if unknown is not None:
         raise ChipfitError(f"explain does not know {unknown}", hint=USAGE)
-    plans = {product: _explained(product) for product in [_product_name(a) for a in named] or _built_products()}
+    plans = {
+        product: _explained(product) for product in [p for a in named for p in _product_names(a)] or _built_products()
+    }
     if "--json" in arguments:
         print(json.dumps(to_plain(plans), indent=1))
         return 0
@@ -48,12 +50,13 @@ def _explained(product: str) -> "Explained":
     return Explained(tuple(rows), tuple(plan_sentences(plan)), plan.plan, verdict)
 
 
-def _product_name(argument: str) -> str:
+def _product_names(argument: str) -> list[str]:
+    """The product of that name, or those of a YAML."""
     if not argument.endswith((".yaml", ".yml")):
-        return argument
-    from pipeline.facts.config import load_project
+        return [argument]
+    from pipeline.facts.config import load_variants
 
-    return load_project(Path(argument)).config.product
+    return [name for name, _ in load_variants(Path(argument))]
 
 
 def _built_products() -> list[str]:

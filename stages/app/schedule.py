@@ -9,7 +9,7 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
-from pipeline.facts.config import Project, load_project
+from pipeline.facts.config import Loaded, Project, load_variants
 from pipeline.facts.config.yaml_file import MAX_BYTES
 from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import is_file
@@ -70,20 +70,16 @@ def doit_tasks(*products: str | Path, build: str = "build", others: Sequence[str
     return tasks
 
 
-Loaded = tuple[str, Project | ChipfitError]
-
-
 def load_products(*products: str | Path) -> list[Loaded]:
     """The products of files, folders or patterns by name; for one whose YAML is wrong, what is wrong with it."""
-    return _refuse_duplicates([_load(p) for pattern in products for p in find_products(pattern)])
+    return _refuse_duplicates([p for pattern in products for path in find_products(pattern) for p in _load(path)])
 
 
-def _load(path: Path) -> Loaded:
+def _load(path: Path) -> list[Loaded]:
     try:
-        project = load_project(path)
+        return load_variants(path)
     except ChipfitError as error:
-        return re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) or "product", error
-    return project.config.product, project
+        return [(re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) or "product", error)]
 
 
 def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
@@ -172,4 +168,5 @@ def _failed(job: Job, error: ChipfitError) -> TaskFailed:
     if error.place is None and not isinstance(error, ManyErrors):
         key = error.message.partition(":")[0]
         error.place = job.project.place(key if key in job.project.places else "product")
+        error.message = job.project.told(error.message)
     return TaskFailed(str(error))

@@ -19,7 +19,7 @@ CLOSURES = closures_of(SOURCES, FACTS)
 NAMES = {s.NAME: s.__name__ for s in STAGES}  # type: ignore[attr-defined]
 
 WIDE = {
-    "pipeline/facts/config/__init__.py": "chips, which are settings",
+    "pipeline/facts/config/chips.py": "chips, which are settings",
     "stages/export.py": "where the process that exports starts",
 }
 """Files with a path to a folder that holds more than their own data, and what they seek there."""

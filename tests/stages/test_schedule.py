@@ -30,7 +30,7 @@ def test_a_file_that_is_named_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_of_two_products_of_one_name_the_second_fails_and_says_which(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(YAML, "utf-8")
-    first, second = _refuse_duplicates([_load(tmp_path / "a.yaml"), _load(tmp_path / "b.yaml")])
+    first, second = _refuse_duplicates([*_load(tmp_path / "a.yaml"), *_load(tmp_path / "b.yaml")])
     assert first[0] == "net" and isinstance(first[1], Project)
     assert second[0] == "net_b" and isinstance(second[1], ChipfitError)
     assert "'net' is also the product of" in str(second[1]) and "a.yaml" in str(second[1])

@@ -2,7 +2,7 @@
 
 from pipeline.facts.config.chips import chip_folder, find_chip, known_chips
 from pipeline.facts.config.models import ChipSpec, DataSource, ProjectConfig
-from pipeline.facts.config.project import Loaded, Project, load_products, load_project
+from pipeline.facts.config.project import Loaded, Project, load_project, load_variants
 from pipeline.facts.config.schema import json_schema
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "find_chip",
     "json_schema",
     "known_chips",
-    "load_products",
     "load_project",
+    "load_variants",
 ]

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.facts.config.validation import by_line, known_keys
-from pipeline.facts.config.variant_models import Variants, text_of
+from pipeline.facts.config.variant_models import Variants, is_scalar, text_of
 from pipeline.facts.config.yaml_file import YamlDocument
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 
@@ -22,7 +22,13 @@ FIXED = {
 }
 """Keys that are no variant's own, and what to do instead."""
 _PATHS = ("model.source", "data.calibration", "data.evaluation", "data.calibration.file", "data.evaluation.file")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,199}")
+MAX_TEXT = 200
+"""Characters of a value's name, or of a value in a list."""
+MAX_TOLD = 10
+"""Mistakes of selections that are told; the rest is told when these are mended."""
+_MAX_SEARCH = 100_000
+"""Characters of a misspelt value times those of all that may have been meant: the search takes its time."""
+_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_.-]{{0,{MAX_TEXT - 1}}}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,23 +75,31 @@ def matches(selected: Selected, choice: Choice) -> bool:
 def wrong_selection(selected: Selected, key: str, axes: Sequence[Axis], written: YamlDocument) -> list[ChipfitError]:
     """What a selection, written at the dotted `key`, names that is no axis, or none of its values."""
     known = {a.name: a for a in axes}
-    errors = []
+    errors: list[ChipfitError] = []
     for name, values in selected.items():
+        if len(errors) >= MAX_TOLD:
+            break
         place = written.places[f"{key}.{name}"]
         if name not in known:
-            hint = did_you_mean(name, list(known))
+            hint = _meant(name, list(known))
             errors.append(ChipfitError(f"{key}.{name}: is not an axis", place=place, hint=hint))
             continue
         for index, value in enumerate(values):
-            if value not in known[name].parts:
+            if value not in known[name].parts and len(errors) < MAX_TOLD:
                 errors.append(
                     ChipfitError(
                         f"{key}.{name}: {value!r} is not a value of the axis {name}",
                         place=written.places.get(f"{key}.{name}.{index}", place),
-                        hint=did_you_mean(value, list(known[name].parts)),
+                        hint=_meant(value, list(known[name].parts)),
                     )
                 )
     return errors
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    if len(word) * sum(map(len, known)) > _MAX_SEARCH:
+        return f"Known: {', '.join(known)}."
+    return did_you_mean(word, known)
 
 
 def cannot_differ(keys: Mapping[str, Any], key: str, written: YamlDocument) -> list[ChipfitError]:
@@ -94,16 +108,26 @@ def cannot_differ(keys: Mapping[str, Any], key: str, written: YamlDocument) -> l
     return [ChipfitError(f"{k}: cannot differ", place=written.places[k], hint=FIXED[n]) for n, k in wrong]
 
 
-def _named(name: str, values: Mapping[str, Mapping[str, Any]], written: YamlDocument) -> Iterator[Axis | ChipfitError]:
+def _named(name: str, values: Mapping[str, Any], written: YamlDocument) -> Iterator[Axis | ChipfitError]:
     """An axis of names with keys below each, or what is wrong with it."""
     key = f"variants.{name}"
     if not _NAME.fullmatch(name):
         message = f"{key}: cannot be the name of an axis, expected letters, digits, _, - and ."
         yield ChipfitError(message, place=written.places[key])
     axis = Axis(name)
-    for value, keys in values.items():
-        yield from cannot_differ(keys, f"{key}.{value}", written)
-        axis.parts[value] = written.below(f"{key}.{value}", keys)
+    for value, given in values.items():
+        keys, where = {} if given is None else given, f"{key}.{value}"
+        if len(value) > MAX_TEXT:
+            yield ChipfitError(f"{key}: {value!r} is longer than {MAX_TEXT} characters", place=written.places[where])
+        if not isinstance(keys, dict):
+            yield ChipfitError(
+                f"{where}: is {keys!r}, expected the product's keys that this name stands for",
+                place=written.places[where],
+                hint="A list of values belongs to the full name of their key: quantization.weights: [int8, int5].",
+            )
+            continue
+        yield from cannot_differ(keys, where, written)
+        axis.parts[value] = written.below(where, keys)
         axis.words[value] = _word(value)
     yield axis
 
@@ -120,6 +144,16 @@ def _listed(name: str, values: Sequence[Any], written: YamlDocument) -> Iterator
     above = [".".join(names[:i]) for i in range(1, len(names))]
     for index, value in enumerate(values):
         text, where = text_of(value), f"{key}.{index}"
+        if not is_scalar(value):
+            yield ChipfitError(
+                f"{where}: is {value!r}, expected text or a number".replace("is None", "is empty"),
+                place=written.places[where],
+                hint=f"Values that set several keys have names: {names[-1]}: {{NAME: {{...}}, ...}}.",
+            )
+            continue
+        if len(text) > MAX_TEXT:
+            message = f"{where}: {text!r} is longer than {MAX_TEXT} characters"
+            yield ChipfitError(message, place=written.places[where], hint="Give it a name, with keys below it.")
         if text in axis.parts:
             hint = "Delete one of the two."
             yield ChipfitError(f"{key}: {text!r} is given twice", place=written.places[where], hint=hint)

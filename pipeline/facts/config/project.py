@@ -53,7 +53,7 @@ Loaded = tuple[str, Project | ChipfitError]
 """A product's name, and the product or what is wrong with it."""
 
 
-def load_products(path: Path) -> list[Loaded]:
+def load_variants(path: Path) -> list[Loaded]:
     """Every product that a YAML declares: one, or each of its variants, in their order.
 
     What is wrong with some variants stands in their place and does not hide the others. Raises ChipfitError or
@@ -70,7 +70,7 @@ def load_products(path: Path) -> list[Loaded]:
 
 def load_project(path: Path, name: str | None = None) -> Project:
     """The product of a YAML; of several variants, the one of that name. Raises ChipfitError or ManyErrors."""
-    loaded = load_products(path)
+    loaded = load_variants(path)
     names = [n for n, _ in loaded]
     if name is None and len(loaded) > 1:
         message = f"declares {len(loaded)} products, one was expected"

@@ -1,5 +1,6 @@
 """What pydantic finds wrong, as sentences with the line of each key, all at once."""
 
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -70,19 +71,27 @@ def _errors(error: ValidationError, written: YamlDocument, shown: str, section: 
     return sorted(found.values(), key=by_line)
 
 
+@lru_cache(1000)
+def _nearest(*parts: str) -> str:
+    """A hint for a key that is not known: every variant of a file has it, and the search takes its time."""
+    return did_you_mean(parts[-1], known_keys(*parts[:-1]))
+
+
 def _message_and_hint(detail: Any, parts: list[str]) -> tuple[str, str]:
     """Message and hint for one of pydantic's findings."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return "is not a known key", did_you_mean(parts[-1], known_keys(*parts[:-1]))
+        return "is not a known key", _nearest(*parts)
     if kind == "missing":
-        return "is missing", ""
+        return "is missing", "What holds for every variant is written at the top." if parts[-1] == "when" else ""
     if kind == "literal_error":
         return f"is {detail['input']!r}, expected {context['expected']}", ""
     if kind == "value_error":
         return str(context["error"]), ""
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"is {detail['input']!r}, expected keys below it", ""
+        return f"is {detail['input']!r}, expected keys below it".replace("is None", "is empty"), ""
+    if kind == "too_short":
+        return "is empty, expected at least one", ""
     if kind in ("tuple_type", "list_type"):
         return f"is {detail['input']!r}, expected a list", ""
     text = detail["msg"].replace("Input should be", "expected")

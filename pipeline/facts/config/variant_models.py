@@ -14,38 +14,27 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _scalar(value: Any) -> Any:
-    if not isinstance(value, str | int | float):
-        form = f"{value!r} is no text or number" if value is not None else "there is nothing here"
-        raise ValueError(f"{form}, expected a value; names with keys below each are {{name: {{key: value}}}}")
-    return value
-
-
-def _keys(value: Any) -> Any:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(
-            f"is {value!r}, expected the product's keys that this name stands for; a list of values goes with the "
-            "dotted name of their key, for example quantization.weights: [int8, int5]"
-        )
-    return value
+def is_scalar(value: Any) -> bool:
+    """Whether a value may be one of an axis' list: text, a number, true or false."""
+    return isinstance(value, str | int | float)
 
 
 def _texts(value: Any) -> Any:
     values = value if isinstance(value, list) else [value]
-    return tuple(text_of(_scalar(v)) for v in values)
+    for wrong in (v for v in values if not is_scalar(v)):
+        raise ValueError(f"is {wrong!r}, expected a value of the axis, or a list of some")
+    return tuple(text_of(v) for v in values)
 
 
 def _form(value: Any) -> str | None:
     return _LIST if isinstance(value, list) else _MAPPING if isinstance(value, dict) else None
 
 
-Scalar = Annotated[Any, BeforeValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Part = Annotated[dict[str, Any], BeforeValidator(_keys)]
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_LIST_OF_SCALARS = {"type": "array", "items": _SCALAR, "minItems": 1}
 Axis = Annotated[
-    Annotated[list[Scalar], Field(min_length=1), Tag(_LIST)]
-    | Annotated[dict[str, Part], Field(min_length=1), Tag(_MAPPING)],
+    Annotated[list[Any], Field(min_length=1), Tag(_LIST), WithJsonSchema(_LIST_OF_SCALARS)]
+    | Annotated[dict[str, Any], Field(min_length=1), Tag(_MAPPING)],
     Discriminator(
         _form,
         custom_error_type="axis",
@@ -56,7 +45,7 @@ Values = Annotated[
     tuple[str, ...],
     BeforeValidator(_texts),
     Field(min_length=1),
-    WithJsonSchema({"anyOf": [Scalar.__metadata__[1].json_schema, {"type": "array", "minItems": 1}]}),
+    WithJsonSchema({"anyOf": [_SCALAR, _LIST_OF_SCALARS]}),
 ]
 Selection = Annotated[dict[str, Values], Field(min_length=1)]
 """Values by axis: a combination is selected when it has one of the values of each axis that is named."""
@@ -79,10 +68,12 @@ class Variants(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Axis] = Field(init=False)
-    name: str | None = Field(None, description="Name of each product, for example {product}_{chip} (default: all axes)")
+    name: str | None = Field(
+        None, max_length=200, description="Name of each product, for example {product}_{chip} (default: all axes)"
+    )
     exclude: tuple[Selection, ...] = Field((), description="Combinations that are no products")
     overrides: tuple[Override, ...] = Field((), description="Keys that differ in some combinations")
 
     @property
-    def axes(self) -> dict[str, list[Any] | dict[str, dict[str, Any]]]:
+    def axes(self) -> dict[str, list[Any] | dict[str, Any]]:
         return self.__pydantic_extra__

@@ -97,7 +97,8 @@ def _check_unique(
         if other is choice:
             continue
         apart = [a.name for a in axes if other[a.name] != choice[a.name]]
-        left_out = [a for a in apart if f"{{{a}}}" not in template]
-        hint = f"Write {{{left_out[0]}}} into variants.name." if left_out else f"Give the values of {apart[0]} names."
+        hint = "Give the values names, with keys below each, in place of a list."
+        for axis in (a for a in apart if f"{{{a}}}" not in template):
+            hint = f"Write {{{axis}}} into variants.name."
         shown = " and ".join(f"{{{', '.join(f'{a}: {v}' for a, v in c.items())}}}" for c in (other, choice))
         raise ChipfitError(f"variants: {shown} would both be called {name!r}", place=place, hint=hint)

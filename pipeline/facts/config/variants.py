@@ -7,7 +7,16 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from pipeline.facts.config.axes import Axis, Choice, Selected, cannot_differ, matches, read_axes, wrong_selection
+from pipeline.facts.config.axes import (
+    MAX_TOLD,
+    Axis,
+    Choice,
+    Selected,
+    cannot_differ,
+    matches,
+    read_axes,
+    wrong_selection,
+)
 from pipeline.facts.config.validation import validate
 from pipeline.facts.config.variant_models import Override, Variants
 from pipeline.facts.config.variant_names import product_names
@@ -16,8 +25,8 @@ from pipeline.facts.errors import ChipfitError, ManyErrors
 
 MAX_VARIANTS = 1_000
 """Combinations of one file, those that are excluded too."""
-MAX_VALUES = 1_000_000
-"""Values of a file times its combinations."""
+MAX_VALUES = 500_000
+"""Values of all products together."""
 NONE = "none"
 
 
@@ -44,7 +53,7 @@ def expand(written: YamlDocument, shown: str) -> list[Variant]:
         return [Variant({}, base)]
     variants = validate(Variants, written, shown, "variants")
     axes = read_axes(variants, written)
-    _check_size(axes, written)
+    _check_size(axes, base, written)
     combinations = [dict(zip((a.name for a in axes), c, strict=True)) for c in product(*(a.parts for a in axes))]
     left = _without_excluded(combinations, variants.exclude, axes, written)
     overrides = _overrides(variants.overrides, left, axes, written)
@@ -59,9 +68,11 @@ def expand(written: YamlDocument, shown: str) -> list[Variant]:
     return expanded
 
 
-def _check_size(axes: Sequence[Axis], written: YamlDocument) -> None:
+def _check_size(axes: Sequence[Axis], base: YamlDocument, written: YamlDocument) -> None:
     combinations = prod(len(a.parts) for a in axes)
-    values = combinations * _count(written.values)
+    parts = sum(max(_count(p.values) for p in a.parts.values()) for a in axes)
+    rules = sum(_count(written.values["variants"].get(k)) for k in ("exclude", "overrides"))
+    values = combinations * (_count(base.values) + parts + rules)
     for number, limit, what in ((combinations, MAX_VARIANTS, "combinations"), (values, MAX_VALUES, "values")):
         if number > limit:
             raise ChipfitError(
@@ -82,7 +93,11 @@ def _without_excluded(
     axes: Sequence[Axis],
     written: YamlDocument,
 ) -> list[dict[str, str]]:
-    errors = [e for i, s in enumerate(exclude) for e in wrong_selection(s, f"variants.exclude.{i}", axes, written)]
+    errors: list[ChipfitError] = []
+    for index, selection in enumerate(exclude):
+        errors += wrong_selection(selection, f"variants.exclude.{index}", axes, written)
+        if len(errors) >= MAX_TOLD:
+            break
     if errors:
         raise ManyErrors(errors)
     left = combinations
@@ -99,7 +114,6 @@ def _without_excluded(
         raise ChipfitError(
             "variants.exclude: leaves no combination, so that there is no product",
             place=written.places["variants.exclude"],
-            hint="For a single product write variants: none.",
         )
     return left
 
@@ -120,6 +134,8 @@ def _overrides(
             hint = "Write keys of a product beside when, for example budget: {flash: 64 KiB}."
             wrong.append(ChipfitError(f"{key}: changes nothing", place=written.places[key], hint=hint))
         errors += [*wrong, *cannot_differ(keys, key, written), *_contradicted(keys, key, axes, written)]
+        if len(errors) >= MAX_TOLD:
+            break
         found.append((override.when, written.below(key, keys)))
     if errors:
         raise ManyErrors(errors)
