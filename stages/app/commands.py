@@ -36,6 +36,7 @@ COMMANDS = (
         "what changed between two builds, and why",
     ),
     Command("estimate", "MODEL [--chip NAME] [--json]", "what a model would need on every known chip, or on one"),
+    Command("cache", "stats|prune|verify|where [--size N] [--json]", "look after the store of stage results"),
     Command("init", "[FOLDER]", "write a commented product.yaml and a dodo.py"),
     Command("schema", "[--chip]", "print the JSON Schema of a product or chip YAML"),
     Command("chips", "", "list the chips that chipfit knows"),

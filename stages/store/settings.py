@@ -190,11 +190,16 @@ def _mode(where: str, value: object, beside: Path) -> Mode:
     return value
 
 
-def _size(where: str, value: object, beside: Path) -> int:
+def parse_size(where: str, value: object) -> int:
+    """Bytes of a size such as "2 GiB"; raises ChipfitError that names `where` it stands."""
     try:
-        size = parse_integer(value, _UNITS, "2 GiB")
+        return parse_integer(value, _UNITS, "2 GiB")
     except ValueError as error:
         raise ChipfitError(str(error), place=where) from error
+
+
+def _size(where: str, value: object, beside: Path) -> int:
+    size = parse_size(where, value)
     if size < _LEAST_SIZE:
         raise ChipfitError(f"is {value!r}, expected at least 1 MiB", place=where, hint=f"{OFF} as URL stores nothing.")
     return size

@@ -1,0 +1,98 @@
+"""What a user's store holds, and whether all of it is what it says."""
+
+from dataclasses import dataclass
+
+from stages.store.bounded import BoundedFolder
+from stages.store.entry import EMPTY, MAX_BLOB, Damaged, Entry, Output
+from stages.store.exchange import DamagedFile, read_blob, read_entry
+
+
+@dataclass(frozen=True)
+class StageStats:
+    """Results of one stage, and the bytes of their files; a file of several results counts in each."""
+
+    stage: str
+    results: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A store in numbers of bytes: `incomplete` results have lost files to eviction, `unused` files their records."""
+
+    folder: str
+    limit: int
+    bytes: int
+    results: int
+    incomplete: int
+    files: int
+    unused: int
+    stages: tuple[StageStats, ...]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Every record and file was read: how many, and what was wrong with those that were removed."""
+
+    folder: str
+    results: int
+    files: int
+    damaged: tuple[str, ...]
+
+
+def stats(folder: BoundedFolder) -> Stats:
+    """What the store holds, by its records and the sizes of its files. Damaged records are left out. Raises OSError."""
+    entries = _entries(folder, [])
+    sizes = {name: status.st_size for name, status in folder.names("cas")}
+    used = {o.sha256 for e in entries for o in e.outputs.values()}
+    stages: dict[str, tuple[int, int]] = {}
+    for entry in entries:
+        results, size = stages.get(entry.stage, (0, 0))
+        stages[entry.stage] = results + 1, size + sum(o.size for o in entry.outputs.values())
+    return Stats(
+        folder=str(folder),
+        limit=folder.limit,
+        bytes=folder.total(),
+        results=len(entries),
+        incomplete=sum(any(sizes.get(o.sha256) != o.size for o in _stored(e)) for e in entries),
+        files=len(sizes),
+        unused=len(sizes.keys() - used),
+        stages=tuple(StageStats(s, *stages[s]) for s in sorted(stages)),
+    )
+
+
+def verify(folder: BoundedFolder) -> Verified:
+    """Read every record and every file, and remove what is damaged. Raises OSError."""
+    damaged: list[DamagedFile] = []
+    entries = _entries(folder, damaged)
+    names = sorted(n for n, _ in folder.names("cas"))
+    for name in names:
+        try:
+            data = folder.read("cas", name, MAX_BLOB)
+            if data is not None:
+                read_blob(folder, Output(name, len(data)))
+        except DamagedFile as error:
+            damaged.append(error)
+        except Damaged as error:
+            damaged.append(DamagedFile("cas", name, str(error)))
+    for file in damaged:
+        folder.remove(file.kind, file.name)
+    return Verified(str(folder), len(entries), len(names), tuple(map(str, damaged)))
+
+
+def _entries(folder: BoundedFolder, damaged: list[DamagedFile]) -> list[Entry]:
+    """Every record; those that are damaged are added to `damaged`."""
+    found = []
+    for name in sorted(n for n, _ in folder.names("ac")):
+        try:
+            entry = read_entry(folder, name)
+        except DamagedFile as error:
+            damaged.append(error)
+            continue
+        if entry is not None:
+            found.append(entry)
+    return found
+
+
+def _stored(entry: Entry) -> list[Output]:
+    return [o for o in entry.outputs.values() if o.sha256 != EMPTY]
