@@ -2,23 +2,28 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
 from pipeline.facts.weight_bits import BITS
+from pipeline.importing.readers import EXPORTED
 from stages.base import ALL, Job
 from stages.samples import data_files, model_files
 
 if TYPE_CHECKING:
+    from pipeline.judging.report.mlbom import Licence
     from pipeline.measuring.simulate_file import SimulateFile
     from pipeline.quantizing.quantize_file import Accuracy
 
 NAME = "report"
 READS = dict.fromkeys(("export", "import", "feasibility", "quantize", "codegen", "size-check", "simulate"), ALL)
-TARGETS = ("index.html", "summary.md", "verdict.json", "manifest.json")
+TARGETS = (
+    "index.html", "summary.md", "verdict.json", "manifest.json", "provenance.json", "test-result.json", "mlbom.cdx.json"
+)  # fmt: skip
+_MODULES = ("import_model", "feasibility", "quantize", "codegen", "size_check", "simulate", "report")
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
 
 
@@ -27,6 +32,7 @@ def settings(project: Project) -> Mapping[str, object]:
         "config": project.config.model_dump(mode="json", exclude={"chip"}),
         "chip": project.chip.model_dump(mode="json"),
         "versions": _versions(),
+        "tools": _tools(project),
     }
 
 
@@ -35,11 +41,15 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
-    from pipeline.facts.artifact import digests, file_sha256
+    from pipeline.facts.artifact import digests, file_sha256, to_json
     from pipeline.facts.records import json_bytes
+    from pipeline.graph.graph_file import load
     from pipeline.judging.report import Manifest, Page, render_html, render_markdown
+    from pipeline.judging.report.mlbom import bill_of_materials
+    from pipeline.judging.report.provenance import Built, provenance, test_result
     from pipeline.judging.rules import Evidence, judge
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
+    from pipeline.ops import NODES
 
     project = job.project
     quantized, size, simulated, plan = job.quantized, job.size, job.simulated, job.plan
@@ -66,10 +76,15 @@ def run(job: Job) -> dict[str, bytes]:
         inputs={n: file_sha256(p) for n, p in sorted(inputs(project).items())},
         outputs={s: found for s in READS if (found := digests(job.folder / s))},
     )
+    graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}, NODES)
+    built = Built(project.config, project.chip, manifest, verdict, plan.arithmetic, _tools(project))
     page = Page(verdict, quantized, size, simulated, plan, manifest, project.chip)
     return {
         "verdict.json": json_bytes(verdict),
         "manifest.json": json_bytes(manifest),
+        "provenance.json": to_json(provenance(built)),
+        "test-result.json": to_json(test_result(built)),
+        "mlbom.cdx.json": to_json(bill_of_materials(built, graph, plan, simulated, _licences(built.tools))),
         "summary.md": render_markdown(verdict, simulated, plan).encode(),
         "index.html": render_html(page).encode(),
     }
@@ -93,6 +108,35 @@ def _policy(project: Project) -> dict[str, str]:
         "activations": own.activations,
         "policy": f"{own.scales}, {own.zero_points}, {own.calibration}",
     }
+
+
+def _tools(project: Project) -> dict[str, str]:
+    """What all stages of the product depend on, by name: "version sha256:digest"."""
+    from stages.keys import dependencies
+    from stages.keys.tools import MISSING
+
+    exported = Path(project.config.model.source).suffix in EXPORTED
+    found: dict[str, str] = {}
+    for module in (*(["export"] if exported else []), *_MODULES):
+        found |= dependencies(f"stages.{module}", project)[1]
+    return {n: v for n, v in sorted(found.items()) if v != MISSING}
+
+
+def _licences(names: Iterable[str]) -> "dict[str, Licence]":
+    """The licences that packages themselves state, by the package's name."""
+    from pipeline.judging.report.mlbom import Licence
+
+    found = {}
+    for name in names:
+        try:
+            stated = importlib.metadata.metadata(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        expression = stated.get_all("License-Expression")
+        words = [c.rpartition(" :: ")[2] for c in stated.get_all("Classifier") or [] if c.startswith("License ::")]
+        if expression or words:
+            found[name] = Licence(", ".join(expression or words), bool(expression))
+    return found
 
 
 def measured_accuracy(found: "Accuracy", simulated: "SimulateFile") -> "Accuracy":
