@@ -3,18 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pipeline.facts.artifact import digests, sha256
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import from_json
-
-if TYPE_CHECKING:  # a build with nothing to do reads none of these
-    from pipeline.measuring.footprint.size_file import SizeFile
-    from pipeline.measuring.simulate_file import SimulateFile
-    from pipeline.planning.plan_file import PlanFile
-    from pipeline.quantizing.quantize_file import QuantizeFile
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -46,32 +40,11 @@ class Job:
         return data
 
     def record(self, stage: str, name: str, kind: type[T]) -> T:
-        """A JSON file of an earlier stage, as the dataclass `kind` that it was written from."""
+        """A JSON file of an earlier stage, as the dataclass `kind` that it was written from.
+
+        Only the stage imports `kind`: what this module imports is code of every stage.
+        """
         return from_json(kind, self.read(stage, name), f"{stage}/{name}")
-
-    @property
-    def quantized(self) -> "QuantizeFile":
-        from pipeline.quantizing.quantize_file import QuantizeFile
-
-        return self.record("quantize", "quantize.json", QuantizeFile)
-
-    @property
-    def plan(self) -> "PlanFile":
-        from pipeline.planning.plan_file import PlanFile
-
-        return self.record("codegen", "plan.json", PlanFile)
-
-    @property
-    def size(self) -> "SizeFile":
-        from pipeline.measuring.footprint.size_file import SizeFile
-
-        return self.record("size-check", "size.json", SizeFile)
-
-    @property
-    def simulated(self) -> "SimulateFile":
-        from pipeline.measuring.simulate_file import SimulateFile
-
-        return self.record("simulate", "simulate.json", SimulateFile)
 
 
 class Stage(Protocol):

@@ -10,7 +10,8 @@ from pipeline.facts.artifact import file_sha256, sha256, to_json
 from pipeline.facts.config import Project
 from pipeline.facts.records import json_bytes
 from stages.base import Job
-from stages.samples import data_files, data_settings, evaluation, model_files
+from stages.model_source import model_files
+from stages.samples import data_files, data_settings, evaluation
 
 if TYPE_CHECKING:
     from pipeline.planning.choose_kernels import Limits
@@ -75,8 +76,8 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.ops import NODES
     from pipeline.planning.choose_kernels import choose
     from pipeline.planning.dead_channels import without_dead_channels
+    from pipeline.planning.describe_plan import plan_file
     from pipeline.planning.plan import plan
-    from pipeline.planning.plan_file import plan_file
 
     project = job.project
     network = {n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}

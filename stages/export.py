@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
-from pipeline.importing.readers import EXPORTED
+from pipeline.model_files.exported import EXPORTED
 from stages.base import Job
 
 NAME = "export"

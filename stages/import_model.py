@@ -11,7 +11,7 @@ from pipeline.graph.ir import Graph
 from pipeline.importing.readers import READERS, SUFFIXES, reader_of
 from stages.base import Job
 from stages.feasibility import refuse_oversized
-from stages.samples import model_files, model_path
+from stages.model_source import model_files, model_path
 
 if TYPE_CHECKING:
     pass

@@ -10,7 +10,8 @@ from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from pipeline.importing.readers import reader_of
 from stages.base import Job
-from stages.samples import calibration, data_files, data_settings, evaluation, model_files, model_path
+from stages.model_source import model_files, model_path
+from stages.samples import calibration, data_files, data_settings, evaluation
 
 if TYPE_CHECKING:
     from pipeline.graph.ir import Graph

@@ -11,7 +11,8 @@ from pipeline.facts.config import Project
 from pipeline.facts.weight_bits import BITS
 from pipeline.importing.readers import EXPORTED
 from stages.base import ALL, Job
-from stages.samples import data_files, model_files
+from stages.model_source import model_files
+from stages.samples import data_files
 
 if TYPE_CHECKING:
     from pipeline.judging.report.mlbom import Licence
@@ -49,10 +50,17 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.judging.report.provenance import Built, provenance, test_result
     from pipeline.judging.rules import Evidence, judge
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
+    from pipeline.measuring.footprint.size_file import SizeFile
+    from pipeline.measuring.simulate_file import SimulateFile
     from pipeline.ops import NODES
+    from pipeline.planning.plan_file import PlanFile
+    from pipeline.quantizing.quantize_file import QuantizeFile
 
     project = job.project
-    quantized, size, simulated, plan = job.quantized, job.size, job.simulated, job.plan
+    quantized = job.record("quantize", "quantize.json", QuantizeFile)
+    plan = job.record("codegen", "plan.json", PlanFile)
+    size = job.record("size-check", "size.json", SizeFile)
+    simulated = job.record("simulate", "simulate.json", SimulateFile)
     findings = judge(Evidence(project.config, project.chip, quantized, size, simulated))
     verdict = Verdict(
         product=project.config.product,
@@ -157,7 +165,4 @@ def failures(job: Job) -> list[str]:
     from pipeline.judging.verdict import Verdict
 
     missed = [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
-    told = job.project.told
-    return [
-        str(ChipfitError(told(f"{f.key}: {f.sentence}"), place=job.project.place(f.key), hint=f.hint)) for f in missed
-    ]
+    return [str(ChipfitError(f"{f.key}: {f.sentence}", place=job.project.place(f.key), hint=f.hint)) for f in missed]

@@ -1,4 +1,4 @@
-"""Files of a product's model and data, and its calibration and evaluation samples."""
+"""Files of a product's data, and its calibration and evaluation samples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,42 +7,13 @@ import numpy as np
 
 from pipeline.facts.config import DataSource, Project
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.files import MAX_DATA, MAX_MODEL, file_size
+from pipeline.facts.files import MAX_DATA
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Array, Port
-from pipeline.importing.readers import EXPORTED, READERS
-from pipeline.model_files.onnx_external import MAX_EXTERNAL
 from pipeline.quantizing.data import Samples, load_samples
-from stages.base import Job
+from stages.file_sizes import check_size
 
 _NOISE_SAMPLES = 64
-
-
-def model_files(project: Project) -> Mapping[str, Path]:
-    """The model file, and the files of its external tensors by the name that the model gives them.
-
-    Raises ChipfitError where they are larger than what the importers read: every byte of them goes into the cache key.
-    """
-    written, place = project.config.model.source, project.place("model.source")
-    source = project.file("model.source", written)
-    _check_size(project, "model.source", written, source, MAX_MODEL)
-    reader = READERS.get(source.suffix)
-    beside = {} if reader is None else reader.files_beside(source, place)
-    size = sum(file_size(path) for path in beside.values())
-    if size > MAX_EXTERNAL:
-        raise ChipfitError(
-            f"model.source: the files in which {written} keeps tensors have {size} bytes, the limit is {MAX_EXTERNAL}",
-            place=place,
-            hint="Save the model with its tensors in a file that holds nothing else.",
-        )
-    return {"model": source, **{f"model: {name}": path for name, path in beside.items()}}
-
-
-def model_path(job: Job) -> Path:
-    """The file that a reader reads: the product's own, or the one that the stage `export` wrote."""
-    source = job.project.file("model.source", job.project.config.model.source)
-    suffix = EXPORTED.get(source.suffix)
-    return source if suffix is None else job.folder / "export" / f"model{suffix}"
 
 
 def data_files(project: Project) -> Mapping[str, Path]:
@@ -51,7 +22,7 @@ def data_files(project: Project) -> Mapping[str, Path]:
     named = {"calibration": data.calibration, "evaluation": data.evaluation}
     files = {n: project.file(f"data.{n}", s.file) for n, s in named.items() if s is not None}
     for role, path in files.items():
-        _check_size(project, f"data.{role}", path.name, path, MAX_DATA)
+        check_size(project, f"data.{role}", path.name, path, MAX_DATA)
     return files
 
 
@@ -61,12 +32,6 @@ def data_settings(project: Project) -> Mapping[str, object]:
         exclude={"calibration": {"file"}, "evaluation": {"file"}}
     )
     return dumped
-
-
-def _check_size(project: Project, key: str, shown: str, path: Path, limit: int) -> None:
-    if file_size(path) > limit:
-        message = f"{key}: {shown} has {file_size(path)} bytes, the limit is {limit}"
-        raise ChipfitError(message, place=project.place(key), hint="Check that it is the file that you mean.")
 
 
 def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()) -> Samples:

@@ -35,7 +35,8 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.measuring.simulate_file import RunAccuracy, RunCycles, RunLayer, RunStack, RunVectors, SimulateFile
     from pipeline.measuring.simulator import Target, simulate
     from pipeline.ops import NODES
-    from pipeline.quantizing.evaluate import top1
+    from pipeline.planning.plan_file import PlanFile
+    from pipeline.quantizing.top1 import top1
 
     project, chip = job.project, job.project.chip
     product = project.config.product
@@ -49,7 +50,8 @@ def run(job: Job) -> dict[str, bytes]:
     count = len(integers[0])
     vectors = [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(count)]
     wanted = [[o[i].tobytes() for o in expected] for i in range(count)]
-    calls, port_offsets = job.plan.calls, job.plan.port_offsets
+    plan = job.record("codegen", "plan.json", PlanFile)
+    calls, port_offsets = plan.calls, plan.port_offsets
     target = Target(
         chip.core,
         (chip.flash.origin, chip.flash.size),

@@ -44,9 +44,9 @@ def inputs(project: Project) -> Mapping[str, Path]:
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.artifact import digests
     from pipeline.facts.records import json_bytes
+    from pipeline.measuring import native
     from pipeline.measuring.footprint import measure
     from pipeline.measuring.footprint.size_file import Free, size_file
-    from pipeline.measuring.simulator import native
     from pipeline.measuring.toolchain import TOOLCHAINS, Region, compile_library, link_image
     from pipeline.measuring.toolchain.scratch import scratch
 
@@ -69,10 +69,11 @@ def run(job: Job) -> dict[str, bytes]:
 def _layers(job: Job, footprint: "Footprint") -> "list[SizedLayer]":
     """Constants of each kernel call, by the tables' names in the generated C; kernels are shared between layers."""
     from pipeline.measuring.footprint.size_file import SizedLayer
+    from pipeline.planning.plan_file import PlanFile
 
     product, sizes = job.project.config.product, {s.name: s.size for s in footprint.symbols}
     layers = []
-    for index, call in enumerate(job.plan.calls):
+    for index, call in enumerate(job.record("codegen", "plan.json", PlanFile).calls):
         names = tuple(f"{product}__table_{of}{index}_" for of in ("", "routine_"))
         tables = sum(z for n, z in sizes.items() if n.startswith(names))
         parameters = sizes.get(f"{product}__parameters_{index}", 0)

@@ -5,7 +5,7 @@ graph without them has the same outputs, bit for bit, in fewer layers' work, wei
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pipeline.graph.builder import GraphBuilder
 from pipeline.graph.ir import Graph, Node
 from pipeline.graph.tensor import Array
 from pipeline.ops.shared.linear import Linear
+from pipeline.planning.plan_file import ChannelsLeftOut
 
 Range = tuple[Array, Array]
 """The least and the largest integer that each channel (last axis) can hold at any position."""
@@ -28,14 +29,6 @@ def without_dead_channels(graph: Graph) -> Graph:
     if all(a.all() for a in alive.values()):
         return graph
     return _without_unneeded(graph, ranges, alive)
-
-
-@dataclass(frozen=True)
-class ChannelsLeftOut:
-    """How many channels of layers with weights, and of their multiply-accumulates, a graph does without."""
-
-    channels: int
-    macs: int
 
 
 def channels_left_out(graph: Graph, small: Graph) -> ChannelsLeftOut:

@@ -31,6 +31,7 @@ from pipeline.quantizing.quantize_file import (
 from pipeline.quantizing.quantizer import AccumulatorProof
 from pipeline.quantizing.rounding_bounds import constant_errors
 from pipeline.quantizing.signal_to_noise import SignalMeter, output_elements, tensor_parts
+from pipeline.quantizing.top1 import classes_of
 
 PROBES = 64
 _QDQ_SAMPLES = 256
@@ -125,13 +126,6 @@ def evaluate_integer(graph: Graph, samples: Samples, model: bytes) -> QuantizeFi
     )
 
 
-def top1(graph: Graph, outputs: Array, labels: Array | None) -> float | None:
-    """The share of right answers in the first output's integers, (n, ...) as stored; None without labels."""
-    port = graph.outputs[0]
-    stored = outputs.reshape(len(outputs), *graph.tensors[port.tensor].shape)
-    return None if labels is None else round(float(np.mean(_classes(port.to_onnx(stored)) == labels)), 6)
-
-
 def hard_inputs(graph: Graph, samples: Samples) -> list[Array]:
     """Real inputs for a comparison of integers: a few samples, the least and the largest integers, and noise."""
     rng, inputs = np.random.default_rng(0), []
@@ -150,8 +144,8 @@ def _answers(real: Array, reference: Array | None, labels: Array | None) -> Answ
     flat = real.reshape(len(real), -1)
     return Answers(
         classes=flat.shape[1] if flat.shape[1] > 1 else None,
-        integer=len(np.unique(_classes(real))),
-        real=None if reference is None else len(np.unique(_classes(reference))),
+        integer=len(np.unique(classes_of(real))),
+        real=None if reference is None else len(np.unique(classes_of(reference))),
         truth=None if labels is None else len(np.unique(labels)),
         labels=None if labels is None else (int(labels.min()), int(labels.max())),
     )
@@ -197,16 +191,10 @@ def _onnx_inputs(result: Quantized, model: onnx.ModelProto, samples: Samples) ->
     return inputs
 
 
-def _classes(values: Array) -> Array:
-    """(n,) class of each sample: the largest entry, or the value itself when the network ends in ArgMax."""
-    flat = values.reshape(len(values), -1)
-    return flat.argmax(axis=1) if flat.shape[1] > 1 else np.rint(flat[:, 0]).astype(np.int64)
-
-
 def _accuracy(real: Array, reference: Array | None, labels: Array | None) -> Accuracy:
     """`reference`: the framework's answers, None where nobody could be asked."""
-    ours = _classes(real)
-    theirs = None if reference is None else _classes(reference)
+    ours = classes_of(real)
+    theirs = None if reference is None else classes_of(reference)
     return Accuracy(
         integer=None if labels is None else round(float(np.mean(ours == labels)), 6),
         real=None if labels is None or theirs is None else round(float(np.mean(theirs == labels)), 6),
@@ -218,7 +206,7 @@ def _confusion(real: Array, labels: Array | None) -> tuple[tuple[int, ...], ...]
     """Rows: truth; columns: the integer network's answer."""
     if labels is None:
         return None
-    ours = _classes(real)
+    ours = classes_of(real)
     size = int(max(ours.max(), labels.max())) + 1
     if size > 64 or labels.min() < 0 or ours.min() < 0:
         return None
@@ -229,7 +217,7 @@ def _confusion(real: Array, labels: Array | None) -> tuple[tuple[int, ...], ...]
 def _worst(real: Array, reference: Array) -> tuple[WorstInput, ...]:
     error = np.abs(real - reference).reshape(len(real), -1).max(axis=1)
     order = np.argsort(-error, kind="stable")[:_WORST_SAMPLES]
-    ours, theirs = _classes(real), _classes(reference)
+    ours, theirs = classes_of(real), classes_of(reference)
     return tuple(WorstInput(int(i), _six_digits(error[i]), int(theirs[i]), int(ours[i])) for i in order)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.facts.artifact import STAMP, digests, is_intact, write_folder
 from pipeline.facts.errors import ChipfitError
-from pipeline.measuring.simulator import native
+from pipeline.measuring import native
 from pipeline.measuring.toolchain import TOOLCHAINS, compile_library, host_library, process
 from stages.base import Job
 

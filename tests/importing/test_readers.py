@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.importing.readers import EXPORTED, READERS, SUFFIXES, reader_of
+from pipeline.importing.readers import READERS, SUFFIXES, reader_of
+from pipeline.model_files.exported import EXPORTED
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.judging.report.plan import brief, frontier_plot, plan_rows, plan_sentences
-from pipeline.planning.dead_channels import ChannelsLeftOut
 from pipeline.planning.plan_file import (
+    ChannelsLeftOut,
     ChosenPlan,
     MoreFlash,
     MoreRam,

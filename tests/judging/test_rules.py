@@ -14,8 +14,8 @@ from pipeline.graph.tensor import Port, QuantParams, Tensor
 from pipeline.judging.rules import RULES
 from pipeline.judging.verdict import verdict_of
 from pipeline.measuring.simulate_file import SimulateFile
-from pipeline.quantizing.evaluate import top1
 from pipeline.quantizing.quantize_file import Accuracy
+from pipeline.quantizing.top1 import top1
 from stages.report import measured_accuracy
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.facts.flash_wait_states import LINES_AHEAD
-from pipeline.measuring.simulator import native
+from pipeline.measuring import native
 
 
 def recorded(folder: Path) -> Path:

@@ -84,7 +84,7 @@ def test_an_entry_that_is_missing_or_has_no_size_is_one_sentence(tmp_path: Path)
 
 
 def _load_counter(cache: Path) -> "subprocess.Popen[str]":
-    code = "from pipeline.measuring.simulator.native import library; print(library()._name)"
+    code = "from pipeline.measuring.native import library; print(library()._name)"
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE)
 

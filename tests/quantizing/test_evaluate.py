@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Port, QuantParams, Tensor
 from pipeline.quantizing.data import Samples
-from pipeline.quantizing.evaluate import _accuracy, _answers, _classes, _confusion, _inputs, _worst, hard_inputs, top1
+from pipeline.quantizing.evaluate import _accuracy, _answers, _confusion, _inputs, _worst, hard_inputs
 
 OURS = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])  # 1 0 1 0
 THEIRS = np.array([[0.2, 0.8], [0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])  # 1 0 0 1
@@ -18,17 +18,11 @@ def graph() -> Graph:
     return Graph("net", tensors, (), (Port("x", "in", (1, 3), (0, 1)),), (Port("y", "out", (1, 2), (0, 1)),))
 
 
-def test_a_class_is_the_largest_entry_or_the_number_itself() -> None:
-    assert _classes(OURS).tolist() == [1, 0, 1, 0] and _classes(np.array([[2.0], [0.4], [6.6]])).tolist() == [2, 0, 7]
-
-
 def test_shares_of_right_and_of_equal_answers() -> None:
     found = _accuracy(OURS, THEIRS, LABELS)
     assert (found.integer, found.real, found.agreement) == (0.75, 0.75, 0.5)
     alone = _accuracy(OURS, None, None)
     assert alone.integer is alone.real is alone.agreement is None
-    assert top1(graph(), (OURS * 100).astype(np.int8).reshape(4, 1, 2), LABELS) == 0.75
-    assert top1(graph(), OURS, None) is None
 
 
 def test_rows_of_the_confusion_are_the_truth() -> None:

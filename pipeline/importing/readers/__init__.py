@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline.facts.errors import Place
 from pipeline.importing.readers import onnx, tflite
+from pipeline.model_files.exported import EXPORTED
 
 if TYPE_CHECKING:  # a build with nothing to do must not wait for them
     from onnx import ModelProto
@@ -35,8 +36,6 @@ class Reader(Protocol):
 
 
 READERS: Mapping[str, Reader] = {".onnx": onnx, ".tflite": tflite}
-EXPORTED: Mapping[str, str] = {".pt2": ".onnx"}
-"""Files that the stage `export` makes others of, with the suffix of those."""
 SUFFIXES = (*READERS, *EXPORTED)
 
 

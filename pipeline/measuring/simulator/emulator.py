@@ -15,7 +15,7 @@ from pipeline.measuring.families import FAMILIES
 from pipeline.measuring.machine_code.decoder import instruction_at
 from pipeline.measuring.machine_code.engine import new_engine, register
 from pipeline.measuring.machine_code.loaded import LoadedImage
-from pipeline.measuring.simulator.native import RECENT, SPANS, Counter, library
+from pipeline.measuring.native import RECENT, SPANS, Counter, library
 
 _PAGE = 0x1000
 _PAINT = 0xA5

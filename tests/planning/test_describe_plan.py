@@ -9,9 +9,10 @@ from pipeline.graph.ir import Graph
 from pipeline.graph.kernel_call import KernelCall
 from pipeline.planning.arena import Buffer, allocate
 from pipeline.planning.choose_kernels import Choice
+from pipeline.planning.describe_plan import _location, plan_file
 from pipeline.planning.integer_program import Option, Point
 from pipeline.planning.plan import Location, Program
-from pipeline.planning.plan_file import PlanFile, _location, plan_file
+from pipeline.planning.plan_file import PlanFile
 
 CALL: KernelCall = linear_call(dense(np.ones((6, 2))))
 C, FAST = Option("c", 900, 100, 0, (), None), Option("fast", 300, 250, 40, (), routine("fast"), wait_cycles=20)
