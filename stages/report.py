@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
 from pipeline.facts.weight_bits import BITS
-from pipeline.importing.readers import EXPORTED
+from pipeline.model_files.exported import EXPORTED
 from stages.base import ALL, Job
 from stages.model_source import model_files
 from stages.samples import data_files
