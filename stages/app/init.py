@@ -33,6 +33,9 @@ accuracy: {metric: top1, max_drop: 0.01}
 optimize: latency              # fewest cycles in the free flash; or flash: least flash within the latency
 toolchain: ziglang             # or gcc: arm-none-eabi-gcc from PATH
 simulate: {vectors: 32}        # real inputs compared bit for bit on the emulated chip
+# variants:                    # every combination is a product of its own: my_product_rp2040_int8 and so on
+#   chip: [truetouch-m0, rp2040]
+#   quantization.weights: [int8, int5]
 """
 
 

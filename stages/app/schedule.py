@@ -165,8 +165,9 @@ def _judge(job: Job) -> TaskFailed | None:
 
 
 def _failed(job: Job, error: ChipfitError) -> TaskFailed:
-    if error.place is None and not isinstance(error, ManyErrors):
-        key = error.message.partition(":")[0]
-        error.place = job.project.place(key if key in job.project.places else "product")
-        error.message = job.project.told(error.message)
+    for each in error.errors if isinstance(error, ManyErrors) else (error,):
+        if each.place is None and each is error:
+            key = each.message.partition(":")[0]
+            each.place = job.project.place(key if key in job.project.places else "product")
+        each.message = job.project.told(each.message)
     return TaskFailed(str(error))

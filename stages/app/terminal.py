@@ -16,6 +16,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import from_json
 from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
+from stages.app.failures import grouped
 from stages.app.publish import finished, publish
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
@@ -98,7 +99,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for failure in self.failures:
             if not isinstance(failure["exception"], UnmetDependency):
                 lines[failure["task"].name] = tuple(failure["exception"].get_msg().strip().splitlines())
-        printed = list(dict.fromkeys(line for of_one in lines.values() for line in of_one))
+        printed = grouped(lines)
         try:
             publish(finished(self._build, (*self._products, *self._others), asked, lines))
         except ChipfitError as error:  # where something failed before, that is most likely why

@@ -1,8 +1,10 @@
 """Products of a file: one that is wrong hides no other, and what they share is read once."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, some
 
 from pipeline.facts.config import Project, load_project, load_variants
 from pipeline.facts.errors import ChipfitError
@@ -24,7 +26,7 @@ def test_a_variant_that_is_wrong_does_not_hide_the_others(tmp_path: Path) -> Non
     assert good == ["rp2040", "rp2040", "samd21", "samd21"]
     bad = [str(p) for _, p in loaded if isinstance(p, ChipfitError)]
     assert len(bad) == 2 and len(set(bad)) == 1, "said alike, so that a build says it once"
-    assert "x.yaml:4: chip: 'nochip' is not known, in nochip_a and 1 more. Hint: Known:" in bad[0]
+    assert "x.yaml:4: nochip_a and 1 more: chip: 'nochip' is not known. Hint: Known:" in bad[0]
 
 
 def test_a_mistake_of_the_whole_file_is_one_error(tmp_path: Path) -> None:
@@ -56,3 +58,11 @@ def test_a_message_about_a_variant_says_which(tmp_path: Path) -> None:
     single, several = "chip: rp2040\n", "variants: {chip: [rp2040]}\n"
     told = [load_project(written(tmp_path, t)).told("budget.flash: too small") for t in (single, several)]
     assert told == ["budget.flash: too small", "net_rp2040: budget.flash: too small"]
+
+
+def test_the_example_is_fifty_products() -> None:
+    loaded = load_variants(ROOT / "examples" / "variants" / "fleet.yaml")
+    projects = [p for _, p in loaded if isinstance(p, Project)]
+    assert len(projects) == len(loaded) == 50
+    assert {p.chip.chip for p in projects if p.config.budget.latency == Fraction(1, 1000)} == {"stm32f103", "stm32l4r5"}
+    assert all(p.file("model.source", p.config.model.source).is_file() for p in some(projects))

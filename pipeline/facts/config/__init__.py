@@ -2,7 +2,7 @@
 
 from pipeline.facts.config.chips import chip_folder, find_chip, known_chips
 from pipeline.facts.config.models import ChipSpec, DataSource, ProjectConfig
-from pipeline.facts.config.project import Loaded, Project, load_project, load_variants
+from pipeline.facts.config.project import Loaded, Project, load_project, load_variants, shown_names
 from pipeline.facts.config.schema import json_schema
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "known_chips",
     "load_project",
     "load_variants",
+    "shown_names",
 ]

@@ -119,6 +119,11 @@ def _once(errors: Sequence[ChipfitError]) -> ChipfitError:
     return ManyErrors(sorted(found.values(), key=by_line))
 
 
+def shown_names(names: Sequence[str]) -> str:
+    """Products that a message is about: the first, and how many more."""
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
+
+
 def _with_names(loaded: Sequence[Loaded]) -> list[Loaded]:
     """Every mistake says in which products it is one, where others of the file have it not."""
     names: dict[str, list[str]] = {}
@@ -127,9 +132,7 @@ def _with_names(loaded: Sequence[Loaded]) -> list[Loaded]:
             names.setdefault(str(e), []).append(name)
 
     def told(e: ChipfitError) -> ChipfitError:
-        first, *others = names[str(e)]
-        more = f" and {len(others)} more" if others else ""
-        return ChipfitError(f"{e.message}, in {first}{more}", place=e.place, hint=e.hint)
+        return ChipfitError(f"{shown_names(names[str(e)])}: {e.message}", place=e.place, hint=e.hint)
 
     return [(n, ManyErrors([told(e) for e in _each(p)]) if isinstance(p, ChipfitError) else p) for n, p in loaded]
 

@@ -1,0 +1,85 @@
+"""A YAML with variants, through the command: tasks of every product, selections of them, and whose failure is whose."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from stages.app.cli import main
+
+YAML = """product: net
+model: {source: touch.onnx}
+data: {calibration: touch.npz}
+variants:
+  chip: [truetouch-m0, rp2040, stm32f030r8]
+  quantization.weights: [int8, int5]
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("touch.onnx", "touch.npz"):
+        shutil.copy(ROOT / "configs" / "models" / name, tmp_path)
+    (tmp_path / "fleet.yaml").write_text(YAML, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "fleet.yaml"
+
+
+def test_every_variant_has_its_tasks(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "list", "--all"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    for chip in ("truetouch_m0", "rp2040", "stm32f030r8"):
+        assert {f"{stage}:net_{chip}_int5" for stage in ("import", "codegen", "report")} <= set(listed)
+    assert sum(name.startswith("quantize:") for name in listed) == 6
+
+
+def imported() -> list[str]:
+    return sorted(p.parent.parent.name for p in Path("build").glob("*/import/graph.json"))
+
+
+def test_some_variants_are_built_by_a_pattern_of_doit(fleet: Path) -> None:
+    assert main(["build", str(fleet), "import:net_rp2040_*"]) == 0
+    assert imported() == ["net_rp2040_int5", "net_rp2040_int8"]
+
+
+def test_a_variant_that_is_wrong_fails_alone(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.write_text(YAML.replace("rp2040", "rp2400"), "utf-8")
+    assert main(["build", "fleet.yaml", "import"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "fleet.yaml:5: net_rp2400_int8 and 1 more: chip: 'rp2400' is not known. Hint: Did you mean 'rp2040'?"
+    ]
+    assert imported() == [
+        f"net_{chip}_{width}" for chip in ("stm32f030r8", "truetouch_m0") for width in ("int5", "int8")
+    ]
+
+
+def test_what_several_variants_miss_is_said_once_with_their_names(
+    fleet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    override = "  overrides: [{when: {chip: rp2040}, budget: {flash: 100 B}}]\n"
+    fleet.write_text(YAML + override, "utf-8")
+    assert main(["build", "fleet.yaml", "feasibility"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("fleet.yaml:7: net_rp2040_int8: budget.flash: "), "each width needs another size"
+    assert second.startswith("fleet.yaml:7: net_rp2040_int5: budget.flash: ")
+    fleet.write_text(YAML.replace("touch.onnx", "gone.onnx"), "utf-8")
+    assert main(["build", "fleet.yaml", "feasibility"]) == 1
+    message = "net_truetouch_m0_int8 and 5 more: model.source: gone.onnx does not exist."
+    assert capsys.readouterr().err.splitlines() == [f"fleet.yaml:2: {message}"]
+
+
+def test_a_product_of_another_file_with_a_variant_s_name_is_refused(
+    fleet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.yaml").write_text(
+        YAML.partition("variants")[0].replace("net", "net_rp2040_int8") + "chip: rp2040\n", "utf-8"
+    )
+    assert main(["build", "import"]) == 1
+    expected = "other.yaml:1: product: 'net_rp2040_int8' is also the product of fleet.yaml. Hint: Rename one."
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
+def test_explain_takes_the_file_and_means_its_variants(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "fleet.yaml"]) == 1
+    assert "'net_truetouch_m0_int8' was not built here" in capsys.readouterr().err
