@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.facts.artifact import file_sha256, sha256, to_json
 from pipeline.facts.config import Project
+from pipeline.facts.config.lock import check_library
 from pipeline.facts.records import json_bytes
 from stages.base import Job
 from stages.model_source import model_files
@@ -28,7 +29,7 @@ def settings(project: Project) -> Mapping[str, object]:
     return {
         "product": config.product,
         "model.name": Path(config.model.source).name,
-        "data": data_settings(project),
+        "data": data_settings(project, calibrates=False),
         "chip": {
             "core": chip.core,
             "multiplier": chip.multiplier,
@@ -38,6 +39,7 @@ def settings(project: Project) -> Mapping[str, object]:
         "memory": config.memory.model_dump(),
         "optimize": config.optimize,
         "chipfit": importlib.metadata.version("chipfit"),
+        **({} if project.lock is None else {"lock": {"library": sha256(to_json(project.lock.lock.library))}}),
     }
 
 
@@ -66,7 +68,7 @@ def _limits(project: Project, arena: int) -> "Limits":
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    return {**model_files(project), **data_files(project)}
+    return {**model_files(project), **data_files(project, calibrates=False)}
 
 
 def run(job: Job) -> dict[str, bytes]:
@@ -94,7 +96,10 @@ def run(job: Job) -> dict[str, bytes]:
     written = json_bytes(plan_file(graph, live_graph, choice, project.config.optimize))
     name, version = Path(project.config.model.source).name, importlib.metadata.version("chipfit")
     origin = Origin(name, version, _model_digest(project), sha256(b"".join(network.values())), sha256(written))
-    return generate(choice.program, project.chip.core, origin, vectors) | {"plan.json": written}
+    library = generate(choice.program, project.chip.core, origin, vectors)
+    if project.lock is not None:
+        check_library(project.lock, library)
+    return library | {"plan.json": written}
 
 
 def _model_digest(project: Project) -> str:

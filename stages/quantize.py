@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
+from pipeline.facts.config.lock import check_network, decided_digests
 from pipeline.facts.cores import CORES
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from pipeline.importing.readers import reader_of
@@ -14,6 +15,7 @@ from stages.model_source import model_files, model_path
 from stages.samples import calibration, data_files, data_settings, evaluation
 
 if TYPE_CHECKING:
+    from pipeline.facts.decisions import Decisions
     from pipeline.graph.ir import Graph
     from pipeline.quantizing.calibrate import Histogram, Policy
     from pipeline.quantizing.data import Samples
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "quantize"
 READS = {"export": ("model.onnx",), "import": ("graph.json", "weights.bin")}
-TARGETS = ("graph.json", "weights.bin", "quantize.json")
+TARGETS = ("graph.json", "weights.bin", "quantize.json", "decisions.json")
 
 
 def settings(project: Project) -> Mapping[str, object]:
@@ -33,6 +35,7 @@ def settings(project: Project) -> Mapping[str, object]:
         "accuracy": {**asked, "signal": accuracy.signal},
         "data": data_settings(project),
         "quantization": {**config.quantization.model_dump(), "requantize": _requantizer(project)},
+        **({} if project.lock is None else {"lock": decided_digests(project.lock.lock)}),
     }
 
 
@@ -47,43 +50,45 @@ def _requantizer(project: Project) -> str:
 
 
 def run(job: Job) -> dict[str, bytes]:
+    from pipeline.facts.decisions import Decisions
     from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load, save
     from pipeline.graph.onnx_export import named_model, qdq_model
     from pipeline.ops import NODES
-    from pipeline.quantizing.calibrate import Policy, observe
+    from pipeline.quantizing.calibrate import observe
     from pipeline.quantizing.evaluate import evaluate, evaluate_integer
-    from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
+    from pipeline.quantizing.integer_graph import join_int8_functions, unprescribed_activations
+    from pipeline.quantizing.locked import decisions_of, observed_of
 
-    project, asked = job.project, job.project.config.quantization
+    project = job.project
     graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")}, NODES)
     held_out = evaluation(project, graph)
     _check_labels(project, held_out)
     _check_widths(project, graph)
     if graph.integer:
         model = project.file("model.source", project.config.model.source).read_bytes()
-        return save(graph) | {"quantize.json": json_bytes(evaluate_integer(graph, held_out, model))}
-    policy = Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
+        network, decisions = save(graph), Decisions({}, {})
+        if project.lock is not None:
+            check_network(project.lock, decisions, network)
+        document = evaluate_integer(graph, held_out, model)
+        return network | {"quantize.json": json_bytes(document), "decisions.json": json_bytes(decisions)}
+    policy = _policy(project)
     graph = join_int8_functions(graph, policy)
-    observed = {}
-    if names := unprescribed_activations(graph):
+    locked = None if project.lock is None else project.lock.lock.decisions
+    observed, statistics = {}, {}
+    names = unprescribed_activations(graph)
+    if locked is not None:
+        observed = {n: h for n, h in observed_of(locked).items() if n in names}
+    elif names:
         samples = calibration(project, graph, names)
         _check_varied(project, samples)
         observed = observe(graph, samples, lambda done, total: job.progress("calibrate", done, total), names)
-    statistics = _input_statistics(job, graph)
-    try:
-        result = quantize(
-            graph,
-            observed,
-            policy,
-            per_channel=asked.scales == "per-channel",
-            requantizer=_requantizer(project),
-            widths=asked.widths,
-            input_statistics=statistics,
-        )
-    except ChipfitError as error:  # of a layer, which stands in the model file
-        error.place = error.place or project.place("model.source")
-        raise
+    if locked is None:
+        statistics = _input_statistics(job, graph)
+    result = _quantized(project, graph, observed, policy, statistics, locked)
+    network, decisions = save(result.graph), decisions_of(result.params, observed, result.layers)
+    if project.lock is not None:
+        check_network(project.lock, decisions, network)
     qdq = qdq_model(graph, result.params, result.constants)
     source = project.config.model.source
     path = model_path(job)
@@ -93,11 +98,54 @@ def run(job: Job) -> dict[str, bytes]:
         graph, result, observed, original or named_model(graph), qdq, held_out,
         lambda d, t: job.progress("evaluate", d, t), None if original is None else source,
     )  # fmt: skip
-    attempts = _alternatives(job, graph, policy, observed, document.signal, held_out)
-    return save(result.graph) | {
+    attempts = () if locked else _alternatives(job, graph, policy, observed, document.signal, held_out)
+    return network | {
         "model.qdq.onnx": qdq.SerializeToString(deterministic=True),
         "quantize.json": json_bytes(replace(document, signal_tried=attempts)),
+        "decisions.json": json_bytes(decisions),
     }
+
+
+def network_of(job: Job, decisions: "Decisions") -> dict[str, bytes]:
+    """The files of the integer network to which the import and these decisions lead: without data, and not measured."""
+    from pipeline.graph.graph_file import load, save
+    from pipeline.ops import NODES
+    from pipeline.quantizing.integer_graph import join_int8_functions
+
+    graph = load({n: job.read("import", n) for n in ("graph.json", "weights.bin")}, NODES)
+    if graph.integer:
+        return save(graph)
+    policy = _policy(job.project)
+    return save(_quantized(job.project, join_int8_functions(graph, policy), {}, policy, {}, decisions).graph)
+
+
+def _policy(project: Project) -> "Policy":
+    from pipeline.quantizing.calibrate import Policy
+
+    asked = project.config.quantization
+    return Policy(asked.calibration, asked.percentile, asked.zero_points == "symmetric", asked.activations)
+
+
+def _quantized(
+    project: Project,
+    graph: "Graph",
+    observed: "Mapping[str, Histogram]",
+    policy: "Policy",
+    statistics: "Mapping[str, InputStatistics]",
+    locked: "Decisions | None" = None,
+) -> "Quantized":
+    from pipeline.quantizing.integer_graph import quantize
+
+    asked = project.config.quantization
+    try:
+        return quantize(
+            graph, observed, policy, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
+            widths=asked.widths, input_statistics=statistics, locked=locked,
+        )  # fmt: skip
+    except ChipfitError as error:  # of a layer, which stands in the model file, or in the lock
+        place = project.place("model.source") if project.lock is None else str(project.lock.path)
+        error.place = error.place or place
+        raise
 
 
 def _input_statistics(job: Job, graph: "Graph") -> "dict[str, InputStatistics]":
@@ -123,11 +171,11 @@ def _alternatives(
     """Other quantizations of the part with the least signal, where it has too little."""
     from pipeline.quantizing.calibrate import observe
     from pipeline.quantizing.evaluate import PROBES
-    from pipeline.quantizing.integer_graph import join_int8_functions, quantize, unprescribed_activations
+    from pipeline.quantizing.integer_graph import join_int8_functions, unprescribed_activations
     from pipeline.quantizing.quantize_file import least_signal
     from pipeline.quantizing.signal_to_noise import alternatives, output_elements, tensor_parts
 
-    project, asked = job.project, job.project.config.quantization
+    project = job.project
     least = least_signal(rows, project.config.accuracy.signal)
     if least is None or least.tensor not in unprescribed_activations(graph):
         return ()
@@ -138,10 +186,7 @@ def _alternatives(
         names = unprescribed_activations(changed)
         known = own and all(n in observed for n in names)  # float values, whatever becomes of them
         ranges = observed if known else observe(changed, samples, lambda done, total: None, names)
-        return quantize(
-            changed, ranges, how, per_channel=asked.scales == "per-channel", requantizer=_requantizer(project),
-            widths=asked.widths, input_statistics=_input_statistics(job, changed),
-        )  # fmt: skip
+        return _quantized(project, changed, ranges, how, _input_statistics(job, changed))
 
     part = next(p for p in (*tensor_parts(graph), *output_elements(graph)) if p.description == least.part)
     return alternatives(part, graph, policy, attempt, calibration(project, graph), held_out.take(PROBES))

@@ -13,25 +13,35 @@ from pipeline.graph.tensor import Array, Port
 from pipeline.quantizing.data import Samples, load_samples
 from stages.file_sizes import check_size
 
+DEFAULT_ARRAYS: Mapping[str, tuple[str, ...]] = {"calibration": ("calib", "x"), "evaluation": ("x",)}
+"""Names of arrays of inputs that are tried, in order, where a product names none."""
 _NOISE_SAMPLES = 64
 
 
-def data_files(project: Project) -> Mapping[str, Path]:
-    """The .npz files that the product names, by role. Raises ChipfitError for one that is too large to be read."""
-    data = project.config.data
-    named = {"calibration": data.calibration, "evaluation": data.evaluation}
-    files = {n: project.file(f"data.{n}", s.file) for n, s in named.items() if s is not None}
+def data_files(project: Project, *, calibrates: bool = True) -> Mapping[str, Path]:
+    """The .npz files that are read of those that the product names, by role.
+
+    Evaluation falls back on calibration data; else these are read only by what `calibrates`, and from a lock nothing
+    does. Raises ChipfitError for one that is too large to be read.
+    """
+    sources = _sources(project, calibrates)
+    files = {n: project.file(f"data.{n}", s.file) for n, s in sources.items()}
     for role, path in files.items():
         check_size(project, f"data.{role}", path.name, path, MAX_DATA)
     return files
 
 
-def data_settings(project: Project) -> Mapping[str, object]:
-    """Which arrays and rows of the data files are read, and how; the files themselves are inputs."""
-    dumped: dict[str, object] = project.config.data.model_dump(
-        exclude={"calibration": {"file"}, "evaluation": {"file"}}
-    )
-    return dumped
+def data_settings(project: Project, *, calibrates: bool = True) -> Mapping[str, object]:
+    """Which arrays and rows of `data_files` are read, and how; the files themselves are inputs."""
+    return {n: s.model_dump(exclude={"file"}) for n, s in _sources(project, calibrates).items()}
+
+
+def _sources(project: Project, calibrates: bool) -> dict[str, DataSource]:
+    data = project.config.data
+    sources = {"calibration": data.calibration, "evaluation": data.evaluation}
+    if data.evaluation is not None and (not calibrates or project.lock is not None):
+        del sources["calibration"]
+    return {n: s for n, s in sources.items() if s is not None}
 
 
 def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()) -> Samples:
@@ -43,7 +53,7 @@ def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()
             place=project.place("data"),
             hint="Name an .npz file with typical inputs; int8 ranges are chosen from them.",
         )
-    return _load(project, "data.calibration", source, graph, ("calib", "x"))
+    return _load(project, "data.calibration", source, graph, DEFAULT_ARRAYS["calibration"])
 
 
 def _missing_scale(graph: Graph, names: Sequence[str]) -> str:
@@ -66,7 +76,7 @@ def evaluation(project: Project, graph: Graph) -> Samples:
     """
     source = project.config.data.evaluation
     if source is not None:
-        return _load(project, "data.evaluation", source, graph, ("x",))
+        return _load(project, "data.evaluation", source, graph, DEFAULT_ARRAYS["evaluation"])
     if project.config.data.calibration is None and graph.quantized_inputs:
         rng = np.random.default_rng(0)
         return Samples(tuple(_noise(rng, graph, p) for p in graph.inputs))

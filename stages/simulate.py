@@ -20,13 +20,13 @@ def settings(project: Project) -> Mapping[str, object]:
     return {
         "product": config.product,
         "simulate": config.simulate.model_dump(),
-        "data": data_settings(project),
+        "data": data_settings(project, calibrates=False),
         "chip": project.chip.model_dump(exclude={"chip", "manual", "notes", "fpu"}),
     }
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    return data_files(project)
+    return data_files(project, calibrates=False)
 
 
 def run(job: Job) -> dict[str, bytes]:

@@ -81,6 +81,8 @@ def _fields(kind: Any) -> tuple[_Field, ...]:
 
 def _value(hint: Any, value: Any) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _value(arguments[0], value)
     if origin in (Union, UnionType):
         if value is None and NoneType in arguments:
             return None

@@ -53,10 +53,9 @@ def load_samples(
     arrays = Npz(path, place)
     chosen = []
     for port, tensor in zip_longest(ports, tensors):
-        named = [source.inputs] if source.inputs else list(defaults)
-        keys = named if len(ports) == 1 else [port.onnx_name]
-        key = next((k for k in keys if k in arrays), None)
+        key = inputs_key(arrays, ports, port, source, defaults)
         if key is None:
+            keys = _inputs_keys(ports, port, source, defaults)
             raise ChipfitError(
                 f"{path.name} has no array {' or '.join(repr(k) for k in keys)}",
                 place=place,
@@ -67,6 +66,18 @@ def load_samples(
         raise ChipfitError(f"{path.name} holds different numbers of samples for each input", place=place)
     found_labels = _labels(arrays, source, path, place, len(chosen[0])) if labelled else None
     return Samples(tuple(chosen), found_labels)
+
+
+def inputs_key(
+    arrays: Mapping[str, Array], ports: Sequence[Port], port: Port, source: DataSource, defaults: Sequence[str]
+) -> str | None:
+    """The name of the array that holds the samples of `port`, one of `ports`; None where there is none."""
+    return next((k for k in _inputs_keys(ports, port, source, defaults) if k in arrays), None)
+
+
+def _inputs_keys(ports: Sequence[Port], port: Port, source: DataSource, defaults: Sequence[str]) -> list[str]:
+    named = [source.inputs] if source.inputs else list(defaults)
+    return named if len(ports) == 1 else [port.onnx_name]
 
 
 def _fitted(array: Array, where: str, place: Place, port: Port, tensor: Tensor | None, source: DataSource) -> Array:

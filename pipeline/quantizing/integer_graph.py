@@ -1,10 +1,11 @@
 """Float graph in, integer graph out: one scale per activation, int8 weights, int32 bias, proven accumulators."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from pipeline.arithmetic.fixedpoint import accumulator_bound, folded_bias
+from pipeline.facts.decisions import Decisions, LayerDecision
 from pipeline.facts.disjoint_sets import DisjointSets
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
@@ -14,18 +15,23 @@ from pipeline.importing.passes.expressions import join_functions
 from pipeline.ops.shared.linear import Linear
 from pipeline.quantizing.calibrate import Histogram, Policy, choose_params, merge_histograms
 from pipeline.quantizing.input_statistics import InputStatistics
+from pipeline.quantizing.locked import decided_params, observed_of
 from pipeline.quantizing.quantizer import AccumulatorProof, Quantizer
 from pipeline.quantizing.weight_rounding import LEAST_SCALE
 
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """The integer graph, the parameters of every float activation, the quantized constants, and the proofs."""
+    """The integer graph, the parameters of every float activation, the quantized constants, and the proofs.
+
+    `layers`: what was decided about each layer whose weights the model file does not prescribe.
+    """
 
     graph: Graph
     params: Mapping[str, QuantParams]
     constants: Mapping[str, Tensor]
     proofs: tuple[AccumulatorProof, ...]
+    layers: Mapping[str, LayerDecision] = field(default_factory=dict)
 
 
 def join_int8_functions(graph: Graph, policy: Policy) -> Graph:
@@ -48,15 +54,18 @@ def quantize(
     requantizer: str,
     widths: Widths = Widths(),  # noqa: B008
     input_statistics: Mapping[str, InputStatistics] = MappingProxyType({}),
+    locked: Decisions | None = None,
 ) -> Quantized:
     """Post-training quantization.
 
     `requantizer` is `shift` or `multiplier`, or `auto`: shift wherever it can say the layer's scale. Weights of less
-    than eight bits are rounded so that layers with these `input_statistics` (by the layer's name) err least. Raises
-    ChipfitError when `shift` is demanded and a layer's output is scaled up.
+    than eight bits are rounded so that layers with these `input_statistics` (by the layer's name) err least. Nothing
+    is decided where `locked` says it: neither `observed` nor `input_statistics` is then read. Raises ChipfitError when
+    `shift` is demanded and a layer's output is scaled up, and where `locked` is about another network.
     """
     graph = join_int8_functions(graph, policy)
-    params = activation_params(graph, observed, _with_prescribed_dtype(graph, policy))
+    observed = observed if locked is None else observed_of(locked)
+    params = activation_params(graph, observed, _with_prescribed_dtype(graph, policy), locked)
     ranges = {n: (o.low, o.high) for n, o in observed.items()}
     quantizer = Quantizer(
         graph,
@@ -66,12 +75,13 @@ def quantize(
         ranges=ranges,
         widths=widths,
         input_statistics=input_statistics,
+        locked=None if locked is None else locked.layers,
     )
     for node in graph.nodes:
         node.quantize(quantizer)
     integer = quantizer.out.build(quantizer.inputs, quantizer.outputs(), graph.opset)
     integer.verify(integer=True)
-    return Quantized(integer, params, quantizer.constants, tuple(quantizer.proofs))
+    return Quantized(integer, params, quantizer.constants, tuple(quantizer.proofs), quantizer.decisions)
 
 
 def proofs(graph: Graph) -> tuple[AccumulatorProof, ...]:
@@ -89,11 +99,13 @@ def proofs(graph: Graph) -> tuple[AccumulatorProof, ...]:
     return tuple(proofs_of_layers)
 
 
-def activation_params(graph: Graph, observed: Mapping[str, Histogram], policy: Policy) -> dict[str, QuantParams]:
+def activation_params(
+    graph: Graph, observed: Mapping[str, Histogram], policy: Policy, locked: Decisions | None = None
+) -> dict[str, QuantParams]:
     """One scale and zero point for every float activation; tied tensors share theirs.
 
-    What the model file prescribes (`Tensor.quant`) is taken; the rest is chosen from `observed`. Raises
-    ChipfitError for a tensor that has neither.
+    What the model file prescribes (`Tensor.quant`) is taken; the rest is chosen from `observed`, or is as `locked`
+    says. Raises ChipfitError for a tensor that has neither.
     """
     groups, prescribed = _groups(graph)
     roots = {m: root for root, members in groups.items() for m in members}
@@ -104,7 +116,9 @@ def activation_params(graph: Graph, observed: Mapping[str, Histogram], policy: P
     params: dict[str, QuantParams] = {}
     for root, members in groups.items():
         shared = prescribed.get(root) or fixed_params.get(root)
-        if shared is None:
+        if shared is None and locked is not None:
+            shared = decided_params(locked, members, policy.dtype)
+        elif shared is None:
             missing = [m for m in members if m not in observed]
             if missing:
                 raise ChipfitError(

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from pipeline.facts.decisions import LayerDecision
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.weight_bits import Widths
 from pipeline.graph.builder import GraphBuilder
@@ -16,6 +17,7 @@ from pipeline.ops.affine import Affine, affine_integers
 from pipeline.ops.lookup import BEND, FLIP, LARGEST, Interpolate, Lookup
 from pipeline.quantizing.input_statistics import InputStatistics
 from pipeline.quantizing.linear_integers import ChangedChannels, LinearIntegers, quantize_linear, quantize_linear_int16
+from pipeline.quantizing.locked import LockedRounding, layer_decision, locked_changes
 from pipeline.quantizing.low_bit_weights import LowBitRounding
 from pipeline.quantizing.weight_rounding import LEAST_SCALE, PrescribedRounding, WeightRounding
 
@@ -47,13 +49,19 @@ class Quantizer:
         ranges: Mapping[str, tuple[float, float]],
         widths: Widths,
         input_statistics: Mapping[str, InputStatistics],
+        locked: Mapping[str, LayerDecision] | None = None,
     ) -> None:
-        """`ranges`: least and largest calibration value by tensor; `input_statistics`: of layers, by name."""
+        """`ranges`: least and largest calibration value by tensor; `input_statistics`: of layers, by name.
+
+        `locked`: what to take, by layer, instead of deciding it.
+        """
         self.graph, self.per_channel, self.requantizer, self.ranges = graph, per_channel, requantizer, ranges
         self.widths, self.input_statistics = widths, input_statistics
         self.out = GraphBuilder(graph.name)
         self.constants: dict[str, Tensor] = {}
         self.proofs: list[AccumulatorProof] = []
+        self.locked = locked
+        self.decisions: dict[str, LayerDecision] = {}
         self._params = dict(params)
         self._prescribed = {t.quant for t in graph.tensors.values() if t.data is None}
         self.inputs = [self._input(p) for p in graph.inputs]
@@ -238,6 +246,12 @@ class Quantizer:
         self.proofs.append(AccumulatorProof(node.name, integers.bound, rescale.kind, integers.changed))
         return (x, weights, bias, shift, *(() if multiplier is None else (multiplier,))), rescale
 
+    def _decision(self, layer: str) -> LayerDecision:
+        decision = (self.locked or {}).get(layer)
+        if decision is None:
+            raise ChipfitError(f"the lock has no layer {layer!r}")
+        return decision
+
     def _linear_integers(self, node: ClampedNode, kernel: Array) -> LinearIntegers:
         source, kernel_name, bias_name = node.inputs
         bias = self.graph.constant(bias_name).astype(np.float64)
@@ -249,8 +263,10 @@ class Quantizer:
         rounding = WeightRounding(kernel, bias, self.per_channel)
         if prescribed is not None:
             rounding = PrescribedRounding(kernel, bias, prescribed)
-        elif bits < 8:
+        elif bits < 8 and self.locked is None:
             rounding = LowBitRounding(kernel, bias, self.per_channel, bits, self.input_statistics.get(node.name))
+        elif bits < 8:
+            rounding = LockedRounding(kernel, bias, bits, self._decision(node.name), node.name, x)
         integers = (
             quantize_linear_int16(rounding, x, y)
             if x.dtype == "int16"
@@ -261,6 +277,10 @@ class Quantizer:
                 f"layer {node.name!r} multiplies its input up by more than a shift can say",
                 hint="Write quantization.requantize: auto or multiplier.",
             )
+        if isinstance(rounding, LockedRounding):
+            integers = locked_changes(integers, rounding.decision)
+        if prescribed is None:
+            self.decisions[node.name] = layer_decision(integers, kernel, bits if bits < 8 else None)
         if x.dtype == integers.weights.dtype == "int16":
             lowest, highest = int(integers.weights.min()), int(integers.weights.max())
             self.refuse(

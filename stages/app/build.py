@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.facts.config.lock import SUFFIX
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
+
+LOCKED, NOT_LOCKED = "--locked", "--no-locked"
 
 
 def build(arguments: Sequence[str]) -> int:
@@ -14,13 +17,15 @@ def build(arguments: Sequence[str]) -> int:
 
     from stages.app.schedule import doit_tasks
 
+    locked = next((a == LOCKED for a in reversed(arguments) if a in (LOCKED, NOT_LOCKED)), None)
+    arguments = [a for a in arguments if a not in (LOCKED, NOT_LOCKED) and not a.endswith(SUFFIX)]
     products = [a for a in arguments if a.endswith((".yaml", ".yml"))]
     rest = [a for a in arguments if a not in products]
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     here = products_here(required=not products)
-    tasks = doit_tasks(*products, others=here) if products else doit_tasks(*here)
+    tasks = doit_tasks(*(products or here), others=here if products else (), locked=locked)
     try:
         code = DoitMain(ModuleTaskLoader(tasks)).run(rest)
     except SystemExit as ended:

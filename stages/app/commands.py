@@ -28,7 +28,8 @@ class Command:
 
 
 COMMANDS = (
-    Command("build", "[PRODUCT.yaml ...] [DOIT ARGUMENTS]", "build products (default: products found here)"),
+    Command("build", "[PRODUCT.yaml ...] [--locked] [DOIT ARGUMENTS]", "build products (default: products found here)"),
+    Command("lock", "[PRODUCT.yaml ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),
     Command("explain", "[PRODUCT] [--json]", "what the plan chose for each layer, and what else it could have"),
     Command(
         "diff",

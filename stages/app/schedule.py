@@ -15,6 +15,7 @@ from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import is_file
 from stages import STAGES, report
 from stages.app import signals
+from stages.app.drift import asks_for_lock, with_lock
 from stages.app.terminal import progress, reporter
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
@@ -47,15 +48,18 @@ def _is_product(path: Path) -> bool:
         return False
 
 
-def doit_tasks(*products: str | Path, build: str = "build", others: Sequence[str | Path] = ()) -> dict[str, Any]:
+def doit_tasks(
+    *products: str | Path, build: str = "build", others: Sequence[str | Path] = (), locked: bool | None = None
+) -> dict[str, Any]:
     """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
 
     A product whose YAML is wrong still has its tasks; they fail with what is wrong with it. `others` are products of
-    the same repository that the comparison page shows as they were built before.
+    the same repository that the comparison page shows as they were built before. `locked`: whether to build from
+    locks; by default the environment says so.
     """
     signals.install()
-    folder = Path(build)
-    loaded = load_products(*products)
+    folder, from_lock = Path(build), asks_for_lock(locked)
+    loaded = [_with_lock(p, from_lock) for p in load_products(*products)]
     tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
@@ -80,6 +84,14 @@ def _load(path: Path) -> list[Loaded]:
         return load_variants(path)
     except ChipfitError as error:
         return [(re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) or "product", error)]
+
+
+def _with_lock(loaded: Loaded, asked: bool | None) -> Loaded:
+    name, project = loaded
+    try:
+        return name, project if isinstance(project, ChipfitError) else with_lock(project, asked)
+    except ChipfitError as error:
+        return name, error
 
 
 def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config.chips import find_chip
 from pipeline.facts.config.models import ChipSpec, ProjectConfig
@@ -13,6 +14,9 @@ from pipeline.facts.errors import ChipfitError, ManyErrors, Place, did_you_mean
 from pipeline.facts.files import is_folder
 from pipeline.facts.units import show_size
 
+if TYPE_CHECKING:
+    from pipeline.facts.config.lock import LockFile
+
 Chips = dict[tuple[str, Path | None], ChipSpec]
 """Chips that were read, by name and the folder that `chips` names."""
 _PATHS = ("model.source", "data.calibration", "data.evaluation", "chips")
@@ -22,7 +26,8 @@ _PATHS = ("model.source", "data.calibration", "data.evaluation", "chips")
 class Project:
     """A product as loaded: its config, its chip, the place of every dotted key, and the folder of every path.
 
-    `variant` is its value of each axis, where its file declares variants; else it is empty.
+    `variant` is its value of each axis, where its file declares variants; else it is empty. `lock` is what it is to be
+    built from without calibrating, if that is asked for.
     """
 
     config: ProjectConfig
@@ -31,6 +36,7 @@ class Project:
     places: Mapping[str, Place]
     folders: Mapping[str, Path]
     variant: Mapping[str, str]
+    lock: "LockFile | None" = None
 
     def place(self, key: str) -> Place:
         """Place of a dotted key such as budget.latency; its parent's line, or the file, where it is not written."""

@@ -19,6 +19,19 @@ MAX_EXTENDS = 8
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """Most bytes of a file, values in it, and characters of one text."""
+
+    size: int = MAX_BYTES
+    values: int = MAX_NODES
+    text: int = MAX_TEXT
+
+
+_TYPED = Bounds()
+"""Of what a human types."""
+
+
+@dataclass(frozen=True)
 class YamlDocument:
     """A YAML file as plain values, with the place of every dotted key; an item of a list has its index as key.
 
@@ -77,11 +90,24 @@ def read_yaml(path: Path, shown: str, seen: tuple[Path, ...] = ()) -> YamlDocume
     return YamlDocument(values, places, origins).over(below)
 
 
-def _compose(path: Path, shown: str) -> yaml.Node | None:
+def read_plain(path: Path, shown: str, bounds: Bounds) -> YamlDocument:
+    """Read one YAML file within `bounds`, whatever its keys mean; raises as `read_yaml`."""
+    root = _compose(path, shown, bounds)
+    if not isinstance(root, yaml.MappingNode):
+        raise ChipfitError("is not a mapping of keys", place=Place(shown, 1))
+    errors: list[ChipfitError] = []
+    places: dict[str, Place] = {}
+    values = _plain_value(root, "", shown, places, errors, [0], bounds=bounds)
+    if errors:
+        raise ManyErrors(errors)
+    return YamlDocument(values, places, {})
+
+
+def _compose(path: Path, shown: str, bounds: Bounds = _TYPED) -> yaml.Node | None:
     if not is_file(path):
         raise ChipfitError(absence_reason(path), place=Place(shown))
-    if file_size(path) > MAX_BYTES:
-        raise ChipfitError(f"has {file_size(path)} bytes, the limit is {MAX_BYTES}", place=Place(shown))
+    if file_size(path) > bounds.size:
+        raise ChipfitError(f"has {file_size(path)} bytes, the limit is {bounds.size}", place=Place(shown))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -106,14 +132,15 @@ def _plain_value(
     errors: list[ChipfitError],
     count: list[int],
     depth: int = 0,
+    bounds: Bounds = _TYPED,
 ) -> Any:
     """The value of a YAML node as plain Python.
 
     Aliases are counted as often as they are used, so that none can explode or go in a circle.
     """
     count[0] += 1
-    if count[0] > MAX_NODES:
-        raise ChipfitError(f"expands to more than {MAX_NODES} values", place=Place(shown))
+    if count[0] > bounds.values:
+        raise ChipfitError(f"expands to more than {bounds.values} values", place=Place(shown))
     if depth > MAX_DEPTH:
         where = Place(shown, node.start_mark.line + 1)
         raise ChipfitError(f"is nested deeper than {MAX_DEPTH} levels, or holds itself", place=where)
@@ -128,16 +155,16 @@ def _plain_value(
             if name.value in mapping:
                 errors.append(ChipfitError(f"{dotted}: is given twice", place=at, hint="Delete one of the two."))
             places[dotted] = at
-            mapping[str(name.value)] = _plain_value(value, dotted, shown, places, errors, count, depth + 1)
+            mapping[str(name.value)] = _plain_value(value, dotted, shown, places, errors, count, depth + 1, bounds)
         return mapping
     if isinstance(node, yaml.SequenceNode):
         items = []
         for index, item in enumerate(node.value):
             places[f"{key}.{index}"] = Place(shown, item.start_mark.line + 1)
-            items.append(_plain_value(item, f"{key}.{index}", shown, places, errors, count, depth + 1))
+            items.append(_plain_value(item, f"{key}.{index}", shown, places, errors, count, depth + 1, bounds))
         return items
     number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-    longest = MAX_DIGITS if number else MAX_TEXT
+    longest = MAX_DIGITS if number else bounds.text
     if len(node.value) > longest:
         message = f"{key}: has {len(node.value)} characters, the limit is {longest}"
         errors.append(ChipfitError(message, place=Place(shown, node.start_mark.line + 1)))

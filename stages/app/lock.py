@@ -1,0 +1,116 @@
+"""`chipfit lock`: what a build rests on and what calibration decided, written beside the product to be committed."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.facts.config import Project
+from pipeline.facts.config.lock import FORMAT, Lock, lock_path, lock_text, read_lock
+from pipeline.facts.errors import ChipfitError, ManyErrors
+from pipeline.facts.files import absence_reason, is_file
+from stages.app.build import build, products_here
+from stages.app.drift import arrays_read, basis_of, drift_errors
+from stages.app.options import Options
+from stages.app.schedule import load_products
+from stages.base import Job
+
+_BUILD = Path("build")
+
+
+def lock(arguments: Sequence[str]) -> int:
+    """Build the products, calibrating anew, and write their locks; `--check` only says what is not as it was locked."""
+    parser = Options("lock")
+    parser.add_argument("products", nargs="*", metavar="PRODUCT.yaml")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args(arguments)
+    products = options.products or products_here()
+    projects = [_loaded(p) for _, p in load_products(*products)]
+    if options.check:
+        return _check(projects)
+    code = build([*products, "--no-locked"])
+    if code:
+        return code
+    for project in projects:
+        _write(project)
+    return 0
+
+
+def _loaded(project: Project | ChipfitError) -> Project:
+    if isinstance(project, ChipfitError):
+        raise project
+    return project
+
+
+def _check(projects: Sequence[Project]) -> int:
+    errors: list[ChipfitError] = []
+    for project in projects:
+        path = lock_path(project.path, project.config.product)
+        if not is_file(path):
+            raise ChipfitError(absence_reason(path), place=str(path), hint="chipfit lock writes it.")
+        errors += drift_errors(replace(project, lock=read_lock(path)))
+    if errors:
+        raise ManyErrors(errors)
+    print(f"nothing has drifted: {', '.join(p.config.product for p in projects)}")
+    return 0
+
+
+def _write(project: Project) -> None:
+    """Write a built product's lock, unless it is there as it would be written."""
+    path = lock_path(project.path, project.config.product)
+    text = lock_text(lock_of(Job(project, _BUILD)))
+    unchanged = is_file(path) and path.read_bytes() == text.encode()
+    if not unchanged:
+        _replace(path, text)
+    print(f"{path}: {'is as it was' if unchanged else 'written'}")
+
+
+def lock_of(job: Job) -> Lock:
+    """The lock of a product that was built. Raises ChipfitError where that does not lead to the network again."""
+    from pipeline.arithmetic.versions import arithmetic_of
+    from pipeline.facts.artifact import digests, sha256
+    from pipeline.facts.decisions import Decisions
+    from pipeline.graph.graph_file import load
+    from pipeline.judging.figures import totals_of
+    from pipeline.judging.verdict import Verdict
+    from pipeline.ops import NODES
+    from stages.quantize import network_of
+
+    decisions = job.record("quantize", "decisions.json", Decisions)
+    network = {n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}
+    if network_of(job, decisions) != network:
+        raise ChipfitError(
+            "its decisions do not lead to its integer network again",
+            place=job.project.place("product"),
+            hint="This is a bug in chipfit: please report it.",
+        )
+    graph = load(network, NODES)
+    basis = basis_of(job.project, arrays_read(job.project, graph.inputs))
+    return Lock(
+        **vars(basis),
+        lock=FORMAT,
+        arithmetic=arithmetic_of(graph),
+        activations=dict(decisions.activations),
+        layers=dict(decisions.layers),
+        network={n: sha256(data) for n, data in network.items()},
+        library={n: d for n, d in sorted(digests(job.folder / "codegen").items()) if n != "plan.json"},
+        figures=totals_of(job.record("report", "verdict.json", Verdict)),
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the lock whole or not at all, once it reads as what was written."""
+    try:
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            if lock_text(read_lock(Path(draft)).lock) != text:
+                raise ChipfitError("cannot be locked: a name in its model does not fit a lock", place=str(path))
+            Path(draft).chmod(0o644)
+            Path(draft).replace(path)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+    except OSError as error:
+        raise ChipfitError(f"cannot be written: {error.strerror or error}", place=str(path)) from error

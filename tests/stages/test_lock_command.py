@@ -1,0 +1,187 @@
+"""A lock of a product with narrow weights: rebuilt from it, the library is the same, whatever calibration would say."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import chipfit_here
+
+from pipeline.facts.config import load_project
+from pipeline.facts.config.lock import read_lock
+from pipeline.facts.errors import ManyErrors
+from pipeline.graph.tensor import Array
+from pipeline.quantizing.onnx_runtime import FloatSession
+from stages import STAGES, codegen, quantize
+from stages.base import Job
+
+PRODUCT = "configs/products/touch.yaml"
+DECIDED = ("quantize/graph.json", "quantize/weights.bin", "quantize/model.qdq.onnx", "quantize/decisions.json")
+
+
+@pytest.fixture(scope="module")
+def repository(products: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A firmware repository with touch alone, built and locked."""
+    folder = tmp_path_factory.mktemp("locked")
+    for path in ("configs", "build/touch"):
+        shutil.copytree(products / path, folder / path)
+    done = chipfit_here(folder, "lock", PRODUCT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("configs/products/touch.lock.yaml: written\n")
+    return folder
+
+
+@pytest.fixture
+def own(repository: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(repository, tmp_path / "firmware"))
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Files of the library, and what quantization decided."""
+    built = folder / "build" / "touch"
+    library = [p for p in (built / "codegen").rglob("*") if p.is_file() and p.name != ".stamp.json"]
+    assert len(library) > 10
+    return {p.relative_to(built).as_posix(): p.read_bytes() for p in (*library, *(built / n for n in DECIDED))}
+
+
+def without_calibration_data(folder: Path) -> None:
+    path = folder / "configs" / "models" / "touch.npz"
+    with np.load(path) as arrays:
+        kept = {n: arrays[n] for n in arrays.files if n != "calib"}
+    assert sorted(kept) == ["x", "y"]
+    np.savez(path, **kept)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def test_a_locked_build_needs_no_calibration_data_and_gives_the_same_bytes(own: Path) -> None:
+    before = results(own)
+    measured = (own / "build/touch/quantize/quantize.json").read_bytes()
+    without_calibration_data(own)
+    shutil.rmtree(own / "build")
+    done = chipfit_here(own, "build", "--locked", PRODUCT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results(own) == before
+    assert (own / "build/touch/quantize/quantize.json").read_bytes() == measured
+    assert chipfit_here(own, "build", "--no-locked", PRODUCT).returncode == 0
+    assert results(own) != before, "unlocked, the evaluation data calibrate it"
+
+
+class OtherProcessor:
+    """Floats of ONNX Runtime that may differ in their last bit, as those of another processor do."""
+
+    def __init__(self) -> None:
+        self.true_run, self.rng = FloatSession.run, np.random.default_rng(0)
+
+    def run(
+        self, session: FloatSession, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Array]]:
+        for row in self.true_run(session, feeds, outputs):
+            yield {n: self._nudged(v) for n, v in row.items()}
+
+    def _nudged(self, values: Array) -> Array:
+        return np.nextafter(values, self.rng.choice([-1e9, 1e9], values.shape).astype(np.float32))
+
+
+def test_the_last_bits_of_floats_change_no_byte_of_a_locked_build(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage is run where floats differ: unlocked, ranges move; locked, the network is the one that was locked."""
+    monkeypatch.chdir(own)
+    project = load_project(Path(PRODUCT))
+    before = {n.partition("/")[2]: (own / "build/touch" / n).read_bytes() for n in DECIDED}
+    other = OtherProcessor()
+    monkeypatch.setattr(FloatSession, "run", lambda *given: other.run(*given))
+    unlocked = quantize.run(Job(project, own / "build"))
+    assert json.loads(unlocked["decisions.json"])["activations"] != json.loads(before["decisions.json"])["activations"]
+    locked = quantize.run(
+        Job(replace(project, lock=read_lock(Path("configs/products/touch.lock.yaml"))), own / "build")
+    )
+    assert {n: locked[n] for n in before} == before
+
+
+def test_a_lock_is_written_again_as_it_was(own: Path) -> None:
+    done = chipfit_here(own, "lock", PRODUCT)
+    assert done.returncode == 0 and done.stdout.endswith("configs/products/touch.lock.yaml: is as it was\n")
+    assert chipfit_here(own, "lock", "--check", PRODUCT).stdout == "nothing has drifted: touch\n"
+    assert chipfit_here(own, "lock", "--check").returncode == 1, "the other products have no lock"
+
+
+def test_what_drifted_is_said_before_work_begins(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(own / PRODUCT, "weights: int5", "weights: int4")
+    change(own / "configs/products/touch.lock.yaml", "  clock: 48000000", "  clock: 64000000")
+    change(own / "configs/products/touch.lock.yaml", "  numpy: ", "  numpy: 0.")
+    before = results(own)
+    wanted = (
+        "touch.yaml:9: quantization.weights: int5 is locked, now it is int4.",
+        "touch.yaml:7: chip.clock: 64000000 is locked, now it is 48000000.",
+        "tools.numpy: 0.",
+        "accept it: chipfit lock writes a new one.",
+    )
+    for environment, arguments in (
+        ({}, ["build", "--locked"]),
+        ({"CI": "true"}, ["build"]),
+        ({"CHIPFIT_LOCKED": "1"}, ["build"]),
+        ({}, ["lock", "--check"]),
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            done = chipfit_here(own, *arguments, PRODUCT)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1
+        assert not [w for w in wanted if w not in said], said
+        assert "quantize    touch" not in said
+    assert results(own) == before
+
+
+def test_without_a_lock_a_locked_build_says_how_to_get_one(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / "configs/products/touch.lock.yaml").unlink()
+    done = chipfit_here(own, "build", "--locked", PRODUCT)
+    assert done.returncode == 1
+    assert "touch.lock.yaml: does not exist. Hint: chipfit lock writes it." in done.stdout + done.stderr
+    monkeypatch.setenv("CI", "true")
+    assert chipfit_here(own, "build", PRODUCT).returncode == 0
+    monkeypatch.setenv("CHIPFIT_LOCKED", "perhaps")
+    done = chipfit_here(own, "build", PRODUCT)
+    assert done.returncode == 1 and "CHIPFIT_LOCKED is 'perhaps'. Hint: Expected: 1 or 0." in done.stderr
+
+
+def test_a_lock_that_was_edited_leads_nowhere(own: Path) -> None:
+    """Whoever changes a decision in it does not get another network in silence."""
+    before = results(own)
+    change(own / "configs/products/touch.lock.yaml", "zero_point: -11", "zero_point: -10")
+    done = chipfit_here(own, "build", "--locked", PRODUCT)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "network.graph.json: " in said and "the lock was edited" in said, said
+    assert results(own) == before
+
+
+def test_a_library_that_differs_from_the_lock_is_not_written(own: Path) -> None:
+    project = load_project(own / PRODUCT)
+    change(own / "configs/products/touch.lock.yaml", "  include/touch.h: ", "  include/touched.h: ")
+    job = Job(replace(project, lock=read_lock(own / "configs/products/touch.lock.yaml")), own / "build")
+    with pytest.raises(ManyErrors, match=r"library.include/touched.h: [0-9a-f]+ is locked, none came out"):
+        codegen.run(job)
+
+
+def test_a_failed_build_writes_no_lock(own: Path) -> None:
+    lock = own / "configs/products/touch.lock.yaml"
+    lock.unlink()
+    change(own / PRODUCT, "latency: 100 us", "latency: 1 us")
+    assert chipfit_here(own, "lock", PRODUCT).returncode == 1
+    assert not lock.exists() and not list(lock.parent.glob(".*"))
+
+
+def test_only_stages_that_a_lock_concerns_have_it_in_their_keys(own: Path) -> None:
+    project = load_project(own / PRODUCT)
+    locked = replace(project, lock=read_lock(own / "configs/products/touch.lock.yaml"))
+    concerned = [s.NAME for s in STAGES if "lock" in s.settings(locked)]
+    assert concerned == ["quantize", "codegen"]
+    assert "calibration" in quantize.inputs(project) and "calibration" not in quantize.inputs(locked)
