@@ -37,6 +37,19 @@ def parse_integer(text: object, units: Mapping[str, int], example: str) -> int:
     return int(value)
 
 
+def show_exactly(value: Fraction | int, units: Mapping[str, int] | Mapping[str, Fraction]) -> str:
+    """A number of the base unit as text that `parse` reads as the same number: 100 KiB, 48 MHz, 62500 B.
+
+    The largest unit of which it is a whole number; a fraction of the smallest where it is of none.
+    """
+    factors = {name: Fraction(factor) for name, factor in units.items()}
+    for name, factor in sorted(factors.items(), key=lambda x: -x[1]):
+        if (Fraction(value) / factor).denominator == 1:
+            return f"{Fraction(value) / factor} {name}"
+    name, least = min(factors.items(), key=lambda x: x[1])
+    return f"{Fraction(value) / least} {name}"
+
+
 def show_size(count: int) -> str:
     """A number of bytes as text for people: 512 B, 2.3 KiB, 61.0 MiB."""
     for unit, factor in (("MiB", 1024**2), ("KiB", 1024)):

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from pipeline.facts.config import DataSource, Project
 from pipeline.facts.config.lock import RELOCK, Basis, DataDigest, Drift, Facts, LockFile, drifts, lock_path, read_lock
 from pipeline.facts.errors import ChipfitError, ManyErrors, Place
 from pipeline.facts.files import absence_reason, is_file
+from pipeline.facts.units import FREQUENCIES, SIZES, TIMES, show_exactly
 from stages.export import applies as is_exported
 from stages.model_source import model_files
 from stages.samples import DEFAULT_ARRAYS, data_files
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 Role = Literal["calibration", "evaluation"]
 Arrays = Mapping[Role, Sequence[str]]
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_UNITS: Mapping[str, Mapping[str, int] | Mapping[str, Fraction]] = {
+    **dict.fromkeys(("budget.flash", "budget.ram", "budget.stack", "flash.size", "flash.line", "ram.size"), SIZES),
+    "budget.latency": TIMES,
+    "clock": FREQUENCIES,
+}
+"""Units of values, by their dotted keys in a product YAML and in that of a chip."""
 _PACKAGES = ("numpy", "onnx", "highspy", "jinja2")
 _SUFFIX_PACKAGES = {".tflite": ("tflite", "flatbuffers")}
 _EXPORTERS = ("torch", "onnxscript")
@@ -33,6 +41,7 @@ _UNLOCKED: dict[str, Any] = {
     "chips": True,  # where it was found
     "accuracy": True,  # limits: they judge what came out
     "simulate": True,
+    "regression": True,
 }
 
 
@@ -101,9 +110,8 @@ def _error(drift: Drift, project: Project, file: LockFile) -> ChipfitError:
         hint = f"Run pip install chipfit=={drift.locked}; or accept it: {RELOCK}"
     if section == "data" and drift.now is None:
         hint = "The self-test in the library is made from evaluation data: without them it cannot be the same."
-    return ChipfitError(
-        f"{drift.key.removeprefix('settings.')}: {old}, {new}", place=_place(drift.key, project, file), hint=hint
-    )
+    told = project.told(f"{drift.key.removeprefix('settings.')}: {old}, {new}")
+    return ChipfitError(told, place=_place(drift.key, project, file), hint=hint)
 
 
 def _installable() -> set[str]:
@@ -138,10 +146,18 @@ def basis_of(project: Project, arrays: Arrays) -> Basis:
     )
 
 
-def _plain(values: Facts) -> Facts:
-    """Without sections that say nothing."""
-    inner = {k: _plain(v) if isinstance(v, dict) else v for k, v in values.items()}
-    return {k: v for k, v in inner.items() if v != {}}
+def _plain(values: Facts, prefix: str = "") -> Facts:
+    """Numbers with their units, as a product YAML has them, and no sections that say nothing."""
+    found = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            value = _plain(value, f"{key}.")
+        elif key in _UNITS:
+            value = show_exactly(Fraction(value), _UNITS[key])
+        if value != {}:
+            found[name] = value
+    return found
 
 
 def _tools(project: Project) -> dict[str, str]:

@@ -4,7 +4,17 @@ from fractions import Fraction
 
 import pytest
 
-from pipeline.facts.units import FREQUENCIES, SIZES, TIMES, parse, parse_integer, show_size, show_time
+from pipeline.facts.units import (
+    CYCLES,
+    FREQUENCIES,
+    SIZES,
+    TIMES,
+    parse,
+    parse_integer,
+    show_exactly,
+    show_size,
+    show_time,
+)
 
 
 def test_decimals_are_exact_in_the_base_unit() -> None:
@@ -40,3 +50,12 @@ def test_people_read_the_largest_unit_that_is_reached() -> None:
         "1.2 s",
         "0.01 us",
     ]
+
+
+def test_what_is_shown_exactly_reads_as_the_same_number() -> None:
+    assert show_exactly(102_400, SIZES) == "100 KiB" and show_exactly(48_000_000, FREQUENCIES) == "48 MHz"
+    assert show_exactly(Fraction(1, 10_000), TIMES) == "100 us" and show_exactly(1, CYCLES) == "1 cycle"
+    assert show_exactly(Fraction(1, 3 * 10**9), TIMES) == "1/3 ns"
+    for count in (0, 1, 1000, 1023, 1024, 1500, 1 << 20, 10**6, 123_456_789):
+        assert parse(show_exactly(count, SIZES), SIZES, "8 KiB") == count
+        assert parse(show_exactly(count, FREQUENCIES), FREQUENCIES, "1 MHz") == count

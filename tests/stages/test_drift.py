@@ -76,3 +76,4 @@ def test_files_that_are_not_there_are_left_out(tmp_path: Path) -> None:
     assert basis.model == {} and basis.data == {}
     assert basis.settings["product"] == "net" and "accuracy" not in basis.settings and "chip" not in basis.settings
     assert basis.chip["core"] == "cortex-m0plus" and "notes" not in basis.chip
+    assert basis.chip["clock"] == "133 MHz" and basis.chip["ram"]["size"] == "264 KiB"

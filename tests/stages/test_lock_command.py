@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import chipfit_here
+import yaml
+from conftest import ROOT, chipfit_here
 
 from pipeline.facts.config import load_project
 from pipeline.facts.config.lock import read_lock
@@ -113,14 +114,26 @@ def test_a_lock_is_written_again_as_it_was(own: Path) -> None:
     assert chipfit_here(own, "lock", "--check").returncode == 1, "the other products have no lock"
 
 
+def test_the_documentation_shows_a_lock_as_it_is(own: Path) -> None:
+    page = (ROOT / "docs" / "lock.md").read_text("utf-8")
+    shown = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    real = yaml.safe_load((own / "configs/products/touch.lock.yaml").read_text("utf-8"))
+    assert list(shown) == list(real)
+    for part, keys in (("data", None), ("chip", None), ("settings", None), ("layers", "node_linear_2")):
+        assert shown[part].keys() <= real[part].keys()
+        assert keys is None or shown[part][keys].keys() == real[part][keys].keys()
+    assert shown["activations"]["input"] == real["activations"]["input"]
+    assert shown["chip"] == {k: real["chip"][k] for k in shown["chip"]}
+
+
 def test_what_drifted_is_said_before_work_begins(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change(own / PRODUCT, "weights: int5", "weights: int4")
-    change(own / "configs/products/touch.lock.yaml", "  clock: 48000000", "  clock: 64000000")
+    change(own / "configs/products/touch.lock.yaml", "  clock: 48 MHz", "  clock: 64 MHz")
     change(own / "configs/products/touch.lock.yaml", "  numpy: ", "  numpy: 0.")
     before = results(own)
     wanted = (
         "touch.yaml:9: quantization.weights: int5 is locked, now it is int4.",
-        "touch.yaml:7: chip.clock: 64000000 is locked, now it is 48000000.",
+        "touch.yaml:7: chip.clock: '64 MHz' is locked, now it is '48 MHz'.",
         "tools.numpy: 0.",
         "accept it: chipfit lock writes a new one.",
     )
