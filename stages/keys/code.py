@@ -33,7 +33,8 @@ def read_sources(root: Path = ROOT) -> Sources:
     digests, python = {}, {}
     for relative, path in sorted(_files(root)):
         try:
-            data = Path(path).read_bytes()
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of a Path, of hundreds of files
+                data = file.read()
         except OSError as error:
             raise ChipfitError(f"chipfit's own file {relative} cannot be read: {error.strerror}") from error
         digests[relative] = hashlib.sha256(data).hexdigest()
