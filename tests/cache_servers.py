@@ -102,6 +102,27 @@ def moto(root: Path) -> Iterator[str]:
             process.kill()
 
 
+@contextmanager
+def google(root: Path, bucket: str) -> Iterator[str]:
+    """URL of an emulator of Google's storage with one bucket; skips where it is not installed."""
+    for module in ("gcp_storage_emulator", "gcsfs"):
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed (chipfit[test-store])")
+    port = free_port()
+    start = "from gcp_storage_emulator.__main__ import main; import sys; sys.exit(main(sys.argv[1:]))"
+    options = ["start", "--host=127.0.0.1", f"--port={port}", "--in-memory", f"--default-bucket={bucket}"]
+    command = [sys.executable, "-c", start, *options]
+    with (
+        (root / "google.log").open("wb") as log,
+        subprocess.Popen(command, cwd=root, stdout=log, stderr=log) as process,
+    ):
+        try:
+            _wait_for(process, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
 def bucket(endpoint: str, name: str) -> None:
     request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")
     with urllib.request.urlopen(request, timeout=10) as answer:

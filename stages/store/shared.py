@@ -21,6 +21,9 @@ _SLOWEST = 1e6
 """Bytes per second: a transfer at half of this is not worth waiting for."""
 
 
+_TALKATIVE = ("fsspec", "aiohttp", "asyncio", "s3fs", "aiobotocore", "botocore", "gcsfs", "google")
+
+
 class SharedFolder(Folder):
     """A folder that several users share, by `file:`. Only who may write removes what is damaged."""
 
@@ -134,8 +137,12 @@ class Remote:
     def _system(self) -> Any:
         """fsspec's file system, made anew in a forked process: its connections are its parent's."""
         if self._made is None or self._made[0] != os.getpid():
+            import logging
+
             import fsspec
 
+            for library in _TALKATIVE:  # a null handler: only who listens to a library's log sees it
+                logging.getLogger(library).addHandler(logging.NullHandler())
             options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
             if self._scheme in ("http", "https"):
                 options["client_kwargs"] = client_options(CONNECT, SILENCE)

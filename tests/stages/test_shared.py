@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cache_servers import READ_ONLY, bucket, free_port, moto, nginx
+from cache_servers import READ_ONLY, bucket, free_port, google, moto, nginx
 
 from pipeline.facts.artifact import sha256, to_json
 from stages.store import Store, StoreSettings, open_store
@@ -17,7 +17,9 @@ FILES = {f"src/x{n}.c": b"int x%d;\n" % n * 100 for n in range(20)} | {"empty": 
 WEIGHTS = f"cas/{sha256(FILES['weights.bin'])}"
 
 
-@pytest.fixture(params=["memory", "file", "nginx", pytest.param("moto", marks=pytest.mark.exhaustive)])
+@pytest.fixture(
+    params=["memory", "file", "nginx", *(pytest.param(p, marks=pytest.mark.exhaustive) for p in ("moto", "google"))]
+)
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "memory":
         pytest.importorskip("fsspec")
@@ -28,6 +30,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         pytest.importorskip("aiohttp")
         with nginx(tmp_path / "nginx") as server:
             yield f"{server}/team/chipfit"
+    elif request.param == "google":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("gs"))
+        yield f"gs://chipfit-store/{tmp_path.name}"
     else:
         endpoint = request.getfixturevalue("s3")
         for name, value in (("ENDPOINT_URL", endpoint), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "y")):
@@ -39,6 +44,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with moto(tmp_path_factory.mktemp("moto")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def gs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with google(tmp_path_factory.mktemp("google"), "chipfit-store") as endpoint:
         yield endpoint
 
 
