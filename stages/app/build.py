@@ -1,36 +1,130 @@
 """`chipfit build`: the products named, or those found here, by doit."""
 
-from collections.abc import Sequence
+import json
+import os
+import sys
+from argparse import ArgumentTypeError, BooleanOptionalAction
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config.lock import SUFFIX
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
+from stages.app.options import Options
 
-LOCKED, NOT_LOCKED = "--locked", "--no-locked"
+if TYPE_CHECKING:
+    from stages.app.publish import Result
 
 
 def build(arguments: Sequence[str]) -> int:
-    """Run doit over the named products, or over those found in the current folder."""
+    """Run doit over the named products, or over those found in the current folder; `--json` prints what came out."""
+    options = Options("build")
+    options.add_argument("--json", action="store_true", help="print one JSON document in place of the table")
+    options.add_argument("--jobs", metavar="N", type=_jobs, help="as many stages at a time (doit's -n)")
+    options.add_argument("--locked", action=BooleanOptionalAction, help="from PRODUCT.lock.yaml, without calibrating")
+    own, rest = options.parse_known_args(list(arguments))
+    if own.jobs is not None:
+        rest[1 if rest[:1] == ["run"] else 0 : 0] = ["-n", str(own.jobs)]
+    return _with_json(rest, own.locked) if own.json else _build(rest, own.locked)
+
+
+def _jobs(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise ArgumentTypeError(f"{text!r} is no number of stages, expected for example 2")
+    return int(text)
+
+
+def _build(arguments: Sequence[str], locked: bool | None, results: "list[Result] | None" = None) -> int:
+    """The exit code of doit over the products in `arguments`; what came out of them is put into `results`."""
     from doit.cmd_base import ModuleTaskLoader
-    from doit.doit_cmd import DoitMain
 
     from stages.app.schedule import doit_tasks
 
-    locked = next((a == LOCKED for a in reversed(arguments) if a in (LOCKED, NOT_LOCKED)), None)
-    arguments = [a for a in arguments if a not in (LOCKED, NOT_LOCKED) and not a.endswith(SUFFIX)]
+    arguments = [a for a in arguments if not a.endswith(SUFFIX)]
     products = [a for a in arguments if a.endswith((".yaml", ".yml"))]
     rest = [a for a in arguments if a not in products]
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     here = products_here(required=not products)
-    tasks = doit_tasks(*(products or here), others=here if products else (), locked=locked)
+    tasks = doit_tasks(*(products or here), others=here if products else (), locked=locked, results=results)
     try:
-        code = DoitMain(ModuleTaskLoader(tasks)).run(rest)
+        code = _doit(ModuleTaskLoader(tasks), rest)
     except SystemExit as ended:
-        code = ended.code
-    return 0 if not code else 1
+        code = int(ended.code or 0)
+    return 1 if code == 3 else code  # doit's 3 is a command line that it does not understand
+
+
+def _doit(loader: Any, arguments: Sequence[str]) -> int:
+    """The exit code of doit, of which a fault in a command of its own or of ours is 2; raises SystemExit."""
+    from doit.cmdparse import CmdParseError
+    from doit.doit_cmd import DoitMain
+    from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
+
+    from stages.app.crash import ending_crashes
+
+    class Guarded(DoitMain):  # type: ignore[misc]
+        def get_cmds(self) -> Any:
+            commands = super().get_cmds()
+            commands.update({name: guarded(kind) for name, kind in commands.items() if isinstance(kind, type)})
+            return commands
+
+    def guarded(kind: Any) -> Any:
+        def parse_execute(self: Any, given: Sequence[str]) -> Any:
+            wrong: Exception | None = None
+            with ending_crashes(f"doit {self.get_name()}"):
+                try:
+                    return kind.parse_execute(self, given)
+                except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
+                    wrong = error
+            raise wrong
+
+        return type(kind.__name__, (kind,), {"parse_execute": parse_execute})
+
+    return int(Guarded(loader).run(arguments) or 0)
+
+
+def _with_json(arguments: Sequence[str], locked: bool | None) -> int:
+    """The exit code; stdout has one JSON document, whatever happened, and everything else goes to stderr."""
+    from stages.app.crash import say_crash
+    from stages.app.publish import result_document
+
+    results: list[Result] = []
+    errors: list[str] = []
+    with _stdout_on_stderr():
+        try:
+            code = _build(arguments, locked, results)
+        except ChipfitError as error:
+            code, errors = 1, str(error).splitlines()
+            print(error, file=sys.stderr)
+        except SystemExit as ended:  # doit's tasks could not even be listed
+            code, errors = int(ended.code or 0), str(ended.__cause__ or "").splitlines()
+        except Exception as error:
+            import traceback
+
+            code, errors = 2, [say_crash(traceback.format_exception(error))]
+    if code and not results and not errors:
+        errors = [
+            "doit does not understand its arguments." if code == 1 else "internal error: stderr has its traceback."
+        ]
+    print(json.dumps(result_document(code, results[0] if results else None, errors), indent=1))
+    return code
+
+
+@contextmanager
+def _stdout_on_stderr() -> Iterator[None]:
+    """Whatever is written to stdout meanwhile, by libraries and other processes too, goes to stderr."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def products_here(required: bool = True) -> list[str]:

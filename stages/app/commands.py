@@ -1,5 +1,6 @@
 """The commands of `chipfit`: the one table that the command line and the README read; everything else is doit's."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -28,7 +29,11 @@ class Command:
 
 
 COMMANDS = (
-    Command("build", "[PRODUCT.yaml ...] [--locked] [DOIT ARGUMENTS]", "build products (default: products found here)"),
+    Command(
+        "build",
+        "[PRODUCT.yaml ...] [--locked] [--jobs N] [--json] [DOIT ARGUMENTS]",
+        "build products (default: products found here)",
+    ),
     Command("lock", "[PRODUCT.yaml ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),
     Command("explain", "[PRODUCT] [--json]", "what the plan chose for each layer, and what else it could have"),
     Command(
@@ -45,8 +50,8 @@ COMMANDS = (
 
 _END = """
 After `build`, anything that doit understands: list, clean, info quantize:touch, simulate:touch, -n 2.
-Results go to build/ in the current folder. Exit code 1: something is wrong, each time said in one line; 130: Ctrl-C;
-143: SIGTERM.
+Results go to build/ in the current folder. Exit code 0: everything fits; 1: a rule is missed or an input is wrong, each
+time said in one line; 2: a fault of chipfit's own; 130: Ctrl-C; 143: SIGTERM.
 """
 
 
@@ -57,7 +62,7 @@ def usage() -> str:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, or 1 after one line on stderr for each thing that is wrong."""
+    """Run one command; the exit code is 0, 1 after one line on stderr for each thing that is wrong, 2 for a crash."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     name, rest = (given[0], given[1:]) if given else ("help", [])
     command = next((c for c in COMMANDS if c.name == name), None)
@@ -79,9 +84,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # of --help
         return int(ended.code or 0)
     except BrokenPipeError:
-        # Whoever read the output has enough: Python must not try to write the rest at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has enough
         return 1
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _drop_output()
+            print(ChipfitError(f"nothing more can be written: {error.strerror}", place=error.filename), file=sys.stderr)
+            return 1
+        from stages.app.crash import report_crash
+
+        return report_crash(error, f"chipfit {name}")
+
+
+def _drop_output() -> None:
+    """Python must not try to write what is left of the output at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,6 +31,32 @@ class Finished:
     errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a run of the build came to: all products, those that were asked for, and how many stages ended how."""
+
+    comparison: "Comparison"
+    asked: tuple[str, ...]
+    errors: tuple[str, ...]
+    stages: Mapping[str, int]
+
+
+def result_document(code: int, result: Result | None, errors: Sequence[str]) -> dict[str, object]:
+    """The document of `chipfit build --json`: index.json of the products asked for, with errors and outcomes."""
+    from pipeline.judging.comparison import comparison_file
+
+    asked = () if result is None else result.asked
+    file = None if result is None else comparison_file(result.comparison)
+    return {
+        "version": 1,
+        "exit_code": code,
+        "products": [to_plain(p) for p in (file.products if file else ()) if p.product in asked],
+        "unfinished": [to_plain(u) for u in (result.comparison.unfinished if result else ()) if u.product in asked],
+        "errors": [*errors, *(result.errors if result else ())],
+        "stages": dict(result.stages) if result else {},
+    }
+
+
 def finished(
     build: Path, products: Sequence[str], asked: Sequence[str], failures: Mapping[str, tuple[str, ...]]
 ) -> Finished:

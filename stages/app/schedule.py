@@ -15,7 +15,9 @@ from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import is_file
 from stages import STAGES, report
 from stages.app import signals
+from stages.app.crash import ending_crashes
 from stages.app.drift import asks_for_lock, with_lock
+from stages.app.publish import Result
 from stages.app.terminal import progress, reporter
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
@@ -48,14 +50,20 @@ def _is_product(path: Path) -> bool:
         return False
 
 
+@ending_crashes("the list of products")
 def doit_tasks(
-    *products: str | Path, build: str = "build", others: Sequence[str | Path] = (), locked: bool | None = None
+    *products: str | Path,
+    build: str = "build",
+    others: Sequence[str | Path] = (),
+    locked: bool | None = None,
+    results: list[Result] | None = None,
 ) -> dict[str, Any]:
     """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
 
     A product whose YAML is wrong still has its tasks; they fail with what is wrong with it. `others` are products of
     the same repository that the comparison page shows as they were built before. `locked`: whether to build from
-    locks; by default the environment says so.
+    locks; by default the environment says so. With a list of `results`, that of the run is added to it, and what people
+    read goes to stderr.
     """
     signals.install()
     folder, from_lock = Path(build), asks_for_lock(locked)
@@ -69,7 +77,7 @@ def doit_tasks(
         "backend": "sqlite3",
         "continue": True,
         "verbosity": 2,
-        "reporter": reporter(folder, [name for name, _ in loaded], [name for name, _ in load_products(*others)]),
+        "reporter": reporter(folder, [n for n, _ in loaded], [n for n, _ in load_products(*others)], results),
     }
     return tasks
 
@@ -119,9 +127,10 @@ def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
 def _task_creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:
     def create() -> Iterator[Task]:
         yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}  # type: ignore[attr-defined]
-        for name, project in loaded:
-            if isinstance(project, ChipfitError) or applicable(stage, project):
-                yield _task(stage, name, project, build)
+        with ending_crashes(f"the tasks of {stage.NAME}"):
+            for name, project in loaded:
+                if isinstance(project, ChipfitError) or applicable(stage, project):
+                    yield _task(stage, name, project, build)
 
     return create
 
@@ -155,7 +164,7 @@ def _is_up_to_date(stage: Stage, job: Job) -> bool:
     try:
         if not up_to_date(stage, job):
             return False
-    except ChipfitError:  # running it says so
+    except Exception:  # running it says so
         return False
     return stage is not report or not report.failures(job)
 

@@ -1,0 +1,51 @@
+"""`chipfit build --json`: one document on stdout, whatever happens; people's lines go to stderr."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import chipfit, chipfit_here
+
+from pipeline.facts.errors import ChipfitError
+from stages.app.build import build
+
+
+def document(folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    done = chipfit(folder, "build", "--json", *arguments)
+    assert done.returncode == code, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["version"] == 1 and found["exit_code"] == code
+    return found
+
+
+def test_products_asked_for_are_those_of_the_index(workshop: Path) -> None:
+    found = document(workshop, "configs/products/touch.yaml", "--jobs", "2")
+    index = json.loads((workshop / "build" / "index.json").read_bytes())
+    assert [p["product"] for p in index["products"]] == ["digits", "digits_mlp", "digits_rp2040", "touch"]
+    assert found["products"] == index["products"][3:] and found["unfinished"] == found["errors"] == []
+    assert found["stages"] == {"up to date": 7}
+
+
+def test_missed_rules_and_products_without_a_result_say_why(workshop: Path) -> None:
+    path = workshop / "configs" / "products" / "touch.yaml"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("100 us", "80 us"), "utf-8")
+    (workshop / "configs" / "products" / "bad.yaml").write_text("product: bad\nchip: none\n", "utf-8")
+    found = document(workshop, "configs/products/touch.yaml", "configs/products/bad.yaml", code=1)
+    (touch,), (bad,) = found["products"], found["unfinished"]
+    assert [m["rule"] for m in touch["missed"]] == ["budget.latency"] and touch["missed"][0]["limit"] == 8e-5
+    assert bad["product"] == "bad" and any("bad.yaml" in line for line in bad["errors"])
+    assert found["stages"]["failed"] >= 1
+
+
+def test_without_a_product_the_error_is_in_the_document(tmp_path: Path) -> None:
+    done = chipfit_here(tmp_path, "build", "--json")
+    assert done.returncode == 1 and "no product YAML here" in json.loads(done.stdout)["errors"][0]
+    assert "no product YAML here" in done.stderr
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two", "9999", ""])
+def test_jobs_is_a_number_of_stages(jobs: str) -> None:
+    with pytest.raises(ChipfitError, match="jobs"):
+        build([f"--jobs={jobs}"])
