@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measure import PRODUCTS, Product, build
+from measure import PRODUCTS, Product, build, records
 from models import require
 
 BUDGETS = (100, 64, 56, 48, 44, 40, 36)
@@ -32,8 +32,8 @@ class Step:
 def step(product: Product, kib: int) -> Step:
     """The product with so much free flash. Wait states are none, so that cycles are the code's alone."""
     with build(replace(product, more=f"{product.more}budget: {{flash: {kib} KiB}}\n"), "m0") as job:
-        plan, size, run = job.plan.plan, job.size, job.simulated
-    variants = plan.variants
+        size, run, planned = records(job)
+    plan, variants = planned.plan, planned.plan.variants
     return Step(
         plan.flash,
         size.flash.used,

@@ -10,7 +10,9 @@ from pathlib import Path
 from models import ROOT, SHARED
 
 from pipeline.facts.config import load_project
-from pipeline.measuring.simulate_file import RunLayer
+from pipeline.measuring.footprint.size_file import SizeFile
+from pipeline.measuring.simulate_file import RunLayer, SimulateFile
+from pipeline.planning.plan_file import PlanFile
 from stages import STAGES
 from stages.base import Job, applicable
 from stages.execution import execute
@@ -177,17 +179,26 @@ def build(product: Product, chip: str) -> Iterator[Job]:
         for stage in STAGES:
             if applicable(stage, job.project):
                 execute(stage, job)
-        vectors = job.simulated.vectors
+        vectors = job.record("simulate", "simulate.json", SimulateFile).vectors
         wrong = vectors.mismatches + vectors.host_mismatches
         if wrong:
             raise AssertionError(f"{product.name} on {chip}: {wrong} vectors are not bit-exact")
         yield job
 
 
+def records(job: Job) -> tuple[SizeFile, SimulateFile, PlanFile]:
+    """What a build's size-check, simulate and codegen wrote."""
+    return (
+        job.record("size-check", "size.json", SizeFile),
+        job.record("simulate", "simulate.json", SimulateFile),
+        job.record("codegen", "plan.json", PlanFile),
+    )
+
+
 def measure(product: Product, chip: str = "m0") -> Measured:
     """Build and emulate."""
     with build(product, chip) as job:
-        size, run, plan = job.size, job.simulated, job.plan
+        size, run, plan = records(job)
     layers, stack = tuple(_layer(x) for x in run.layers), size.stack.worst_case
     assert stack is not None, f"{product.name}: {size.stack.unknown}"
     return Measured(

@@ -51,6 +51,10 @@ class Stage(Protocol):
     """A module of this package. Its name is in the table of `stages/__init__.py`."""
 
     @property
+    def __name__(self) -> str:
+        """The module's own name: its imports are the code that the results depend on."""
+
+    @property
     def NAME(self) -> str:
         """Its name, and that of its folder."""
 

@@ -1,53 +1,23 @@
 """Execution of a stage: skipped, restored or run, by its key; written whole, or failing in one sentence."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from functools import cached_property
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
-from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import to_plain
 from stages.base import Job, Stage, reads
+from stages.keys import dependencies
+from stages.store import Store
 
 Outcome = Literal["up to date", "restored", "shared", "ran"]
 """What became of a stage: `restored` from this machine's store, or from the `shared` one."""
 _SECONDS = 600
-
-
-class Found(Protocol):
-    """A result that a store had."""
-
-    files: dict[str, bytes]
-    source: str
-
-
-class Store(Protocol):
-    """Where results are kept by their key's digest."""
-
-    def restore(self, digest: str) -> Found | None: ...
-
-    def save(self, key: Mapping[str, Any], stage: str, files: Mapping[str, bytes]) -> None: ...
-
-    def exclusively(self, digest: str) -> AbstractContextManager[None]: ...
-
-
-@cache
-def _code() -> Mapping[str, str]:
-    root = Path(__file__).parent.parent
-    files = sorted(
-        p for f in ("stages", "pipeline") for p in (root / f).rglob("*") if p.is_file() and p.suffix != ".pyc"
-    )
-    return {p.relative_to(root).as_posix(): file_sha256(p) for p in files}
-
-
-def dependencies(stage: Stage, project: Project) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    return _code(), {}
 
 
 @dataclass(frozen=True)
@@ -82,7 +52,7 @@ def key_of(stage: Stage, job: Job, before: Mapping[str, Mapping[str, str]] | Non
 
     `before` has the digests of a stage's files by its name.
     """
-    code, tools = dependencies(stage, job.project)
+    code, tools = dependencies(stage.__name__, job.project)
     results = {s: digests(job.folder / s) if before is None else before.get(s, {}) for s in stage.READS}
     return Key(
         stage=stage.NAME,

@@ -18,6 +18,9 @@ from filelock import FileLock
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
+# What a test builds comes from no earlier build, unless the test has a store of its own.
+os.environ["CHIPFIT_STORE"] = "none"
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:

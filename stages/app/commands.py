@@ -35,6 +35,9 @@ COMMANDS = (
         "build products (default: products found here)",
     ),
     Command("lock", "[PRODUCT.yaml ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),
+    Command("plan", "[PRODUCT ...] [--json]", "what a build would run or restore, and why"),
+    Command("why", "STAGE:PRODUCT [--against BUILD|KEY] [--json]", "what changed since a stage's results were made"),
+    Command("graph", "[PRODUCT ...] [-o FILE]", "draw stages and products as SVG"),
     Command("explain", "[PRODUCT] [--json]", "what the plan chose for each layer, and what else it could have"),
     Command(
         "diff",

@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from stages.app.publish import Result
 from stages.app.terminal import progress, reporter
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
+from stages.store import Store, StoreSettings, open_store
+from stages.store.settings import read_settings
 
 Task = dict[str, Any]
 
@@ -57,18 +60,20 @@ def doit_tasks(
     others: Sequence[str | Path] = (),
     locked: bool | None = None,
     results: list[Result] | None = None,
+    store: Callable[[], StoreSettings] = read_settings,
 ) -> dict[str, Any]:
     """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
 
     A product whose YAML is wrong still has its tasks; they fail with what is wrong with it. `others` are products of
     the same repository that the comparison page shows as they were built before. `locked`: whether to build from
     locks; by default the environment says so. With a list of `results`, that of the run is added to it, and what people
-    read goes to stderr.
+    read goes to stderr. `store` says where results are kept.
     """
     signals.install()
     folder, from_lock = Path(build), asks_for_lock(locked)
     loaded = [_with_lock(p, from_lock) for p in load_products(*products)]
-    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder) for s in STAGES}
+    opened = cache(lambda: open_store(store()))
+    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder, opened) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
         # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
@@ -124,18 +129,20 @@ def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
     return unique
 
 
-def _task_creator(stage: Stage, loaded: Sequence[Loaded], build: Path) -> Callable[[], Iterator[Task]]:
+def _task_creator(
+    stage: Stage, loaded: Sequence[Loaded], build: Path, store: Callable[[], Store]
+) -> Callable[[], Iterator[Task]]:
     def create() -> Iterator[Task]:
-        yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}  # type: ignore[attr-defined]
+        yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}
         with ending_crashes(f"the tasks of {stage.NAME}"):
             for name, project in loaded:
                 if isinstance(project, ChipfitError) or applicable(stage, project):
-                    yield _task(stage, name, project, build)
+                    yield _task(stage, name, project, build, store)
 
     return create
 
 
-def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path) -> Task:
+def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path, store: Callable[[], Store]) -> Task:
     before = _before(stage, name, project)
     if isinstance(project, ChipfitError):
         failed = (lambda e=project: TaskFailed(str(e))) if not before else (lambda: None)
@@ -144,7 +151,7 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path)
     judge = [(_judge, [job])] if stage is report else []
     return {
         "name": name,
-        "actions": [(_run, [stage, job]), *judge],
+        "actions": [(_run, [stage, job, store]), *judge],
         "targets": [str(job.folder / stage.NAME / t) for t in stage.TARGETS],
         "task_dep": before,
         "uptodate": [(_is_up_to_date, [stage, job])],
@@ -169,9 +176,9 @@ def _is_up_to_date(stage: Stage, job: Job) -> bool:
     return stage is not report or not report.failures(job)
 
 
-def _run(stage: Stage, job: Job) -> TaskFailed | dict[str, str]:
+def _run(stage: Stage, job: Job, store: Callable[[], Store]) -> TaskFailed | dict[str, str]:
     try:
-        return {"outcome": execute(stage, job)}
+        return {"outcome": execute(stage, job, store())}
     except ChipfitError as error:
         return _failed(job, error)
 

@@ -74,7 +74,7 @@ def variants() -> str:
 
 def commands() -> str:
     """One row per command."""
-    rows = [f"| `{c.usage}` | {c.does} |" for c in COMMANDS]
+    rows = ["| `{}` | {} |".format(c.usage.replace("|", r"\|"), c.does) for c in COMMANDS]
     return "\n".join(["| command | does |", "|---|---|", *rows])
 
 

@@ -18,6 +18,7 @@ from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
 from stages.app.crash import ending_crashes, say_crash
 from stages.app.failures import grouped
+from stages.app.outcomes import origins
 from stages.app.publish import Result, comparison_of, finished, publish
 
 if TYPE_CHECKING:  # it imports every operator, which a build with nothing to do must not wait for
@@ -79,10 +80,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def add_success(self, task: Any) -> None:
         if task.actions and ":" in task.name and task.name in self._started:
-            stage, _, product = task.name.partition(":")
-            took = time.monotonic() - self._started[task.name]
-            self.write(f"{stage:<11} {product:<20} {took:6.2f} s\n")
             self._outcomes[task.name] = task.values.get("outcome", "ran")
+            if self._outcomes[task.name] == "ran":
+                stage, _, product = task.name.partition(":")
+                took = time.monotonic() - self._started[task.name]
+                self.write(f"{stage:<11} {product:<20} {took:6.2f} s\n")
         self._seen.add(task.name)
 
     def skip_uptodate(self, task: Any) -> None:
@@ -114,6 +116,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         asked = [p for p in self._products if f"report:{p}" in self._seen and p not in stopped]
         if asked:
             self.write(table(self._build, asked))
+        self.write(origins(self._counts()))
         lines: dict[str, tuple[str, ...]] = {}
         crashes: dict[str, tuple[str, ...]] = {}
         for name, error in ((f["task"].name, f["exception"]) for f in self.failures):

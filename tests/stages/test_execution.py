@@ -23,6 +23,9 @@ class Stage:
     TARGETS: tuple[str, ...] = ("out.txt",)
     runs: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.__name__ = "stages.base"  # the module whose code counts
+
     def settings(self, project: Project) -> Mapping[str, object]:
         return {"number": {"is": self.number}}
 

@@ -1,0 +1,27 @@
+"""The products that a command's arguments mean: YAML files, or names of products in those found here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.facts.config import Project
+from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
+from stages.app.build import products_here
+from stages.app.schedule import load_products
+
+BUILD = Path("build")
+"""Where the results of commands and of `doit` are."""
+
+
+def products(arguments: Sequence[str]) -> list[Project]:
+    """The products of these arguments, all that are found here without any. Raises ChipfitError or ManyErrors."""
+    files = [a for a in arguments if a.endswith((".yaml", ".yml"))]
+    names = [a for a in arguments if a not in files]
+    loaded = load_products(*(files or products_here()))
+    errors = [p for _, p in loaded if isinstance(p, ChipfitError)]
+    if errors:
+        raise ManyErrors([e for error in errors for e in (error.errors if isinstance(error, ManyErrors) else [error])])
+    found = {name: project for name, project in loaded if isinstance(project, Project)}
+    for name in names:
+        if name not in found:
+            raise ChipfitError(f"no product is called {name!r}", hint=did_you_mean(name, list(found)))
+    return [found[n] for n in names or found]
