@@ -129,11 +129,29 @@ def test_a_file_that_is_no_lock_is_refused(text: str, message: str, tmp_path: Pa
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "net.lock.yaml"
     with path.open("wb") as file:
-        file.truncate((1 << 23) + 1)
-    with pytest.raises(ChipfitError, match="has 8388609 bytes, the limit is 8388608"):
+        file.truncate((1 << 21) + 1)
+    with pytest.raises(ChipfitError, match="has 2097153 bytes, the limit is 2097152"):
         read_lock(path)
     with pytest.raises(ChipfitError, match="does not exist"):
         read_lock(tmp_path / "none.lock.yaml")
+
+
+@pytest.mark.parametrize("text", ["- x\n", "[],", "{},", "*a,", "x\r", "x\x85", "? \n"])
+def test_values_are_counted_before_they_are_parsed(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "lock: chipfit.lock.v1\nmore: [" + text * (1 << 18))
+    with pytest.raises(ChipfitError, match="has more than 50000 line ends and commas"):
+        read_lock(path)
+
+
+def test_a_lock_of_a_large_network_has_room(tmp_path: Path) -> None:
+    """Two thousand layers of as many tensors: what an import takes at most."""
+    lock = replace(
+        LOCK,
+        activations={f"tensor_{i}": LOCK.activations["x"] for i in range(1000)},
+        layers={f"layer_{i}": replace(LAYER, scales=None, shift="7 8 " * 63 + "7") for i in range(1000)},
+    )
+    text = lock_text(lock)
+    assert len(text) * 2 < 1 << 21 and (text.count("\n") + text.count(",")) * 2 < 50_000
 
 
 def basis() -> Basis:

@@ -19,8 +19,8 @@ from pipeline.facts.totals import Totals
 SUFFIX = ".lock.yaml"
 FORMAT: Final = "chipfit.lock.v1"
 RELOCK = "chipfit lock writes a new one."
-_BOUNDS = Bounds(size=1 << 23, values=200_000, text=1 << 23)
-"""Room for a bit of each of some millions of weights, and for a thousand layers."""
+_BOUNDS = Bounds(size=1 << 21, values=50_000, text=1 << 21, separators=50_000)
+"""Room for two thousand layers, and for a bit of each of ten million weights."""
 _LONGEST_VALUE, _MOST_ERRORS = 80, 20
 _CHANGED = "Nothing that it rests on has drifted: the lock was edited, or is that of another state of chipfit."
 _HEADER = "# Written by `chipfit lock`; commit it. `chipfit build --locked` builds from it without calibrating.\n"
