@@ -29,17 +29,20 @@ http {{
   fastcgi_temp_path {root}/fastcgi;
   uwsgi_temp_path {root}/uwsgi;
   scgi_temp_path {root}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    root {root}/files;
-    client_max_body_size 1g;
-    location / {{
-      dav_methods PUT;
-      create_full_put_path on;
-      {rules}
-    }}
-  }}
+SERVER
 }}
+"""
+SERVER = """
+server {
+  listen 127.0.0.1:PORT;
+  root ROOT;
+  client_max_body_size 1g;
+  location / {
+    dav_methods PUT;
+    create_full_put_path on;
+    RULES
+  }
+}
 """
 READ_ONLY = "limit_except GET { deny all; }"
 
@@ -63,7 +66,7 @@ def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 @contextmanager
-def nginx(root: Path, rules: str = "") -> Iterator[str]:
+def nginx(root: Path, rules: str = "", server: str = SERVER) -> Iterator[str]:
     """URL of a real WebDAV server whose files lie in `root`/files; skips where there is no nginx."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
@@ -71,7 +74,8 @@ def nginx(root: Path, rules: str = "") -> Iterator[str]:
     port = free_port()
     (root / "files").mkdir(parents=True)
     root.chmod(0o755)
-    (root / "nginx.conf").write_text(NGINX.format(root=root, port=port, rules=rules), "utf-8")
+    filled = server.replace("ROOT", str(root / "files")).replace("PORT", str(port)).replace("RULES", rules)
+    (root / "nginx.conf").write_text(NGINX.format(root=root).replace("SERVER", filled), "utf-8")
     user = ["-g", "user root;"] if _is_root() else []
     command = [program, "-p", str(root), "-c", str(root / "nginx.conf"), "-e", str(root / "error.log"), *user]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -169,7 +169,7 @@ class Store:
                 place.remove(error.kind, error.name)
             except OSError as failed:
                 self._say(f"{place}: {error.kind}/{error.name} cannot be removed: {_reason(failed)}")
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter is of a file system without locks
             self._say(f"{place}: {_reason(error)}: the build goes on without it")
         return None
 
@@ -196,8 +196,8 @@ def open_store(settings: StoreSettings) -> Store:
     return Store(local, open_shared(settings))
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+def _reason(error: OSError | NotImplementedError) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 __all__ = ["Entry", "Output", "Restored", "Source", "Store", "StoreSettings", "open_store"]

@@ -30,6 +30,7 @@ class SharedFolder(Folder):
     def __init__(self, root: Path, writable: bool) -> None:
         super().__init__(root)
         self.writable = writable
+        self._swept = False
 
     def __str__(self) -> str:
         return f"file://{self.root.as_posix()}"
@@ -38,6 +39,12 @@ class SharedFolder(Folder):
         if not self.writable and not self.root.is_dir():
             raise OSError("there is no such folder")
         return super().read(kind, name, limit)
+
+    def write(self, kind: Kind, name: str, data: bytes) -> None:
+        if not self._swept:
+            self._swept = True
+            self.remove_left_over()
+        super().write(kind, name, data)
 
     def remove(self, kind: Kind, name: str) -> None:
         if self.writable:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cache_servers import READ_ONLY, bucket, free_port, google, moto, nginx
+from conftest import ROOT
 
 from pipeline.facts.artifact import sha256, to_json
 from stages.store import Store, StoreSettings, open_store
@@ -180,3 +181,19 @@ def test_a_damaged_file_of_a_folder_that_one_may_only_read_stays(tmp_path: Path)
     overwrite(tmp_path, url, WEIGHTS, b"x")
     assert machine(tmp_path / "developer", url).restore(DIGEST) is None
     assert (tmp_path / "shared" / WEIGHTS).read_bytes() == b"x"
+
+
+def test_the_nginx_of_the_documentation_lets_only_ci_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("aiohttp")
+    page = (ROOT / "docs" / "store.md").read_text("utf-8")
+    server = page.partition("```nginx\n")[2].partition("```")[0]
+    (tmp_path / "htpasswd").write_text("ci:{PLAIN}secret\n", "utf-8")
+    server = server.replace("/etc/nginx/chipfit.htpasswd", str(tmp_path / "htpasswd"))
+    with nginx(tmp_path / "nginx", server=server.replace("/srv/chipfit", "ROOT").replace("8080", "PORT")) as url:
+        ci = machine(tmp_path / "ci", url.replace("//", "//ci:secret@"), "read-write")
+        ci.save(KEY, "quantize", FILES)
+        assert machine(tmp_path / "developer", url).has(DIGEST) == "shared" and capsys.readouterr().err == ""
+        machine(tmp_path / "developer", url, "read-write").save({"other": 1}, "quantize", FILES | {"x": b"new"})
+        assert "it answers 401" in capsys.readouterr().err
+        restored = machine(tmp_path / "developer", url).restore(DIGEST)
+    assert restored is not None and restored.files == FILES
