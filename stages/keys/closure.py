@@ -8,8 +8,19 @@ from pathlib import PurePosixPath
 from stages.keys.facts import Facts, texts_of
 
 PACKAGES = ("pipeline", "stages")
-RUNNERS = ("stages.app", "stages.execution", "stages.keys", "stages.store")
-"""Modules that decide when a stage runs and where its files go, and never what is in them: they are in no key."""
+_RUNS = "it decides when a stage runs and where its files go, never what is in them"
+_SETS = "it reads what a person wrote, and the values are in the key"
+WITHOUT_EFFECT: Mapping[str, str] = {
+    "stages.app": _RUNS,
+    "stages.execution": _RUNS,
+    "stages.keys": _RUNS,
+    "stages.store": _RUNS,
+    **{
+        f"pipeline.facts.config.{name}": _SETS
+        for name in "axes chips schema validation variant_models variant_names variants yaml_file".split()
+    },
+}
+"""Modules and packages that are in no key, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class _Search:
             if path in self._found and (self._found[path] or not whole):
                 continue
             self._found[path] = whole
-            waiting += [(p, w) for p, w in self._reached(path, whole) if not _is_runner(module_name(p))]
+            waiting += [(p, w) for p, w in self._reached(path, whole) if not has_no_effect(module_name(p))]
         return Closure(tuple(sorted({*self._found, *self._data})), tuple(sorted(self._outside)))
 
     def _reached(self, path: str, whole: bool) -> Iterator[tuple[str, bool]]:
@@ -110,8 +121,9 @@ class _Search:
             self._data |= {f for f in self._files if f.startswith(f"{path}/") and f not in self._facts}
 
 
-def _is_runner(module: str) -> bool:
-    return any(module == r or module.startswith(f"{r}.") for r in RUNNERS)
+def has_no_effect(module: str) -> bool:
+    """Whether a module is, or lies in, one that is in no key."""
+    return any(module == m or module.startswith(f"{m}.") for m in WITHOUT_EFFECT)
 
 
 def outside_names(closure: Closure) -> tuple[str, ...]:

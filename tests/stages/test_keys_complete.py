@@ -17,7 +17,7 @@ from pipeline.facts.config import load_project
 from stages import STAGES
 from stages.base import applicable, reads
 from stages.keys import dependencies
-from stages.keys.closure import PACKAGES, module_name
+from stages.keys.closure import PACKAGES, has_no_effect, module_name
 from stages.keys.distributions import NO_EFFECT, distribution_of
 
 JUSTIFIED = {
@@ -62,16 +62,16 @@ def prove(product: Path, build: Path) -> None:
 
 
 def modules_of_chipfit(found: Mapping[str, list[str]]) -> set[str]:
-    """Without stages.keys, of which the report asks what its settings then say."""
-    return {n for n in found["modules"] if n.partition(".")[0] in PACKAGES and not n.startswith("stages.keys")}
+    """Without those that are in no key, for their reason."""
+    return {n for n in found["modules"] if n.partition(".")[0] in PACKAGES and not has_no_effect(n)}
 
 
 def unknown_code(found: Mapping[str, list[str]], code: Mapping[str, str]) -> set[str]:
     """Modules of chipfit that were imported, and files of the repository that were opened, beyond `code`."""
     known = {module_name(p) for p in code if p.endswith(".py")}
     opened = {Path(p).relative_to(ROOT).as_posix() for p in found["opened"] if Path(p).is_relative_to(ROOT)}
-    unread = ("configs/", "stages/keys/")
-    data = {p for p in opened if "__pycache__" not in p and not p.startswith(unread)}
+    code_files = {p for p in opened if "__pycache__" not in p and not p.startswith("configs/")}
+    data = {p for p in code_files if not has_no_effect(module_name(p))}
     return (modules_of_chipfit(found) - known) | (data - set(code))
 
 
