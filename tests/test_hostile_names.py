@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -157,12 +158,17 @@ def check_markdown(text: str) -> None:
         if line.startswith("|"):
             assert line.endswith("|")
             cells = inside[1:-1].split("|")
-            assert len(cells) in (3, 4), line
+            assert len(cells) in (3, 4, 9), line
             inside = "".join(cells)
         assert not set(inside) & set("`*[]<>~\\@#!|$"), line
         assert not re.search(r":[a-z0-9_+]+:", line), line
         assert "://" not in inside and "www." not in inside
         assert not re.search(r"(?<![^\W_])_|_(?![^\W_])", inside)
+
+
+def check_xml(text: str) -> None:
+    check_terminal(text)
+    assert MARK not in "".join(e.tag for e in ElementTree.fromstring(text).iter())
 
 
 def check_json(text: str) -> None:
@@ -186,6 +192,7 @@ READERS: dict[str, Callable[[str], None] | None] = {
     ".html": check_report,
     ".md": check_markdown,
     ".json": check_json,
+    ".xml": check_xml,
     ".bin": None,
     ".elf": None,
     ".onnx": None,

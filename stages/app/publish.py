@@ -147,10 +147,14 @@ def _renderers() -> dict[str, "Callable[[Comparison], bytes]"]:
     """The files by their name."""
     from pipeline.judging.comparison import comparison_file
     from pipeline.judging.report.comparison_page import render_comparison
+    from pipeline.judging.report.job_summary import render_summary
+    from pipeline.judging.report.junit import render_junit
 
     return {
         "index.html": lambda c: render_comparison(comparison_file(c)).encode(),
         INDEX: lambda c: json_bytes(comparison_file(c)),
+        "junit.xml": render_junit,
+        "summary.md": lambda c: render_summary(c).encode(),
     }
 
 
