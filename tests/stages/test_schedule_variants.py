@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from pipeline.facts.artifact import file_sha256, to_json
+from pipeline.facts.config import Project
+from pipeline.facts.records import to_plain
+from stages import codegen, import_model, quantize
 from stages.app.cli import main
+from stages.app.schedule import load_products
+from stages.base import Stage
 
 YAML = """product: net
 model: {source: touch.onnx}
@@ -83,3 +89,14 @@ def test_a_product_of_another_file_with_a_variant_s_name_is_refused(
 def test_explain_takes_the_file_and_means_its_variants(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "fleet.yaml"]) == 1
     assert "'net_truetouch_m0_int8' was not built here" in capsys.readouterr().err
+
+
+def test_variants_of_one_model_and_one_policy_ask_for_the_same_results() -> None:
+    products = [p for _, p in load_products(ROOT / "examples" / "variants" / "fleet.yaml") if isinstance(p, Project)]
+
+    def different(stage: Stage) -> int:
+        files = [{n: file_sha256(f) for n, f in stage.inputs(p).items()} for p in products]
+        return len({to_json([to_plain(stage.settings(p)), f]) for p, f in zip(products, files, strict=True)})
+
+    assert [different(s) for s in (import_model, quantize)] == [2, 12], "int8 of two requantizers, and each width below"
+    assert len({to_json(to_plain(codegen.settings(p))) for p in products}) > 12
