@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from argparse import ArgumentTypeError, BooleanOptionalAction
+from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -24,10 +24,11 @@ def build(arguments: Sequence[str]) -> int:
     options.add_argument("--json", action="store_true", help="print one JSON document in place of the table")
     options.add_argument("--jobs", metavar="N", type=_jobs, help="as many stages at a time (doit's -n)")
     options.add_argument("--locked", action=BooleanOptionalAction, help="from PRODUCT.lock.yaml, without calibrating")
+    options.add_argument("--only", metavar="PATTERN", action="append", default=[], help="products by name: touch_*")
     own, rest = options.parse_known_args(list(arguments))
     if own.jobs is not None:
         rest[1 if rest[:1] == ["run"] else 0 : 0] = ["-n", str(own.jobs)]
-    return _with_json(rest, own.locked) if own.json else _build(rest, own.locked)
+    return _with_json(rest, own) if own.json else _build(rest, own)
 
 
 def _jobs(text: str) -> int:
@@ -36,8 +37,11 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _build(arguments: Sequence[str], locked: bool | None, results: "list[Result] | None" = None) -> int:
-    """The exit code of doit over the products in `arguments`; what came out of them is put into `results`."""
+def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | None" = None) -> int:
+    """The exit code of doit over the products in `arguments`; what came out of them is put into `results`.
+
+    `own` are the options that are not doit's.
+    """
     from doit.cmd_base import ModuleTaskLoader
 
     from stages.app.schedule import doit_tasks
@@ -49,7 +53,8 @@ def _build(arguments: Sequence[str], locked: bool | None, results: "list[Result]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     here = products_here(required=not products)
-    tasks = doit_tasks(*(products or here), others=here if products else (), locked=locked, results=results)
+    others = here if products else ()
+    tasks = doit_tasks(*(products or here), others=others, locked=own.locked, results=results, only=own.only)
     try:
         code = _doit(ModuleTaskLoader(tasks), rest)
     except SystemExit as ended:
@@ -86,7 +91,7 @@ def _doit(loader: Any, arguments: Sequence[str]) -> int:
     return int(Guarded(loader).run(arguments) or 0)
 
 
-def _with_json(arguments: Sequence[str], locked: bool | None) -> int:
+def _with_json(arguments: Sequence[str], own: Namespace) -> int:
     """The exit code; stdout has one JSON document, whatever happened, and everything else goes to stderr."""
     from stages.app.crash import say_crash
     from stages.app.publish import result_document
@@ -95,7 +100,7 @@ def _with_json(arguments: Sequence[str], locked: bool | None) -> int:
     errors: list[str] = []
     with _stdout_on_stderr():
         try:
-            code = _build(arguments, locked, results)
+            code = _build(arguments, own, results)
         except ChipfitError as error:
             code, errors = 1, str(error).splitlines()
             print(error, file=sys.stderr)

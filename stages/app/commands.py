@@ -31,7 +31,7 @@ class Command:
 COMMANDS = (
     Command(
         "build",
-        "[PRODUCT.yaml ...] [--locked] [--jobs N] [--json] [DOIT ARGUMENTS]",
+        "[PRODUCT.yaml ...] [--only NAME] [--locked] [--jobs N] [--json] [DOIT ARGUMENTS]",
         "build products (default: products found here)",
     ),
     Command("lock", "[PRODUCT.yaml ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),

@@ -19,6 +19,7 @@ from stages.app import signals
 from stages.app.crash import ending_crashes
 from stages.app.drift import asks_for_lock, with_lock
 from stages.app.publish import Result
+from stages.app.selection import selected
 from stages.app.terminal import progress, reporter
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
@@ -61,17 +62,21 @@ def doit_tasks(
     locked: bool | None = None,
     results: list[Result] | None = None,
     store: Callable[[], StoreSettings] = read_settings,
+    only: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
 
     A product whose YAML is wrong still has its tasks; they fail with what is wrong with it. `others` are products of
-    the same repository that the comparison page shows as they were built before. `locked`: whether to build from
-    locks; by default the environment says so. With a list of `results`, that of the run is added to it, and what people
-    read goes to stderr. `store` says where results are kept.
+    the same repository that the comparison page shows as they were built before, as are those whose name no pattern of
+    `only` matches. `locked`: whether to build from locks; by default the environment says so. With a list of `results`,
+    that of the run is added to it, and what people read goes to stderr. `store` says where results are kept.
     """
     signals.install()
     folder, from_lock = Path(build), asks_for_lock(locked)
-    loaded = [_with_lock(p, from_lock) for p in load_products(*products)]
+    every = load_products(*products)
+    loaded = [_with_lock(p, from_lock) for p in selected(every, only)]
+    names = [name for name, _ in loaded]
+    elsewhere = [name for name, _ in (*every, *load_products(*others)) if name not in names]
     opened = cache(lambda: open_store(store()))
     tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder, opened) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
@@ -82,7 +87,7 @@ def doit_tasks(
         "backend": "sqlite3",
         "continue": True,
         "verbosity": 2,
-        "reporter": reporter(folder, [n for n, _ in loaded], [n for n, _ in load_products(*others)], results),
+        "reporter": reporter(folder, names, elsewhere, results),
     }
     return tasks
 

@@ -84,7 +84,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             if self._outcomes[task.name] == "ran":
                 stage, _, product = task.name.partition(":")
                 took = time.monotonic() - self._started[task.name]
-                self.write(f"{stage:<11} {product:<20} {took:6.2f} s\n")
+                self.write(f"{stage:<11} {product:<{_width(self._products)}} {took:6.2f} s\n")
         self._seen.add(task.name)
 
     def skip_uptodate(self, task: Any) -> None:
@@ -167,8 +167,8 @@ def table(build: Path, products: Sequence[str]) -> str:
     from pipeline.judging.verdict import Verdict
 
     grid = Table(box=SIMPLE, pad_edge=False)
-    for heading in ("product", "chip"):
-        grid.add_column(heading)
+    grid.add_column("product", no_wrap=True)  # many variants begin alike
+    grid.add_column("chip")
     for heading in (
         "flash used/free",
         "RAM used/free",
@@ -189,14 +189,19 @@ def table(build: Path, products: Sequence[str]) -> str:
         grid.add_row(*_row(verdict), style=None if verdict.passed else "bold")
     if not rows:
         return ""
-    return rendered(grid)
+    return rendered(grid, 130 + _width(products))
 
 
-def rendered(grid: Any) -> str:
+def _width(products: Sequence[str]) -> int:
+    return max(20, *map(len, products))
+
+
+def rendered(grid: Any, width: int = 150) -> str:
+    """A table as wide as the terminal, or `width` characters where there is none."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else 150, force_terminal=terminal, highlight=False)
+    console = Console(width=None if terminal else width, force_terminal=terminal, highlight=False)
     with console.capture() as captured:
         console.print(grid)
     return captured.get()

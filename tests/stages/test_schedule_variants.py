@@ -49,6 +49,14 @@ def test_some_variants_are_built_by_a_pattern_of_doit(fleet: Path) -> None:
     assert imported() == ["net_rp2040_int5", "net_rp2040_int8"]
 
 
+def test_some_variants_are_built_by_name(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", str(fleet), "import", "--only", "*_int5", "--only=net_rp2040_int8"]) == 0
+    assert imported() == ["net_rp2040_int5", "net_rp2040_int8", "net_stm32f030r8_int5", "net_truetouch_m0_int5"]
+    assert main(["build", str(fleet), "--only", "net_rp2040_int9"]) == 1
+    expected = "--only net_rp2040_int9: no product has such a name. Hint: Did you mean 'net_rp2040_int8'?"
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
 def test_a_variant_that_is_wrong_fails_alone(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fleet.write_text(YAML.replace("rp2040", "rp2400"), "utf-8")
     assert main(["build", "fleet.yaml", "import"]) == 1
