@@ -12,7 +12,7 @@ from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_left
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import to_plain
 from stages.base import Job, Stage, reads
-from stages.keys import dependencies
+from stages.keys import dependencies, is_unchanged
 from stages.store import Store
 
 Outcome = Literal["up to date", "restored", "shared", "ran"]
@@ -104,7 +104,7 @@ def execute(stage: Stage, job: Job, store: Store | None = None) -> Outcome:
                     return "shared" if found.source == "shared" else "restored"
                 files = stage.run(replace(job, reads=stage.READS))
                 write_folder(target, files, key.document)
-                if store:
+                if store and is_unchanged():  # else what ran may be newer than its key says
                     store.save(key.document, stage.NAME, files)
                 return "ran"
     except Timeout as error:

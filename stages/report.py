@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ def run(job: Job) -> dict[str, bytes]:
     }
 
 
+@cache
 def _versions() -> dict[str, Any]:
     """What the manifest says of chipfit, Python and packages."""
     return {

@@ -18,16 +18,10 @@ TARGETS = ("size.json", "library.elf")
 
 
 def settings(project: Project) -> Mapping[str, object]:
-    from pipeline.measuring.toolchain import TOOLCHAINS
-
     config, chip = project.config, project.chip
-    try:
-        version = TOOLCHAINS[config.toolchain].version(chip.core)
-    except Exception:  # a missing compiler is reported when the stage runs
-        version = "missing"
     return {
         "product": config.product,
-        "toolchain": {"name": config.toolchain, "version": version},
+        "toolchain": config.toolchain,
         "budget": config.budget.model_dump(exclude={"latency"}),
         "chip": {
             "core": chip.core,

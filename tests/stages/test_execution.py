@@ -1,6 +1,7 @@
 """A stage's cache: it runs again for what it reads, and for nothing else."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,3 +101,27 @@ def test_a_stage_cannot_read_what_its_key_does_not_hold(job: Job, tmp_path: Path
         execute(second, job)
     second.READS = {"first": ("out.txt",)}
     assert execute(second, job) == "ran"
+
+
+def test_what_newer_code_made_is_not_stored_under_the_key_of_the_older(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Saves:
+        saved: list[str] = []  # noqa: RUF012
+
+        def restore(self, digest: str) -> None:
+            return None
+
+        def save(self, key: Mapping[str, object], stage: str, files: Mapping[str, bytes]) -> None:
+            self.saved.append(stage)
+
+        def exclusively(self, digest: str) -> nullcontext[None]:
+            return nullcontext()
+
+    stage, store = Stage(tmp_path / "given"), Saves()
+    stage.file.write_text("one", "utf-8")
+    assert execute(stage, job, store) == "ran" and store.saved == ["own"]
+    stage.file.write_text("two", "utf-8")
+    monkeypatch.setattr("stages.execution.is_unchanged", lambda: False)  # somebody saved a file of chipfit's meanwhile
+    assert execute(stage, job, store) == "ran" and store.saved == ["own"]
+    assert job.read("own", "out.txt") == b"two"
