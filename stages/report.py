@@ -9,6 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.config import Project
+from pipeline.facts.config.lock import lock_path, read_lock
+from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import is_file
 from pipeline.facts.weight_bits import BITS
 from pipeline.model_files.exported import EXPORTED
 from stages.base import ALL, Job
@@ -16,7 +19,9 @@ from stages.model_source import model_files
 from stages.samples import data_files
 
 if TYPE_CHECKING:
+    from pipeline.facts.totals import Totals
     from pipeline.judging.report.mlbom import Licence
+    from pipeline.judging.verdict import Finding
     from pipeline.measuring.simulate_file import SimulateFile
     from pipeline.quantizing.quantize_file import Accuracy
 
@@ -39,17 +44,20 @@ def settings(project: Project) -> Mapping[str, object]:
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    return {**model_files(project), **data_files(project)}
+    asked = any(limit is not None for _, limit in project.config.regression)
+    lock = {"lock": lock_path(project.path, project.config.product)} if asked else {}
+    return {**model_files(project), **data_files(project), **lock}
 
 
 def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.artifact import digests, file_sha256, to_json
     from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load
+    from pipeline.judging.evidence import Evidence
     from pipeline.judging.report import Manifest, Page, render_html, render_markdown
     from pipeline.judging.report.mlbom import bill_of_materials
     from pipeline.judging.report.provenance import Built, provenance, test_result
-    from pipeline.judging.rules import Evidence, judge
+    from pipeline.judging.rules import judge
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of
     from pipeline.measuring.footprint.size_file import SizeFile
     from pipeline.measuring.simulate_file import SimulateFile
@@ -62,7 +70,7 @@ def run(job: Job) -> dict[str, bytes]:
     plan = job.record("codegen", "plan.json", PlanFile)
     size = job.record("size-check", "size.json", SizeFile)
     simulated = job.record("simulate", "simulate.json", SimulateFile)
-    findings = judge(Evidence(project.config, project.chip, quantized, size, simulated))
+    findings = judge(Evidence(project.config, project.chip, quantized, size, simulated, _locked(project)))
     verdict = Verdict(
         product=project.config.product,
         chip=project.chip.chip,
@@ -97,6 +105,17 @@ def run(job: Job) -> dict[str, bytes]:
         "summary.md": render_markdown(verdict, simulated, plan).encode(),
         "index.html": render_html(page).encode(),
     }
+
+
+def _locked(project: Project) -> "Totals | str":
+    """The figures of the product's lock, or why there are none: a build that is to be locked anew is judged, too."""
+    path = inputs(project).get("lock")
+    if path is None or not is_file(path):
+        return "there is no lock to compare with"
+    try:
+        return read_lock(path).lock.figures
+    except ChipfitError as error:
+        return f"the lock cannot be read: {str(error).splitlines()[0]}"
 
 
 @cache
@@ -161,10 +180,14 @@ def _microseconds(project: Project) -> float | None:
     return None if limit is None else float(limit * 1_000_000)
 
 
-def failures(job: Job) -> list[str]:
-    """Findings of missed rules in the last report, each as `file:line: key: sentence`."""
-    from pipeline.facts.errors import ChipfitError
+def missed(job: Job) -> "list[Finding]":
+    """Findings of missed rules in the last report."""
     from pipeline.judging.verdict import Verdict
 
-    missed = [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
-    return [str(ChipfitError(f"{f.key}: {f.sentence}", place=job.project.place(f.key), hint=f.hint)) for f in missed]
+    return [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
+
+
+def failures(job: Job) -> list[str]:
+    """Findings of missed rules in the last report, each as `file:line: key: sentence`."""
+    errors = [ChipfitError(f"{f.key}: {f.sentence}", place=job.project.place(f.key), hint=f.hint) for f in missed(job)]
+    return [str(e) for e in errors]

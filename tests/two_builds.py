@@ -27,6 +27,7 @@ def snapshot(**changes: object) -> Snapshot:
         tools={"compiler": "cc 1"},
         code={"pipeline/a.py": "c" * 64},
         widths={"conv": "int5"},
+        calibrated={"y": "scale 1"},
     )
     made = Snapshot(TOTALS, origin, "fits", layers(("conv", "packed", 3900, 100)), symbols(run=8, conv=900), "d" * 64)
     for part, kind in (("totals", Totals), ("origin", Origin)):

@@ -5,7 +5,9 @@ from typing import Any
 
 from pipeline.facts.config import load_project
 from pipeline.facts.records import from_plain
-from pipeline.judging.rules import Evidence, judge
+from pipeline.facts.totals import Totals
+from pipeline.judging.evidence import Evidence
+from pipeline.judging.rules import judge
 from pipeline.judging.verdict import Finding
 from pipeline.measuring.footprint.size_file import SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
@@ -59,13 +61,18 @@ YAML = "product: p\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: tr
 
 
 def findings_of(
-    product: Path, yaml: str = "", quantize: Any = None, size: Any = None, simulate: Any = None
+    product: Path,
+    yaml: str = "",
+    quantize: Any = None,
+    size: Any = None,
+    simulate: Any = None,
+    locked: Totals | str = "there is no lock",
 ) -> dict[str, Finding]:
     product.write_text(YAML + yaml, "utf-8")
     project = load_project(product)
     quantized = from_plain(QuantizeFile, GOOD | (quantize or {}))
     sized, simulated = from_plain(SizeFile, SIZE | (size or {})), from_plain(SimulateFile, SIMULATE | (simulate or {}))
-    evidence = Evidence(project.config, project.chip, quantized, sized, simulated)
+    evidence = Evidence(project.config, project.chip, quantized, sized, simulated, locked)
     return {f.key: f for f in judge(evidence)}
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 SIZES: Mapping[str, int] = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2}
@@ -14,12 +15,13 @@ TIMES: Mapping[str, Fraction] = {
 }
 RATIOS: Mapping[str, int] = {"dB": 1}
 CYCLES: Mapping[str, int] = {"cycle": 1, "cycles": 1}
+PERCENT: Mapping[str, Fraction] = {"%": Fraction(1, 100)}
 
 
 def parse(text: object, units: Mapping[str, int] | Mapping[str, Fraction], example: str) -> Fraction:
     """`text` such as "100 KiB" as an exact number of the base unit; ValueError says what was expected."""
     matched = (
-        re.fullmatch(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*", text) if isinstance(text, str) else None
+        re.fullmatch(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+|%)\s*", text) if isinstance(text, str) else None
     )
     if matched is None or matched[2] not in units:
         known = ", ".join(units)
@@ -48,6 +50,26 @@ def show_exactly(value: Fraction | int, units: Mapping[str, int] | Mapping[str, 
             return f"{Fraction(value) / factor} {name}"
     name, least = min(factors.items(), key=lambda x: x[1])
     return f"{Fraction(value) / least} {name}"
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much worse a figure may become: by `amount` in the base unit, or by that share of what it was."""
+
+    text: str
+    amount: Fraction
+    is_share: bool
+
+    def of(self, before: int) -> Fraction:
+        """The allowance in the base unit, for a figure that was `before`."""
+        return self.amount * before if self.is_share else self.amount
+
+
+def parse_allowance(text: object, units: Mapping[str, int], example: str) -> Allowance:
+    """`text` such as "1 %" or "256 B"; ValueError says what was expected."""
+    amount = parse(text, {**{u: Fraction(f) for u, f in units.items()}, **PERCENT}, example)
+    written = str(text).strip()
+    return Allowance(written, amount, written.endswith("%"))
 
 
 def show_size(count: int) -> str:

@@ -1,30 +1,16 @@
 """The verdict: each rule is a function whose docstring is the rule; it returns a finding, or None if not asked for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import exp, fsum, inf, lgamma, log, log1p
 from typing import Any
 
-from pipeline.facts.config.models import ChipSpec, ProjectConfig
 from pipeline.facts.text import shortened
 from pipeline.facts.units import show_size, show_time
+from pipeline.judging import regression
+from pipeline.judging.evidence import Evidence
 from pipeline.judging.verdict import Finding
-from pipeline.measuring.footprint.size_file import SizeFile
-from pipeline.measuring.simulate_file import SimulateFile
-from pipeline.quantizing.quantize_file import Attempt, Compared, LayerProof, QuantizeFile, least_signal
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Everything that rules read: the product's configuration and chip, and the files of the measuring stages."""
-
-    config: ProjectConfig
-    chip: ChipSpec
-    quantize: QuantizeFile
-    size: SizeFile
-    simulate: SimulateFile
-
+from pipeline.quantizing.quantize_file import Attempt, Compared, LayerProof, least_signal
 
 Rule = Callable[[Evidence], Finding | None]
 
@@ -331,6 +317,7 @@ RULES: tuple[Rule, ...] = (
     chance,
     constant,
     no_float,
+    *regression.RULES,
 )
 
 

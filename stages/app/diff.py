@@ -18,13 +18,16 @@ def diff(arguments: Sequence[str]) -> int:
     from pipeline.judging.differences import compare
     from stages.app import signals
     from stages.app.sides import check_wanted, side, sources
+    from stages.store import open_store
+    from stages.store.settings import read_settings
 
     options = _options().parse_args(arguments)
     if len(options.sides) > 2:
         raise ChipfitError("diff takes two sides at most", hint="Usage: chipfit diff [OLD [NEW]].")
     signals.install()
     old, new = sources(options.sides)
-    before, after = side(old, options.product), side(new, options.product)
+    store = open_store(read_settings())  # of this folder, not of an old revision's
+    before, after = (side(s, options.product, store) for s in (old, new))
     check_wanted(options.product, before.keys() | after.keys())
     comparison = compare(old.name, before, new.name, after)
     if options.json:

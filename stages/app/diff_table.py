@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 def print_differences(comparison: "Differences") -> None:
     """Print a line for each product, and for those that differ causes and tables."""
     from pipeline.facts.text import in_sentence
-    from pipeline.judging.differences.wording import headline, sides, unchanged
+    from pipeline.judging.differences.wording import sides, told_and_unchanged
 
     print(in_sentence(sides(comparison)))
-    if not comparison.products:
-        print("no products")
-    for product in comparison.products:
-        said = unchanged(product) if product.state == "no change" else headline(product)
+    told, same = told_and_unchanged(comparison)
+    for product, said in told:
         print(in_sentence(f"{product.product}: {said}"))
         if product.state == "changed":
             _print_tables(product)
+    if same:
+        print(in_sentence(same))
 
 
 def _print_tables(product: "ProductDiff") -> None:

@@ -13,6 +13,7 @@ from stages.app.snapshots import folder_side, snapshot_or_sentence
 if TYPE_CHECKING:
     from pipeline.judging.differences.diff import Snapshot
     from stages.app.worktrees import Repository
+    from stages.store import Store
 
 _BUILD = "build"
 _HEAD = "HEAD"
@@ -82,28 +83,29 @@ def _repository() -> "Repository":
     return repository(Path.cwd())
 
 
-def side(source: Source, wanted: Collection[str]) -> "dict[str, Snapshot | str | None]":
+def side(source: Source, wanted: Collection[str], store: "Store | None" = None) -> "dict[str, Snapshot | str | None]":
     """The products of a side, built where need be; a sentence for one that does not build, None for one that is not
     `wanted`.
 
-    A build folder is taken as it is. Raises ChipfitError.
+    A build folder is taken as it is; what is built is restored from the `store` and kept there. Raises ChipfitError.
     """
     if source.path is not None:
         return {n: s if not wanted or n in wanted else None for n, s in folder_side(source.path).items()}
     if source.commit is None:
-        return _built(source.name, wanted)
+        return _built(source.name, wanted, store)
     from stages.app.worktrees import work_tree
 
     with work_tree(_repository(), source.commit) as folder:
         if not folder.is_dir():
             return {}
         with contextlib.chdir(folder):
-            return _built(source.name, wanted)
+            return _built(source.name, wanted, store)
 
 
-def _built(name: str, wanted: Collection[str]) -> "dict[str, Snapshot | str | None]":
+def _built(name: str, wanted: Collection[str], store: "Store | None") -> "dict[str, Snapshot | str | None]":
     """The products of the current folder, built."""
     from stages.app.build import products_here
+    from stages.app.drift import asks_for_lock
     from stages.app.schedule import load_products
     from stages.app.terminal import progress
 
@@ -111,29 +113,30 @@ def _built(name: str, wanted: Collection[str]) -> "dict[str, Snapshot | str | No
         paths = products_here()
     except ChipfitError:
         return {}
-    loaded = load_products(*paths)
+    loaded, locked = load_products(*paths), asks_for_lock(None)
     found: dict[str, Snapshot | str | None] = {}
     for index, (product, project) in enumerate(loaded):
         progress(f"building {name}", index, len(loaded))
         if wanted and product not in wanted:
             found[product] = None
         else:
-            found[product] = _sentence(project) if isinstance(project, ChipfitError) else _build(project)
+            found[product] = _sentence(project) if isinstance(project, ChipfitError) else _build(project, locked, store)
     progress(f"building {name}", len(loaded), len(loaded))
     return found
 
 
-def _build(project: Project) -> "Snapshot | str":
-    """One product, up to date; a missed rule does not matter here."""
+def _build(project: Project, locked: bool | None, store: "Store | None") -> "Snapshot | str":
+    """One product, up to date, from its lock where `chipfit build` does so; a missed rule does not matter here."""
     from stages import STAGES
+    from stages.app.drift import with_lock
     from stages.base import Job, applicable
     from stages.execution import execute
 
-    job = Job(project, Path(_BUILD))
     try:
+        job = Job(with_lock(project, locked), Path(_BUILD))
         for stage in STAGES:
             if applicable(stage, project):
-                execute(stage, job)
+                execute(stage, job, store)
     except ChipfitError as error:
         if error.place is None:
             error.place = project.place("product")

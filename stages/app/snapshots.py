@@ -60,11 +60,14 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
             continue
         code |= _texts(key.get("code"))
         tools |= _texts(key.get("tools"))
-        inputs |= _texts(key.get("inputs"))
+        inputs |= {n: d for n, d in _texts(key.get("inputs")).items() if n != "lock"}
         if path.name == "report" and isinstance(key.get("settings"), Mapping):
             settings |= {str(k): v for k, v in key["settings"].items()}
-    tools |= {k.rpartition(".")[2]: v for k, v in _texts(settings).items() if k.startswith("versions.")}
-    written = {k.removeprefix("config."): v for k, v in settings.items() if not k.startswith("versions.") and v != {}}
+    tools |= _texts({k.removeprefix("tools."): v for k, v in settings.items() if k.startswith("tools.")})
+    versions = {k.rpartition(".")[2]: v for k, v in _texts(settings).items() if k.startswith("versions.")}
+    tools |= {n: v for n, v in versions.items() if n not in tools}
+    said = {k.removeprefix("config."): v for k, v in settings.items() if not k.startswith(("versions.", "tools."))}
+    written = {k: v for k, v in said.items() if v is not None and v != {}}
     written.pop("product", None)
     return Origin(inputs=inputs, settings=written, tools=tools, code=code, widths=_widths(written, figures))
 

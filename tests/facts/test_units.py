@@ -10,6 +10,7 @@ from pipeline.facts.units import (
     SIZES,
     TIMES,
     parse,
+    parse_allowance,
     parse_integer,
     show_exactly,
     show_size,
@@ -59,3 +60,12 @@ def test_what_is_shown_exactly_reads_as_the_same_number() -> None:
     for count in (0, 1, 1000, 1023, 1024, 1500, 1 << 20, 10**6, 123_456_789):
         assert parse(show_exactly(count, SIZES), SIZES, "8 KiB") == count
         assert parse(show_exactly(count, FREQUENCIES), FREQUENCIES, "1 MHz") == count
+
+
+def test_allowances_are_a_share_or_absolute() -> None:
+    assert parse_allowance("1 %", CYCLES, "1 %").of(3964) == Fraction(3964, 100)
+    assert parse_allowance("0.5%", {}, "0.5 %").amount == Fraction(1, 200)
+    assert parse_allowance(" 1 KiB ", SIZES, "256 B").of(10**6) == 1024
+    for wrong in ("1", "-1 %", "1 % %", "1 dB", 1, None):
+        with pytest.raises(ValueError, match="expected for example 256 B"):
+            parse_allowance(wrong, SIZES, "256 B")

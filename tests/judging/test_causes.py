@@ -27,6 +27,7 @@ def found(old: Snapshot, new: Snapshot) -> list[Cause]:
         ),
         ({"tools": {"compiler": "cc 2"}}, ("tool", "compiler", "cc 1", "cc 2")),
         ({"code": {"pipeline/a.py": "0" * 64}}, ("code", "pipeline/a.py", "c" * 12, "0" * 12)),
+        ({"calibrated": {"y": "scale 2"}}, ("calibration", "y", "scale 1", "scale 2")),
         ({"widths": {"conv": "int8"}}, ("width", "conv", "int5", "int8")),
         ({"layers": layers(("conv", "loop", 3900, 100))}, ("kernel", "conv", "packed", "loop")),
         (
@@ -50,5 +51,5 @@ def test_layers_that_are_no_longer_computed_together_are_not_new() -> None:
 
 def test_what_one_side_keeps_no_record_of_is_no_cause() -> None:
     empty: dict[str, str] = {}
-    lock = snapshot(settings=empty, code=empty, tools=empty, widths=empty, inputs=empty)
+    lock = snapshot(settings=empty, code=empty, tools=empty, widths=empty, inputs=empty, calibrated=empty)
     assert found(lock, snapshot()) == found(snapshot(), lock) == []

@@ -23,7 +23,7 @@ PARTS = dict.fromkeys(("flash", "ram", "stack", "cycles", "latency_us", "accurac
     "symbols": SYMBOLS.map(tuple) | st.none(),
     "verdict": st.sampled_from(["fits", "does not fit", None]),
     "library": st.sampled_from(["d" * 64, "e" * 64, None]),
-    **dict.fromkeys(("inputs", "settings", "tools", "code", "widths"), MAPPINGS),
+    **dict.fromkeys(("inputs", "settings", "tools", "code", "widths", "calibrated"), MAPPINGS),
 }
 SNAPSHOTS = st.fixed_dictionaries({}, optional=PARTS).map(lambda parts: snapshot(**parts))
 SIDES = st.dictionaries(NAMES, SNAPSHOTS | st.just("does not build") | st.none(), max_size=3)

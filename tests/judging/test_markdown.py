@@ -5,7 +5,7 @@ import re
 from two_builds import layers, snapshot, symbols
 
 from pipeline.judging.differences import compare
-from pipeline.judging.differences.markdown import render_differences
+from pipeline.judging.differences.markdown import MAX_CHARACTERS, render_differences
 from pipeline.judging.differences.wording import MAX_ROWS
 
 HOSTILE = "</summary></details><script>| a |\n\n# x ![i](http://evil) @you #1 `c` \x1b[31m\u202e"
@@ -13,7 +13,7 @@ HOSTILE = "</summary></details><script>| a |\n\n# x ![i](http://evil) @you #1 `c
 
 def test_a_product_that_did_not_change_has_one_line() -> None:
     text = render_differences(compare("HEAD", {"p": snapshot()}, "working tree", {"p": snapshot()}))
-    assert text == "### chipfit: HEAD → working tree\n\n**p**: no change\n"
+    assert text == "### chipfit: HEAD → working tree\n\nno change: p\n"
     assert render_differences(compare("a", {}, "b", {})) == "### chipfit: a → b\n\nno products\n"
 
 
@@ -35,3 +35,11 @@ def test_long_tables_are_cut_and_say_so() -> None:
     text = render_differences(compare("a", {"p": snapshot(layers=many)}, "b", {"p": snapshot(layers=())}))
     assert text.count("| packed → not there |") == MAX_ROWS
     assert "\n5 more, which `--json` has\n" in text
+
+
+def test_a_comment_is_never_longer_than_one_may_be() -> None:
+    old = {f"p{n}": snapshot() for n in range(200)}
+    new = {name: snapshot(cycles=n) for n, name in enumerate(old)}
+    text = render_differences(compare("a", old, "b", new))
+    assert len(text) <= MAX_CHARACTERS and "<details>" not in text
+    assert text.count("**: cycles ") == 200 and text.endswith("`--product` shows one.\n")

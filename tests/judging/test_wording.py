@@ -62,6 +62,7 @@ def test_no_change_says_what_was_changed_without_effect() -> None:
         (Cause("chip", "chip.clock", "1", "2"), "chip.clock: 1 → 2"),
         (Cause("tool", "compiler", "cc 1", "cc 2"), "compiler: cc 1 → cc 2"),
         (Cause("code", "pipeline/a.py", "c", "0"), "chipfit's own pipeline/a.py: c → 0"),
+        (Cause("calibration", "y", "scale 1", "scale 2"), "calibration of y: scale 1 → scale 2"),
         (Cause("width", "conv", "int5", "int8"), "weights of conv: int5 → int8"),
         (Cause("kernel", "conv", "packed", "loop"), "kernel of conv: packed → loop"),
         (Cause("layer", "pool", None, "pool"), "layer pool is new"),
@@ -78,6 +79,8 @@ def test_files_of_the_own_code_are_counted_and_long_lists_cut() -> None:
     many = {f"{n:02}": "0" for n in range(30)}
     found = product(snapshot(code=many), snapshot(code=dict.fromkeys(many, "1"), cycles=1))
     assert cause_lines(found) == ["chipfit's own code: 30 files differ, such as 00"]
+    found = product(snapshot(calibrated=many), snapshot(calibrated=dict.fromkeys(many, "1"), cycles=1))
+    assert cause_lines(found) == ["calibration: 30 tensors and layers have other scales or integers, such as 00"]
     found = product(snapshot(tools=many), snapshot(tools=dict.fromkeys(many, "1"), cycles=1))
     assert len(cause_lines(found)) == MAX_ROWS + 1 and cause_lines(found)[-1] == "10 more, which --json has"
     assert cause_lines(product(snapshot(), snapshot(cycles=1))) == ["no cause is on record"]

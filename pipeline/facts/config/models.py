@@ -1,10 +1,11 @@
 """What a human types, as frozen pydantic models: a product, and a chip."""
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from pipeline.facts import units
 from pipeline.facts.cores import CORES, with_slow_multiplier
@@ -109,6 +110,20 @@ Decibels = Annotated[
     BeforeValidator(lambda v: None if v == "none" else float(units.parse(v, units.RATIOS, "10 dB"))),
     _text(r"^([0-9.]+ *dB|none)$", "10 dB"),
 ]
+
+
+def _allowance(known: Mapping[str, int], example: str) -> Any:
+    """The type of an allowance in percent of what a figure was, or in one of the `known` units."""
+    return (
+        BeforeValidator(lambda v: v if isinstance(v, units.Allowance) else units.parse_allowance(v, known, example)),
+        PlainSerializer(lambda a: a.text, return_type=str),
+        _text(rf"^[0-9.]+ *({'|'.join([*known, '%'])})$", example),
+    )
+
+
+MoreBytes = Annotated[units.Allowance, *_allowance(units.SIZES, "256 B")]
+MoreCycles = Annotated[units.Allowance, *_allowance(units.CYCLES, "1 %")]
+LessAccuracy = Annotated[units.Allowance, *_allowance({}, "0.5 %")]
 Line = Annotated[
     Literal[4, 8, 16, 32],
     BeforeValidator(lambda v: units.parse_integer(v, units.SIZES, "8 B")),
@@ -285,6 +300,16 @@ class Simulation(Section):
     vectors: int = Field(32, ge=1, le=10_000, description="Real inputs run on the emulated chip, bit for bit")
 
 
+class Regression(Section):
+    """How much worse than the product's lock says a build may be."""
+
+    flash: MoreBytes | None = Field(None, description="Bytes of flash, or percent of the lock's, more")
+    ram: MoreBytes | None = Field(None, description="Bytes of RAM, or percent of the lock's, more")
+    stack: MoreBytes | None = Field(None, description="Bytes of stack, or percent of the lock's, more")
+    cycles: MoreCycles | None = Field(None, description="Cycles, or percent of the lock's, more")
+    accuracy: LessAccuracy | None = Field(None, description="Percent of all samples that may be wrong in addition")
+
+
 class ProjectConfig(Section):
     """One product: a model, a chip, what is free on it, and how good the result must be."""
 
@@ -302,3 +327,4 @@ class ProjectConfig(Section):
     accuracy: Accuracy = Accuracy()
     toolchain: Literal["ziglang", "gcc"] = Field("ziglang", description="gcc is arm-none-eabi-gcc from PATH")
     simulate: Simulation = Simulation()
+    regression: Regression = Regression()

@@ -21,6 +21,7 @@ def causes(
         *_settings(a.settings, b.settings),
         *_changed("tool", a.tools, b.tools),
         *_changed("code", _short(a.code), _short(b.code)),
+        *_changed("calibration", a.calibrated, b.calibrated, both=True),
         *_changed("width", a.widths, b.widths, both=True),
         *_kernels(layers),
         *_layers(layers),

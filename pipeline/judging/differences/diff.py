@@ -12,13 +12,15 @@ from pipeline.measuring.footprint.size_file import SizedSymbol
 @dataclass(frozen=True)
 class Origin:
     """What a build was made from, by name: digests of the user's files and of chipfit's own, settings by dotted key,
-    versions of tools; the width of each layer's weights, such as int8."""
+    versions of tools; the width of each layer's weights, such as int8; what calibration decided for each tensor and
+    layer, as a text."""
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     widths: Mapping[str, str] = field(default_factory=dict)
+    calibrated: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class SymbolChange:
     difference: int
 
 
-Kind = Literal["model", "data", "setting", "chip", "tool", "code", "width", "kernel", "layer", "symbol"]
+Kind = Literal["model", "data", "setting", "chip", "tool", "code", "calibration", "width", "kernel", "layer", "symbol"]
 
 
 @dataclass(frozen=True)

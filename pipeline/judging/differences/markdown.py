@@ -12,21 +12,34 @@ from pipeline.judging.differences.wording import (
     layer_cells,
     sides,
     symbol_cells,
-    unchanged,
+    told_and_unchanged,
 )
 
+MAX_CHARACTERS = 60_000
+"""A comment on a pull request may have 65,536."""
 
-def render_differences(comparison: Differences) -> str:
-    """The Markdown; every name of it means only itself, whatever characters it has."""
-    lines = [f"### chipfit: {in_markdown(sides(comparison))}", ""]
-    if not comparison.products:
-        lines += ["no products", ""]
-    for product in comparison.products:
-        if product.state in ("changed",):
+
+def render_differences(found: Differences) -> str:
+    """The Markdown; every name of it means only itself, whatever characters it has.
+
+    Where it would be longer than a comment may be, products have their line alone.
+    """
+    text = _rendered(found, folded=True)
+    return text if len(text) <= MAX_CHARACTERS else _rendered(found, folded=False)
+
+
+def _rendered(found: Differences, folded: bool) -> str:
+    lines = [f"### chipfit: {in_markdown(sides(found))}", ""]
+    told, same = told_and_unchanged(found)
+    for product, said in told:
+        if product.state == "changed" and folded:
             lines += _folded(product)
         else:
-            said = unchanged(product) if product.state == "no change" else headline(product)
             lines += [f"**{in_markdown(product.product)}**: {in_markdown(said)}", ""]
+    if same:
+        lines += [in_markdown(same), ""]
+    if not folded:
+        lines += ["Layers, symbols and causes are left out: `--json` has them, and `--product` shows one.", ""]
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from pipeline.judging.differences.diff import Cause, Differences, FigureChange, 
 MAX_ROWS = 20
 """Of a table of layers, of symbols, or a list of causes; the JSON has all."""
 _LONGEST = 80
+_SAME = "no change"
 _NAMES = {"latency_us": "latency", "float_accuracy": "float accuracy", "ram": "RAM"}
 _HEADLINE = ("flash", "ram", "stack", "cycles", "accuracy")
 
@@ -81,7 +82,7 @@ def headline(product: ProductDiff) -> str:
             parts.append(_part(f))
     if product.verdict[0] != product.verdict[1] and None not in product.verdict:
         parts.append(f"{product.verdict[0]} → {product.verdict[1]}")
-    return ", ".join(parts) or ("no change" if product.state == "no change" else "same totals")
+    return ", ".join(parts) or "same totals"
 
 
 def _part(change: FigureChange) -> str:
@@ -91,14 +92,22 @@ def _part(change: FigureChange) -> str:
     return f"{figure_name(change.name)} {difference(change)}" + (f" ({share})" if share else "")
 
 
+def told_and_unchanged(found: Differences) -> tuple[list[tuple[ProductDiff, str]], str]:
+    """Every product of which there is something to say, with a line on it; one line for all of the others."""
+    said = [(p, unchanged(p) if p.state == "no change" else headline(p)) for p in found.products]
+    same = ", ".join(p.product for p, line in said if line == _SAME)
+    rest = f"{_SAME}: {same}" if same else "" if said else "no products"
+    return [(p, line) for p, line in said if line != _SAME], rest
+
+
 def unchanged(product: ProductDiff) -> str:
     """A line on a product of which no figure differs."""
     if product.same_library or (product.same_library is None and not product.causes):
-        return "no change"
+        return _SAME
     other = "" if product.same_library is None else ", though the machine code is not the same byte for byte"
     reasons = "; ".join(cause(c) for c in product.causes[:3])
     more = f"; {len(product.causes) - 3} more" if len(product.causes) > 3 else ""
-    return f"no change{other}" + (f" ({reasons}{more})" if reasons else "")
+    return f"{_SAME}{other}" + (f" ({reasons}{more})" if reasons else "")
 
 
 def cause(found: Cause) -> str:
@@ -116,6 +125,7 @@ def cause(found: Cause) -> str:
         "chip": f"{name}: {arrow}",
         "tool": f"{name}: {arrow}",
         "code": f"chipfit's own {name}: {arrow}",
+        "calibration": f"calibration of {name}: {arrow}",
         "width": f"weights of {name}: {arrow}",
         "kernel": f"kernel of {name}: {arrow}",
         "symbol": f"largest change of a symbol: {name}: {arrow}",
@@ -127,18 +137,24 @@ def _value(text: str | None) -> str:
 
 
 def cause_lines(product: ProductDiff) -> list[str]:
-    """The causes; files of chipfit's own code are counted where there are several."""
-    code = [c for c in product.causes if c.kind == "code"]
-    lines, counted = [], False
+    """The causes; of chipfit's own files, and of what calibration decided, their number where there are several."""
+    lines: list[str] = []
     for found in product.causes:
-        if found.kind != "code" or len(code) < 3:
+        alike = [c for c in product.causes if c.kind == found.kind]
+        if found.kind not in _COUNTED or len(alike) < 3:
             lines.append(cause(found))
-        elif not counted:
-            counted = True
-            lines.append(f"chipfit's own code: {len(code)} files differ, such as {shortened(found.name, _LONGEST)}")
+        elif found == alike[0]:
+            lines.append(f"{_COUNTED[found.kind].format(len(alike))}, such as {shortened(found.name, _LONGEST)}")
     if not lines:
         return ["no cause is on record"]
     return lines if len(lines) <= MAX_ROWS else [*lines[:MAX_ROWS], f"{len(lines) - MAX_ROWS} more, which --json has"]
+
+
+_COUNTED = {
+    "code": "chipfit's own code: {} files differ",
+    "calibration": "calibration: {} tensors and layers have other scales or integers",
+}
+"""Kinds of causes of which there are mostly many at once."""
 
 
 def layer_cells(change: LayerChange) -> tuple[str, str, str, str, str]:

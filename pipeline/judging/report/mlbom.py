@@ -119,6 +119,8 @@ def _materials(built: Built) -> list[Json]:
         common = {"bom-ref": f"input:{_text(role)}", "name": name, "hashes": _hashes(digest)}
         if role == "model":
             found.append({"type": "machine-learning-model", **common, "description": "The model as it was given"})
+        elif role == "lock":
+            continue  # its figures judge the library, which is not made of it
         elif role.startswith("model: "):
             found.append({"type": "file", **common, "description": "Tensors of the model in a file of their own"})
         else:

@@ -1,0 +1,24 @@
+"""What the rules read."""
+
+from dataclasses import dataclass
+
+from pipeline.facts.config.models import ChipSpec, ProjectConfig
+from pipeline.facts.totals import Totals
+from pipeline.measuring.footprint.size_file import SizeFile
+from pipeline.measuring.simulate_file import SimulateFile
+from pipeline.quantizing.quantize_file import QuantizeFile
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A product's configuration and chip, the files of the measuring stages, and the figures of its lock.
+
+    `locked` is a sentence where there is no lock to read.
+    """
+
+    config: ProjectConfig
+    chip: ChipSpec
+    quantize: QuantizeFile
+    size: SizeFile
+    simulate: SimulateFile
+    locked: Totals | str = "there is no lock to compare with"
