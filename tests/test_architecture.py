@@ -43,7 +43,8 @@ WITHOUT_A_TEST: dict[str, dict[str, str]] = {
                "cli": "calls commands", "commands": "in tests/test_products.py",
                "init": "in tests/test_products.py",
                "schema": "in tests/test_products.py", "chips": "in tests/test_products.py",
-               "size_check": "in tests/test_products.py", "upkeep": "in test_cache"},
+               "size_check": "in tests/test_products.py", "verify": "in test_verification and test_rebuilding",
+               "sign": "in test_signing", "upkeep": "in test_cache"},
 }  # fmt: skip
 """Modules without behaviour of their own, or of which each line is another one's test."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import is_file
+from pipeline.facts.text import visible
 
 STAMP = ".stamp.json"
 
@@ -42,12 +43,11 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: Any) -> None:
     Raises ChipfitError when the disk is full or read-only; the old folder is then still there.
     """
     recorded = {name: sha256(data) for name, data in sorted(files.items())}
-    stamp = {"key": key, "files": recorded, "seal": _stamp_digest(key, recorded)}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            for name, data in (*files.items(), (STAMP, to_json(stamp))):
+            for name, data in (*files.items(), (STAMP, _stamp_bytes(key, recorded))):
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(data)
             fresh.chmod(0o755)
@@ -95,6 +95,27 @@ def is_intact(target: Path, key: Any) -> bool:
     return all(not p.is_symlink() and file_sha256(p) == recorded[n] for n, p in files.items())
 
 
+def alterations(target: Path) -> list[str]:
+    """What is not as `write_folder` wrote it, as `name: clause`; empty when every byte is.
+
+    The seal in a stamp shows that it was changed by mistake; it is no signature, for anybody can compute it.
+    """
+    stamp = _read_stamp(target)
+    if stamp is None or (target / STAMP).is_symlink() or (target / STAMP).read_bytes() != _stamp_bytes(*stamp):
+        return [f"{STAMP}: was changed after it was written, or is missing"]
+    recorded, found = stamp[1], _files_below(target)
+    changed = [f"{visible(n)}: was not written by the build" for n in sorted(found - {STAMP, *recorded})]
+    for name, digest in recorded.items():
+        path = target / name
+        if name not in found:
+            changed.append(f"{visible(name)}: is missing")
+        elif path.is_symlink():
+            changed.append(f"{visible(name)}: is a link now")
+        elif file_sha256(path) != digest:
+            changed.append(f"{visible(name)}: was changed after it was written")
+    return changed
+
+
 def digests(target: Path) -> dict[str, str]:
     """File name -> sha256, as the stamp recorded them; empty when there is none, or it was changed."""
     stamp = _read_stamp(target)
@@ -115,6 +136,10 @@ def _read_stamp(target: Path) -> tuple[Any, dict[str, str]] | None:
         return (key, recorded) if stamp["seal"] == _stamp_digest(key, recorded) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _stamp_bytes(key: Any, recorded: Mapping[str, str]) -> bytes:
+    return to_json({"key": key, "files": dict(recorded), "seal": _stamp_digest(key, recorded)})
 
 
 def _stamp_digest(key: Any, recorded: Mapping[str, str]) -> str:

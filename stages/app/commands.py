@@ -44,6 +44,12 @@ COMMANDS = (
         "[OLD [NEW] | OLD..NEW] [--product NAME] [--json | --markdown]",
         "what changed between two builds, and why",
     ),
+    Command(
+        "verify",
+        "[BUILD] [PRODUCT ...] [--rebuild] [--key FILE] [--json]",
+        "whether a build is as it was written",
+    ),
+    Command("sign", "[BUILD] [PRODUCT ...] --key FILE", "sign what a build says of itself, with a key of yours"),
     Command("estimate", "MODEL [--chip NAME] [--json]", "what a model would need on every known chip, or on one"),
     Command("cache", "stats|prune|verify|where [--size N] [--json]", "look after the store of stage results"),
     Command("init", "[FOLDER]", "write a commented product.yaml and a dodo.py"),

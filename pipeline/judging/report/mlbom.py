@@ -66,9 +66,13 @@ def bill_of_materials(
             *({"ref": r} for r in (*references, _KERNELS, *(u["bom-ref"] for u in used))),
         ],
     }
-    content = f"{package_url('chipfit', SPEC, 'generic')}#{sha256(to_json(bill))}"
-    bill["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, content)}"
-    return bill
+    return {**bill, "serialNumber": serial_number(bill)}
+
+
+def serial_number(bill: Json) -> str:
+    """The serial number of a bill: a UUIDv5 of all that it says beside it."""
+    content = f"{package_url('chipfit', SPEC, 'generic')}#{sha256(to_json({**bill, 'serialNumber': ''}))}"
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, content)}"
 
 
 def _hashes(digest: str) -> list[Json]:
