@@ -165,10 +165,11 @@ class Store:
             return action(place)
         except DamagedFile as error:
             self._say(f"{place}: {error}: it is made anew")
-            try:
-                place.remove(error.kind, error.name)
-            except OSError as failed:
-                self._say(f"{place}: {error.kind}/{error.name} cannot be removed: {_reason(failed)}")
+            for file in (error, *error.others):
+                try:
+                    place.remove(file.kind, file.name)
+                except OSError as failed:
+                    self._say(f"{place}: {file.kind}/{file.name} cannot be removed: {_reason(failed)}")
         except (OSError, NotImplementedError) as error:  # the latter is of a file system without locks
             self._say(f"{place}: {_reason(error)}: the build goes on without it")
         return None

@@ -37,11 +37,12 @@ class Result:
 
 
 class DamagedFile(Damaged):
-    """A file of a store that is not what its name says."""
+    """A file of a store that is not what its name says; `others` are such files of the same result."""
 
-    def __init__(self, kind: Kind, name: str, reason: str) -> None:
-        super().__init__(f"{kind}/{name[:12]} {reason}")
-        self.kind, self.name = kind, name
+    def __init__(self, kind: Kind, name: str, reason: str, others: "tuple[DamagedFile, ...]" = ()) -> None:
+        more = f" (and {len(others)} more of this result)" if others else ""
+        super().__init__(f"{kind}/{name[:12]} {reason}{more}")
+        self.kind, self.name, self.reason, self.others = kind, name, reason, others
 
 
 def make_entry(stage: str, key: Mapping[str, object], files: Mapping[str, bytes]) -> Entry:
@@ -71,13 +72,27 @@ def read_blob(place: Place, content: Output) -> bytes | None:
 
 
 def read_result(place: Place, digest: str) -> Result | None:
-    """Everything stored for a key; None where the record or one of its blobs is not there. Raises DamagedFile."""
+    """Everything stored for a key; None where the record or one of its blobs is not there.
+
+    Raises DamagedFile, which names every damaged file: a next build shall not find the second one.
+    """
     entry = read_entry(place, digest)
     if entry is None:
         return None
+
+    def read(content: Output) -> bytes | DamagedFile | None:
+        try:
+            return read_blob(place, content)
+        except DamagedFile as error:
+            return error
+
     wanted = sorted(set(entry.outputs.values()), key=lambda o: o.sha256)
-    blobs = dict(zip(wanted, place.each(lambda o: read_blob(place, o), wanted), strict=True))
-    files = {n: data for n, o in entry.outputs.items() if (data := blobs[o]) is not None}
+    found = place.each(read, wanted)
+    if damaged := [f for f in found if isinstance(f, DamagedFile)]:
+        first, *others = damaged
+        raise DamagedFile(first.kind, first.name, first.reason, tuple(others))
+    blobs = {o: f for o, f in zip(wanted, found, strict=True) if isinstance(f, bytes)}
+    files = {n: data for n, o in entry.outputs.items() if (data := blobs.get(o)) is not None}
     return Result(entry, files) if len(files) == len(entry.outputs) else None
 
 

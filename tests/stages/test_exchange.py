@@ -113,3 +113,13 @@ def test_a_file_where_the_store_wants_a_folder_costs_a_line(
     assert store.restore(DIGEST) is None and store.has(DIGEST) is None
     said = capsys.readouterr().err
     assert said.startswith(f"store: {root}: ") and said.count("\n") == 1, said
+
+
+def test_every_damaged_file_of_a_result_goes_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_here(tmp_path)
+    store.save(KEY, "quantize", FILES)
+    blobs = [tmp_path / "cas" / sha256(data) for data in FILES.values()]
+    for path in blobs:
+        flip(path, 5)
+    assert store.restore(DIGEST) is None and not any(p.exists() for p in blobs)
+    assert "(and 1 more of this result): it is made anew" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cache_servers import READ_ONLY, bucket, free_port, google, moto, nginx
-from conftest import ROOT
+from conftest import ROOT, some
 
 from pipeline.facts.artifact import sha256, to_json
 from stages.store import Store, StoreSettings, open_store
@@ -115,6 +115,21 @@ def test_what_is_damaged_there_is_said_and_overwritten_by_ci(
     other.save(KEY, "quantize", FILES)
     restored = machine(tmp_path / "developer", url).restore(DIGEST)
     assert restored is not None and restored.files == FILES
+
+
+def test_all_that_is_damaged_in_a_result_is_overwritten_at_once(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(tmp_path / "ci", url, "read-write").save(KEY, "quantize", FILES)
+    for data in some(d for d in FILES.values() if len(d) > 100):
+        overwrite(tmp_path, url, f"cas/{sha256(data)}", data[:-1] + b"?")
+    ci = machine(tmp_path / "ci2", url, "read-write")
+    assert ci.restore(DIGEST) is None
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "(and 20 more of this result): it is made anew" in said
+    ci.save(KEY, "quantize", FILES)
+    restored = machine(tmp_path / "developer", url).restore(DIGEST)
+    assert restored is not None and restored.files == FILES and capsys.readouterr().err == ""
 
 
 def test_a_store_in_a_forked_process_has_its_own_connections(url: str, tmp_path: Path) -> None:
