@@ -19,7 +19,8 @@ def products(arguments: Sequence[str]) -> list[Project]:
     loaded = load_products(*(files or products_here()))
     errors = [p for _, p in loaded if isinstance(p, ChipfitError)]
     if errors:
-        raise ManyErrors([e for error in errors for e in (error.errors if isinstance(error, ManyErrors) else [error])])
+        each = [e for error in errors for e in (error.errors if isinstance(error, ManyErrors) else [error])]
+        raise ManyErrors(list({str(e): e for e in each}.values()))
     found = {name: project for name, project in loaded if isinstance(project, Project)}
     for name in names:
         if name not in found:
