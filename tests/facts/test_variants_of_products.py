@@ -1,5 +1,6 @@
 """Variants: products are the combinations of the axes without what is excluded, in order, with the keys they set."""
 
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 
@@ -155,6 +156,30 @@ def test_numbers_and_switches_are_named_as_they_are_written(tmp_path: Path) -> N
     assert [p.config.product for p in found] == ["n_true_0_01", "n_true_0_5", "n_false_0_01", "n_false_0_5"]
     assert [p.chip.flash.prefetch for p in found] == [True, True, False, False]
     assert [p.config.accuracy.max_drop for p in found] == [0.01, 0.5] * 2
+
+
+CHIP = "{chip: c, core: cortex-m0, clock: 8 MHz, flash: {origin: 0, size: 16 KiB}, ram: {size: 4 KiB}}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("chip: {clock: 1 MHz}", "variants.overrides.0.chip.clock: is what the axis chip.clock says"),
+        ("chip: rp2040", "variants.overrides.0.chip: is what the axis chip.clock says"),
+        ("chip: {fpu: true}", ""),
+        ("optimize: flash", ""),
+    ],
+)
+def test_an_override_cannot_make_a_name_untrue(tmp_path: Path, keys: str, says: str) -> None:
+    text = f"""product: net
+model: {{source: m.onnx}}
+chip: {CHIP}
+variants:
+  chip.clock: [2 MHz, 4 MHz]
+  overrides: [{{when: {{chip.clock: 4 MHz}}, {keys}}}]
+"""
+    with pytest.raises(ChipfitError, match=says) if says else nullcontext():
+        assert [p.chip.clock for p in products(tmp_path, text)] == [2_000_000, 4_000_000]
 
 
 HOSTILE = {

@@ -148,11 +148,14 @@ def _contradicted(
     """Keys of an override whose values an axis lists: each product's name tells them, and must be true."""
     for axis in axes:
         value: Any = keys
+        dotted = key
         for name in axis.key:
-            value = value.get(name) if isinstance(value, dict) else None
-        if axis.key and value is not None:
+            if not isinstance(value, dict) or name not in value:
+                break
+            value, dotted = value[name], f"{dotted}.{name}"
+        if dotted == f"{key}.{axis.name}" or not isinstance(value, dict):
             yield ChipfitError(
-                f"{key}.{axis.name}: is what the axis {axis.name} says",
-                place=written.places[f"{key}.{axis.name}"],
+                f"{dotted}: is what the axis {axis.name} says",
+                place=written.places[dotted],
                 hint="Exclude the combination, or give the values of the axis names with keys below each.",
             )
