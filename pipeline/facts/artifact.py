@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def alterations(target: Path) -> list[str]:
 def digests(target: Path) -> dict[str, str]:
     """File name -> sha256, as the stamp recorded them; empty when there is none, or it was changed."""
     stamp = _read_stamp(target)
-    return {} if stamp is None else stamp[1]
+    return {} if stamp is None else dict(stamp[1])
 
 
 def recorded_key(target: Path) -> Any:
@@ -131,10 +132,19 @@ def recorded_key(target: Path) -> Any:
 def _read_stamp(target: Path) -> tuple[Any, dict[str, str]] | None:
     """Key, and digests by file name, of a folder's stamp; None where it is missing or was changed."""
     try:
-        stamp = json.loads((target / STAMP).read_bytes())
-        key, recorded = stamp["key"], stamp["files"]
-        return (key, recorded) if stamp["seal"] == _stamp_digest(key, recorded) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _parsed((target / STAMP).read_bytes())
+    except OSError:
+        return None
+
+
+@lru_cache(128)
+def _parsed(stamp: bytes) -> tuple[Any, dict[str, str]] | None:
+    """What the bytes of a stamp say: those of one stage are asked for by each stage after it."""
+    try:
+        found = json.loads(stamp)
+        key, recorded = found["key"], found["files"]
+        return (key, recorded) if found["seal"] == _stamp_digest(key, recorded) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
