@@ -34,7 +34,7 @@ COMMANDS = (
         "[PRODUCT.yaml ...] [--only NAME] [--locked] [--jobs N] [--json] [DOIT ARGUMENTS]",
         "build products (default: products found here)",
     ),
-    Command("lock", "[PRODUCT.yaml ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),
+    Command("lock", "[PRODUCT ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),
     Command("plan", "[PRODUCT ...] [--json]", "what a build would run or restore, and why"),
     Command("why", "STAGE:PRODUCT [--against BUILD|KEY] [--json]", "what changed since a stage's results were made"),
     Command("graph", "[PRODUCT ...] [-o FILE]", "draw stages and products as SVG"),

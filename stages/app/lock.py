@@ -11,14 +11,12 @@ from pipeline.facts.config.lock import FORMAT, Lock, lock_path, lock_text, read_
 from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import absence_reason, is_file
 from stages import report
-from stages.app.build import build, products_here
+from stages.app.build import build
 from stages.app.drift import arrays_read, basis_of, drift_errors
 from stages.app.options import Options
-from stages.app.schedule import load_products
+from stages.app.products import BUILD, products
 from stages.base import Job
 from stages.execution import up_to_date
-
-_BUILD = Path("build")
 
 
 def lock(arguments: Sequence[str]) -> int:
@@ -27,15 +25,16 @@ def lock(arguments: Sequence[str]) -> int:
     What `regression` of a YAML says of the old lock is said, and the new one written all the same.
     """
     parser = Options("lock")
-    parser.add_argument("products", nargs="*", metavar="PRODUCT.yaml")
+    parser.add_argument("products", nargs="*", metavar="PRODUCT")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
-    products = options.products or products_here()
-    projects = [_loaded(p) for _, p in load_products(*products)]
+    projects = products(options.products, locked=False)
     if options.check:
         return _check(projects)
-    code = build([*products, "--no-locked"])
-    if code and not all(_is_worse_alone(Job(p, _BUILD)) for p in projects):
+    files = [a for a in options.products if a.endswith((".yaml", ".yml"))]
+    only = [a for p in projects for a in ("--only", p.config.product)]
+    code = build([*files, "--no-locked", *only])
+    if code and not all(_is_worse_alone(Job(p, BUILD)) for p in projects):
         return code
     for project in projects:
         _write(project)
@@ -45,12 +44,6 @@ def lock(arguments: Sequence[str]) -> int:
 def _is_worse_alone(job: Job) -> bool:
     """Whether a product was built and misses no rule, but for what became worse than its old lock says."""
     return up_to_date(report, job) and all(f.key.startswith("regression.") for f in report.missed(job))
-
-
-def _loaded(project: Project | ChipfitError) -> Project:
-    if isinstance(project, ChipfitError):
-        raise project
-    return project
 
 
 def _check(projects: Sequence[Project]) -> int:
@@ -69,7 +62,7 @@ def _check(projects: Sequence[Project]) -> int:
 def _write(project: Project) -> None:
     """Write a built product's lock, unless it is there as it would be written."""
     path = lock_path(project.path, project.config.product)
-    text = lock_text(lock_of(Job(project, _BUILD)))
+    text = lock_text(lock_of(Job(project, BUILD)))
     unchanged = is_file(path) and path.read_bytes() == text.encode()
     if not unchanged:
         _replace(path, text)

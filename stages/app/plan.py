@@ -1,6 +1,7 @@
 """`chipfit plan`: what a build would run or restore, and why, without running it."""
 
 import json
+from argparse import BooleanOptionalAction
 from collections.abc import Sequence
 
 from pipeline.facts.records import to_plain
@@ -20,10 +21,11 @@ def plan(arguments: Sequence[str]) -> int:
     options = Options("plan")
     options.add_argument("products", nargs="*", metavar="PRODUCT")
     options.add_argument("--json", action="store_true")
+    options.add_argument("--locked", action=BooleanOptionalAction)
     given = options.parse_args(arguments)
     store = open_store(read_settings())
     planned = {}
-    for project in products(given.products):
+    for project in products(given.products, given.locked):
         job = Job(project, BUILD)
         planned[project.config.product] = plan_stages([s for s in STAGES if applicable(s, project)], job, store)
     if given.json:

@@ -6,14 +6,18 @@ from pathlib import Path
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.app.build import products_here
+from stages.app.drift import asks_for_lock, with_lock
 from stages.app.schedule import load_products
 
 BUILD = Path("build")
 """Where the results of commands and of `doit` are."""
 
 
-def products(arguments: Sequence[str]) -> list[Project]:
-    """The products of these arguments, all that are found here without any. Raises ChipfitError or ManyErrors."""
+def products(arguments: Sequence[str], locked: bool | None = None) -> list[Project]:
+    """The products of these arguments, all that are found here without any, from their locks where a build takes those.
+
+    `locked`: what --locked or --no-locked says. Raises ChipfitError or ManyErrors.
+    """
     files = [a for a in arguments if a.endswith((".yaml", ".yml"))]
     names = [a for a in arguments if a not in files]
     loaded = load_products(*(files or products_here()))
@@ -25,4 +29,5 @@ def products(arguments: Sequence[str]) -> list[Project]:
     for name in names:
         if name not in found:
             raise ChipfitError(f"no product is called {name!r}", hint=did_you_mean(name, list(found)))
-    return [found[n] for n in names or found]
+    asked = asks_for_lock(locked)
+    return [with_lock(found[n], asked) for n in names or found]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from argparse import BooleanOptionalAction
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -29,9 +30,10 @@ def why(arguments: Sequence[str]) -> int:
     options.add_argument("task", metavar="STAGE:PRODUCT")
     options.add_argument("--against", metavar="BUILD|KEY")
     options.add_argument("--json", action="store_true")
+    options.add_argument("--locked", action=BooleanOptionalAction)
     given = options.parse_args(arguments)
     name, _, product = given.task.rpartition(":")
-    (project,) = products([product])
+    (project,) = products([product], given.locked)
     stages = [s for s in STAGES if applicable(s, project)]
     asked = next((s for s in stages if name == s.NAME), None)
     if asked is None:

@@ -108,7 +108,7 @@ def test_the_last_bits_of_floats_change_no_byte_of_a_locked_build(own: Path, mon
 
 
 def test_a_lock_is_written_again_as_it_was(own: Path) -> None:
-    done = chipfit_here(own, "lock", PRODUCT)
+    done = chipfit_here(own, "lock", "touch")
     assert done.returncode == 0 and done.stdout.endswith("configs/products/touch.lock.yaml: is as it was\n")
     assert chipfit_here(own, "lock", "--check", PRODUCT).stdout == "nothing has drifted: touch\n"
     assert chipfit_here(own, "lock", "--check").returncode == 1, "the other products have no lock"
@@ -152,6 +152,16 @@ def test_what_drifted_is_said_before_work_begins(own: Path, monkeypatch: pytest.
         assert not [w for w in wanted if w not in said], said
         assert "quantize    touch" not in said
     assert results(own) == before
+
+
+def test_a_plan_is_that_of_the_build_which_a_lock_makes(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chipfit_here(own, "build", "--locked", PRODUCT).returncode == 0
+    planned = chipfit_here(own, "plan", "touch", "--locked").stdout
+    assert planned.endswith("7 stages: 7 up to date\n"), planned
+    why = chipfit_here(own, "why", "quantize:touch").stdout
+    assert "settings  lock.decisions: " in why and " -> -" in why, why
+    monkeypatch.setenv("CI", "true")
+    assert chipfit_here(own, "plan", "touch").stdout == planned
 
 
 def test_without_a_lock_a_locked_build_says_how_to_get_one(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
