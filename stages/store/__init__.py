@@ -52,7 +52,7 @@ class Store:
         local, shared = self._local, self._shared
         result = self._try(local, lambda p: exchange.read_result(p, digest))
         if local is not None and result is not None:
-            exchange.touch(local, result.entry)
+            exchange.touch(local, digest, result.entry)
             if self._writable and not self._try(shared, lambda p: exchange.is_complete(p, digest)):
                 self._save_there(result)
             return Restored(dict(result.files), "local", result.entry.key)
@@ -138,7 +138,7 @@ class Store:
             return
 
         def save(_: BoundedFolder) -> None:
-            exchange.touch(local, result.entry)
+            exchange.touch(local, result.entry.digest, result.entry)
             blobs = exchange.missing(local, result)
             local.prepare()
             local.reserve(sum(map(len, blobs.values())) + len(entry_bytes(result.entry)))

@@ -18,6 +18,7 @@ MAX_TOTAL = 1 << 30
 """Bytes of all output files of one record."""
 EMPTY = sha256(b"")
 """Digest of no bytes: they are in every store, without a file."""
+_SEAL, _END = b',\n "seal": "', b'"\n}\n'
 _MAX_PATH = 240
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,40}")
@@ -62,7 +63,8 @@ def entry_bytes(entry: Entry) -> bytes:
     outputs = {n: {"sha256": o.sha256, "size": o.size} for n, o in sorted(entry.outputs.items())}
     _check_outputs(outputs)
     body = {"format": FORMAT, "stage": entry.stage, "key": dict(entry.key), "outputs": outputs}
-    data = to_json({**body, "seal": sha256(to_json(body))})
+    head = to_json(body).removesuffix(b"\n}\n")
+    data = head + _SEAL + sha256(head).encode() + _END
     if len(data) > MAX_RECORD:
         raise Damaged(f"has a record of {len(data)} bytes, the limit is {MAX_RECORD}")
     return data
@@ -71,7 +73,8 @@ def entry_bytes(entry: Entry) -> bytes:
 def parse_entry(data: bytes, digest: str) -> Entry:
     """The record in `data`, found under the name `digest`. Raises Damaged unless chipfit wrote it for that key.
 
-    The seal notices changed bits; it is no signature: whoever may write to a store may write a record.
+    The seal, sha256 of all bytes before it, notices changed bits; it is no signature: whoever may write to a store may
+    write a record.
     """
     if len(data) > MAX_RECORD:
         raise Damaged(f"has more than {MAX_RECORD} bytes")
@@ -81,19 +84,19 @@ def parse_entry(data: bytes, digest: str) -> Entry:
             raise Damaged("is no record of a stage result")
         if document["format"] != FORMAT:
             raise Damaged(f"has the form {document['format'][:40]!r}, expected {FORMAT!r}")
-        body = {k: v for k, v in document.items() if k != "seal"}
-        if list(body) != ["format", "stage", "key", "outputs"]:
-            raise Damaged("has other fields than a record")
-        if document.get("seal") != sha256(to_json(body)) or data != to_json(document):
+        head, _, seal = data.rpartition(_SEAL)
+        if seal != sha256(head).encode() + _END:
             raise Damaged("was changed after it was written")
-        key, stage = body["key"], body["stage"]
+        if list(document) != ["format", "stage", "key", "outputs", "seal"]:
+            raise Damaged("has other fields than a record")
+        key, stage = document["key"], document["stage"]
         if not isinstance(key, dict) or sha256(to_json(key)) != digest:
             raise Damaged("is the record of another key")
     except (ValueError, RecursionError) as error:
         raise Damaged("is not JSON") from error
     if not isinstance(stage, str) or not _STAGE.fullmatch(stage):
         raise Damaged("names no stage")
-    return Entry(stage, key, _check_outputs(body["outputs"]))
+    return Entry(stage, key, _check_outputs(document["outputs"]))
 
 
 def _check_outputs(outputs: object) -> dict[str, Output]:

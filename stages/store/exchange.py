@@ -119,8 +119,8 @@ def write_result(place: Place, result: Result, blobs: Mapping[str, bytes]) -> No
     place.write("ac", result.entry.digest, record)
 
 
-def touch(folder: Folder, entry: Entry) -> None:
+def touch(folder: Folder, digest: str, entry: Entry) -> None:
     """Say that a result was used now. Its record is older than its blobs and is evicted first."""
-    folder.touch("ac", entry.digest)
+    folder.touch("ac", digest)
     for sha in {o.sha256 for o in entry.outputs.values()}:
         folder.touch("cas", sha)
