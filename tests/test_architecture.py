@@ -16,7 +16,7 @@ ROOMS = "facts graph arithmetic model_files ops importing quantizing planning ge
 
 
 CROSSING = """abi architecture bad_builds bounds degenerate docs firmware fuzz hostile_names misra models networks
-operators products quantized_onnx tests tiny""".split()
+operators products quantized_onnx reproducible tests tiny""".split()
 """Tests of what no module does alone; they lie in tests/ itself."""
 
 UNMIRRORED = ("ops", "benchmarks", "__init__.py")
