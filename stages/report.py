@@ -121,10 +121,13 @@ def _locked(project: Project) -> "Totals | str":
 @cache
 def _versions() -> dict[str, Any]:
     """What the manifest says of chipfit, Python and packages."""
+    from stages.keys import tools_of
+
+    tools = tools_of(_PACKAGES)  # to parse the metadata of all takes longer than the rest of a build with nothing to do
     return {
         "chipfit": importlib.metadata.version("chipfit"),
         "python": platform.python_version(),
-        "packages": {n: importlib.metadata.version(n) for n in _PACKAGES},
+        "packages": {n: tools[n].partition(" ")[0] for n in _PACKAGES},
     }
 
 
