@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bounded import bounded
-from conftest import some
+from conftest import ROOT, some
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -180,6 +180,27 @@ variants:
 """
     with pytest.raises(ChipfitError, match=says) if says else nullcontext():
         assert [p.chip.clock for p in products(tmp_path, text)] == [2_000_000, 4_000_000]
+
+
+def test_the_page_of_variants_means_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "variants.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    found = products(tmp_path, text)
+    assert [p.config.product for p in found] == [
+        "touch_truetouch_m0_int8_eu",
+        "touch_truetouch_m0_int8_us",
+        "touch_truetouch_m0_int5_eu",
+        "touch_truetouch_m0_int5_us",
+        "touch_stm32g0b1_int5_eu",
+        "touch_stm32g0b1_int5_us",
+        "touch_rp2040_int8_eu",
+        "touch_rp2040_int5_eu",
+    ]
+    assert [p.config.budget.flash for p in found] == [100 << 10] * 6 + [256 << 10] * 2
+    assert [p.config.product for p in products(tmp_path, without_names(text))] == [p.config.product for p in found]
+
+
+def without_names(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("  name:"))
 
 
 HOSTILE = {

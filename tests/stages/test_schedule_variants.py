@@ -40,6 +40,16 @@ def test_every_variant_has_its_tasks(fleet: Path, capsys: pytest.CaptureFixture[
     assert sum(name.startswith("quantize:") for name in listed) == 6
 
 
+def test_the_starter_s_variants_are_right_when_they_are_uncommented(fleet: Path) -> None:
+    assert main(["init"]) == 0
+    starter = Path("product.yaml").read_text("utf-8")
+    assert [n for n, _ in load_products("product.yaml")] == ["my_product"]
+    before, variants, after = starter.partition("# variants:")
+    fleet.write_text(before + (variants + after).replace("# ", "", 1).replace("\n# ", "\n"), "utf-8")
+    names = [f"my_product_{chip}_{width}" for chip in ("truetouch_m0", "rp2040") for width in ("int8", "int5")]
+    assert [n for n, p in load_products(fleet) if isinstance(p, Project)] == names
+
+
 def imported() -> list[str]:
     return sorted(p.parent.parent.name for p in Path("build").glob("*/import/graph.json"))
 
