@@ -15,6 +15,8 @@ from pipeline.facts.files import is_file
 from pipeline.facts.text import visible
 
 STAMP = ".stamp.json"
+MISSING = "missing"
+"""In place of the digest of a file that is not there."""
 
 
 def sha256(data: bytes) -> str:
@@ -24,12 +26,12 @@ def sha256(data: bytes) -> str:
 def file_sha256(path: Path) -> str:
     """The digest of a file's bytes, "missing" when it cannot be read, or is a device or a pipe."""
     if not is_file(path):
-        return "missing"
+        return MISSING
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return "missing"
+        return MISSING
 
 
 def to_json(value: object) -> bytes:

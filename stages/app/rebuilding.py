@@ -9,6 +9,7 @@ from pipeline.facts.artifact import digests, recorded_key
 from pipeline.facts.config import Project
 from pipeline.facts.text import shortened, visible
 from stages import STAGES
+from stages.app.drift import with_lock
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, key_of
 
@@ -18,8 +19,11 @@ _KINDS = ("settings", "tools", "code")
 def rebuild_differences(folder: Path, project: Project) -> list[str]:
     """Where a new build of `project` first differs from the one in `folder`, as `path: clause`; empty where nowhere.
 
-    What the build read is compared before anything is run: of other inputs, another result is no difference.
+    What the build read is compared before anything is run: of other inputs, another result is no difference. What was
+    built from a lock is built from it again; raises ManyErrors where something is not as it was locked.
     """
+    was_locked = any(name.startswith("lock.") for name in _part(recorded_key(folder / "quantize"), "settings"))
+    project = with_lock(project, was_locked)
     stages = [s for s in STAGES if applicable(s, project)]
     with tempfile.TemporaryDirectory(prefix="chipfit-verify-") as temporary:
         job = Job(project, Path(temporary))

@@ -12,7 +12,7 @@ from pipeline.facts.records import from_json
 from pipeline.facts.text import visible
 from pipeline.judging.report import Manifest
 from pipeline.judging.report.mlbom import serial_number
-from pipeline.judging.report.provenance import PROVENANCE, STATEMENT, TEST_RESULT, subjects
+from pipeline.judging.report.provenance import PROVENANCE, STATEMENT, TEST_RESULT, inputs, subjects
 from pipeline.judging.verdict import Verdict
 from stages import STAGES
 
@@ -145,7 +145,7 @@ def _provenance_differences(document: Any, manifest: Manifest) -> Iterator[str]:
         yield "is no provenance of SLSA"
     definition = document["predicate"]["buildDefinition"]
     facts = sha256(to_json(definition["externalParameters"]["chip"]))
-    wanted = {**manifest.inputs, "chip": facts}
+    wanted = {**inputs(manifest), "chip": facts}
     told = {d["name"]: d["digest"]["sha256"] for d in definition["resolvedDependencies"] if "digest" in d}
     yield from _unlike(told, {visible(n): d for n, d in wanted.items()})
 
@@ -177,28 +177,30 @@ def _bill_differences(
     if document["serialNumber"] != serial_number(document):
         yield "has the serial number of another bill"
     files: dict[str, str] = {}
-    inputs: dict[str, str] = {}
-    _collect(document["metadata"]["component"], files, inputs)
+    materials: dict[str, str] = {}
+    _collect(document["metadata"]["component"], files, materials)
     for component in document["components"]:
-        _collect(component, files, inputs)
+        _collect(component, files, materials)
     for name, digest in sorted(files.items()):
         stage, _, file = name.partition("/")
         if on_disk.get(stage, {}).get(file) != digest:
             yield f"is of another {visible(name)}"
     yield from (f"says nothing of {visible(n)}" for n in sorted({*library} - {*files}))
-    yield from _unlike(inputs, {visible(n): d for n, d in manifest.inputs.items()})
+    yield from _unlike(materials, {visible(n): d for n, d in inputs(manifest).items()})
 
 
-def _collect(component: Any, files: dict[str, str], inputs: dict[str, str]) -> None:
+def _collect(component: Any, files: dict[str, str], materials: dict[str, str]) -> None:
     """Hashes of a component and of those inside it: of files by name, of the build's inputs by role."""
     if "hashes" in component:
         reference = component["bom-ref"]
         of, name = (
-            (inputs, reference.removeprefix("input:")) if reference.startswith("input:") else (files, component["name"])
+            (materials, reference.removeprefix("input:"))
+            if reference.startswith("input:")
+            else (files, component["name"])
         )
         of[name] = component["hashes"][0]["content"]
     for part in component.get("components", ()):
-        _collect(part, files, inputs)
+        _collect(part, files, materials)
 
 
 def _unlike(told: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:

@@ -63,3 +63,17 @@ def test_a_product_whose_yaml_is_not_here_cannot_be_built_again(repository: Path
     path.write_text(path.read_text("utf-8").replace("product: touch", "product: other"), "utf-8")
     done = chipfit_here(repository, "verify", "--rebuild")
     assert done.returncode == 1 and "no YAML of 'touch' is here" in done.stderr
+
+
+@pytest.mark.exhaustive
+def test_what_was_built_from_a_lock_is_built_from_it_again(repository: Path) -> None:
+    done = chipfit_here(repository, "lock", YAML)
+    assert done.returncode == 0, done.stderr
+    done = chipfit_here(repository, "build", YAML, "--locked")
+    assert done.returncode == 0, done.stderr
+    done = chipfit_here(repository, "verify", "build", YAML, "--rebuild")
+    assert done.returncode == 0, done.stderr
+    (lock,) = repository.rglob("touch.lock.yaml")
+    lock.unlink()
+    done = chipfit_here(repository, "verify", "build", YAML, "--rebuild")
+    assert done.returncode == 1 and "touch.lock.yaml: does not exist" in done.stderr

@@ -13,7 +13,7 @@ from pipeline.facts.artifact import sha256, to_json
 from pipeline.facts.text import shortened, visible
 from pipeline.graph.ir import Graph
 from pipeline.graph.tensor import Port
-from pipeline.judging.report.provenance import Built, Tool, file_name, package_url, subjects, tools
+from pipeline.judging.report.provenance import Built, Tool, file_name, inputs, package_url, subjects, tools
 from pipeline.measuring.simulate_file import SimulateFile
 from pipeline.planning.plan_file import PlanFile
 
@@ -118,7 +118,7 @@ def _library(built: Built) -> Json:
 def _materials(built: Built) -> list[Json]:
     """The model file, what lies beside it, and the data."""
     found = []
-    for role, digest in built.manifest.inputs.items():
+    for role, digest in inputs(built.manifest).items():
         name = file_name(built, role)
         common = {"bom-ref": f"input:{_text(role)}", "name": name, "hashes": _hashes(digest)}
         if role == "model":
@@ -151,7 +151,7 @@ def _network(built: Built, graph: Graph, plan: PlanFile, simulated: SimulateFile
                 **({} if built.verdict.accuracy.integer is None else {"task": "classification"}),
                 "modelArchitecture": _text(_architecture(graph)),
                 "datasets": [
-                    {"ref": f"input:{r}"} for r in ("calibration", "evaluation") if r in built.manifest.inputs
+                    {"ref": f"input:{r}"} for r in ("calibration", "evaluation") if r in inputs(built.manifest)
                 ],
                 "inputs": [{"format": _text(_format(graph, p))} for p in graph.inputs],
                 "outputs": [{"format": _text(_format(graph, p))} for p in graph.outputs],
@@ -176,7 +176,7 @@ def _format(graph: Graph, port: Port) -> str:
 
 
 def _metrics(built: Built, simulated: SimulateFile) -> list[Json]:
-    verdict, evaluated = built.verdict, "evaluation" if "evaluation" in built.manifest.inputs else None
+    verdict, evaluated = built.verdict, "evaluation" if "evaluation" in inputs(built.manifest) else None
     measured: list[tuple[str, object, str | None]] = [
         ("accuracy", verdict.accuracy.integer, evaluated),
         ("accuracy of the model as it was given", verdict.accuracy.real, evaluated),

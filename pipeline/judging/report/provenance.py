@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import MISSING, sha256, to_json
 from pipeline.facts.config.models import ChipSpec, ProjectConfig
 from pipeline.facts.text import shortened, visible
 from pipeline.judging.report import Manifest
@@ -83,6 +83,11 @@ def subjects(manifest: Manifest) -> dict[str, str]:
     }
 
 
+def inputs(manifest: Manifest) -> dict[str, str]:
+    """sha256 of the user's files that were there, by role: a build from a lock needs no calibration data."""
+    return {role: digest for role, digest in manifest.inputs.items() if digest != MISSING}
+
+
 def package_url(name: str, version: str, kind: str = "pypi") -> str:
     """The package URL of a tool: `pkg:pypi/numpy@2.4.6`."""
     return f"pkg:{kind}/{quote(name, safe='')}@{quote(version, safe='')}"
@@ -138,7 +143,7 @@ def _materials(built: Built) -> list[dict[str, Any]]:
             "digest": {"sha256": digest},
             "annotations": {"file": file_name(built, role)},
         }
-        for role, digest in built.manifest.inputs.items()
+        for role, digest in inputs(built.manifest).items()
     ]
     facts = sha256(to_json(built.chip.model_dump(mode="json")))
     return [*files, {"name": "chip", "digest": {"sha256": facts}, "annotations": {"chip": built.chip.chip}}]
