@@ -41,7 +41,6 @@ WITHOUT_A_TEST: dict[str, dict[str, str]] = {
                "distributions": "a table, in test_tools",
                "import_model": "in tests/test_products.py",
                "cli": "calls commands", "commands": "in tests/test_products.py",
-               "init": "in tests/test_products.py",
                "schema": "in tests/test_products.py", "chips": "in tests/test_products.py",
                "size_check": "in tests/test_products.py", "verify": "in test_verification and test_rebuilding",
                "sign": "in test_signing", "upkeep": "in test_cache"},

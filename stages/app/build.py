@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,10 @@ def build(arguments: Sequence[str]) -> int:
     options.add_argument("--jobs", metavar="N", type=_jobs, help="as many stages at a time (doit's -n)")
     options.add_argument("--locked", action=BooleanOptionalAction, help="from PRODUCT.lock.yaml, without calibrating")
     options.add_argument("--only", metavar="PATTERN", action="append", default=[], help="products by name: touch_*")
+    stores = options.add_mutually_exclusive_group()
+    stores.add_argument("--store", metavar="URL", help="the shared store, in place of that of the settings")
+    stores.add_argument("--no-store", action="store_true", help="restore nothing and keep nothing")
+    options.add_argument("--store-mode", metavar="MODE", help="read-only or read-write, of the shared store")
     own, rest = options.parse_known_args(list(arguments))
     if own.jobs is not None:
         rest[1 if rest[:1] == ["run"] else 0 : 0] = ["-n", str(own.jobs)]
@@ -45,6 +50,7 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     from doit.cmd_base import ModuleTaskLoader
 
     from stages.app.schedule import doit_tasks
+    from stages.store.settings import read_settings
 
     arguments = [a for a in arguments if not a.endswith(SUFFIX)]
     products = [a for a in arguments if a.endswith((".yaml", ".yml"))]
@@ -53,8 +59,14 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     here = products_here(required=not products)
-    others = here if products else ()
-    tasks = doit_tasks(*(products or here), others=others, locked=own.locked, results=results, only=own.only)
+    tasks = doit_tasks(
+        *(products or here),
+        others=here if products else (),
+        only=own.only,
+        locked=own.locked,
+        results=results,
+        store=partial(read_settings, url=own.store, mode=own.store_mode, off=own.no_store),
+    )
     try:
         code = _doit(ModuleTaskLoader(tasks), rest)
     except SystemExit as ended:

@@ -31,7 +31,7 @@ class Command:
 COMMANDS = (
     Command(
         "build",
-        "[PRODUCT.yaml ...] [--only NAME] [--locked] [--jobs N] [--json] [DOIT ARGUMENTS]",
+        "[PRODUCT.yaml ...] [--only NAME] [--locked] [--store URL] [--jobs N] [--json] [DOIT ARGUMENTS]",
         "build products (default: products found here)",
     ),
     Command("lock", "[PRODUCT ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),
@@ -52,7 +52,9 @@ COMMANDS = (
     Command("sign", "[BUILD] [PRODUCT ...] --key FILE", "sign what a build says of itself, with a key of yours"),
     Command("estimate", "MODEL [--chip NAME] [--json]", "what a model would need on every known chip, or on one"),
     Command("cache", "stats|prune|verify|where [--size N] [--json]", "look after the store of stage results"),
-    Command("init", "[FOLDER]", "write a commented product.yaml and a dodo.py"),
+    Command(
+        "init", "[FOLDER] [--ci SERVER]", "write a commented product.yaml and a dodo.py; or a job for github or gitlab"
+    ),
     Command("schema", "[--chip]", "print the JSON Schema of a product or chip YAML"),
     Command("chips", "", "list the chips that chipfit knows"),
 )

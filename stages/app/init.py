@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.facts.errors import ChipfitError
+from stages.app.options import Options
 
 DODO = '''"""Every product YAML in this folder; see `doit list`."""
 from stages.app.schedule import doit_tasks
@@ -39,12 +40,21 @@ simulate: {vectors: 32}        # real inputs compared bit for bit on the emulate
 """
 
 
+CI_FILES = {"github": ".github/workflows/chipfit.yml", "gitlab": ".gitlab-ci.yml"}
+"""Where each CI server looks for its jobs."""
+
+
 def init(arguments: Sequence[str]) -> int:
-    """Write a commented product.yaml and a three-line dodo.py; nothing that exists is overwritten."""
-    folder = Path(arguments[0]) if arguments else Path()
+    """Write a commented product.yaml and a three-line dodo.py, or a CI job; nothing that exists is overwritten."""
+    options = Options("init")
+    options.add_argument("folder", nargs="?", default=".")
+    options.add_argument("--ci", choices=sorted(CI_FILES), help="write a job for this server")
+    given = options.parse_args(list(arguments))
+    files = {"product.yaml": STARTER, "dodo.py": DODO} if given.ci is None else {CI_FILES[given.ci]: ci_job(given.ci)}
+    folder = Path(given.folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("product.yaml", STARTER), ("dodo.py", DODO)):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             try:
                 with (folder / name).open("x", encoding="utf-8") as file:
                     file.write(text)
@@ -54,3 +64,8 @@ def init(arguments: Sequence[str]) -> int:
     except OSError as error:
         raise ChipfitError(f"cannot be written: {error.strerror}", place=str(folder)) from error
     return 0
+
+
+def ci_job(server: str) -> str:
+    """The text of a job for a CI server, one of `CI_FILES`."""
+    return (Path(__file__).parent / "ci" / f"{server}.yml").read_text("utf-8")

@@ -1,6 +1,7 @@
 """`chipfit build --json`: one document on stdout, whatever happens; people's lines go to stderr."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def test_missed_rules_and_products_without_a_result_say_why(workshop: Path) -> N
     path.write_text(text.replace("100 us", "80 us"), "utf-8")
     (workshop / "configs" / "products" / "bad.yaml").write_text("product: bad\nchip: none\n", "utf-8")
     found = document(workshop, "configs/products/touch.yaml", "configs/products/bad.yaml", code=1)
+    path.write_text(text, "utf-8")
     (touch,), (bad,) = found["products"], found["unfinished"]
     assert [m["rule"] for m in touch["missed"]] == ["budget.latency"] and touch["missed"][0]["limit"] == 8e-5
     assert bad["product"] == "bad" and any("bad.yaml" in line for line in bad["errors"])
@@ -49,3 +51,22 @@ def test_without_a_product_the_error_is_in_the_document(tmp_path: Path) -> None:
 def test_jobs_is_a_number_of_stages(jobs: str) -> None:
     with pytest.raises(ChipfitError, match="jobs"):
         build([f"--jobs={jobs}"])
+
+
+def test_a_store_of_the_command_line_keeps_what_another_folder_restores(workshop: Path, tmp_path: Path) -> None:
+    url = (tmp_path / "shared").as_uri()
+    product = ["configs/products/touch.yaml", "quantize:touch"]
+    shutil.rmtree(workshop / "build" / "touch")
+    assert document(workshop, *product, "--no-store")["stages"] == {"ran": 3}
+    shutil.rmtree(workshop / "build" / "touch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHIPFIT_STORE_FOLDER", str(tmp_path / "own"))
+        assert document(workshop, *product, "--store", url, "--store-mode", "read-write")["stages"] == {"ran": 3}
+        shutil.rmtree(workshop / "build" / "touch")
+        patch.setenv("CHIPFIT_STORE_FOLDER", str(tmp_path / "other"))
+        assert document(workshop, *product, "--store", url)["stages"] == {"shared": 3}
+
+
+def test_a_store_is_named_or_not_wanted(tmp_path: Path) -> None:
+    done = chipfit_here(tmp_path, "build", "--store", "file:///tmp", "--no-store")
+    assert done.returncode == 1 and "--no-store" in done.stderr
