@@ -20,6 +20,7 @@ from stages.samples import data_files
 
 if TYPE_CHECKING:
     from pipeline.facts.totals import Totals
+    from pipeline.judging.evidence import LockedLibrary
     from pipeline.judging.report.mlbom import Licence
     from pipeline.judging.verdict import Finding
     from pipeline.measuring.simulate_file import SimulateFile
@@ -40,11 +41,12 @@ def settings(project: Project) -> Mapping[str, object]:
         "chip": project.chip.model_dump(mode="json"),
         "versions": _versions(),
         "tools": _tools(project),
+        "from_lock": project.lock is not None,
     }
 
 
 def inputs(project: Project) -> Mapping[str, Path]:
-    asked = any(limit is not None for _, limit in project.config.regression)
+    asked = project.lock is not None or any(limit is not None for _, limit in project.config.regression)
     lock = {"lock": lock_path(project.path, project.config.product)} if asked else {}
     return {**model_files(project), **data_files(project), **lock}
 
@@ -70,7 +72,9 @@ def run(job: Job) -> dict[str, bytes]:
     plan = job.record("codegen", "plan.json", PlanFile)
     size = job.record("size-check", "size.json", SizeFile)
     simulated = job.record("simulate", "simulate.json", SimulateFile)
-    findings = judge(Evidence(project.config, project.chip, quantized, size, simulated, _locked(project)))
+    findings = judge(
+        Evidence(project.config, project.chip, quantized, size, simulated, _locked(project), _library(job))
+    )
     verdict = Verdict(
         product=project.config.product,
         chip=project.chip.chip,
@@ -105,6 +109,20 @@ def run(job: Job) -> dict[str, bytes]:
         "summary.md": render_markdown(verdict, simulated, plan).encode(),
         "index.html": render_html(page).encode(),
     }
+
+
+def _library(job: Job) -> "LockedLibrary | None":
+    """The library beside that of the lock from which it was built, if it was."""
+    from pipeline.facts.artifact import digests
+    from pipeline.judging.evidence import LockedLibrary
+
+    file = job.project.lock
+    if file is None:
+        return None
+    built = {n: d for n, d in digests(job.folder / "codegen").items() if n != "plan.json"}
+    names = sorted(built.keys() | file.lock.library.keys())
+    differing = [n for n in names if built.get(n) != file.lock.library.get(n)]
+    return LockedLibrary(file.path.name, len(names), tuple(differing))
 
 
 def _locked(project: Project) -> "Totals | str":

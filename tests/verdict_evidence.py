@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.facts.config import load_project
 from pipeline.facts.records import from_plain
 from pipeline.facts.totals import Totals
-from pipeline.judging.evidence import Evidence
+from pipeline.judging.evidence import Evidence, LockedLibrary
 from pipeline.judging.rules import judge
 from pipeline.judging.verdict import Finding
 from pipeline.measuring.footprint.size_file import SizeFile
@@ -67,12 +67,13 @@ def findings_of(
     size: Any = None,
     simulate: Any = None,
     locked: Totals | str = "there is no lock",
+    library: LockedLibrary | None = None,
 ) -> dict[str, Finding]:
     product.write_text(YAML + yaml, "utf-8")
     project = load_project(product)
     quantized = from_plain(QuantizeFile, GOOD | (quantize or {}))
     sized, simulated = from_plain(SizeFile, SIZE | (size or {})), from_plain(SimulateFile, SIMULATE | (simulate or {}))
-    evidence = Evidence(project.config, project.chip, quantized, sized, simulated, locked)
+    evidence = Evidence(project.config, project.chip, quantized, sized, simulated, locked, library)
     return {f.key: f for f in judge(evidence)}
 
 

@@ -10,10 +10,19 @@ from pipeline.quantizing.quantize_file import QuantizeFile
 
 
 @dataclass(frozen=True)
+class LockedLibrary:
+    """A library beside that of the lock, a file called `lock`: how many files both have, and which are not the same."""
+
+    lock: str
+    files: int
+    differing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A product's configuration and chip, the files of the measuring stages, and the figures of its lock.
 
-    `locked` is a sentence where there is no lock to read.
+    `locked` is a sentence where there is no lock to read. `library` is there where the build is one from a lock.
     """
 
     config: ProjectConfig
@@ -22,3 +31,4 @@ class Evidence:
     size: SizeFile
     simulate: SimulateFile
     locked: Totals | str = "there is no lock to compare with"
+    library: LockedLibrary | None = None

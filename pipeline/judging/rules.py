@@ -9,6 +9,7 @@ from pipeline.facts.text import shortened
 from pipeline.facts.units import show_size, show_time
 from pipeline.judging import regression
 from pipeline.judging.evidence import Evidence
+from pipeline.judging.reproduction import reproduced
 from pipeline.judging.verdict import Finding
 from pipeline.quantizing.quantize_file import Attempt, Compared, LayerProof, least_signal
 
@@ -318,6 +319,7 @@ RULES: tuple[Rule, ...] = (
     constant,
     no_float,
     *regression.RULES,
+    reproduced,
 )
 
 

@@ -109,7 +109,7 @@ def _error(drift: Drift, project: Project, file: LockFile) -> ChipfitError:
     if section == "chipfit":
         hint = f"Run pip install chipfit=={drift.locked}; or accept it: {RELOCK}"
     if section == "data" and drift.now is None:
-        hint = "The self-test in the library is made from evaluation data: without them it cannot be the same."
+        hint = "The library's self-test is made from evaluation data (from calibration data where there are none)."
     told = project.told(f"{drift.key.removeprefix('settings.')}: {old}, {new}")
     return ChipfitError(told, place=_place(drift.key, project, file), hint=hint)
 

@@ -72,6 +72,10 @@ def test_a_locked_build_needs_no_calibration_data_and_gives_the_same_bytes(own: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert results(own) == before
     assert (own / "build/touch/quantize/quantize.json").read_bytes() == measured
+    summary = (own / "build/touch/report/verdict.json").read_text("utf-8")
+    assert "files of the library are, byte for byte, those of touch.lock.yaml" in summary
+    manifest = json.loads((own / "build/touch/report/manifest.json").read_bytes())
+    assert "lock" in manifest["inputs"] and "calibration" not in manifest["inputs"]
     assert chipfit_here(own, "build", "--no-locked", PRODUCT).returncode == 0
     assert results(own) != before, "unlocked, the evaluation data calibrate it"
 
