@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.facts.artifact import digests, sha256
+from pipeline.facts.decisions import Decisions
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import file_size, is_file
 from pipeline.facts.records import from_json
@@ -34,6 +35,7 @@ class Figures:
     """Of one built product. `library` is the digest of the linked machine code that was measured.
 
     `weighted` are the layers with weights by their names in the network: of several, one kernel call may compute all.
+    `decisions` are those of calibration; None where an older chipfit kept none.
     """
 
     verdict: str
@@ -41,6 +43,7 @@ class Figures:
     layers: tuple[LayerFigures, ...]
     symbols: tuple[SizedSymbol, ...]
     weighted: tuple[str, ...]
+    decisions: Decisions | None
     toolchain: str
     library: str
 
@@ -65,6 +68,8 @@ def figures_of(build: Path, product: str) -> Figures:
     """
     verdict = _read(build, product, "report", "verdict.json", Verdict)
     quantized = _read(build, product, "quantize", "quantize.json", QuantizeFile)
+    recorded = "decisions.json" in digests(build / product / "quantize")
+    decisions = _read(build, product, "quantize", "decisions.json", Decisions) if recorded else None
     size = _read(build, product, "size-check", "size.json", SizeFile)
     simulated = _read(build, product, "simulate", "simulate.json", SimulateFile)
     if [x.name for x in simulated.layers] != [x.name for x in size.layers]:
@@ -83,6 +88,7 @@ def figures_of(build: Path, product: str) -> Figures:
         layers=layers,
         symbols=size.symbols,
         weighted=tuple(x.name for x in quantized.layers),
+        decisions=decisions,
         toolchain=size.toolchain,
         library=digests(build / product / "size-check").get("library.elf", ""),
     )
@@ -95,8 +101,10 @@ def _read(build: Path, product: str, stage: str, name: str, kind: type[T]) -> T:
         raise ChipfitError(f"{shown} is missing", place=str(build), hint="Run chipfit build first.")
     if file_size(path) > _MAX_BYTES:
         raise _unusable(build, f"{shown} has {file_size(path)} bytes, the limit is {_MAX_BYTES}")
-    data = path.read_bytes()
-    if sha256(data) != digests(folder).get(name):
+    data, recorded = path.read_bytes(), digests(folder)
+    if not recorded:
+        raise _unusable(build, f"{product}/{stage} has no stamp of this version of chipfit")
+    if sha256(data) != recorded.get(name):
         raise _unusable(build, f"{shown} was changed after it was made")
     try:
         return from_json(kind, data, shown)

@@ -27,7 +27,9 @@ def diff(arguments: Sequence[str]) -> int:
     signals.install()
     old, new = sources(options.sides)
     store = open_store(read_settings())  # of this folder, not of an old revision's
-    before, after = (side(s, options.product, store) for s in (old, new))
+    locked = old.is_lock or new.is_lock
+    wanted = options.product or [n for s in (old, new) if s.is_lock for n in side(s, ())]
+    before, after = (side(s, wanted, store, locked) for s in (old, new))
     check_wanted(options.product, before.keys() | after.keys())
     comparison = compare(old.name, before, new.name, after)
     if options.json:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError, did_you_mean
-from stages.app.snapshots import folder_side, snapshot_or_sentence
+from stages.app.lock_snapshots import as_locked, comparable_with_locks, lock_side
+from stages.app.snapshots import folder_side, snapshot
 
 if TYPE_CHECKING:
     from pipeline.judging.differences.diff import Snapshot
@@ -26,6 +27,10 @@ class Source:
     name: str
     path: Path | None = None
     commit: str | None = None
+
+    @property
+    def is_lock(self) -> bool:
+        return self.path is not None and not self.path.is_dir()
 
 
 WORKING_TREE = Source("working tree")
@@ -83,26 +88,36 @@ def _repository() -> "Repository":
     return repository(Path.cwd())
 
 
-def side(source: Source, wanted: Collection[str], store: "Store | None" = None) -> "dict[str, Snapshot | str | None]":
+def side(
+    source: Source, wanted: Collection[str], store: "Store | None" = None, locked: bool = False
+) -> "dict[str, Snapshot | str | None]":
     """The products of a side, built where need be; a sentence for one that does not build, None for one that is not
     `wanted`.
 
-    A build folder is taken as it is; what is built is restored from the `store` and kept there. Raises ChipfitError.
+    A build folder is taken as it is; what is built is restored from the `store` and kept there. `locked`: to be
+    compared with a lock, in whose words it then says what it was made from. Raises ChipfitError.
     """
+    if source.is_lock and source.path is not None:
+        return lock_side(source.path)
     if source.path is not None:
-        return {n: s if not wanted or n in wanted else None for n, s in folder_side(source.path).items()}
+        found = folder_side(source.path)
+        if locked:
+            found = {n: s if isinstance(s, str) else comparable_with_locks(s) for n, s in found.items()}
+        return {n: s if not wanted or n in wanted else None for n, s in found.items()}
     if source.commit is None:
-        return _built(source.name, wanted, store)
+        return _built(source.name, wanted, store, locked)
     from stages.app.worktrees import work_tree
 
     with work_tree(_repository(), source.commit) as folder:
         if not folder.is_dir():
             return {}
         with contextlib.chdir(folder):
-            return _built(source.name, wanted, store)
+            return _built(source.name, wanted, store, locked)
 
 
-def _built(name: str, wanted: Collection[str], store: "Store | None") -> "dict[str, Snapshot | str | None]":
+def _built(
+    name: str, wanted: Collection[str], store: "Store | None", locked: bool
+) -> "dict[str, Snapshot | str | None]":
     """The products of the current folder, built."""
     from stages.app.build import products_here
     from stages.app.drift import asks_for_lock
@@ -113,19 +128,21 @@ def _built(name: str, wanted: Collection[str], store: "Store | None") -> "dict[s
         paths = products_here()
     except ChipfitError:
         return {}
-    loaded, locked = load_products(*paths), asks_for_lock(None)
+    loaded, from_lock = load_products(*paths), asks_for_lock(None)
     found: dict[str, Snapshot | str | None] = {}
     for index, (product, project) in enumerate(loaded):
         progress(f"building {name}", index, len(loaded))
         if wanted and product not in wanted:
             found[product] = None
         else:
-            found[product] = _sentence(project) if isinstance(project, ChipfitError) else _build(project, locked, store)
+            found[product] = (
+                _sentence(project) if isinstance(project, ChipfitError) else _build(project, from_lock, store, locked)
+            )
     progress(f"building {name}", len(loaded), len(loaded))
     return found
 
 
-def _build(project: Project, locked: bool | None, store: "Store | None") -> "Snapshot | str":
+def _build(project: Project, from_lock: bool | None, store: "Store | None", locked: bool) -> "Snapshot | str":
     """One product, up to date, from its lock where `chipfit build` does so; a missed rule does not matter here."""
     from stages import STAGES
     from stages.app.drift import with_lock
@@ -133,15 +150,16 @@ def _build(project: Project, locked: bool | None, store: "Store | None") -> "Sna
     from stages.execution import execute
 
     try:
-        job = Job(with_lock(project, locked), Path(_BUILD))
+        job = Job(with_lock(project, from_lock), Path(_BUILD))
         for stage in STAGES:
             if applicable(stage, project):
                 execute(stage, job, store)
+        built = snapshot(job.build, project.config.product)
+        return as_locked(built, job) if locked else built
     except ChipfitError as error:
         if error.place is None:
             error.place = project.place("product")
         return _sentence(error)
-    return snapshot_or_sentence(job.build, project.config.product)
 
 
 def _sentence(error: ChipfitError) -> str:

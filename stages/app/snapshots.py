@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.errors import ChipfitError
+from stages.app.lock_snapshots import calibrated, widths
 
 if TYPE_CHECKING:
     from pipeline.judging.differences.diff import Origin, Snapshot
     from pipeline.judging.figures import Figures
-
-_WIDTHS = "quantization.layers."
 
 
 def folder_side(build: Path) -> "dict[str, Snapshot | str]":
@@ -69,16 +68,15 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
     said = {k.removeprefix("config."): v for k, v in settings.items() if not k.startswith(("versions.", "tools."))}
     written = {k: v for k, v in said.items() if v is not None and v != {}}
     written.pop("product", None)
-    return Origin(inputs=inputs, settings=written, tools=tools, code=code, widths=_widths(written, figures))
+    return Origin(
+        inputs=inputs,
+        settings=written,
+        tools=tools,
+        code=code,
+        widths=widths(written, list(figures.weighted)),
+        calibrated={} if figures.decisions is None else calibrated(figures.decisions),
+    )
 
 
 def _texts(found: object) -> dict[str, str]:
     return {str(k): v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}
-
-
-def _widths(settings: Mapping[str, Any], figures: "Figures") -> dict[str, str]:
-    """Width of every layer with weights, as the settings have it."""
-    usual = settings.get("quantization.weights")
-    if not isinstance(usual, str):
-        return {}
-    return {n: str(settings.get(f"{_WIDTHS}{n}.weights", usual)) for n in figures.weighted}

@@ -53,3 +53,14 @@ def test_what_one_side_keeps_no_record_of_is_no_cause() -> None:
     empty: dict[str, str] = {}
     lock = snapshot(settings=empty, code=empty, tools=empty, widths=empty, inputs=empty, calibrated=empty)
     assert found(lock, snapshot()) == found(snapshot(), lock) == []
+
+
+def test_integers_of_another_width_are_not_said_again() -> None:
+    old = snapshot(calibrated={"layer conv": "shift, integers 1", "layer dense": "shift, integers 2"})
+    new = snapshot(
+        calibrated={"layer conv": "shift, integers 3", "layer dense": "shift, integers 4"}, widths={"conv": "int8"}
+    )
+    assert found(old, new) == [
+        Cause("calibration", "layer dense", "shift, integers 2", "shift, integers 4"),
+        Cause("width", "conv", "int5", "int8"),
+    ]

@@ -36,7 +36,13 @@ def test_figures_are_those_of_the_verdict_the_layers_and_the_symbols(products: P
     ]
 
 
-FILES = ["report/verdict.json", "quantize/quantize.json", "size-check/size.json", "simulate/simulate.json"]
+FILES = [
+    "report/verdict.json",
+    "quantize/quantize.json",
+    "quantize/decisions.json",
+    "size-check/size.json",
+    "simulate/simulate.json",
+]
 
 
 @pytest.fixture
@@ -65,6 +71,10 @@ def test_a_file_that_is_missing_changed_or_damaged_is_named(build: Path, name: s
         figures_of(build, "touch")
     (build / "touch" / name).unlink()
     with pytest.raises(ChipfitError, match=f"touch/{name} is missing"):
+        figures_of(build, "touch")
+    (build / "touch" / name).write_bytes(b"{}")
+    (build / "touch" / name).with_name(".stamp.json").unlink()
+    with pytest.raises(ChipfitError, match="has no stamp of this version of chipfit"):
         figures_of(build, "touch")
 
 

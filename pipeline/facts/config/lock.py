@@ -191,7 +191,7 @@ def drifts(lock: Lock, now: Basis) -> list[Drift]:
     Of a data file only the arrays count; those for calibration may be missing where there are others to evaluate.
     """
     found, evaluated = [], "evaluation" in lock.data
-    before, after = ({k: _flat(to_plain(getattr(x, k)), k) for k in _BASIS} for x in (lock, now))
+    before, after = ({k: dotted(to_plain(getattr(x, k)), k) for k in _BASIS} for x in (lock, now))
     for section in _BASIS:
         one, other = before[section], after[section]
         for key in dict.fromkeys([*one, *other]):
@@ -210,7 +210,8 @@ def _is_unread(key: str, now: Mapping[str, Plain], evaluated: bool) -> bool:
     return evaluated and key.startswith(("data.calibration.", "settings.data.calibration")) and key not in now
 
 
-def _flat(value: Any, key: str) -> dict[str, Plain]:
+def dotted(value: Any, key: str) -> dict[str, Plain]:
+    """The plain values in nested mappings by their dotted keys, which begin with `key`."""
     return dict(_leaves(value, key))
 
 

@@ -16,13 +16,16 @@ def causes(
 ) -> tuple[Cause, ...]:
     """Everything that differs, in a fixed order; what only one of the builds keeps a record of is left out."""
     a, b = old.origin, new.origin
+    widths = _changed("width", a.widths, b.widths, both=True)
+    calibrated = _changed("calibration", a.calibrated, b.calibrated, both=True)
     found = [
         *_inputs(a.inputs, b.inputs),
         *_settings(a.settings, b.settings),
         *_changed("tool", a.tools, b.tools),
         *_changed("code", _short(a.code), _short(b.code)),
-        *_changed("calibration", a.calibrated, b.calibrated, both=True),
-        *_changed("width", a.widths, b.widths, both=True),
+        # Integers of another width are other integers: that says nothing more.
+        *(c for c in calibrated if c.name not in {f"layer {w.name}" for w in widths}),
+        *widths,
         *_kernels(layers),
         *_layers(layers),
     ]

@@ -1,0 +1,74 @@
+"""Locks as sides of `chipfit diff`, and built products as they would be locked, so that one compares with the other."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.facts.config.lock import SUFFIX, Lock, dotted, read_lock
+
+if TYPE_CHECKING:
+    from pipeline.facts.decisions import Decisions
+    from pipeline.judging.differences.diff import Origin, Snapshot
+    from stages.base import Job
+
+
+def lock_side(path: Path) -> "dict[str, Snapshot | str | None]":
+    """The product of a lock by its name. Raises ChipfitError or ManyErrors."""
+    from pipeline.judging.differences.diff import Snapshot
+
+    lock = read_lock(path).lock
+    name = lock.settings.get("product")
+    origin = lock_origin(lock)
+    return {name if isinstance(name, str) else path.name.removesuffix(SUFFIX): Snapshot(lock.figures, origin)}
+
+
+def as_locked(built: "Snapshot", job: "Job") -> "Snapshot":
+    """A built product with the origin that its lock would have. Raises ChipfitError."""
+    from stages.app.lock import lock_of
+
+    return replace(built, origin=lock_origin(lock_of(job)))
+
+
+def comparable_with_locks(built: "Snapshot") -> "Snapshot":
+    """A product of a build folder without what a lock writes another way."""
+    from pipeline.judging.differences.diff import Origin
+
+    known = built.origin
+    return replace(built, origin=Origin(inputs=known.inputs, widths=known.widths, calibrated=known.calibrated))
+
+
+def lock_origin(lock: Lock) -> "Origin":
+    """What a lock rests on, with the names that a build's stages have for it."""
+    from pipeline.judging.differences.diff import Origin
+
+    settings = dotted(lock.settings, "settings") | dotted(lock.chip, "chip")
+    written = {k.removeprefix("settings."): v for k, v in settings.items() if v is not None}
+    models = {"model" if not i else f"model: {n}": d for i, (n, d) in enumerate(lock.model.items())}
+    written.pop("product", None)
+    return Origin(
+        inputs=models | {role: found.file for role, found in lock.data.items()},
+        settings=written,
+        tools={"chipfit": lock.chipfit, **lock.tools},
+        widths=widths(written, list(lock.layers)),
+        calibrated=calibrated(lock.decisions),
+    )
+
+
+def calibrated(decisions: "Decisions") -> dict[str, str]:
+    """What was decided for each tensor and each layer with weights, as a short text."""
+    from pipeline.facts.decisions import scale_of
+
+    tensors = {
+        name: f"scale {scale_of(a.scale):.6g}, zero point {a.zero_point}" for name, a in decisions.activations.items()
+    }
+    layers = {name: f"{x.requantizer}, integers {x.integers[:8]}" for name, x in decisions.layers.items()}
+    return {**{f"tensor {n}": text for n, text in tensors.items()}, **{f"layer {n}": t for n, t in layers.items()}}
+
+
+def widths(settings: Mapping[str, object], layers: list[str]) -> dict[str, str]:
+    """Width of every layer with weights, as the settings have it."""
+    usual = settings.get("quantization.weights")
+    if not isinstance(usual, str):
+        return {}
+    return {n: str(settings.get(f"quantization.layers.{n}.weights", usual)) for n in layers}

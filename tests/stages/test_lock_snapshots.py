@@ -1,0 +1,76 @@
+"""Locks compared: two of them, with the working tree, with a build folder; what calibration decided is a cause."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import chipfit_here
+
+from pipeline.facts.errors import ChipfitError
+from stages.app.lock_snapshots import lock_side
+
+PRODUCT, LOCK = "configs/products/touch.yaml", "configs/products/touch.lock.yaml"
+
+
+@pytest.fixture(scope="module")
+def firmware(workshop: Path) -> Path:
+    """`old.lock.yaml` is the lock of a product as it is; `new.lock.yaml` has another scale, setting and more cycles."""
+    assert chipfit_here(workshop, "lock", PRODUCT).returncode == 0
+    shutil.copy(workshop / LOCK, workshop / "old.lock.yaml")
+    text = (workshop / LOCK).read_text("utf-8")
+    for old, new in (
+        ("scale: 739/2^17", "scale: 740/2^17"),
+        ("calibration: mse", "calibration: min-max"),
+        ("cycles: ", "cycles: 1"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (workshop / "new.lock.yaml").write_text(text, "utf-8")
+    return workshop
+
+
+def compared(firmware: Path, *sides: str) -> dict[str, Any]:
+    done = chipfit_here(firmware, "diff", *sides, "--json")
+    assert done.returncode == 0, done.stderr
+    (product,) = json.loads(done.stdout)["products"]
+    found: dict[str, Any] = product
+    return found
+
+
+CAUSES = [
+    ("setting", "quantization.calibration", "mse", "min-max"),
+    ("calibration", "tensor input", "scale 0.00563812, zero point -49", "scale 0.00564575, zero point -49"),
+]
+
+
+def causes(product: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [(c["kind"], c["name"], c["old"], c["new"]) for c in product["causes"]]
+
+
+def test_two_locks(firmware: Path) -> None:
+    found = compared(firmware, "old.lock.yaml", "new.lock.yaml")
+    assert (found["product"], found["state"], found["verdict"]) == ("touch", "changed", [None, None])
+    assert [f["name"] for f in found["figures"] if f["old"] != f["new"]] == ["cycles"]
+    assert causes(found) == CAUSES
+    assert compared(firmware, "new.lock.yaml", "new.lock.yaml")["state"] == "no change"
+
+
+def test_a_lock_and_the_working_tree_of_its_product_alone(firmware: Path) -> None:
+    same = compared(firmware, "old.lock.yaml")
+    assert (same["state"], same["causes"]) == ("no change", [])
+    other = compared(firmware, "new.lock.yaml")
+    assert causes(other) == [(kind, name, new, old) for kind, name, old, new in CAUSES]
+
+
+def test_a_lock_and_a_build_folder(firmware: Path) -> None:
+    assert compared(firmware, "old.lock.yaml", "build")["causes"] == []
+    assert causes(compared(firmware, "build", "new.lock.yaml")) == CAUSES[1:], "a folder has settings in other words"
+
+
+def test_what_is_no_lock_is_said(firmware: Path) -> None:
+    with pytest.raises(ChipfitError, match=r"expected chipfit\.lock\.v1"):
+        lock_side(firmware / PRODUCT)
+    done = chipfit_here(firmware, "diff", "old.lock.yaml", PRODUCT)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith(f"{PRODUCT}:")
