@@ -37,7 +37,7 @@ _PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
 
 def settings(project: Project) -> Mapping[str, object]:
     return {
-        "config": project.config.model_dump(mode="json", exclude={"chip"}),
+        **project.config.model_dump(mode="json", exclude={"chip"}),
         "chip": project.chip.model_dump(mode="json"),
         "versions": _versions(),
         "tools": _tools(project),

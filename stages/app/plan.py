@@ -61,7 +61,8 @@ def _sentence(planned: Planned) -> str:
         reason = "there is no result yet"
     elif planned.changes:
         first, *more = planned.changes
-        reason = told(first) + (f", and {len(more)} more" if more else "")
+        others = sum(c.part != "before" for c in more)
+        reason = told(first) + (f", and {others} more" if others else "")
     else:
         reason = "its files were changed by hand" if planned.action != "after" else ""
     waits = f"after {planned.waits_for}" + (", if that gives other results" if planned.changes == () else "")

@@ -21,6 +21,7 @@ from stages.store import Store, open_store
 from stages.store.settings import read_settings
 
 _SHOWN = 6
+_FILES = 3
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,16 +105,27 @@ def _explained(
         return visible(f"{head}: {action}nothing that it reads changed {since}")
     lines = [visible(f"{head}: {action}{len(changes)} changed {since}")]
     for part, group in groupby(changes, lambda c: c.part):
-        rows = list(group)
-        lines += [f"  {part:<9} {_pair(c)}" for c in rows[:_SHOWN]]
+        rows = [_pair(c) for c in group] if part != "before" else _earlier(changes)
+        lines += [f"  {part:<9} {row}" for row in rows[:_SHOWN]]
         if len(rows) > _SHOWN:
             lines.append(f"  {part:<9} and {len(rows) - _SHOWN} more")
     return "\n".join(lines)
 
 
+def _earlier(changes: Sequence[Change]) -> list[str]:
+    """The stages whose results are others, each with its files."""
+    names = [c.name.partition("/") for c in changes if c.part == "before"]
+    rows = []
+    for stage, group in groupby(names, lambda n: n[0]):
+        files = [file for _, _, file in group]
+        more = f" and {len(files) - _FILES} more" if len(files) > _FILES else ""
+        rows.append(visible(f"{stage}: {', '.join(files[:_FILES])}{more}"))
+    return rows
+
+
 def told(change: Change) -> str:
     """A change as part of a sentence."""
-    return f"{change.part} {_pair(change)}"
+    return f"other results of {change.name.partition('/')[0]}" if change.part == "before" else _pair(change)
 
 
 def _pair(change: Change) -> str:

@@ -2,13 +2,14 @@
 
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from pipeline.facts.config import load_project
-from stages import STAGES
+from pipeline.facts.config import Project, load_project
+from stages import STAGES, execution
 from stages.base import Job, applicable
 from stages.execution import execute
 from stages.planned import Change, Planned, changes_between, plan_stages
@@ -103,3 +104,22 @@ def test_keys_of_another_form_are_compared_as_far_as_they_go() -> None:
         Change("settings", "a", 1, 2),
         Change("settings", "gone", None, None),
     )
+
+
+def test_a_change_of_code_and_of_a_tool_is_named(job: Job, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    done(job, store)
+    real = execution.dependencies
+
+    def newer(stage: str, project: Project) -> tuple[dict[str, str], dict[str, str]]:
+        code, tools = (dict(part) for part in real(stage, project))
+        if stage == "stages.quantize":
+            code["pipeline/quantizing/calibrate.py"], tools["numpy"] = "f" * 64, "99.0 sha256:" + "e" * 64
+        return code, tools
+
+    monkeypatch.setattr(execution, "dependencies", newer)
+    found = planned(job, store)
+    assert [p.action for p in found.values()] == ["up to date", "up to date", "run"]
+    changes = found["quantize"].changes
+    assert changes is not None
+    assert [(c.part, c.name) for c in changes] == [("code", "pipeline/quantizing/calibrate.py"), ("tools", "numpy")]
+    assert changes[1].new == "99.0 sha256:" + "e" * 64 and str(changes[1].old).split()[0] == version("numpy")
