@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pipeline.facts.artifact import to_json
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, file_size, is_file
-from stages.app.verification import ATTESTATIONS
+from stages.app.verification import DOCUMENTS, MAX_ENVELOPE, envelope_path
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 _STATEMENT, _BILL = "application/vnd.in-toto+json", "application/vnd.cyclonedx+json"
-SIGNED = {"provenance.json": _STATEMENT, "test-result.json": _STATEMENT, "mlbom.cdx.json": _BILL}
+SIGNED = dict(zip(DOCUMENTS, (_STATEMENT, _STATEMENT, _BILL), strict=True))
 """Files of the report that are signed, and the type of each as a payload."""
-_MAX_KEY, _MAX_ENVELOPE = 1 << 16, 1 << 26
+_MAX_KEY = 1 << 16
 _KINDS = "an Ed25519 or ECDSA key"
 
 
@@ -36,11 +36,6 @@ def sign_report(folder: Path, key: Path) -> list[Path]:
         written.append(envelope_path(folder, name))
         _write(written[-1], to_json(envelope.to_dict()))
     return written
-
-
-def envelope_path(folder: Path, name: str) -> Path:
-    """Where the envelope of a report's document lies: attestations/provenance.dsse.json."""
-    return folder / ATTESTATIONS / f"{name.removesuffix('.json')}.dsse.json"
 
 
 def signature_differences(folder: Path, key: Path) -> list[str]:
@@ -61,7 +56,7 @@ def _wrong(path: Path, document: Path, kind: str, public: "SSlibKey") -> str | N
 
     if not is_file(path):
         return absence_reason(path)
-    if file_size(path) > _MAX_ENVELOPE:
+    if file_size(path) > MAX_ENVELOPE:
         return "is too large for an envelope"
     try:
         envelope = Envelope.from_dict(json.loads(path.read_bytes()))

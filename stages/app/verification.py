@@ -1,5 +1,6 @@
 """What of a build is no longer as it was written: stamps, manifest, provenance and bill of materials against disk."""
 
+import base64
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 from pipeline.facts.artifact import STAMP, alterations, digests, file_sha256, recorded_key, sha256, to_json
 from pipeline.facts.errors import ChipfitError
+from pipeline.facts.files import file_size, is_file
 from pipeline.facts.records import from_json
 from pipeline.facts.text import visible
 from pipeline.judging.report import Manifest
@@ -19,8 +21,16 @@ from stages import STAGES
 ATTESTATIONS = "attestations"
 """The folder of a product's signatures, beside the results of stages: those are a function of their inputs alone, and a
 signature depends on a key, and often on chance."""
+DOCUMENTS = ("provenance.json", "test-result.json", "mlbom.cdx.json")
+"""What a report says of itself for others, which `chipfit sign` signs."""
+MAX_ENVELOPE = 1 << 26
 _OWN = frozenset({".lock", ATTESTATIONS})
 _REPORT = "report"
+
+
+def envelope_path(folder: Path, name: str) -> Path:
+    """Where the envelope of a report's document lies: attestations/provenance.dsse.json."""
+    return folder / ATTESTATIONS / f"{name.removesuffix('.json')}.dsse.json"
 
 
 def built_products(build: Path) -> list[Path]:
@@ -109,6 +119,21 @@ def _document_differences(folder: Path, sound: Collection[str]) -> Iterator[str]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             found = ["has not the form that a build writes"]
         yield from (f"{_REPORT}/{name}: {clause}" for clause in found)
+
+
+def envelope_differences(folder: Path) -> Iterator[str]:
+    """What was signed and is not what the report says now, as `path: clause`; whose a signature is only a key tells."""
+    for name in DOCUMENTS:
+        path = envelope_path(folder, name)
+        if not is_file(path) or file_size(path) > MAX_ENVELOPE:
+            continue
+        try:
+            signed = base64.b64decode(json.loads(path.read_bytes())["payload"], validate=True)
+            same = signed == (folder / _REPORT / name).read_bytes()
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            same = False
+        if not same:
+            yield f"{ATTESTATIONS}/{path.name}: holds another {name} than the report"
 
 
 def _manifest_differences(folder: Path, manifest: Manifest, sound: Collection[str]) -> Iterator[str]:

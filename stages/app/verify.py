@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def verify(arguments: Sequence[str]) -> int:
     """Say each difference in one line; 1 where there is any."""
-    from stages.app.verification import built_products, differences, named_products
+    from stages.app.verification import built_products, differences, envelope_differences, named_products
 
     form = Options("verify")
     form.add_argument("build", nargs="?", default="build", help="a build folder, or that of one product in it")
@@ -31,11 +31,11 @@ def verify(arguments: Sequence[str]) -> int:
     folders = named_products(built_products(build), names)
     found: dict[str, list[str]] = {}
     for folder in folders:
-        found[folder.name] = differences(folder)
+        found[folder.name] = [*differences(folder), *envelope_differences(folder)]
         if options.key is not None:
             from stages.app.signing import signature_differences
 
-            found[folder.name] += signature_differences(folder, options.key)
+            found[folder.name] = list(dict.fromkeys([*found[folder.name], *signature_differences(folder, options.key)]))
         if options.rebuild and not found[folder.name]:
             from stages.app.rebuilding import rebuild_differences
 

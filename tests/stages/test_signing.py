@@ -10,8 +10,8 @@ import pytest
 from conftest import chipfit_here
 
 from pipeline.facts.errors import ChipfitError
-from stages.app.signing import SIGNED, envelope_path, sign_report, signature_differences
-from stages.app.verification import differences
+from stages.app.signing import SIGNED, sign_report, signature_differences
+from stages.app.verification import differences, envelope_differences, envelope_path
 
 pytest.importorskip("securesystemslib", reason="securesystemslib is not installed")
 pytest.importorskip("cryptography", reason="cryptography is not installed")
@@ -88,6 +88,21 @@ def test_a_spoiled_envelope_is_noticed(touch: Path, tmp_path: Path, name: str) -
     path, (spoil, wanted) = envelope_path(touch, "provenance.json"), SPOILED[name]
     path.write_text(json.dumps(spoil(json.loads(path.read_bytes()))), "ascii")
     assert signature_differences(touch, public) == [f"attestations/provenance.dsse.json: {wanted}"]
+
+
+def test_what_was_signed_before_another_build_is_said_without_a_key(touch: Path, tmp_path: Path) -> None:
+    private, _ = keys(tmp_path, KINDS["ed25519"]())
+    sign_report(touch, private)
+    path = envelope_path(touch, "mlbom.cdx.json")
+    for envelope in ({"payload": "e30="}, {"payload": "no base64"}, [7]):
+        path.write_text(json.dumps(envelope), "ascii")
+        assert list(envelope_differences(touch)) == [
+            "attestations/mlbom.cdx.dsse.json: holds another mlbom.cdx.json than the report"
+        ]
+    done = chipfit_here(tmp_path, "verify")
+    assert done.returncode == 1 and "holds another mlbom.cdx.json than the report" in done.stderr
+    done = chipfit_here(tmp_path, "sign", "--key", str(private))
+    assert done.returncode == 0 and not list(envelope_differences(touch)), "signing again replaces them"
 
 
 def test_a_build_that_was_changed_is_not_signed(touch: Path, tmp_path: Path) -> None:
