@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, chipfit_here, need, some
+from git import commit_all, git
 
 from stages.app.init import CI_FILES, ci_job
 
@@ -52,18 +53,29 @@ def commands(server: str) -> list[str]:
 @pytest.mark.parametrize("server", CI_FILES)
 def test_the_commands_of_a_job_build_and_leave_what_it_keeps(server: str, workshop: Path, tmp_path: Path) -> None:
     need("sh")
+    need("git")
     tool, page = tmp_path / "chipfit", tmp_path / "page.md"
     tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stages.app.cli "$@"\n', "utf-8")
     tool.chmod(0o755)
     environment = {
         **os.environ, "CI": "true", "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
         "GITHUB_STEP_SUMMARY": str(page), "CHIPFIT_STORE": "", "CHIPFIT_STORE_MODE": "read-only",
-        "CHIPFIT_STORE_FOLDER": str(tmp_path / "store"),
+        "CHIPFIT_STORE_FOLDER": str(tmp_path / "store"), "BASE": "main",
     }  # fmt: skip
+    base = tmp_path / "base"  # a main branch without any product
+    base.mkdir()
+    commit_all(base)
+    if not (workshop / ".git").exists():
+        git(workshop, "init", "--quiet")
+        git(workshop, "remote", "add", "origin", f"file://{base}")
     for command in some(commands(server)):
         subprocess.run(["sh", "-ec", command], cwd=workshop, env=environment, capture_output=True, check=True)
     assert (workshop / "build" / "junit.xml").is_file()
-    assert server == "gitlab" or page.read_text("utf-8").startswith("### chipfit: 4 of 4 products fit")
+    if server == "github":
+        said = page.read_text("utf-8")
+        assert said.startswith("### chipfit: 4 of 4 products fit")
+        assert "### chipfit: FETCH_HEAD (" in said
+        assert "**touch**: added: flash " in said
 
 
 @pytest.mark.parametrize("arguments", [["--ci", "other"], ["--ci"], ["a", "b"], ["--fast"]])
