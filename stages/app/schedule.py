@@ -19,8 +19,9 @@ from stages.app import signals
 from stages.app.crash import ending_crashes
 from stages.app.drift import asks_for_lock, with_lock
 from stages.app.publish import Result
+from stages.app.reporter import reporter
 from stages.app.selection import selected
-from stages.app.terminal import progress, reporter
+from stages.app.terminal import progress
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
 from stages.store import Store, StoreSettings, open_store
