@@ -16,6 +16,7 @@ from pipeline.facts.errors import ChipfitError, ManyErrors, Place
 from pipeline.facts.files import absence_reason, is_file
 from pipeline.facts.units import FREQUENCIES, SIZES, TIMES, show_exactly
 from stages.export import applies as is_exported
+from stages.keys.compilers import gcc
 from stages.model_source import model_files
 from stages.samples import DEFAULT_ARRAYS, data_files
 
@@ -34,6 +35,7 @@ _UNITS: Mapping[str, Mapping[str, int] | Mapping[str, Fraction]] = {
 _PACKAGES = ("numpy", "onnx", "highspy", "jinja2")
 _SUFFIX_PACKAGES = {".tflite": ("tflite", "flatbuffers")}
 _EXPORTERS = ("torch", "onnxscript")
+_WHEELS = {*_PACKAGES, *_EXPORTERS, *(n for names in _SUFFIX_PACKAGES.values() for n in names), "ziglang"}
 _UNLOCKED: dict[str, Any] = {
     "model": True,  # a digest each
     "data": {"calibration": {"file"}, "evaluation": {"file"}},
@@ -104,7 +106,7 @@ def _error(drift: Drift, project: Project, file: LockFile) -> ChipfitError:
     old = "none is locked" if before is None else f"{before} is locked"
     new = "now there is none" if now is None else f"now it is {now}"
     hint = f"Put it back, or accept it: {RELOCK}"
-    if section == "tools" and drift.locked is not None and drift.key.removeprefix("tools.") in _installable():
+    if section == "tools" and drift.locked is not None and rest in _WHEELS:
         hint = f"Run pip install {rest}=={drift.locked}; or accept it: {RELOCK}"
     if section == "chipfit":
         hint = f"Run pip install chipfit=={drift.locked}; or accept it: {RELOCK}"
@@ -112,10 +114,6 @@ def _error(drift: Drift, project: Project, file: LockFile) -> ChipfitError:
         hint = "The library's self-test is made from evaluation data (from calibration data where there are none)."
     told = project.told(f"{drift.key.removeprefix('settings.')}: {old}, {new}")
     return ChipfitError(told, place=_place(drift.key, project, file), hint=hint)
-
-
-def _installable() -> set[str]:
-    return {*_PACKAGES, *_EXPORTERS, *(p for packages in _SUFFIX_PACKAGES.values() for p in packages)}
 
 
 def _place(key: str, project: Project, file: LockFile) -> Place:
@@ -162,21 +160,20 @@ def _plain(values: Facts, prefix: str = "") -> Facts:
 
 def _tools(project: Project) -> dict[str, str]:
     """Versions of what can change a byte of the library or of its machine code, when nothing is calibrated."""
-    from pipeline.measuring.toolchain import TOOLCHAINS
-
     names = [*_PACKAGES, *_SUFFIX_PACKAGES.get(Path(project.config.model.source).suffix, ())]
     names += _EXPORTERS if is_exported(project) else ()
+    compilers = {}
+    if project.config.toolchain == "ziglang":
+        names.append("ziglang")
+    else:
+        compilers = {command: version.partition(" ")[0] for command, version in gcc(project.chip.core).items()}
     found = {}
     for name in names:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    compiler = project.config.toolchain
-    try:
-        return {**found, compiler: TOOLCHAINS[compiler].version(project.chip.core)}
-    except Exception:  # a missing compiler is reported when its stage runs
-        return found
+    return found | compilers
 
 
 def _data(project: Project, arrays: Arrays) -> dict[Role, DataDigest]:

@@ -77,3 +77,11 @@ def test_files_that_are_not_there_are_left_out(tmp_path: Path) -> None:
     assert basis.settings["product"] == "net" and "accuracy" not in basis.settings and "chip" not in basis.settings
     assert basis.chip["core"] == "cortex-m0plus" and "notes" not in basis.chip
     assert basis.chip["clock"] == "133 MHz" and basis.chip["ram"]["size"] == "264 KiB"
+
+
+def test_the_compiler_of_the_product_is_a_tool(tmp_path: Path) -> None:
+    path = product(tmp_path, "{calibration: a.npz}")
+    assert list(basis_of(load_project(path), {}).tools) == ["numpy", "onnx", "highspy", "jinja2", "ziglang"]
+    path.write_text(path.read_text("utf-8") + "toolchain: gcc\n", "utf-8")
+    *_, compiler = basis_of(load_project(path), {}).tools.items()
+    assert compiler[0] == "arm-none-eabi-gcc" and " " not in compiler[1]

@@ -76,6 +76,10 @@ def test_a_locked_build_needs_no_calibration_data_and_gives_the_same_bytes(own: 
     assert "files of the library are, byte for byte, those of touch.lock.yaml" in summary
     manifest = json.loads((own / "build/touch/report/manifest.json").read_bytes())
     assert "lock" in manifest["inputs"] and "calibration" not in manifest["inputs"]
+    provenance = json.loads((own / "build/touch/report/provenance.json").read_bytes())
+    materials = {m["name"]: m for m in provenance["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert materials["lock"]["annotations"] == {"file": "touch.lock.yaml"}
+    assert materials["lock"]["digest"]["sha256"] == manifest["inputs"]["lock"]
     assert chipfit_here(own, "build", "--no-locked", PRODUCT).returncode == 0
     assert results(own) != before, "unlocked, the evaluation data calibrate it"
 
@@ -115,7 +119,10 @@ def test_a_lock_is_written_again_as_it_was(own: Path) -> None:
     done = chipfit_here(own, "lock", "touch")
     assert done.returncode == 0 and done.stdout.endswith("configs/products/touch.lock.yaml: is as it was\n")
     assert chipfit_here(own, "lock", "--check", PRODUCT).stdout == "nothing has drifted: touch\n"
-    assert chipfit_here(own, "lock", "--check").returncode == 1, "the other products have no lock"
+    change(own / "configs/products/touch.lock.yaml", "  ziglang: ", "  ziglang: 0.")
+    done = chipfit_here(own, "lock", "--check")
+    assert done.returncode == 1 and "Run pip install ziglang==0.0." in done.stderr
+    assert "digits.lock.yaml: does not exist. Hint: chipfit lock writes it." in done.stderr
 
 
 def test_the_documentation_shows_a_lock_as_it_is(own: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -100,10 +101,15 @@ def read_lock(path: Path) -> LockFile:
         place = written.places.get("lock", Place(str(path), 1))
         raise ChipfitError(f"lock: expected {FORMAT}", place=place, hint=f"It is no lock of this chipfit: {RELOCK}")
     try:
-        lock = TypeAdapter(Lock).validate_python(written.values)
+        lock = _form().validate_python(written.values)
     except ValidationError as error:
         raise ManyErrors([_mistake(d, written.places, path) for d in error.errors()[:_MOST_ERRORS]]) from error
     return LockFile(lock, path, written.places)
+
+
+@cache
+def _form() -> TypeAdapter[Lock]:
+    return TypeAdapter(Lock)
 
 
 def _mistake(detail: Any, places: Mapping[str, Place], path: Path) -> ChipfitError:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.facts.artifact import MISSING, sha256, to_json
+from pipeline.facts.config.lock import SUFFIX
 from pipeline.facts.config.models import ChipSpec, ProjectConfig
 from pipeline.facts.text import shortened, visible
 from pipeline.judging.report import Manifest
@@ -121,6 +122,7 @@ def file_name(built: Built, role: str) -> str:
     data = built.config.data
     named = {"model": built.config.model.source}
     named |= {r: s.file for r, s in (("calibration", data.calibration), ("evaluation", data.evaluation)) if s}
+    named["lock"] = f"{built.config.product}{SUFFIX}"
     written = named.get(role, role.partition(": ")[2])
     return shortened(visible(PurePosixPath(written.replace("\\", "/")).name))
 
