@@ -211,7 +211,7 @@ def _bill_differences(
         if on_disk.get(stage, {}).get(file) != digest:
             yield f"is of another {visible(name)}"
     yield from (f"says nothing of {visible(n)}" for n in sorted({*library} - {*files}))
-    yield from _unlike(materials, {visible(n): d for n, d in inputs(manifest).items()})
+    yield from _unlike(materials, {visible(n): d for n, d in inputs(manifest).items() if n != "lock"})
 
 
 def _collect(component: Any, files: dict[str, str], materials: dict[str, str]) -> None:

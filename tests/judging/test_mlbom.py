@@ -88,6 +88,15 @@ def test_the_model_card_has_the_figures_of_the_verdict(tmp_path: Path) -> None:
     assert {p["name"]: p["value"] for p in card["properties"]}["chipfit:arithmetic"] == "chipfit.int8.shift.v1"
 
 
+def test_inputs_are_components_by_what_they_are(tmp_path: Path) -> None:
+    found = {n: (c["type"], c["name"]) for n, c in components(bill(built(tmp_path))).items() if n.startswith("input:")}
+    assert found == {
+        "input:evaluation": ("data", "d.npz"),
+        "input:model": ("machine-learning-model", "m.onnx"),
+        "input:model: part.bin": ("file", "part.bin"),
+    }, "calibration data are not there, and a library is not made of its lock"
+
+
 def test_licences_are_those_that_are_stated_and_no_others(tmp_path: Path) -> None:
     found = components(bill(built(tmp_path)))
     assert found["tool:numpy"]["licenses"] == [{"expression": "BSD-3-Clause AND MIT"}]

@@ -31,7 +31,7 @@ MANIFEST = Manifest(
     python="3.11.7",
     packages={"numpy": "2.4.6"},
     toolchain="arm-none-eabi-gcc 12.2.1",
-    inputs={"evaluation": DIGEST, "model": DIGEST, "model: part.bin": DIGEST},
+    inputs={"calibration": "missing", "evaluation": DIGEST, "lock": DIGEST, "model": DIGEST, "model: part.bin": DIGEST},
     outputs={
         "import": {"graph.json": DIGEST},
         "quantize": {"graph.json": DIGEST, "weights.bin": DIGEST},
@@ -40,7 +40,7 @@ MANIFEST = Manifest(
     },
 )
 TOOLS = {
-    "arm-none-eabi-gcc": f"12.2.1 sha256:{DIGEST}",
+    "arm-none-eabi-gcc": f"12.2.1 20221205 sha256:{DIGEST}",
     "chipfit": "0.1.0",
     "numpy": f"2.4.6 sha256:{DIGEST}",
     "python": "cpython 3.11.7",
@@ -109,7 +109,7 @@ def test_parameters_are_the_whole_configuration_and_dependencies_are_inputs_and_
     assert definition["internalParameters"] == {"arithmetic": ["chipfit.int8.shift.v1"]}
     found = {d["name"]: d for d in definition["resolvedDependencies"]}
     assert list(found) == [
-        "evaluation", "model", "model: part.bin", "chip", "arm-none-eabi-gcc", "chipfit", "numpy", "cpython"
+        "evaluation", "lock", "model", "model: part.bin", "chip", "arm-none-eabi-gcc", "chipfit", "numpy", "cpython"
     ]  # fmt: skip
     assert found["model"] == {"name": "model", "digest": {"sha256": DIGEST}, "annotations": {"file": "m.onnx"}}
     assert found["numpy"]["uri"] == "pkg:pypi/numpy@2.4.6"
@@ -118,7 +118,7 @@ def test_parameters_are_the_whole_configuration_and_dependencies_are_inputs_and_
 
 def test_compilers_and_python_are_no_packages_of_pypi(tmp_path: Path) -> None:
     assert tools(built(tmp_path)) == (
-        Tool("arm-none-eabi-gcc", "12.2.1", "pkg:generic/arm-none-eabi-gcc@12.2.1", DIGEST),
+        Tool("arm-none-eabi-gcc", "12.2.1 20221205", "pkg:generic/arm-none-eabi-gcc@12.2.1", DIGEST),
         Tool("chipfit", "0.1.0", "pkg:generic/chipfit@0.1.0", None),
         Tool("numpy", "2.4.6", "pkg:pypi/numpy@2.4.6", DIGEST),
         Tool("cpython", "3.11.7", "pkg:generic/cpython@3.11.7", None),
@@ -130,5 +130,5 @@ def test_a_hostile_file_name_is_shortened_and_shows_what_is_not_seen(tmp_path: P
     name = file_name(product, "model")
     assert len(name) <= 200 and name.isprintable() and "\u202e" not in name
     assert file_name(product, "model: ../up/part.bin") == "part.bin"
-    assert file_name(product, "evaluation") == "d.npz"
+    assert file_name(product, "evaluation") == "d.npz" and file_name(product, "lock") == "p.lock.yaml"
     assert to_json(provenance(product)).isascii()

@@ -111,16 +111,17 @@ def tools(built: Built) -> tuple[Tool, ...]:
     for key, text in sorted(built.tools.items()):
         words = text.split(" ")
         files = words.pop().removeprefix("sha256:") if words[-1].startswith("sha256:") else None
-        name = words[0] if len(words) > 1 else key
+        name = words.pop(0) if key == "python" else key  # cpython 3.11.7
         generic = key in ("chipfit", "python") or (key == compiler and key != "ziglang")
-        found.append(Tool(name, words[-1], package_url(name, words[-1], "generic" if generic else "pypi"), files))
+        url = package_url(name, words[0], "generic" if generic else "pypi")
+        found.append(Tool(name, " ".join(words), url, files))
     return tuple(found)
 
 
 def file_name(built: Built, role: str) -> str:
     """The base name of the file that an input of the manifest is, as far as it may be shown."""
     data = built.config.data
-    named = {"model": built.config.model.source}
+    named = {"model": built.config.model.source, "lock": f"{built.config.product}.lock.yaml"}
     named |= {r: s.file for r, s in (("calibration", data.calibration), ("evaluation", data.evaluation)) if s}
     named["lock"] = f"{built.config.product}{SUFFIX}"
     written = named.get(role, role.partition(": ")[2])
