@@ -8,6 +8,7 @@ import onnx
 import pytest
 from building import Built, build
 from conftest import ROOT, some
+from onnx import helper, numpy_helper
 
 from pipeline.facts.decisions import ActivationDecision, Decisions, LayerDecision
 from pipeline.facts.errors import ChipfitError
@@ -18,7 +19,7 @@ from pipeline.ops import samples
 from pipeline.ops.shared.linear import Linear
 from pipeline.ops.shared.samples import Sample
 from pipeline.quantizing import onnx_runtime
-from pipeline.quantizing.calibrate import Histogram, Policy, observe
+from pipeline.quantizing.calibrate import Histogram, Policy, observe, rounded_up_scale
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.input_statistics import measure_inputs
 from pipeline.quantizing.integer_graph import Quantized, join_int8_functions, quantize, unprescribed_activations
@@ -100,6 +101,43 @@ def test_floats_of_another_processor_change_nothing_that_is_locked(
             )
             theirs = quantize(ours.graph, floats, Policy("mse"), locked=decisions, **how)
         assert save(theirs.graph) == save(ours.quantized.graph)
+
+
+def on_the_edge() -> np.float32:
+    """A largest value whose scale is another one step of float32 farther on."""
+    for mantissa in range(3000, 4000):
+        value = np.float32(255 * (mantissa + 1e-3) / 4096)
+        if rounded_up_scale(float(value) / 255) != rounded_up_scale(
+            float(np.nextafter(value, np.float32(np.inf))) / 255
+        ):
+            return value
+    raise AssertionError
+
+
+def test_a_last_bit_that_changes_an_unlocked_network_does_not_change_a_locked_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A range of calibration data on the edge between two scales: this processor and another take each one."""
+    x, y = (helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 2]) for n in "xy")
+    weights = numpy_helper.from_array(np.eye(2, dtype=np.float32), "w")
+    dense = helper.make_node("MatMul", ["x", "w"], ["y"], "dense")
+    graph = helper.make_graph([dense], "edge", [x], [y], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    inputs = (np.array([[[0, on_the_edge()]], [[0.5, 1]]], np.float32),)
+    how = {"per_channel": True, "requantizer": "auto", "widths": Widths(5)}
+    policy = Policy("min-max")
+    ours = build(model, inputs, inputs, policy=policy, **how)
+    decisions, _ = decided(ours, inputs)
+    unlocked, locked = set(), set()
+    for seed in range(8):
+        with monkeypatch.context() as patch:
+            OtherProcessor(seed).install(patch)
+            theirs = build(model, inputs, inputs, policy=policy, **how)
+            unlocked.add(save(theirs.quantized.graph)["graph.json"])
+            again = quantize(theirs.graph, {}, policy, locked=decisions, **how)
+            locked.add((save(again.graph)["graph.json"], save(again.graph)["weights.bin"]))
+    assert len(unlocked) == 2
+    assert locked == {tuple(save(ours.quantized.graph).values())}
 
 
 def test_statistics_that_decide_otherwise_change_nothing_that_is_locked(touch_inputs: tuple[Array, ...]) -> None:
