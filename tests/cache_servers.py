@@ -21,7 +21,7 @@ daemon off;
 master_process off;
 pid {root}/nginx.pid;
 error_log {root}/error.log;
-events {{ worker_connections 64; }}
+events {{ worker_connections 512; }}
 http {{
   access_log {root}/access.log;
   client_body_temp_path {root}/body;
@@ -167,7 +167,7 @@ def odd_server(answer: Callable[[Odd], None]) -> Iterator[tuple[str, list[str]]]
     handler = type("Handler", (Odd,), {"answer": answer, "asked": asked})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", asked
     finally:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from stages.store.entry import Damaged
@@ -58,6 +59,7 @@ class Remote:
         self.writable = writable
         self._url, self._scheme = url, url.partition(":")[0]
         self._made: tuple[int, Any] | None = None
+        self._making = Lock()
         self._gone: OSError | None = None
         self._damaged: set[tuple[Kind, str]] = set()
 
@@ -142,28 +144,35 @@ class Remote:
         return self._gone
 
     def _system(self) -> Any:
-        """fsspec's file system, made anew in a forked process: its connections are its parent's."""
-        if self._made is None or self._made[0] != os.getpid():
-            import logging
+        """fsspec's file system, one for all threads; anew in a forked process: its connections are its parent's."""
+        with self._making:
+            if self._made is None or self._made[0] != os.getpid():
+                self._made = os.getpid(), _file_system(self._scheme)
+            return self._made[1]
 
-            import fsspec
 
-            for library in _TALKATIVE:  # a null handler: only who listens to a library's log sees it
-                logging.getLogger(library).addHandler(logging.NullHandler())
-            options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
-            if self._scheme in ("http", "https"):
-                options["client_kwargs"] = client_options(CONNECT, SILENCE)
-            elif self._scheme == "s3":
-                options["config_kwargs"] = {
-                    "connect_timeout": CONNECT,
-                    "read_timeout": SILENCE,
-                    "retries": {"max_attempts": 1},
-                }
-            made = fsspec.filesystem(self._scheme, **options)
-            if self._scheme in ("s3", "gs"):
-                made.retries = 1
-            self._made = os.getpid(), made
-        return self._made[1]
+def _file_system(scheme: str) -> Any:
+    import logging
+
+    import fsspec
+    from fsspec.asyn import sync
+
+    for library in _TALKATIVE:  # a null handler: only who listens to a library's log sees it
+        logging.getLogger(library).addHandler(logging.NullHandler())
+    # fsspec keeps one instance for equal options: none is closed by the garbage collector in the middle of a question.
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if scheme in ("http", "https"):
+        options["client_kwargs"] = client_options(CONNECT, SILENCE)
+    elif scheme == "s3":
+        retries = {"max_attempts": 1}
+        options["config_kwargs"] = {"connect_timeout": CONNECT, "read_timeout": SILENCE, "retries": retries}
+    made = fsspec.filesystem(scheme, **options)
+    if scheme in ("s3", "gs"):
+        made.retries = 1
+    elif scheme != "memory":
+        # Threads that asked at once would open one session each, and wait until all but one are closed.
+        sync(made.loop, made.set_session, timeout=CONNECT)
+    return made
 
 
 def open_shared(settings: StoreSettings) -> SharedFolder | Remote | None:
