@@ -52,9 +52,11 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     from stages.app.schedule import doit_tasks
     from stages.store.settings import read_settings
 
-    arguments = [a for a in arguments if not a.endswith(SUFFIX)]
-    products = [a for a in arguments if a.endswith((".yaml", ".yml"))]
-    rest = [a for a in arguments if a not in products]
+    locks = [a for a in arguments if a.endswith(SUFFIX)]  # *.yaml names them beside the products
+    products = [a for a in arguments if a.endswith((".yaml", ".yml")) and a not in locks]
+    rest = [a for a in arguments if a not in products and a not in locks]
+    if locks and not products:
+        raise ChipfitError("is a lock, and no product", place=locks[0], hint="Name the product's YAML, and --locked.")
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")

@@ -181,7 +181,7 @@ def _data(project: Project, arrays: Arrays) -> dict[Role, DataDigest]:
 
     known = project.lock.lock.data if project.lock is not None else {}
     found: dict[Role, DataDigest] = {}
-    paths = data_files(project)
+    paths = data_files(replace(project, lock=None))  # all that are named, whether they will be read or not
     for role, names in arrays.items():
         path = paths.get(role)
         if path is None or not is_file(path):

@@ -175,6 +175,19 @@ def test_a_plan_is_that_of_the_build_which_a_lock_makes(own: Path, monkeypatch: 
     assert chipfit_here(own, "plan", "touch").stdout == planned
 
 
+@pytest.mark.parametrize("array", ["calib", "y"])
+def test_other_data_are_a_drift(array: str, own: Path) -> None:
+    path = own / "configs" / "models" / "touch.npz"
+    with np.load(path) as arrays:
+        changed = {n: arrays[n] for n in arrays.files}
+    changed[array] = changed[array][::-1]
+    np.savez(path, **changed)
+    done = chipfit_here(own, "build", "--locked", PRODUCT)
+    role, line = ("calibration", 5) if array == "calib" else ("evaluation", 6)
+    assert done.returncode == 1
+    assert f"touch.yaml:{line}: data.{role}.arrays.{array}: " in done.stdout + done.stderr
+
+
 def test_without_a_lock_a_locked_build_says_how_to_get_one(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (own / "configs/products/touch.lock.yaml").unlink()
     done = chipfit_here(own, "build", "--locked", PRODUCT)
@@ -185,6 +198,14 @@ def test_without_a_lock_a_locked_build_says_how_to_get_one(own: Path, monkeypatc
     monkeypatch.setenv("CHIPFIT_LOCKED", "perhaps")
     done = chipfit_here(own, "build", PRODUCT)
     assert done.returncode == 1 and "CHIPFIT_LOCKED is 'perhaps'. Hint: Expected: 1 or 0." in done.stderr
+
+
+def test_locks_may_stand_beside_products_in_a_pattern(own: Path) -> None:
+    lock = "configs/products/touch.lock.yaml"
+    assert chipfit_here(own, "build", "--no-locked", PRODUCT, lock).returncode == 0
+    done = chipfit_here(own, "build", lock)
+    assert done.returncode == 1
+    assert done.stderr == f"{lock}: is a lock, and no product. Hint: Name the product's YAML, and --locked.\n"
 
 
 def test_a_lock_that_was_edited_leads_nowhere(own: Path) -> None:
