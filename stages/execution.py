@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -15,8 +15,8 @@ from stages.base import Job, Stage, reads
 from stages.keys import dependencies, is_unchanged
 from stages.store import Store
 
-Outcome = Literal["up to date", "restored", "shared", "ran"]
-"""What became of a stage: `restored` from this machine's store, or from the `shared` one."""
+Outcome = Literal["up to date", "restored", "shared", "ran", "cluster"]
+"""What became of a stage: `restored` from this machine's store, or from the `shared` one; run here, or by a cluster."""
 _SECONDS = 600
 
 
@@ -80,8 +80,17 @@ def up_to_date(stage: Stage, job: Job) -> bool:
     return is_intact(job.folder / stage.NAME, key_of(stage, job).document)
 
 
-def execute(stage: Stage, job: Job, store: Store | None = None) -> Outcome:
-    """Bring a stage's results up to date: nothing to do, restored from the store, or run.
+class Elsewhere(Protocol):
+    """Other machines that run a stage for this one."""
+
+    def __call__(
+        self, stage: Stage, job: Job, key: Key, store: Store | None
+    ) -> tuple[Mapping[str, bytes], Outcome] | None:
+        """The stage's files and where they come from; None where it is to run here. Raises ChipfitError."""
+
+
+def execute(stage: Stage, job: Job, store: Store | None = None, elsewhere: Elsewhere | None = None) -> Outcome:
+    """Bring a stage's results up to date: nothing to do, restored from the store, or run, here or `elsewhere`.
 
     Two builds in one folder take turns, as do two that make the same result. Raises ChipfitError; earlier results are
     then still there.
@@ -102,6 +111,10 @@ def execute(stage: Stage, job: Job, store: Store | None = None) -> Outcome:
                 if found is not None:
                     write_folder(target, found.files, key.document)
                     return "shared" if found.source == "shared" else "restored"
+                made = elsewhere(stage, job, key, store) if elsewhere else None
+                if made is not None:
+                    write_folder(target, made[0], key.document)
+                    return made[1]
                 files = stage.run(replace(job, reads=stage.READS))
                 write_folder(target, files, key.document)
                 if store and is_unchanged():  # else what ran may be newer than its key says

@@ -18,12 +18,16 @@ from stages.app.options import Options
 if TYPE_CHECKING:
     from stages.app.publish import Result
 
+_IN_FLIGHT = 64
+"""Stages that wait for a cluster at a time: threads that do next to nothing."""
+
 
 def build(arguments: Sequence[str]) -> int:
     """Run doit over the named products, or over those found in the current folder; `--json` prints what came out."""
     options = Options("build")
     options.add_argument("--json", action="store_true", help="print one JSON document in place of the table")
-    options.add_argument("--jobs", metavar="N", type=_jobs, help="as many stages at a time (doit's -n)")
+    options.add_argument("--jobs", metavar="N", type=_jobs, help="as many stages at a time; auto: one for each core")
+    options.add_argument("--scheduler", metavar="TCP://HOST:PORT", help="run stages on the workers of Dask's scheduler")
     options.add_argument("--locked", action=BooleanOptionalAction, help="from PRODUCT.lock.yaml, without calibrating")
     options.add_argument("--only", metavar="PATTERN", action="append", default=[], help="products by name: touch_*")
     stores = options.add_mutually_exclusive_group()
@@ -31,14 +35,18 @@ def build(arguments: Sequence[str]) -> int:
     stores.add_argument("--no-store", action="store_true", help="restore nothing and keep nothing")
     options.add_argument("--store-mode", metavar="MODE", help="read-only or read-write, of the shared store")
     own, rest = options.parse_known_args(list(arguments))
-    if own.jobs is not None:
-        rest[1 if rest[:1] == ["run"] else 0 : 0] = ["-n", str(own.jobs)]
+    parallel = [] if own.jobs is None else ["-n", str(own.jobs)]
+    if own.scheduler is not None:
+        parallel = ["-n", str(own.jobs or _IN_FLIGHT), "-P", "thread"]
+    rest[1 if rest[:1] == ["run"] else 0 : 0] = parallel
     return _with_json(rest, own) if own.json else _build(rest, own)
 
 
 def _jobs(text: str) -> int:
+    if text in ("auto", "0"):
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
-        raise ArgumentTypeError(f"{text!r} is no number of stages, expected for example 2")
+        raise ArgumentTypeError(f"{text!r} is no number of stages, expected for example 2, or auto")
     return int(text)
 
 
@@ -61,18 +69,29 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     here = products_here(required=not products)
+    settings = partial(read_settings, url=own.store, mode=own.store_mode, off=own.no_store)
+    cluster = None
+    if own.scheduler is not None:
+        from stages.cluster.client import Cluster, require_meeting_point
+
+        require_meeting_point(settings())
+        cluster = Cluster(own.scheduler)
     tasks = doit_tasks(
         *(products or here),
         others=here if products else (),
         only=own.only,
         locked=own.locked,
         results=results,
-        store=partial(read_settings, url=own.store, mode=own.store_mode, off=own.no_store),
+        store=settings,
+        cluster=cluster,
     )
     try:
         code = _doit(ModuleTaskLoader(tasks), rest)
     except SystemExit as ended:
         code = int(ended.code or 0)
+    finally:
+        if cluster is not None:
+            cluster.close()
     return 1 if code == 3 else code  # doit's 3 is a command line that it does not understand
 
 

@@ -31,7 +31,7 @@ class Command:
 COMMANDS = (
     Command(
         "build",
-        "[PRODUCT.yaml ...] [--only NAME] [--locked] [--store URL] [--jobs N] [--json] [DOIT ARGUMENTS]",
+        "[PRODUCT.yaml ...] [--only NAME] [--locked] [--store URL] [--jobs N] [--scheduler URL] [--json] [DOIT ...]",
         "build products (default: products found here)",
     ),
     Command("lock", "[PRODUCT ...] [--check]", "build and write PRODUCT.lock.yaml, for chipfit build --locked"),

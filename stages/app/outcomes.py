@@ -12,5 +12,7 @@ def origins(counts: Mapping[str, int]) -> str:
     if restored := counts.get("restored", 0) + counts.get("shared", 0):
         shared = f", {counts['shared']} of them from the shared store" if "shared" in counts else ""
         parts.append(f"{restored} restored{shared}")
-    parts += [f"{counts[o]} {o}" for o in ("up to date", "ran", "failed", "not run") if o in counts]
+    said = {"up to date": "up to date", "ran": "ran", "cluster": "ran on the cluster"}
+    said |= {"failed": "failed", "not run": "not run"}
+    parts += [f"{counts[o]} {words}" for o, words in said.items() if o in counts]
     return f"{total} stage{'s' if total > 1 else ''}: {'; '.join(parts)}\n"

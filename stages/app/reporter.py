@@ -50,10 +50,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def add_success(self, task: Any) -> None:
         if task.actions and ":" in task.name and task.name in self._started:
             self._outcomes[task.name] = task.values.get("outcome", "ran")
-            if self._outcomes[task.name] == "ran":
+            if self._outcomes[task.name] in ("ran", "cluster"):
                 stage, _, product = task.name.partition(":")
-                took = time.monotonic() - self._started[task.name]
-                self.write(f"{stage:<11} {product:<{name_width(self._products)}} {took:6.2f} s\n")
+                own = task.values.get("seconds")
+                took = time.monotonic() - self._started[task.name] if own is None else own
+                where = "" if own is None else " on the cluster"
+                self.write(f"{stage:<11} {product:<{name_width(self._products)}} {took:6.2f} s{where}\n")
         self._seen.add(task.name)
 
     def skip_uptodate(self, task: Any) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doit.exceptions import TaskFailed
 
@@ -26,6 +26,9 @@ from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
 from stages.store import Store, StoreSettings, open_store
 from stages.store.settings import read_settings
+
+if TYPE_CHECKING:
+    from stages.cluster.client import Cluster
 
 Task = dict[str, Any]
 
@@ -64,13 +67,15 @@ def doit_tasks(
     results: list[Result] | None = None,
     store: Callable[[], StoreSettings] = read_settings,
     only: Sequence[str] = (),
+    cluster: "Cluster | None" = None,
 ) -> dict[str, Any]:
     """Everything that a dodo.py needs: task creators for each stage, and doit's configuration.
 
     A product whose YAML is wrong still has its tasks; they fail with what is wrong with it. `others` are products of
     the same repository that the comparison page shows as they were built before, as are those whose name no pattern of
     `only` matches. `locked`: whether to build from locks; by default the environment says so. With a list of `results`,
-    that of the run is added to it, and what people read goes to stderr. `store` says where results are kept.
+    that of the run is added to it, and what people read goes to stderr. `store` says where results are kept. `cluster`
+    runs the stages.
     """
     signals.install()
     folder, from_lock = Path(build), asks_for_lock(locked)
@@ -79,7 +84,7 @@ def doit_tasks(
     names = [name for name, _ in loaded]
     elsewhere = [name for name, _ in (*every, *load_products(*others)) if name not in names]
     opened = cache(lambda: open_store(store()))
-    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder, opened) for s in STAGES}
+    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder, opened, cluster) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
         # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
@@ -136,19 +141,26 @@ def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
 
 
 def _task_creator(
-    stage: Stage, loaded: Sequence[Loaded], build: Path, store: Callable[[], Store]
+    stage: Stage, loaded: Sequence[Loaded], build: Path, store: Callable[[], Store], cluster: "Cluster | None"
 ) -> Callable[[], Iterator[Task]]:
     def create() -> Iterator[Task]:
         yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}
         with ending_crashes(f"the tasks of {stage.NAME}"):
             for name, project in loaded:
                 if isinstance(project, ChipfitError) or applicable(stage, project):
-                    yield _task(stage, name, project, build, store)
+                    yield _task(stage, name, project, build, store, cluster)
 
     return create
 
 
-def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path, store: Callable[[], Store]) -> Task:
+def _task(
+    stage: Stage,
+    name: str,
+    project: Project | ChipfitError,
+    build: Path,
+    store: Callable[[], Store],
+    cluster: "Cluster | None",
+) -> Task:
     before = _before(stage, name, project)
     if isinstance(project, ChipfitError):
         failed = (lambda e=project: TaskFailed(str(e))) if not before else (lambda: None)
@@ -157,12 +169,14 @@ def _task(stage: Stage, name: str, project: Project | ChipfitError, build: Path,
     judge = [(_judge, [job])] if stage is report else []
     return {
         "name": name,
-        "actions": [(_run, [stage, job, store]), *judge],
+        "actions": [(_run, [stage, job, store, cluster]), *judge],
         "targets": [str(job.folder / stage.NAME / t) for t in stage.TARGETS],
         "task_dep": before,
         "uptodate": [(_is_up_to_date, [stage, job])],
         "clean": [(shutil.rmtree, [str(job.folder / stage.NAME)], {"ignore_errors": True})],
         "doc": f"{name} on {project.chip.chip}",
+        # To capture what an action prints, doit exchanges sys.stdout, which threads have in common.
+        **({"io": {"capture": False}} if cluster else {}),
     }
 
 
@@ -182,9 +196,13 @@ def _is_up_to_date(stage: Stage, job: Job) -> bool:
     return stage is not report or not report.failures(job)
 
 
-def _run(stage: Stage, job: Job, store: Callable[[], Store]) -> TaskFailed | dict[str, str]:
+def _run(
+    stage: Stage, job: Job, store: Callable[[], Store], cluster: "Cluster | None"
+) -> TaskFailed | dict[str, str | float | None]:
     try:
-        return {"outcome": execute(stage, job, store())}
+        outcome = execute(stage, job, store(), cluster)
+        took = cluster.seconds.get(f"{stage.NAME}:{job.project.config.product}") if cluster else None
+        return {"outcome": outcome, "seconds": took}
     except ChipfitError as error:
         return _failed(job, error)
 

@@ -37,7 +37,7 @@ class Restored:
 
 
 class Store:
-    """Results of stages by the digest of their key. No method but `put_blob` raises because of the store."""
+    """Results of stages by the digest of their key. Only `put_blob` and `share_blob` raise because of the store."""
 
     def __init__(self, local: BoundedFolder | None, shared: "SharedFolder | Remote | None" = None) -> None:
         self._local, self._shared = local, shared
@@ -106,8 +106,39 @@ class Store:
                 raise ChipfitError(f"cannot write to the store: {_reason(error)}", place=str(place)) from error
         return name
 
+    def share_blob(self, name: str, size: int, read: Callable[[], bytes]) -> None:
+        """Have bytes of this sha256 and size, which `read` gives, in the shared store, for another machine's work.
+
+        Raises ChipfitError where they are not there and cannot be written, or `read` gives others.
+        """
+        shared = self._shared
+        if shared is None:
+            raise ChipfitError("there is no shared store", hint="CHIPFIT_STORE names one.")
+        if name == EMPTY:
+            return
+        try:
+            if shared.size("cas", name) == size:
+                return
+            if not self._writable:
+                raise OSError("it may only be read (CHIPFIT_STORE_MODE=read-write), or an earlier file failed")
+            data = read()
+            if sha256(data) != name:
+                raise OSError("the file changes while it is read")
+            shared.write("cas", name, data)
+        except OSError as error:
+            raise ChipfitError(
+                f"a file cannot be put into the shared store: {_reason(error)}", place=str(shared)
+            ) from error
+
+    def is_shared(self, digest: str) -> bool:
+        """Whether the shared store has all of a result."""
+        return bool(self._try(self._shared, lambda p: exchange.is_complete(p, digest)))
+
     def get_blob(self, name: str, limit: int) -> bytes | None:
-        """Bytes by their sha256, None where they are not there, are damaged or more than `limit`."""
+        """Bytes by their sha256, None where they are not there, are damaged or more than `limit`.
+
+        What comes from the shared store is put into the local one.
+        """
 
         def get(place: Place) -> bytes | None:
             size = place.size("cas", name)
@@ -116,7 +147,12 @@ class Store:
         if name == EMPTY:
             return b""
         found = self._try(self._local, get)
-        return found if found is not None else self._try(self._shared, get)
+        if found is not None:
+            return found
+        found = self._try(self._shared, get)
+        if found is not None and self._local is not None and len(found) <= self._local.limit:
+            self._try(self._local, lambda local: _keep(local, name, found))
+        return found
 
     @contextmanager
     def exclusively(self, digest: str) -> Iterator[None]:
@@ -199,6 +235,12 @@ def open_store(settings: StoreSettings) -> Store:
 
 def _reason(error: OSError | NotImplementedError) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _keep(local: BoundedFolder, name: str, data: bytes) -> None:
+    local.prepare()
+    local.reserve(len(data))
+    local.write("cas", name, data)
 
 
 __all__ = ["Entry", "Output", "Restored", "Source", "Store", "StoreSettings", "open_store"]

@@ -9,7 +9,7 @@ import pytest
 from conftest import chipfit, chipfit_here
 
 from pipeline.facts.errors import ChipfitError
-from stages.app.build import build
+from stages.app.build import _jobs, build
 
 
 def document(folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def test_without_a_product_the_error_is_in_the_document(tmp_path: Path) -> None:
     assert "no product YAML here" in done.stderr
 
 
-@pytest.mark.parametrize("jobs", ["0", "-1", "two", "9999", ""])
+@pytest.mark.parametrize("jobs", ["00", "-1", "two", "9999", ""])
 def test_jobs_is_a_number_of_stages(jobs: str) -> None:
     with pytest.raises(ChipfitError, match="jobs"):
         build([f"--jobs={jobs}"])
@@ -70,3 +70,7 @@ def test_a_store_of_the_command_line_keeps_what_another_folder_restores(workshop
 def test_a_store_is_named_or_not_wanted(tmp_path: Path) -> None:
     done = chipfit_here(tmp_path, "build", "--store", "file:///tmp", "--no-store")
     assert done.returncode == 1 and "--no-store" in done.stderr
+
+
+def test_as_many_jobs_as_cores() -> None:
+    assert _jobs("2") == 2 and _jobs("auto") == _jobs("0") >= 1

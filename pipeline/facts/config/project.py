@@ -1,7 +1,7 @@
 """Products as loaded: config, chip, and the place of every key; one of a file, or all that its variants declare."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,8 @@ class Project:
     """A product as loaded: its config, its chip, the place of every dotted key, and the folder of every path.
 
     `variant` is its value of each axis, where its file declares variants; else it is empty. `lock` is what it is to be
-    built from without calibrating, if that is asked for.
+    built from without calibrating, if that is asked for. `files` are those that lie elsewhere here, by the key that
+    names them: a machine that builds for another one has copies.
     """
 
     config: ProjectConfig
@@ -37,6 +38,7 @@ class Project:
     folders: Mapping[str, Path]
     variant: Mapping[str, str]
     lock: "LockFile | None" = None
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def place(self, key: str) -> Place:
         """Place of a dotted key such as budget.latency; its parent's line, or the file, where it is not written."""
@@ -48,7 +50,7 @@ class Project:
 
     def file(self, key: str, written: str) -> Path:
         """The path to open for the path `written` at `key`: relative to the YAML file in which it stands."""
-        return self.folders.get(key, self.path.parent) / written
+        return self.files[key] if key in self.files else self.folders.get(key, self.path.parent) / written
 
     def told(self, message: str) -> str:
         """A message about the product, which begins with its name where a line of its file stands for several."""
