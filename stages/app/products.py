@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.facts.config import Project
+from pipeline.facts.config.lock import SUFFIX
 from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
 from stages.app.build import products_here
 from stages.app.drift import asks_for_lock, with_lock
@@ -18,6 +19,7 @@ def products(arguments: Sequence[str], locked: bool | None = None) -> list[Proje
 
     `locked`: what --locked or --no-locked says. Raises ChipfitError or ManyErrors.
     """
+    arguments = [a for a in arguments if not a.endswith(SUFFIX)] or arguments  # *.yaml names locks, too
     files = [a for a in arguments if a.endswith((".yaml", ".yml"))]
     names = [a for a in arguments if a not in files]
     loaded = load_products(*(files or products_here()))

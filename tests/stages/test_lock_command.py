@@ -203,6 +203,7 @@ def test_without_a_lock_a_locked_build_says_how_to_get_one(own: Path, monkeypatc
 def test_locks_may_stand_beside_products_in_a_pattern(own: Path) -> None:
     lock = "configs/products/touch.lock.yaml"
     assert chipfit_here(own, "build", "--no-locked", PRODUCT, lock).returncode == 0
+    assert chipfit_here(own, "lock", "--check", PRODUCT, lock).stdout == "nothing has drifted: touch\n"
     done = chipfit_here(own, "build", lock)
     assert done.returncode == 1
     assert done.stderr == f"{lock}: is a lock, and no product. Hint: Name the product's YAML, and --locked.\n"
