@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
-from pipeline.graph.ir import Graph
 from pipeline.importing.readers import READERS, SUFFIXES, reader_of
 from stages.base import Job
 from stages.feasibility import refuse_oversized
 from stages.model_source import model_files, model_path
 
 if TYPE_CHECKING:
-    pass
+    from pipeline.graph.ir import Graph
 
 NAME = "import"
 READS = {"export": ("model.onnx",)}
@@ -56,7 +55,7 @@ def run(job: Job) -> dict[str, bytes]:
     return save(read_model(path, written, "network"))
 
 
-def read_model(path: Path, written: str, product: str) -> Graph:
+def read_model(path: Path, written: str, product: str) -> "Graph":
     """The canonical graph of a model file: float, or integer when it is a quantized .tflite. Raises ChipfitError."""
     from pipeline.importing.passes import canonical
     from pipeline.ops.shared.linear import Linear

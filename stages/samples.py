@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config import DataSource, Project
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import MAX_DATA
-from pipeline.graph.ir import Graph
-from pipeline.graph.tensor import Array, Port
-from pipeline.quantizing.data import Samples, load_samples
 from stages.file_sizes import check_size
+
+if TYPE_CHECKING:  # numpy is for stages that run: the names of data files are asked for by every build
+    import numpy as np
+
+    from pipeline.graph.ir import Graph
+    from pipeline.graph.tensor import Array, Port
+    from pipeline.quantizing.data import Samples
 
 DEFAULT_ARRAYS: Mapping[str, tuple[str, ...]] = {"calibration": ("calib", "x"), "evaluation": ("x",)}
 """Names of arrays of inputs that are tried, in order, where a product names none."""
@@ -44,7 +47,7 @@ def _sources(project: Project, calibrates: bool) -> dict[str, DataSource]:
     return {n: s for n, s in sources.items() if s is not None}
 
 
-def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()) -> Samples:
+def calibration(project: Project, graph: "Graph", unprescribed: Sequence[str] = ()) -> "Samples":
     """Typical inputs, for the scales of the tensors `unprescribed`. Raises ChipfitError when the product names none."""
     source = project.config.data.calibration
     if source is None:
@@ -56,7 +59,7 @@ def calibration(project: Project, graph: Graph, unprescribed: Sequence[str] = ()
     return _load(project, "data.calibration", source, graph, DEFAULT_ARRAYS["calibration"])
 
 
-def _missing_scale(graph: Graph, names: Sequence[str]) -> str:
+def _missing_scale(graph: "Graph", names: Sequence[str]) -> str:
     """A clause that names a tensor without a scale in a partly quantized file; "" for a float file."""
     if all(t.quant is None for t in graph.tensors.values() if t.data is None):
         return ""
@@ -69,11 +72,15 @@ def _missing_scale(graph: Graph, names: Sequence[str]) -> str:
     return ""
 
 
-def evaluation(project: Project, graph: Graph) -> Samples:
+def evaluation(project: Project, graph: "Graph") -> "Samples":
     """Held-out inputs, or the calibration inputs without labels when the product names none.
 
     A network that came quantized needs no data at all: then they are noise over the whole range of its inputs.
     """
+    import numpy as np
+
+    from pipeline.quantizing.data import Samples
+
     source = project.config.data.evaluation
     if source is not None:
         return _load(project, "data.evaluation", source, graph, DEFAULT_ARRAYS["evaluation"])
@@ -83,14 +90,18 @@ def evaluation(project: Project, graph: Graph) -> Samples:
     return Samples(calibration(project, graph).inputs)
 
 
-def _noise(rng: np.random.Generator, graph: Graph, port: Port) -> Array:
+def _noise(rng: "np.random.Generator", graph: "Graph", port: "Port") -> "Array":
+    import numpy as np
+
     tensor = graph.tensors[port.tensor]
     assert tensor.quant is not None
     integers = rng.integers(*tensor.quant.limits, (_NOISE_SAMPLES, *port.onnx_shape), endpoint=True)
     return tensor.quant.dequantize(integers).astype(np.float32)
 
 
-def _load(project: Project, key: str, source: DataSource, graph: Graph, defaults: Sequence[str]) -> Samples:
+def _load(project: Project, key: str, source: DataSource, graph: "Graph", defaults: Sequence[str]) -> "Samples":
+    from pipeline.quantizing.data import load_samples
+
     return load_samples(
         project.file(key, source.file),
         project.place(key),

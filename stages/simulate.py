@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pipeline.facts.config import Project
-from pipeline.graph.tensor import Array
 from stages.base import ALL, Job
 from stages.samples import data_files, data_settings, evaluation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.graph.tensor import Array
 
 NAME = "simulate"
 READS = {"quantize": ("graph.json", "weights.bin"), "codegen": ALL, "size-check": ("library.elf",)}
@@ -30,6 +33,8 @@ def inputs(project: Project) -> Mapping[str, Path]:
 
 
 def run(job: Job) -> dict[str, bytes]:
+    import numpy as np
+
     from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load
     from pipeline.measuring.simulate_file import RunAccuracy, RunCycles, RunLayer, RunStack, RunVectors, SimulateFile
@@ -98,17 +103,21 @@ def run(job: Job) -> dict[str, bytes]:
     return {"simulate.json": json_bytes(results)}
 
 
-def _extremes(array: Array, rng: np.random.Generator) -> Array:
+def _extremes(array: "Array", rng: "np.random.Generator") -> "Array":
     """The least input, the largest, and noise over the whole range of `array`'s type."""
+    import numpy as np
+
     limits, shape = np.iinfo(array.dtype), array.shape[1:]
     noise = rng.integers(limits.min, limits.max, shape, endpoint=True)
     return np.stack([np.full(shape, limits.min), np.full(shape, limits.max), noise]).astype(array.dtype)
 
 
 def _host_mismatches(
-    job: Job, product: str, integers: list[Array], expected: list[Array], port_offsets: Sequence[int | None]
+    job: Job, product: str, integers: "list[Array]", expected: "list[Array]", port_offsets: Sequence[int | None]
 ) -> int:
     """Number of vectors for which the same C, compiled for this machine, gives other outputs."""
+    import numpy as np
+
     from pipeline.facts.artifact import digests
     from pipeline.measuring.toolchain import host_library
     from pipeline.measuring.toolchain.host import HostLibrary

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
+if TYPE_CHECKING:  # configuration is read by builds that compute nothing
+    import numpy.typing as npt
 
 BITS: Mapping[str, int] = {**{f"int{n}": n for n in range(8, 1, -1)}, "ternary": 2}
 """Bits by the name that a product YAML has for them. Two bits are -1, 0 and 1: ternary is another name for int2."""
@@ -15,7 +16,7 @@ def largest_weight(bits: int) -> int:
     return 2 ** (bits - 1) - 1
 
 
-def bits_needed(integers: npt.NDArray[Any]) -> int:
+def bits_needed(integers: "npt.NDArray[Any]") -> int:
     """The fewest bits that hold each of `integers` in two's complement, at most 8."""
     low, high = int(integers.min(initial=0)), int(integers.max(initial=0))
     return min(8, max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + 1)
