@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import to_plain
 from stages.base import Job, Stage, reads
 from stages.keys import dependencies, is_unchanged
-from stages.store import Store
+
+if TYPE_CHECKING:  # a build with nothing to do opens no store
+    from stages.store import Store
 
 Outcome = Literal["up to date", "restored", "shared", "ran", "cluster"]
 """What became of a stage: `restored` from this machine's store, or from the `shared` one; run here, or by a cluster."""
@@ -84,17 +84,19 @@ class Elsewhere(Protocol):
     """Other machines that run a stage for this one."""
 
     def __call__(
-        self, stage: Stage, job: Job, key: Key, store: Store | None
+        self, stage: Stage, job: Job, key: Key, store: "Store | None"
     ) -> tuple[Mapping[str, bytes], Outcome] | None:
         """The stage's files and where they come from; None where it is to run here. Raises ChipfitError."""
 
 
-def execute(stage: Stage, job: Job, store: Store | None = None, elsewhere: Elsewhere | None = None) -> Outcome:
+def execute(stage: Stage, job: Job, store: "Store | None" = None, elsewhere: Elsewhere | None = None) -> Outcome:
     """Bring a stage's results up to date: nothing to do, restored from the store, or run, here or `elsewhere`.
 
     Two builds in one folder take turns, as do two that make the same result. Raises ChipfitError; earlier results are
     then still there.
     """
+    from filelock import FileLock, Timeout
+
     from pipeline.measuring.toolchain.scratch import remove_left_over
 
     try:

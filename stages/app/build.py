@@ -17,6 +17,7 @@ from stages.app.options import Options
 
 if TYPE_CHECKING:
     from stages.app.publish import Result
+    from stages.store.settings import StoreSettings
 
 _IN_FLIGHT = 64
 """Stages that wait for a cluster at a time: threads that do next to nothing."""
@@ -58,7 +59,6 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     from doit.cmd_base import ModuleTaskLoader
 
     from stages.app.schedule import doit_tasks
-    from stages.store.settings import read_settings
 
     locks = [a for a in arguments if a.endswith(SUFFIX)]  # *.yaml names them beside the products
     products = [a for a in arguments if a.endswith((".yaml", ".yml")) and a not in locks]
@@ -69,7 +69,7 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
     here = products_here(required=not products)
-    settings = partial(read_settings, url=own.store, mode=own.store_mode, off=own.no_store)
+    settings = partial(_settings, own)
     cluster = None
     if own.scheduler is not None:
         from stages.cluster.client import Cluster, require_meeting_point
@@ -93,6 +93,12 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
         if cluster is not None:
             cluster.close()
     return 1 if code == 3 else code  # doit's 3 is a command line that it does not understand
+
+
+def _settings(own: Namespace) -> "StoreSettings":
+    from stages.store.settings import read_settings
+
+    return read_settings(url=own.store, mode=own.store_mode, off=own.no_store)
 
 
 def _doit(loader: Any, arguments: Sequence[str]) -> int:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from pipeline.facts.artifact import digests, file_sha256, sha256, to_json
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import from_json, json_bytes, to_plain
@@ -123,6 +121,8 @@ def publish(run: Finished) -> "Comparison":
     comparison = comparison_of(run)
     if _is_current(run.build, _key(comparison)) or not (comparison.verdicts or comparison.unfinished):
         return comparison
+    from filelock import FileLock, Timeout
+
     try:
         run.build.mkdir(parents=True, exist_ok=True)
         with FileLock(run.build / _LOCK, timeout=_SECONDS):

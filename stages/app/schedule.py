@@ -24,13 +24,13 @@ from stages.app.selection import selected
 from stages.app.terminal import progress
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
-from stages.store import Store, StoreSettings, open_store
-from stages.store.settings import read_settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a build with nothing to do opens no store
     from stages.cluster.client import Cluster
+    from stages.store import Store, StoreSettings
 
 Task = dict[str, Any]
+Opened = Callable[[], "Store"]
 
 
 def find_products(pattern: str | Path) -> list[Path]:
@@ -65,7 +65,7 @@ def doit_tasks(
     others: Sequence[str | Path] = (),
     locked: bool | None = None,
     results: list[Result] | None = None,
-    store: Callable[[], StoreSettings] = read_settings,
+    store: "Callable[[], StoreSettings] | None" = None,
     only: Sequence[str] = (),
     cluster: "Cluster | None" = None,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def doit_tasks(
     loaded = [_with_lock(p, from_lock) for p in selected(every, only)]
     names = [name for name, _ in loaded]
     elsewhere = [name for name, _ in (*every, *load_products(*others)) if name not in names]
-    opened = cache(lambda: open_store(store()))
+    opened = cache(lambda: _opened(store))
     tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder, opened, cluster) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
@@ -96,6 +96,13 @@ def doit_tasks(
         "reporter": reporter(folder, names, elsewhere, results),
     }
     return tasks
+
+
+def _opened(settings: "Callable[[], StoreSettings] | None") -> "Store":
+    from stages.store import open_store
+    from stages.store.settings import read_settings
+
+    return open_store((settings or read_settings)())
 
 
 def load_products(*products: str | Path) -> list[Loaded]:
@@ -141,7 +148,7 @@ def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
 
 
 def _task_creator(
-    stage: Stage, loaded: Sequence[Loaded], build: Path, store: Callable[[], Store], cluster: "Cluster | None"
+    stage: Stage, loaded: Sequence[Loaded], build: Path, store: Opened, cluster: "Cluster | None"
 ) -> Callable[[], Iterator[Task]]:
     def create() -> Iterator[Task]:
         yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}
@@ -158,7 +165,7 @@ def _task(
     name: str,
     project: Project | ChipfitError,
     build: Path,
-    store: Callable[[], Store],
+    store: Opened,
     cluster: "Cluster | None",
 ) -> Task:
     before = _before(stage, name, project)
@@ -197,7 +204,7 @@ def _is_up_to_date(stage: Stage, job: Job) -> bool:
 
 
 def _run(
-    stage: Stage, job: Job, store: Callable[[], Store], cluster: "Cluster | None"
+    stage: Stage, job: Job, store: Opened, cluster: "Cluster | None"
 ) -> TaskFailed | dict[str, str | float | None]:
     try:
         outcome = execute(stage, job, store(), cluster)

@@ -1,16 +1,26 @@
 """A stage's cache: it runs again for what it reads, and for nothing else."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, some
 
+from pipeline.facts.artifact import digests, recorded_key
 from pipeline.facts.config import Project, load_project
 from pipeline.facts.errors import ChipfitError
 from stages.base import ALL, Job, applicable
 from stages.execution import execute, key_of, up_to_date
+from stages.store import Store
+from stages.store.bounded import BoundedFolder
+
+HEAVY = "numpy onnx onnxruntime tflite unicorn capstone jinja2 torch highspy".split()
 
 
 @dataclass
@@ -125,3 +135,39 @@ def test_what_newer_code_made_is_not_stored_under_the_key_of_the_older(
     monkeypatch.setattr("stages.execution.is_unchanged", lambda: False)  # somebody saved a file of chipfit's meanwhile
     assert execute(stage, job, store) == "ran" and store.saved == ["own"]
     assert job.read("own", "out.txt") == b"two"
+
+
+def test_a_build_with_nothing_to_do_waits_for_no_heavy_library_and_no_store(products: Path) -> None:
+    loaded, said = imported_by(products, {}, "build")
+    assert said.endswith("28 stages: 28 up to date\n")
+    assert not {*HEAVY, "stages.store", "filelock"} & loaded
+
+
+def test_to_restore_a_product_waits_for_no_heavy_library(products: Path, tmp_path: Path) -> None:
+    store = Store(BoundedFolder(tmp_path / "store", 1 << 28))
+    for stamp in some((products / "build" / "touch").glob("*/.stamp.json")):
+        files = {n: (stamp.parent / n).read_bytes() for n in digests(stamp.parent)}
+        store.save(recorded_key(stamp.parent), stamp.parent.name, files)
+    shutil.copytree(products / "configs", tmp_path / "configs")
+    environment = {"CHIPFIT_STORE": "", "CHIPFIT_STORE_FOLDER": str(tmp_path / "store")}
+    loaded, said = imported_by(tmp_path, environment, "build", "configs/products/touch.yaml")
+    assert said.endswith("7 stages: 7 restored\n")
+    assert "stages.store" in loaded
+    assert {*HEAVY, "fsspec"} & loaded == {"jinja2"}, "of the page of all products, which is a new one"
+
+
+def imported_by(folder: Path, environment: Mapping[str, str], *arguments: str) -> tuple[set[str], str]:
+    """The modules that a command had imported when it ended, and what it printed."""
+    code = (
+        "import sys\nfrom stages.app.cli import main\n"
+        f"code = main({list(arguments)})\nprint(*sys.modules, file=sys.stderr)\nraise SystemExit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.split()), done.stdout

@@ -5,15 +5,16 @@ import shutil
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pipeline.facts.errors import ChipfitError
-from pipeline.graph.tensor import Array
 from pipeline.measuring.toolchain.build import sources_of
 from pipeline.measuring.toolchain.cross import WARNINGS
 from pipeline.measuring.toolchain.process import find_program, run, zig
 from pipeline.measuring.toolchain.scratch import scratch
+
+if TYPE_CHECKING:  # a result that is restored needs nothing of this package but its scratch folders
+    from pipeline.graph.tensor import Array
 
 _CHILD = Path(__file__).with_name("host_child.py")
 _SECONDS = 60
@@ -58,12 +59,14 @@ class HostLibrary:
         """`port_offsets`: for every input and output, its offset in the arena, or None for the caller's memory."""
         self._path, self._product, self._port_offsets = path, product, port_offsets
 
-    def __call__(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
+    def __call__(self, inputs: "Sequence[Array]", outputs: "Sequence[Array]") -> "list[Array]":
         """Outputs of one inference for each vector: the first axis of `inputs`, and of the result, counts vectors.
 
         `outputs` give shapes and types. Raises ChipfitError when the library crashes, does not come to an end, or
         takes more than 1 GiB.
         """
+        import numpy as np
+
         count = len(inputs[0])
         names = [*_port_names("input", len(inputs)), *_port_names("output", len(outputs))]
         owned = [p is not None for p in self._port_offsets] or [False] * len(names)
@@ -86,16 +89,20 @@ class HostLibrary:
         ]
 
 
-def _read_outputs(path: Path, product: str, length: int) -> Array:
+def _read_outputs(path: Path, product: str, length: int) -> "Array":
     """The `length` bytes of all outputs; raises ChipfitError where a library ended its process before it wrote them."""
+    import numpy as np
+
     data = path.read_bytes() if path.is_file() else b""
     if len(data) != length:
         raise ChipfitError(f"toolchain: running {product} on this machine gave {len(data)} of {length} output bytes")
     return np.frombuffer(data, np.uint8)
 
 
-def _interleave(inputs: Sequence[Array]) -> bytes:
+def _interleave(inputs: "Sequence[Array]") -> bytes:
     """The bytes of every input of the first vector, then of the second, and so on."""
+    import numpy as np
+
     rows = [np.ascontiguousarray(a).reshape(len(a), -1).view(np.uint8) for a in inputs]
     return np.concatenate(rows, axis=1).tobytes()
 
