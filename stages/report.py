@@ -56,8 +56,8 @@ def run(job: Job) -> dict[str, bytes]:
     from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load
     from pipeline.judging.evidence import Evidence
-    from pipeline.judging.report import Manifest, Page, render_html, render_markdown
     from pipeline.judging.report.mlbom import bill_of_materials
+    from pipeline.judging.report.page import Manifest, Page, render_html, render_markdown
     from pipeline.judging.report.provenance import Built, provenance, test_result
     from pipeline.judging.rules import judge
     from pipeline.judging.verdict import StackUsed, Used, Verdict, verdict_of

@@ -29,7 +29,7 @@ WITHOUT_A_TEST: dict[str, dict[str, str]] = {
     "graph": {"facets": "protocols", "rescale": "a record", "term": "a type", "struct": "in test_kernel_params",
               "moves": "records, in test_kernel_params", "pairs": "likewise", "pooling": "likewise",
               "rows": "likewise"},
-    "judging": {"diff": "records, in test_differences", "evidence": "a record, in test_rules"},
+    "judging": {"report": "a package", "diff": "records, in test_differences", "evidence": "a record, in test_rules"},
     "measuring": {"families": "a table of one entry", "family": "a protocol", "machine_code": "a package",
                   "thumb": "a package", "toolchain": "a package", "simulate_file": "records",
                   "host_child": "a process of its own, in test_host"},

@@ -12,8 +12,8 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import file_size, is_file
 from pipeline.facts.records import from_json
 from pipeline.facts.text import visible
-from pipeline.judging.report import Manifest
 from pipeline.judging.report.mlbom import serial_number
+from pipeline.judging.report.page import Manifest
 from pipeline.judging.report.provenance import PROVENANCE, STATEMENT, TEST_RESULT, inputs, subjects
 from pipeline.judging.verdict import Verdict
 from stages import STAGES

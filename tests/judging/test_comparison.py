@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from test_report import VERDICT
+from test_page import VERDICT
 
 from pipeline.facts.records import from_json, json_bytes
 from pipeline.judging.comparison import Comparison, ComparisonFile, Unfinished, beats, best_products, comparison_file

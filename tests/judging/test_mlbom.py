@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_page import SIMULATED
 from test_plan_rows import PLAN
 from test_provenance import DIGEST, HOSTILE, TOOLS, built
-from test_report import SIMULATED
 
 from pipeline.facts.artifact import to_json
 from pipeline.graph.ir import Graph

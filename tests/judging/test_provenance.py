@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report import VERDICT
+from test_page import VERDICT
 
 from pipeline.facts.artifact import to_json
 from pipeline.facts.config import load_project
-from pipeline.judging.report import Manifest
+from pipeline.judging.report.page import Manifest
 from pipeline.judging.report.provenance import (
     PROVENANCE,
     TEST_RESULT,

@@ -14,7 +14,7 @@ from pipeline.facts.artifact import MISSING, sha256, to_json
 from pipeline.facts.config.lock import SUFFIX
 from pipeline.facts.config.models import ChipSpec, ProjectConfig
 from pipeline.facts.text import shortened, visible
-from pipeline.judging.report import Manifest
+from pipeline.judging.report.page import Manifest
 from pipeline.judging.verdict import Verdict
 
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -6,7 +6,7 @@ from test_plan_rows import PLAN
 from verdict_evidence import SIMULATE, SIZE
 
 from pipeline.facts.records import from_plain
-from pipeline.judging.report import budget_bars, flash_map, layer_rows, percent, ram_map
+from pipeline.judging.report.page import budget_bars, flash_map, layer_rows, percent, ram_map
 from pipeline.judging.verdict import StackUsed, Used, Verdict
 from pipeline.measuring.footprint.size_file import SizedLayer, SizedSymbol, SizeFile
 from pipeline.measuring.simulate_file import RunLayer, SimulateFile
