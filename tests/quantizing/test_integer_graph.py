@@ -1,20 +1,13 @@
 """Float graph in, integer graph out: what a model file prescribes for some tensors decides for the others."""
 
-from importlib.metadata import version
-from pathlib import Path
-
 import numpy as np
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.facts.config import load_project
 from pipeline.importing.onnx_graph import graph_of
 from pipeline.importing.passes import canonical
-from pipeline.quantizing import litert
 from pipeline.quantizing.calibrate import Policy, observe
 from pipeline.quantizing.data import Samples
 from pipeline.quantizing.integer_graph import quantize, unprescribed_activations
-from stages.quantize import keys
 
 
 def test_tensors_without_a_scale_have_the_type_of_those_with_one() -> None:
@@ -40,13 +33,3 @@ def test_tensors_without_a_scale_have_the_type_of_those_with_one() -> None:
     assert {t.dtype for t in result.graph.tensors.values() if t.data is None} == {"int16"}
     (got,) = result.graph.run(result.graph.integers(real))
     np.testing.assert_allclose(got * 3e-4, np.clip(sum(real), -3e-4 * 32768, 3e-4 * 32767), atol=6e-4)
-
-
-@pytest.mark.parametrize(("source", "package"), [("n.onnx", "onnxruntime"), ("n.tflite", "ai-edge-litert")])
-def test_what_the_answers_are_compared_with_is_part_of_the_key(source: str, package: str, tmp_path: Path) -> None:
-    """Installing LiteRT, or another version, compares anew."""
-    (tmp_path / "p.yaml").write_text(
-        f"product: net\nmodel: {{source: {source}}}\ndata: {{evaluation: d.npz}}\nchip: stm32f030r8\n", "utf-8"
-    )
-    expected = version(package) if package == "onnxruntime" or litert.available() else None
-    assert keys(load_project(tmp_path / "p.yaml"))[-1] == expected

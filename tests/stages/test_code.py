@@ -34,7 +34,7 @@ def test_every_kernel_template_and_other_data_is_some_stages_code() -> None:
     used = {f for module in NAMES.values() for f in CLOSURES[module].files}
     print("of no stage:", *sorted(f for f in FACTS if f.startswith("pipeline/") and f not in used))
     data = some(f for f in SOURCES.digests if f not in FACTS)
-    assert not [f for f in data if f not in used]
+    assert not [f for f in data if f not in used and not f.startswith("stages/app/")]
 
 
 def test_a_change_reruns_the_stages_that_it_can_change() -> None:

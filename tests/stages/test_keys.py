@@ -1,8 +1,10 @@
 """What a stage depends on, for a product: the code and the tools."""
 
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pytest
 from conftest import ROOT, need
 
 from pipeline.facts.config import Project, load_project
@@ -26,3 +28,13 @@ def test_the_products_compiler_counts_where_it_compiles() -> None:
 def test_code_names_no_place_of_this_machine() -> None:
     code, _ = dependencies("stages.codegen", project())
     assert not [f for f in code if Path(f).is_absolute() or ".." in f]
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "ai-edge-litert"])
+def test_what_the_answers_are_compared_with_is_part_of_the_key(package: str) -> None:
+    """Installing LiteRT, or another version, compares anew."""
+    tools = dependencies("stages.quantize", project())[1]
+    try:
+        assert tools[package].split()[0] == version(package)
+    except PackageNotFoundError:
+        assert tools[package] == "missing"
