@@ -4,13 +4,15 @@ import logging
 import threading
 from collections.abc import Mapping
 from hashlib import sha256
+from importlib import import_module
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline.facts.errors import ChipfitError, ManyErrors
 from stages.base import Job, Stage
 from stages.cluster.parcel import Answer, answer_of, pack
-from stages.cluster.worker import patiently, run
+from stages.cluster.worker import patiently
 from stages.execution import Key, Outcome
 from stages.planned import Change, changes_between
 
@@ -51,6 +53,8 @@ class Cluster:
                 self._sent.add(blob.sha256)
         name = f"{stage.NAME}:{job.project.config.product}"
         answer = self._ask(name, parcel.text())
+        if answer.crash:
+            raise RuntimeError(f"at worker {answer.worker}:\n{answer.crash}")
         if answer.key is not None:
             raise _differs(answer, answer.key, key)
         if answer.errors:
@@ -73,9 +77,11 @@ class Cluster:
         client = self._client()
         from distributed import KilledWorker
 
-        # The same parcel of another build, on another machine, is the same task.
-        own = sha256(text.encode()).hexdigest()
-        future = client.submit(run, text, key=f"chipfit-{name.replace(':', '-')}-{own}", retries=0)
+        # The same parcel of another build, on another machine, is the same task. It names functions of Python alone: a
+        # worker that cannot load chipfit says so, where one that cannot even read its task would end.
+        key = f"chipfit-{name.replace(':', '-')}-{sha256(text.encode()).hexdigest()}"
+        task = methodcaller("run", text), (import_module, "stages.cluster.worker")
+        future = client.get({key: task}, key, sync=False)
         try:
             return answer_of(self._wait(client, future))
         except KilledWorker as error:
@@ -89,12 +95,15 @@ class Cluster:
         except CancelledError as error:
             self._gone = "the scheduler has gone during the build", _KEPT
             raise self._lost() from error
-        except ImportError as error:
+        except ChipfitError:
+            raise
+        except Exception as error:  # of Dask, or of another version's answer
+            why = " ".join(str(error).split()) or type(error).__name__
             raise ChipfitError(
-                f"a worker or the scheduler cannot load chipfit: {error}", place=self._address
+                f"the cluster cannot run {name}: {why.removesuffix('.')}",
+                place=self._address,
+                hint="Its workers need the same chipfit as this machine, and the scheduler the same distributed.",
             ) from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise ChipfitError("a worker has another version of chipfit", place=self._address, hint=_SAME) from error
         finally:
             future.release()
 

@@ -117,7 +117,10 @@ def _inside(folder: Path, name: str) -> Path:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a parcel at a worker: `outcome` and `seconds`, or the errors, or the key that the worker has."""
+    """What became of a parcel at a worker: `outcome` and `seconds`, or the errors, or the key that the worker has.
+
+    `crash` is the traceback of a fault of chipfit's own.
+    """
 
     worker: str
     chipfit: str
@@ -125,6 +128,7 @@ class Answer:
     seconds: float = 0.0
     errors: tuple[ChipfitError, ...] = ()
     key: Mapping[str, Any] | None = None
+    crash: str = ""
 
     def text(self) -> str:
         errors = [[e.message, plain_place(e.place), e.hint] for e in self.errors]

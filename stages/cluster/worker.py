@@ -3,6 +3,7 @@
 import importlib.metadata
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ def patiently(find: Callable[[], T | None]) -> T | None:
 
 
 def run(text: str) -> str:
-    """The answer to a parcel, as texts. What is wrong with the product or this worker is in it, and is not raised."""
+    """The answer to a parcel, as texts. What is wrong is in it, and is not raised."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -43,6 +44,8 @@ def run(text: str) -> str:
             answer = replace(answer, errors=each_error(error))
         except OSError as error:
             answer = replace(answer, errors=(_of_worker(answer, error.strerror or type(error).__name__),))
+        except Exception:  # what Dask itself raises is another matter
+            answer = replace(answer, crash=traceback.format_exc())
         return replace(answer, seconds=time.monotonic() - started).text()
 
 

@@ -238,3 +238,21 @@ def test_a_worker_of_another_version_is_named_and_makes_nothing(tmp_path: Path, 
         assert code == 1 and err.count("\n") == 1 and err.startswith("worker tcp://127.0.0.1:")
         assert " has another stages/import_model.py than chipfit " in err
         assert not (made.root / "shared" / "ac").exists()
+
+
+def test_a_worker_without_chipfit_says_so(tmp_path: Path, firmware: Path) -> None:
+    broken = tmp_path / "broken" / "stages"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ModuleNotFoundError('there is no such module')\n", "utf-8")
+    with cluster(tmp_path / "it", 0, PYTHONPATH=str(broken.parent)) as made:
+        made.add_worker()
+        made.environment["PYTHONPATH"] = str(ROOT)
+        code, _, err = build(firmware, made, PRODUCTS[0])
+        assert code == 1 and err.count("\n") == 1
+        assert err.startswith(
+            f"{made.address}: the cluster cannot run import:touch: there is no such module. Hint: Its "
+        )
+        made.add_worker()
+        made.workers[0].kill()
+        code, _, err = build(firmware, made, PRODUCTS[0], "import")
+        assert (code, err) == (0, "")

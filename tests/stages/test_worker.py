@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -10,8 +11,9 @@ from pipeline.facts.config import load_project
 from pipeline.facts.errors import ChipfitError
 from stages import import_model
 from stages.base import Job
-from stages.cluster.parcel import Answer, Parcel, pack
-from stages.cluster.worker import _run
+from stages.cluster.client import Cluster
+from stages.cluster.parcel import Answer, Parcel, answer_of, pack
+from stages.cluster.worker import _run, run
 from stages.execution import key_of
 from stages.store import StoreSettings, open_store
 
@@ -69,3 +71,20 @@ def test_a_worker_says_what_it_lacks(job: Job, shared: str, tmp_path: Path, monk
     monkeypatch.setenv("CHIPFIT_STORE_MODE", "read-only")
     with pytest.raises(ChipfitError, match="it has no shared store that it may write to"):
         _run(SELF, parcel.text(), tmp_path)
+
+
+@pytest.mark.exhaustive
+def test_a_fault_of_chipfits_own_comes_back_as_such(
+    job: Job, shared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+    parcel = sent(job, shared, tmp_path / "own")
+    worker = SimpleNamespace(address="tcp://10.0.0.2:1", local_directory=str(tmp_path))
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    monkeypatch.setattr(import_model, "read_model", lambda *_: 1 // 0)
+    answer = answer_of(run(parcel.text()))
+    assert answer.crash.endswith("ZeroDivisionError: integer division or modulo by zero\n") and not answer.errors
+    monkeypatch.setattr(Cluster, "_ask", lambda *_: answer)
+    store = open_store(StoreSettings(tmp_path / "own", shared, "read-write"))
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        Cluster("tcp://10.0.0.1:1")(import_model, job, key_of(import_model, job), store)
