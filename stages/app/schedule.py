@@ -22,6 +22,7 @@ from stages.app.publish import Result
 from stages.app.reporter import reporter
 from stages.app.selection import selected
 from stages.app.terminal import progress
+from stages.app.workers import watch_workers
 from stages.base import Job, Stage, applicable
 from stages.execution import execute, up_to_date
 
@@ -78,6 +79,7 @@ def doit_tasks(
     runs the stages.
     """
     signals.install()
+    watch_workers()
     folder, from_lock = Path(build), asks_for_lock(locked)
     every = load_products(*products)
     loaded = [_with_lock(p, from_lock) for p in selected(every, only)]
