@@ -3,6 +3,7 @@
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,14 @@ def settings(project: Project) -> Mapping[str, object]:
         "budget": {**config.budget.model_dump(exclude={"latency"}), "cycles": _affordable(project)},
         "memory": config.memory.model_dump(),
         "optimize": config.optimize,
-        "chipfit": importlib.metadata.version("chipfit"),
+        "chipfit": _version(),
         **({} if project.lock is None else {"lock": {"library": sha256(to_json(project.lock.lock.library))}}),
     }
+
+
+@cache
+def _version() -> str:
+    return importlib.metadata.version("chipfit")  # which parses all metadata, for each of many variants
 
 
 def _affordable(project: Project) -> int | None:
@@ -94,7 +100,7 @@ def run(job: Job) -> dict[str, bytes]:
     integers = graph.integers(samples.inputs)
     vectors = Vectors(tuple(integers), tuple(graph.run(integers)))
     written = json_bytes(plan_file(graph, live_graph, choice, project.config.optimize))
-    name, version = Path(project.config.model.source).name, importlib.metadata.version("chipfit")
+    name, version = Path(project.config.model.source).name, _version()
     origin = Origin(name, version, _model_digest(project), sha256(b"".join(network.values())), sha256(written))
     library = generate(choice.program, project.chip.core, origin, vectors)
     if project.lock is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pipeline.facts.artifact import digests, file_sha256, is_intact, remove_leftovers, sha256, to_json, write_folder
+from pipeline.facts.artifact import digests, file_sha256, is_intact, json_sha256, remove_leftovers, write_folder
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import to_plain
 from stages.base import Job, Stage, reads
@@ -44,7 +44,7 @@ class Key:
     @cached_property
     def digest(self) -> str:
         """sha256 of the document: the name of the result in a store."""
-        return sha256(to_json(self.document))
+        return json_sha256(self.document)
 
 
 def key_of(stage: Stage, job: Job, before: Mapping[str, Mapping[str, str]] | None = None) -> Key:

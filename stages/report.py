@@ -203,9 +203,9 @@ def _microseconds(project: Project) -> float | None:
 
 def missed(job: Job) -> "list[Finding]":
     """Findings of missed rules in the last report."""
-    from pipeline.judging.verdict import Verdict
+    from pipeline.judging.verdict import read_verdict
 
-    return [f for f in job.record(NAME, "verdict.json", Verdict).findings if not f.passed]
+    return [f for f in read_verdict(job.read(NAME, "verdict.json")).findings if not f.passed]
 
 
 def failures(job: Job) -> list[str]:

@@ -39,6 +39,11 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
+def json_sha256(value: object) -> str:
+    """sha256 of `value` as JSON without indents: for that Python has a fast encoder."""
+    return sha256(json.dumps(value, allow_nan=False).encode())
+
+
 def write_folder(target: Path, files: Mapping[str, bytes], key: Any) -> None:
     """Replace `target` by exactly `files` and a stamp of `key`, which is plain JSON, and their digests.
 
@@ -145,18 +150,13 @@ def _parsed(stamp: bytes) -> tuple[Any, dict[str, str]] | None:
     try:
         found = json.loads(stamp)
         key, recorded = found["key"], found["files"]
-        return (key, recorded) if found["seal"] == _stamp_digest(key, recorded) else None
+        return (key, recorded) if found["seal"] == json_sha256([key, dict(recorded)]) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _stamp_bytes(key: Any, recorded: Mapping[str, str]) -> bytes:
-    return to_json({"key": key, "files": dict(recorded), "seal": _stamp_digest(key, recorded)})
-
-
-def _stamp_digest(key: Any, recorded: Mapping[str, str]) -> str:
-    # Without indents Python has a fast encoder: a build with nothing to do reads every stamp.
-    return sha256(json.dumps([key, dict(recorded)], allow_nan=False).encode())
+    return to_json({"key": key, "files": dict(recorded), "seal": json_sha256([key, dict(recorded)])})
 
 
 def _files_below(target: Path) -> set[str]:

@@ -33,6 +33,8 @@ def to_plain(value: Any) -> Any:
 
     A field whose default is None is left out while it is None.
     """
+    if value is None or isinstance(value, str | int | float):
+        return value
     if dataclasses.is_dataclass(value):
         pairs = [(f, getattr(value, f.name)) for f in _fields(cast(Any, type(value)))]
         return {f.key: to_plain(v) for f, v in pairs if v is not None or not f.optional}

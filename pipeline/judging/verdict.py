@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated
 
-from pipeline.facts.records import Key
+from pipeline.facts.records import Key, from_json
 from pipeline.quantizing.quantize_file import Accuracy
 
 
@@ -61,6 +62,15 @@ class Verdict:
     weights: str | None = None
     activations: str | None = None
     policy: Annotated[str | None, Key("quantization")] = None
+
+
+@lru_cache(1024)
+def read_verdict(data: bytes) -> Verdict:
+    """The verdict in the bytes of a verdict.json; raises ChipfitError for others.
+
+    Of one product, the table, the page and the exit code ask for the same.
+    """
+    return from_json(Verdict, data, "report/verdict.json")
 
 
 def verdict_of(findings: Sequence[Finding]) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.facts.artifact import digests, file_sha256, sha256, to_json
+from pipeline.facts.artifact import digests, file_sha256, json_sha256, sha256, to_json
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.records import from_json, json_bytes, to_plain
+from pipeline.facts.records import json_bytes, to_plain
+from stages.keys import code_below
 
 if TYPE_CHECKING:  # a build with nothing to do reads verdicts, and no page
     from pipeline.judging.comparison import Comparison
@@ -93,11 +94,11 @@ def comparison_of(run: Finished) -> "Comparison":
 
 def read_verdict(build: Path, product: str) -> "Verdict | None":
     """The verdict of a product that was built; None where there is none, or it was changed after it was made."""
-    from pipeline.judging.verdict import Verdict
+    from pipeline.judging.verdict import read_verdict as read
 
     try:
         data = (build / product / "report" / "verdict.json").read_bytes()
-        verdict = from_json(Verdict, data, "verdict.json")
+        verdict = read(data)
     except (OSError, ChipfitError):
         return None
     intact = digests(build / product / "report").get("verdict.json") == sha256(data)
@@ -160,12 +161,9 @@ def _renderers() -> dict[str, "Callable[[Comparison], bytes]"]:
 
 def _key(comparison: "Comparison") -> str:
     """A digest of everything that the files depend on: the verdicts, and the code that writes them."""
-    package = Path(__file__).parent.parent.parent / "pipeline"
-    code = [p for folder in ("facts", "judging") for p in sorted((package / folder).rglob("*")) if p.suffix in _CODE]
-    return sha256(to_json([to_plain(comparison), [file_sha256(p) for p in code], file_sha256(Path(__file__))]))
-
-
-_CODE = (".py", ".j2", ".css")
+    return json_sha256(
+        [to_plain(comparison), code_below("pipeline/facts", "pipeline/judging", "stages/app/publish.py")]
+    )
 
 
 def _is_current(build: Path, key: str) -> bool:

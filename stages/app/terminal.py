@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.cores import APPLICATION
 from pipeline.facts.errors import ChipfitError
-from pipeline.facts.records import from_json
 from pipeline.facts.text import in_sentence, shortened, visible
 from pipeline.facts.units import show_size, show_time
 
@@ -45,7 +44,7 @@ def table(build: Path, products: Sequence[str]) -> str:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from pipeline.judging.verdict import Verdict
+    from pipeline.judging.verdict import read_verdict
 
     grid = Table(box=SIMPLE, pad_edge=False)
     grid.add_column("product", no_wrap=True)  # many variants begin alike
@@ -63,7 +62,7 @@ def table(build: Path, products: Sequence[str]) -> str:
     rows = 0
     for product in products:
         try:
-            verdict = from_json(Verdict, (build / product / "report" / "verdict.json").read_bytes(), "verdict.json")
+            verdict = read_verdict((build / product / "report" / "verdict.json").read_bytes())
         except (OSError, ChipfitError):
             continue
         rows += 1

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stages.keys.closure import outside_names
-from stages.keys.code import closure, code_of, is_unchanged
+from stages.keys.code import closure, code_below, code_of, is_unchanged
 from stages.keys.compilers import gcc
 from stages.keys.tools import tools_of
 
@@ -37,4 +37,4 @@ def _tools(stage: str, toolchain: str, core: str) -> Mapping[str, str]:
     return MappingProxyType({**tools_of(names), **compiled})
 
 
-__all__ = ["closure", "code_of", "dependencies", "is_unchanged", "tools_of"]
+__all__ = ["closure", "code_below", "code_of", "dependencies", "is_unchanged", "tools_of"]

@@ -81,6 +81,11 @@ def code_of(module: str) -> Mapping[str, str]:
     return MappingProxyType({f: digests[f] for f in closure(module).files})
 
 
+def code_below(*paths: str) -> Mapping[str, str]:
+    """Relative path -> sha256, of these files and of all files in these folders, whoever depends on them."""
+    return {f: d for f, d in _sources().digests.items() if any(f == p or f.startswith(f"{p}/") for p in paths)}
+
+
 @cache
 def _closures() -> Mapping[str, Closure]:
     sources = _sources()

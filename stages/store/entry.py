@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256, sha256, to_json
 
 FORMAT = "chipfit-store-1"
 MAX_RECORD = 1 << 20
@@ -50,7 +50,7 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        return sha256(to_json(self.key))
+        return json_sha256(self.key)
 
 
 def is_sha256(text: object) -> bool:
@@ -90,7 +90,7 @@ def parse_entry(data: bytes, digest: str) -> Entry:
         if list(document) != ["format", "stage", "key", "outputs", "seal"]:
             raise Damaged("has other fields than a record")
         key, stage = document["key"], document["stage"]
-        if not isinstance(key, dict) or sha256(to_json(key)) != digest:
+        if not isinstance(key, dict) or json_sha256(key) != digest:
             raise Damaged("is the record of another key")
     except (ValueError, RecursionError) as error:
         raise Damaged("is not JSON") from error

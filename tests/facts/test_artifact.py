@@ -12,6 +12,7 @@ from pipeline.facts.artifact import (
     digests,
     file_sha256,
     is_intact,
+    json_sha256,
     remove_leftovers,
     sha256,
     to_json,
@@ -44,6 +45,15 @@ def test_json_is_for_people_and_diffs_and_has_no_nan() -> None:
     assert to_json({"b": [1, None], "a": 0.5}) == b'{\n "b": [\n  1,\n  null\n ],\n "a": 0.5\n}\n'
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json({"x": float("nan")})
+
+
+def test_a_digest_of_json_tells_values_and_their_order_apart() -> None:
+    """The digest was made by `printf '{"b": [1, null], "a": 0.5}' | sha256sum`."""
+    value = {"b": [1, None], "a": 0.5}
+    assert json_sha256(value) == "109731917ddea07e4d14d054d86702bcee7c8a8ecc66f6ebc6a912b39dfb9814"
+    assert json_sha256(value) != json_sha256(dict(sorted(value.items())))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_sha256(float("nan"))
 
 
 def test_a_folder_holds_its_files_and_a_stamp_of_them(target: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256
 from stages.store import Store, StoreSettings, open_store
 from stages.store.bounded import BoundedFolder
 
@@ -17,7 +17,7 @@ def key(number: int) -> dict[str, int]:
 
 
 def digest(number: int) -> str:
-    return sha256(to_json(key(number)))
+    return json_sha256(key(number))
 
 
 def save(store: Store, number: int, size: int = 100_000) -> None:

@@ -11,7 +11,16 @@ from conftest import ROOT, some
 
 from stages import STAGES
 from stages.keys.closure import PACKAGES, WITHOUT_EFFECT, has_no_effect, is_too_wide, module_name
-from stages.keys.code import Sources, _checked, closures_of, code_of, facts_of_all, is_unchanged, read_sources
+from stages.keys.code import (
+    Sources,
+    _checked,
+    closures_of,
+    code_below,
+    code_of,
+    facts_of_all,
+    is_unchanged,
+    read_sources,
+)
 
 SOURCES = read_sources()
 FACTS = facts_of_all(SOURCES)
@@ -35,6 +44,13 @@ def test_every_kernel_template_and_other_data_is_some_stages_code() -> None:
     print("of no stage:", *sorted(f for f in FACTS if f.startswith("pipeline/") and f not in used))
     data = some(f for f in SOURCES.digests if f not in FACTS)
     assert not [f for f in data if f not in used and not f.startswith("stages/app/")]
+
+
+def test_code_below_folders_is_all_that_lies_there() -> None:
+    found = code_below("pipeline/judging", "stages/app/publish.py")
+    assert {"pipeline/judging/report/style.css", "pipeline/judging/verdict.py", "stages/app/publish.py"} <= set(found)
+    assert found == {f: SOURCES.digests[f] for f in found}
+    assert all(f.startswith("pipeline/judging/") or f == "stages/app/publish.py" for f in some(found))
 
 
 def test_a_change_reruns_the_stages_that_it_can_change() -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256, sha256, to_json
 from stages.store.entry import EMPTY, MAX_BLOB, MAX_FILES, MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
 
 KEY = {"code": {"a.py": "é"}, "settings": {"x": [1, 0.1, None, True]}}
-DIGEST = sha256(to_json(KEY))
+DIGEST = json_sha256(KEY)
 CONTENT = {"sha256": "a" * 64, "size": 3}
 ENTRY = Entry("size-check", KEY, {"src/x.S": Output("a" * 64, 3), "size.json": Output(EMPTY, 0)})
 

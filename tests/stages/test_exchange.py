@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256, sha256
 from stages.store import Store, StoreSettings, open_store
 
 KEY = {"code": {"quantize.py": "12"}}
-DIGEST = sha256(to_json(KEY))
+DIGEST = json_sha256(KEY)
 FILES = {"quantize.json": b"{}\n" * 50, "weights.bin": bytes(range(200)) * 5}
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from cache_servers import Odd, odd_server
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256, sha256
 from stages.store import Store, StoreSettings, open_store, shared
 from stages.store.entry import MAX_RECORD, entry_bytes
 from stages.store.exchange import make_entry
 
 pytest.importorskip("aiohttp")
 KEY = {"code": {"quantize.py": "12"}}
-DIGEST = sha256(to_json(KEY))
+DIGEST = json_sha256(KEY)
 FILES = {"x.bin": b"x" * 1000}
 RECORD = entry_bytes(make_entry("quantize", KEY, FILES))
 

@@ -9,11 +9,11 @@ import pytest
 from cache_servers import READ_ONLY, bucket, free_port, google, moto, nginx
 from conftest import ROOT, some
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256, sha256
 from stages.store import Store, StoreSettings, open_store
 
 KEY = {"code": {"quantize.py": "12"}}
-DIGEST = sha256(to_json(KEY))
+DIGEST = json_sha256(KEY)
 FILES = {f"src/x{n}.c": b"int x%d;\n" % n * 100 for n in range(20)} | {"empty": b"", "weights.bin": os.urandom(300_000)}
 WEIGHTS = f"cas/{sha256(FILES['weights.bin'])}"
 

@@ -7,12 +7,12 @@ from subprocess import run
 
 import pytest
 
-from pipeline.facts.artifact import sha256, to_json
+from pipeline.facts.artifact import json_sha256, sha256
 from pipeline.facts.errors import ChipfitError
 from stages.store import Store, StoreSettings, open_store
 
 KEY = {"stage": "quantize", "code": {"quantize.py": "12"}, "settings": {"quantization.weights": "int8", "n": 0.1}}
-DIGEST = sha256(to_json(KEY))
+DIGEST = json_sha256(KEY)
 FILES = {"quantize.json": b"{}\n", "include/touch.h": b"int touch;\n", "weights.bin": bytes(1000), "empty": b""}
 
 

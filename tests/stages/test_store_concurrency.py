@@ -18,7 +18,7 @@ LIMIT = 1 << 20
 BUILDER = """if True:
     import hashlib, random, sys
     from pathlib import Path
-    from pipeline.facts.artifact import sha256, to_json
+    from pipeline.facts.artifact import json_sha256
     from stages.store import StoreSettings, open_store
 
     folder, seed, rounds, kinds, url = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5] or None
@@ -37,8 +37,8 @@ BUILDER = """if True:
         rounds -= 1
         number = rng.randrange(kinds)
         key = {"number": number}
-        with store.exclusively(sha256(to_json(key))):
-            found = store.restore(sha256(to_json(key)))
+        with store.exclusively(json_sha256(key)):
+            found = store.restore(json_sha256(key))
             if found is None:
                 store.save(key, "quantize", files(number))
                 ran += 1
