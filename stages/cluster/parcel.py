@@ -79,14 +79,15 @@ def parcel_of(text: str) -> Parcel:
 
 
 def pack(stage: Stage, job: Job, key: Key) -> tuple[Parcel, dict[Blob, Path]] | None:
-    """The parcel of a stage, and where the bytes of its blobs are; None where an input is missing.
+    """The parcel of a stage, and where the bytes of its blobs are; None where the stage has to run here.
 
-    What is missing is best said by the machine that has the user's files: the stage has to run here.
+    That is where an input is missing, which the machine that has the user's files says best, and where it is neither
+    model nor data: what a report says of a lock has the lock's own path.
     """
     project, places = job.project, {}
     inputs, before = {}, {}
     paths = stage.inputs(project)
-    if not all(p.is_file() for p in paths.values()):
+    if not all(p.is_file() and (n in _KEYS or n.startswith(_BESIDE)) for n, p in paths.items()):
         return None
     for name, path in paths.items():
         inputs[name] = Blob(key.inputs[name], path.stat().st_size)

@@ -156,6 +156,17 @@ def test_variants_share_what_the_cluster_made(two_workers: Cluster, firmware: Pa
     assert [line[-14:] for line in out.splitlines() if line.startswith("quantize ")] == ["on the cluster"]
 
 
+def test_a_locked_product_is_built_from_its_lock(two_workers: Cluster, firmware: Path) -> None:
+    assert chipfit(firmware, "lock", PRODUCTS[0]).returncode == 0
+    shutil.rmtree(firmware / "build")
+    assert chipfit(firmware, "build", "--locked", PRODUCTS[0]).returncode == 0
+    (firmware.parent / "here").mkdir()
+    (firmware / "build").rename(firmware.parent / "here" / "build")
+    code, out, err = build(firmware, two_workers, "--locked", PRODUCTS[0])
+    assert (code, err) == (0, "") and "1 ran" in out
+    assert is_as_built_here(firmware, firmware.parent / "here", "touch")
+
+
 def test_a_mistake_has_its_place_in_the_products_yaml(two_workers: Cluster, firmware: Path) -> None:
     path = firmware / "configs" / "products" / "touch.yaml"
     text = path.read_text("utf-8").replace("models/touch.npz", "models/digits.npz")

@@ -11,7 +11,7 @@ from conftest import ROOT
 from pipeline.facts.artifact import sha256, write_folder
 from pipeline.facts.config import load_project
 from pipeline.facts.errors import ChipfitError, ManyErrors, Place
-from stages import import_model, quantize
+from stages import import_model, quantize, report
 from stages.base import Job
 from stages.cluster.parcel import Answer, Blob, Parcel, answer_of, each_error, pack, parcel_of
 from stages.execution import key_of
@@ -54,6 +54,15 @@ def test_the_other_machine_computes_the_same_key_from_a_parcel(job: Job, tmp_pat
 def test_what_is_missing_is_left_to_the_machine_that_says_so(job: Job, tmp_path: Path) -> None:
     (tmp_path / "models" / "weights" / "m.bin").unlink()
     assert pack(import_model, job, key_of(import_model, job)) is None
+
+
+def test_a_report_that_reads_a_lock_is_made_where_the_lock_is(job: Job, tmp_path: Path) -> None:
+    path = tmp_path / "products" / "net.yaml"
+    (tmp_path / "products" / "net.lock.yaml").write_text("lock: none", "utf-8")
+    assert pack(report, job, key_of(report, job)) is not None
+    path.write_text(TEXT + "regression: {cycles: 1 %}\n", "utf-8")
+    job = replace(job, project=load_project(path))
+    assert pack(report, job, key_of(report, job)) is None
 
 
 @pytest.mark.parametrize("name", ["../m.bin", "/etc/passwd", "a/../../m.bin", "", ".", "C:\\m.bin"])
