@@ -1,24 +1,37 @@
 """How long builds take with and without stored results: `python benchmarks/builds.py [FIFTY]`.
 
-Whole processes, start to exit, in a copy of the repository's products, each once; `no-op` and `importing doit` are
-medians of turns, and stand as a ratio. FIFTY (any word) adds the fifty variants of examples/variants, for minutes.
+Whole processes, start to exit, in a copy of the repository's products: seconds by the clock, and of processors (user
+and system, of its children too), which tell more on a busy machine. What builds is run once; the rows below are medians
+of turns with importing doit alone, as a ratio of processor seconds. FIFTY (any word) adds the fifty variants of
+examples/variants, for minutes.
 The cross compiler has compiled its own runtime library beforehand.
 """
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from models import ROOT
 
 _TURNS = 9
+_CHIPFIT = (sys.executable, "-m", "stages.app.cli")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A process: seconds by the clock and of processors, and the last line that it printed."""
+
+    wall: float
+    cpu: float
+    said: str
 
 
 @dataclass(frozen=True)
@@ -29,8 +42,8 @@ class Repository:
     store: Path
     shared: Path | None = None
 
-    def run(self, *command: str) -> tuple[float, str]:
-        """Seconds of a process in this repository, and the last line that it prints. Raises RuntimeError on failure."""
+    def run(self, *command: str) -> Run:
+        """A process in this repository; raises RuntimeError where it fails."""
         environment: Mapping[str, str] = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -38,15 +51,15 @@ class Repository:
             "CHIPFIT_STORE": self.shared.as_uri() if self.shared else "",
             "CHIPFIT_STORE_MODE": "read-write",
         }
-        began = time.perf_counter()
+        before, began = _children_cpu(), time.perf_counter()
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         took = time.perf_counter() - began
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return took, (done.stdout.strip().splitlines() or [""])[-1]
+        return Run(took, _children_cpu() - before, (done.stdout.strip().splitlines() or [""])[-1])
 
-    def build(self, *arguments: str) -> tuple[float, str]:
-        return self.run(sys.executable, "-m", "stages.app.cli", "build", *arguments)
+    def build(self, *arguments: str) -> Run:
+        return self.run(*_CHIPFIT, "build", *arguments)
 
     def clean(self) -> None:
         shutil.rmtree(self.folder / "build", ignore_errors=True)
@@ -66,8 +79,13 @@ def repository(folder: Path, store: Path, shared: Path | None = None) -> Reposit
     return Repository(folder, store, shared)
 
 
-def row(what: str, measured: tuple[float, str]) -> None:
-    print(f"{what:<58} {measured[0]:8.2f} s   {measured[1]}", flush=True)
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def row(what: str, measured: Run) -> None:
+    print(f"{what:<54} {measured.wall:7.2f} s {measured.cpu:7.2f} s of CPU   {measured.said}", flush=True)
 
 
 def shipped(scratch: Path) -> None:
@@ -76,7 +94,6 @@ def shipped(scratch: Path) -> None:
     row("four products, nothing stored", first.build())
     first.clean()
     row("build folder removed, results in the user's store", first.build())
-    row("nothing to do", first.build())
     touch = "configs/products/touch.yaml"
     first.edit("touch", "weights: int5", "weights: int6")
     row("A-B-A: touch with other weights (B)", first.build(touch))
@@ -84,18 +101,18 @@ def shipped(scratch: Path) -> None:
     row("A-B-A: touch as before (A)", first.build(touch))
     clone = repository(scratch / "clone", scratch / "other store", scratch / "shared")
     row("fresh clone, another user, shared store", clone.build())
-    _no_op(first)
+    _against_doit(first)
 
 
-def _no_op(built: Repository) -> None:
-    commands: Sequence[tuple[str, ...]] = (
-        (sys.executable, "-c", "import doit.doit_cmd, doit.cmd_base"),
-        (sys.executable, "-m", "stages.app.cli", "build"),
-    )
-    seconds = [[built.run(*c)[0] for c in commands] for _ in range(_TURNS)]
-    alone, build = (statistics.median(turn[i] for turn in seconds) for i in range(2))
-    ratio = statistics.median(b / a for a, b in seconds)
-    print(f"{'nothing to do, against importing doit alone':<58} {build:8.2f} s   {alone:.2f} s, {ratio:.1f} times")
+def _against_doit(built: Repository) -> None:
+    """What builds nothing, in turns with importing doit alone."""
+    alone = (sys.executable, "-c", "import doit.doit_cmd, doit.cmd_base")
+    commands = {"nothing to do": ("build",), "plan": ("plan",), "--help": ("--help",), "--version": ("--version",)}
+    turns = [(built.run(*alone), *(built.run(*_CHIPFIT, *c) for c in commands.values())) for _ in range(_TURNS)]
+    for index, what in enumerate(("importing doit alone", *commands)):
+        wall, cpu = (statistics.median(getattr(t[index], kind) for t in turns) for kind in ("wall", "cpu"))
+        ratio = statistics.median(t[index].cpu / t[0].cpu for t in turns)
+        row(what, Run(wall, cpu, f"{ratio:.1f} times importing doit"))
 
 
 def fifty(scratch: Path) -> None:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.facts.config.lock import SUFFIX
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
 from stages.app.options import Options
@@ -58,6 +57,7 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     """
     from doit.cmd_base import ModuleTaskLoader
 
+    from pipeline.facts.config.lock import SUFFIX
     from stages.app.schedule import doit_tasks
 
     locks = [a for a in arguments if a.endswith(SUFFIX)]  # *.yaml names them beside the products

@@ -33,6 +33,7 @@ class BoundedFolder(Folder):
     def __init__(self, root: Path, limit: int) -> None:
         super().__init__(root)
         self.limit = limit
+        self._tidied = False
 
     @property
     def _counter(self) -> Path:
@@ -45,7 +46,9 @@ class BoundedFolder(Folder):
         tag = self.root / "CACHEDIR.TAG"
         if not tag.exists():
             tag.write_text(_TAG, "ascii")
-        self.remove_left_over()
+        if not self._tidied:  # once: there is a lock for each result of the last hour
+            self._tidied = True
+            self.remove_left_over()
 
     def reserve(self, added: int) -> None:
         """Count `added` bytes that will be written, and make room for them where they are too many."""

@@ -101,3 +101,21 @@ def test_the_folder_is_the_owners_and_says_that_it_is_a_cache(tmp_path: Path) ->
     )
     if os.name == "posix":
         assert (tmp_path / "store").stat().st_mode & 0o077 == 0
+
+
+def test_each_builder_looks_once_for_what_killed_ones_left(tmp_path: Path) -> None:
+    def left_over() -> Path:
+        path = tmp_path / "tmp" / "1-killed"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+        return path
+
+    path, folder = left_over(), BoundedFolder(tmp_path, LIMIT)
+    folder.prepare()
+    assert not path.exists()
+    left_over()
+    folder.prepare()
+    assert path.exists()
+    BoundedFolder(tmp_path, LIMIT).prepare()
+    assert not path.exists()
