@@ -1,8 +1,14 @@
-"""What failed, in lines: what several variants of a file have in common is said once."""
+"""What failed: a missed rule apart from a fault, and lines that several variants have in common said once."""
 
 from collections.abc import Mapping, Sequence
 
+from doit.exceptions import TaskFailed
+
 from pipeline.facts.config import shown_names
+
+
+class RulesMissed(TaskFailed):  # type: ignore[misc]
+    """The failure of a report that was made, and whose verdict is that rules are missed."""
 
 
 def grouped(failures: Mapping[str, Sequence[str]]) -> list[str]:

@@ -61,13 +61,12 @@ def finished(
 ) -> Finished:
     """The run that came to the reports of the products `asked`, with the errors of its failed tasks by their name.
 
-    A report that fails because a rule is missed is a result like any other.
+    A report that tells of a missed rule is a result like any other, and not among the `failures`.
     """
     errors: dict[str, tuple[str, ...]] = {}
     for task, lines in failures.items():
-        stage, _, product = task.partition(":")
-        verdict = read_verdict(build, product) if stage == "report" else None
-        if product in products and (verdict is None or verdict.passed):
+        product = task.partition(":")[2]
+        if product in products:
             errors[product] = (*errors.get(product, ()), *lines)
     return Finished(build, tuple(products), frozenset(asked), errors)
 

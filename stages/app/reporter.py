@@ -12,7 +12,7 @@ from doit.reporter import ConsoleReporter
 
 from pipeline.facts.errors import ChipfitError
 from stages.app.crash import ending_crashes, say_crash
-from stages.app.failures import grouped
+from stages.app.failures import RulesMissed, grouped
 from stages.app.outcomes import origins
 from stages.app.publish import Result, comparison_of, finished, publish
 from stages.app.terminal import name_width, table
@@ -84,7 +84,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             raise SystemExit(code)
 
     def _complete(self) -> int:
-        stopped = {f["task"].name.partition(":")[2] for f in self.failures if not f["task"].name.startswith("report:")}
+        judged = {f["task"].name for f in self.failures if isinstance(f["exception"], RulesMissed)}
+        stopped = {f["task"].name.partition(":")[2] for f in self.failures if f["task"].name not in judged}
         asked = [p for p in self._products if f"report:{p}" in self._seen and p not in stopped]
         if asked:
             self.write(table(self._build, asked))
@@ -97,7 +98,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             elif not isinstance(error, UnmetDependency):
                 crashes[name] = (say_crash(error.traceback or [error.message], name),)
         printed = grouped(lines)
-        run = finished(self._build, (*self._products, *self._others), asked, {**lines, **crashes})
+        faults = {n: e for n, e in {**lines, **crashes}.items() if n not in judged}
+        run = finished(self._build, (*self._products, *self._others), asked, faults)
         broken: list[str] = []
         try:
             comparison = publish(run)

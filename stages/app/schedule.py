@@ -18,6 +18,7 @@ from stages import STAGES, report
 from stages.app import signals
 from stages.app.crash import ending_crashes
 from stages.app.drift import asks_for_lock, with_lock
+from stages.app.failures import RulesMissed
 from stages.app.publish import Result
 from stages.app.reporter import reporter
 from stages.app.selection import selected
@@ -222,7 +223,7 @@ def _judge(job: Job) -> TaskFailed | None:
         missed = report.failures(job)
     except ChipfitError as error:
         return _failed(job, error)
-    return TaskFailed("\n".join(missed)) if missed else None
+    return RulesMissed("\n".join(missed)) if missed else None
 
 
 def _failed(job: Job, error: ChipfitError) -> TaskFailed:

@@ -9,6 +9,7 @@ import pytest
 from conftest import chipfit, chipfit_here
 
 from pipeline.facts.errors import ChipfitError
+from stages import report
 from stages.app.build import _jobs, build
 
 
@@ -39,6 +40,25 @@ def test_missed_rules_and_products_without_a_result_say_why(workshop: Path) -> N
     assert [m["rule"] for m in touch["missed"]] == ["budget.latency"] and touch["missed"][0]["limit"] == 8e-5
     assert bad["product"] == "bad" and any("bad.yaml" in line for line in bad["errors"])
     assert found["stages"]["failed"] >= 1
+
+
+def test_a_report_that_crashes_over_one_of_a_missed_rule_leaves_no_verdict(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workshop / "configs" / "products" / "touch.yaml"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("100 us", "80 us"), "utf-8")
+    assert [p["product"] for p in document(workshop, "configs/products/touch.yaml", code=1)["products"]] == ["touch"]
+    path.write_text(text.replace("100 us", "70 us"), "utf-8")
+    monkeypatch.setattr(report, "run", lambda job: 1 // 0)
+    done = chipfit_here(workshop, "build", "--json", "configs/products/touch.yaml")
+    path.write_text(text, "utf-8")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["products"]) == (2, [])
+    ((unfinished,), stages) = found["unfinished"], found["stages"]
+    assert unfinished["product"] == "touch" and "please report it" in unfinished["errors"][0]
+    assert stages["failed"] == 1 and "latency/budget" not in done.stderr
+    assert "please report it" in (workshop / "build" / "junit.xml").read_text("utf-8")
 
 
 def test_without_a_product_the_error_is_in_the_document(tmp_path: Path) -> None:

@@ -48,15 +48,13 @@ def test_a_product_that_failed_is_not_shown_as_it_was_before_until_it_is_built(t
     assert names(tmp_path) == (["a", "b"], [], [])
 
 
-def test_a_missed_rule_is_a_result_and_a_report_that_cannot_be_written_is_none(tmp_path: Path) -> None:
-    built(tmp_path, "misses", passed=False)
-    built(tmp_path, "old")
-    failures = {f"report:{p}": ("line",) for p in ("misses", "old", "absent")}
-    assert finished(tmp_path, ["misses", "old", "absent"], [], failures).errors == {
-        "old": ("line",),
-        "absent": ("line",),
-    }
-    assert finished(tmp_path, ["misses"], [], {"bench": ("line",)}).errors == {}
+def test_a_report_that_cannot_be_made_leaves_no_verdict_whatever_lies_there(tmp_path: Path) -> None:
+    built(tmp_path, "missed", passed=False)
+    built(tmp_path, "fitted")
+    failures = {f"report:{p}": ("line",) for p in ("missed", "fitted", "absent")}
+    publish(finished(tmp_path, ["missed", "fitted", "absent"], ["missed"], failures))
+    assert names(tmp_path) == ([], ["absent", "fitted", "missed"], [])
+    assert finished(tmp_path, ["missed"], [], {"bench": ("line",)}).errors == {}
 
 
 def test_a_verdict_that_was_changed_or_cut_or_is_of_another_product_is_none(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
 
+from stages.app.failures import RulesMissed
 from stages.app.publish import Result
 from stages.app.reporter import reporter
 
@@ -19,6 +20,10 @@ def works() -> None:
 
 def fails() -> TaskFailed:
     return TaskFailed("a.yaml:1: wrong.")
+
+
+def misses() -> TaskFailed:
+    return RulesMissed("a.yaml:2: too slow.")
 
 
 def crashes() -> None:
@@ -62,3 +67,12 @@ def test_a_run_ends_with_the_code_of_its_worst_task(
     assert [u.product for u in result.comparison.unfinished] == (["b"] if code else [])
     assert ("Traceback" in told, "please report it" in told) == (code == 2, code == 2)
     assert ("a.yaml:1: wrong.\n" in told) == (code == 1)
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one", "two at a time"])
+def test_a_missed_rule_is_said_and_is_a_result(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: Sequence[str]
+) -> None:
+    results: list[Result] = []
+    assert run(tmp_path, misses, results, *arguments) == 1
+    assert results[0].comparison.unfinished == () and "a.yaml:2: too slow.\n" in capfd.readouterr().err

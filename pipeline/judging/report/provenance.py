@@ -121,9 +121,8 @@ def tools(built: Built) -> tuple[Tool, ...]:
 def file_name(built: Built, role: str) -> str:
     """The base name of the file that an input of the manifest is, as far as it may be shown."""
     data = built.config.data
-    named = {"model": built.config.model.source, "lock": f"{built.config.product}.lock.yaml"}
+    named = {"model": built.config.model.source, "lock": f"{built.config.product}{SUFFIX}"}
     named |= {r: s.file for r, s in (("calibration", data.calibration), ("evaluation", data.evaluation)) if s}
-    named["lock"] = f"{built.config.product}{SUFFIX}"
     written = named.get(role, role.partition(": ")[2])
     return shortened(visible(PurePosixPath(written.replace("\\", "/")).name))
 
