@@ -60,7 +60,7 @@ class LayerDecision:
     bias: Integers | None = None
     rounding: Base64 | None = None
     constant: Integers | None = None
-    changed: tuple[int, int, int, float, int] | None = None
+    changed: tuple[int, int, int, Annotated[float, Field(allow_inf_nan=False)], int] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,16 @@
 """What a product takes and how well it answers, in seven numbers: what a lock keeps and two builds are compared by."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+LARGEST = 1 << 53
+"""Bound of every figure: what a program in another language reads exactly from JSON."""
+
+Count = Annotated[int, Field(strict=True, ge=0, lt=LARGEST)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+Microseconds = Annotated[float, Field(strict=True, ge=0, lt=LARGEST, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -11,10 +21,10 @@ class Totals:
     model came quantized. Cycles and latency count every wait state.
     """
 
-    flash: int
-    ram: int
-    stack: int | None
-    cycles: int
-    latency_us: float
-    float_accuracy: float | None
-    accuracy: float | None
+    flash: Count
+    ram: Count
+    stack: Count | None
+    cycles: Count
+    latency_us: Microseconds
+    float_accuracy: Share | None
+    accuracy: Share | None

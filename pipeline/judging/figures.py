@@ -9,7 +9,7 @@ from pipeline.facts.decisions import Decisions
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import file_size, is_file
 from pipeline.facts.records import from_json
-from pipeline.facts.totals import Totals
+from pipeline.facts.totals import LARGEST, Totals
 from pipeline.judging.verdict import Verdict
 from pipeline.measuring.footprint.size_file import SizedSymbol, SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
@@ -17,7 +17,6 @@ from pipeline.quantizing.quantize_file import QuantizeFile
 
 T = TypeVar("T")
 _MAX_BYTES = 1 << 26
-_MAX_NUMBER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def figures_of(build: Path, product: str) -> Figures:
     )
     totals = totals_of(verdict)
     numbers = [*vars(totals).values(), *(n for x in layers for n in (x.cycles, x.constants))]
-    if not all(n is None or 0 <= n < _MAX_NUMBER for n in (*numbers, *(s.size for s in size.symbols))):
+    if not all(n is None or 0 <= n < LARGEST for n in (*numbers, *(s.size for s in size.symbols))):
         raise _unusable(build, f"{product}: a figure is no number of bytes, cycles or samples")
     return Figures(
         verdict=verdict.verdict,

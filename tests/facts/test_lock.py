@@ -98,6 +98,17 @@ def test_names_of_a_model_file_come_back_whatever_they_are(tmp_path: Path) -> No
         ("calibration:\n", "training:\n", "data.training"),
         ("layers:\n", "layers: [1]\nother:\n", "layers: is .1., which should be a valid dictionary"),
         ("flash: 100", "flash: many", "figures.flash: is 'many'"),
+        ("flash: 100", "flash: '100'", "figures.flash: is '100', which should be a valid integer"),
+        ("flash: 100", "flash: true", "figures.flash: is True, which should be a valid integer"),
+        ("ram: 10", "ram: -1", "figures.ram: is -1, which should be greater than or equal to 0"),
+        ("stack: null", f"stack: {10**32}", "figures.stack: is 1000"),
+        ("cycles: 1000", f"cycles: {1 << 53}", "figures.cycles: is 9007199254740992, which should be less than"),
+        ("latency_us: 20.5", "latency_us: .inf", "figures.latency_us: is inf, which should be a finite number"),
+        ("float_accuracy: 0.9", "float_accuracy: 1.01", "figures.float_accuracy: is 1.01, which should be less than"),
+        ("accuracy: 0.89", "accuracy: .nan", "figures.accuracy: is nan, which should be a finite number"),
+        ("shift: '7'", "shift: '7'\n    changed: [1, 1, 1, .nan, 1]", "layers.plain.changed.3: is nan"),
+        ("weights: int5", "weights: 2026-01-01", "settings.quantization.weights: is neither text nor a"),
+        ("chip: c", "chip: !!binary AA==", "chip.chip: is neither text nor a number"),
     ],
 )  # fmt: skip
 def test_mistakes_are_sentences_with_a_line(old: str, new: str, message: str, tmp_path: Path) -> None:

@@ -100,6 +100,12 @@ def read_lock(path: Path) -> LockFile:
     if written.values.get("lock") != FORMAT:
         place = written.places.get("lock", Place(str(path), 1))
         raise ChipfitError(f"lock: expected {FORMAT}", place=place, hint=f"It is no lock of this chipfit: {RELOCK}")
+    facts = (dotted(written.values.get(section), section) for section in ("chip", "settings"))
+    foreign = [key for found in facts for key, value in found.items() if not isinstance(value, Plain)]
+    if foreign:
+        wrong = "is neither text nor a number nor true or false"
+        hint = f"Dates in quotes are texts. If in doubt: {RELOCK}"
+        raise ManyErrors([ChipfitError(f"{k}: {wrong}", place=written.places[k], hint=hint) for k in foreign])
     try:
         lock = _form().validate_python(written.values)
     except ValidationError as error:
