@@ -49,12 +49,21 @@ def results(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(built).as_posix(): p.read_bytes() for p in (*library, *(built / n for n in DECIDED))}
 
 
-def without_calibration_data(folder: Path) -> None:
-    path = folder / "configs" / "models" / "touch.npz"
+CALIBRATION = "configs/models/calibration.npz"
+
+
+@pytest.fixture
+def apart(own: Path) -> Path:
+    """A copy whose calibration data are in a file of their own, which holds nothing else; built and locked."""
+    path = own / "configs" / "models" / "touch.npz"
     with np.load(path) as arrays:
-        kept = {n: arrays[n] for n in arrays.files if n != "calib"}
-    assert sorted(kept) == ["x", "y"]
-    np.savez(path, **kept)
+        assert sorted(arrays.files) == ["calib", "x", "y"]
+        np.savez(own / CALIBRATION, calib=arrays["calib"])
+        np.savez(path, x=arrays["x"], y=arrays["y"])
+    change(own / PRODUCT, "calibration: ../models/touch.npz", "calibration: ../models/calibration.npz")
+    done = chipfit_here(own, "lock", PRODUCT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return own
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -63,10 +72,12 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), "utf-8")
 
 
-def test_a_locked_build_needs_no_calibration_data_and_gives_the_same_bytes(own: Path) -> None:
+def test_a_locked_build_needs_no_calibration_data_and_gives_the_same_bytes(apart: Path) -> None:
+    """Neither the file nor the key in the YAML."""
+    own = apart
     before = results(own)
     measured = (own / "build/touch/quantize/quantize.json").read_bytes()
-    without_calibration_data(own)
+    (own / CALIBRATION).unlink()
     shutil.rmtree(own / "build")
     done = chipfit_here(own, "build", "--locked", PRODUCT)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -80,8 +91,16 @@ def test_a_locked_build_needs_no_calibration_data_and_gives_the_same_bytes(own: 
     materials = {m["name"]: m for m in provenance["predicate"]["buildDefinition"]["resolvedDependencies"]}
     assert materials["lock"]["annotations"] == {"file": "touch.lock.yaml"}
     assert materials["lock"]["digest"]["sha256"] == manifest["inputs"]["lock"]
-    assert chipfit_here(own, "build", "--no-locked", PRODUCT).returncode == 0
-    assert results(own) != before, "unlocked, the evaluation data calibrate it"
+    unlocked = chipfit_here(own, "build", "--no-locked", PRODUCT)
+    assert unlocked.returncode == 1
+    assert "touch.yaml:5: calibration.npz does not exist." in unlocked.stdout + unlocked.stderr
+    change(own / PRODUCT, "  calibration: ../models/calibration.npz", "  ")
+    shutil.rmtree(own / "build")
+    done = chipfit_here(own, "build", "--locked", PRODUCT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results(own) == before
+    unlocked = chipfit_here(own, "build", "--no-locked", PRODUCT)
+    assert unlocked.returncode == 1 and "data.calibration: no calibration data are given" in unlocked.stderr
 
 
 class OtherProcessor:
