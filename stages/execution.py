@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.facts.artifact import digests, file_sha256, is_intact, json_sha256, remove_leftovers, write_folder
@@ -11,6 +12,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import to_plain
 from stages.base import Job, Stage, reads
 from stages.keys import dependencies, is_unchanged
+from stages.keys.remembered import identity
 
 if TYPE_CHECKING:  # a build with nothing to do opens no store
     from stages.store import Store
@@ -109,7 +111,7 @@ def execute(stage: Stage, job: Job, store: "Store | None" = None, elsewhere: Els
             if is_intact(target, key.document):
                 return "up to date"
             with store.exclusively(key.digest) if store else nullcontext():
-                found = store.restore(key.digest) if store else None
+                found = store.restore(key.digest, stage.NAME, stage.TARGETS) if store else None
                 if found is not None:
                     write_folder(target, found.files, key.document)
                     return "shared" if found.source == "shared" else "restored"
@@ -117,7 +119,9 @@ def execute(stage: Stage, job: Job, store: "Store | None" = None, elsewhere: Els
                 if made is not None:
                     write_folder(target, made[0], key.document)
                     return made[1]
+                seen = {n: identity(p) for n, p in _files_read(stage, job).items()}
                 files = stage.run(replace(job, reads=stage.READS))
+                _refuse_changes(stage, job, key, seen)
                 write_folder(target, files, key.document)
                 if store and is_unchanged():  # else what ran may be newer than its key says
                     store.save(key.document, stage.NAME, files)
@@ -129,3 +133,26 @@ def execute(stage: Stage, job: Job, store: "Store | None" = None, elsewhere: Els
             f"cannot write {job.folder}: {error.strerror or error}",
             hint="Check that the build folder is writable and the disk is not full.",
         ) from error
+
+
+def _files_read(stage: Stage, job: Job) -> dict[str, Path]:
+    """The user's files and the earlier results that a stage reads, by their names in its key."""
+    before = {f"{s}/{n}": job.folder / s / n for s in stage.READS for n in digests(job.folder / s)}
+    declared = {n: p for n, p in before.items() if reads(stage.READS, *n.split("/", 1))}
+    return {**stage.inputs(job.project), **declared}
+
+
+def _refuse_changes(stage: Stage, job: Job, key: Key, seen: Mapping[str, object]) -> None:
+    """Raise ChipfitError where the stage may have read other bytes than its key says.
+
+    A file that was changed and put back has the same digest again, but is not as it was `seen` by its identity.
+    """
+    known, files = {**key.inputs, **key.before}, _files_read(stage, job)
+    for name in sorted(known.keys() | files.keys()):
+        path = files.get(name)
+        if path is None or identity(path) != seen.get(name) or file_sha256(path) != known.get(name):
+            raise ChipfitError(
+                f"{name} was changed while {stage.NAME} read it",
+                place=None if path is None else str(path),
+                hint="Build again.",
+            )

@@ -8,6 +8,7 @@ from pipeline.facts.artifact import digests, is_intact, recorded_key
 from stages.base import Job, Stage
 from stages.execution import Key, key_of
 from stages.store import Store
+from stages.store.exchange import unlike
 
 Action = Literal["up to date", "restore", "restore from the shared store", "run", "after"]
 """`after`: an earlier stage has to run first, and only its results tell."""
@@ -64,7 +65,7 @@ def _action(stage: Stage, job: Job, store: Store | None, key: Key) -> tuple[Acti
         return "up to date", digests(target)
     source = store.has(key.digest) if store else None
     entry = store.entry(key.digest) if store and source else None
-    if entry is None:
+    if entry is None or unlike(entry, stage.NAME, stage.TARGETS) is not None:
         return "run", None
     files = {n: o.sha256 for n, o in entry.outputs.items()}
     return ("restore" if source == "local" else "restore from the shared store"), files

@@ -59,7 +59,7 @@ class Cluster:
             raise _differs(answer, answer.key, key)
         if answer.errors:
             raise answer.errors[0] if len(answer.errors) == 1 else ManyErrors(answer.errors)
-        found = patiently(lambda: store.restore(key.digest))
+        found = patiently(lambda: store.restore(key.digest, stage.NAME, stage.TARGETS))
         if found is None:
             hint = "Is it the store of the worker?"
             raise ChipfitError(f"the shared store lacks what worker {answer.worker} has put into its own", hint=hint)

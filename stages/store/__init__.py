@@ -5,7 +5,7 @@ that is read is believed before its digest was compared, and nothing that goes w
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -44,19 +44,24 @@ class Store:
         self._writable = shared is not None and shared.writable
         self._said: set[str] = set()
 
-    def restore(self, digest: str) -> Restored | None:
+    def restore(self, digest: str, stage: str | None = None, targets: Collection[str] = ()) -> Restored | None:
         """All files of a result, every byte verified; None where there is none, or it is damaged, which is said.
 
+        Damaged is also a record of another `stage`, and one without the files `targets` that the stage always writes.
         What comes from the shared store is put into the local one; what it lacks is written to it, if one may.
         """
         local, shared = self._local, self._shared
-        result = self._try(local, lambda p: exchange.read_result(p, digest))
+
+        def read(place: Place) -> Result | None:
+            return exchange.read_result(place, digest, stage, targets)
+
+        result = self._try(local, read)
         if local is not None and result is not None:
             exchange.touch(local, digest, result.entry)
             if self._writable and not self._try(shared, lambda p: exchange.is_complete(p, digest)):
                 self._save_there(result)
             return Restored(dict(result.files), "local", result.entry.key)
-        result = self._try(shared, lambda p: exchange.read_result(p, digest))
+        result = self._try(shared, read)
         if result is None:
             return None
         self._save_here(result)

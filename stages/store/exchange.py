@@ -1,6 +1,6 @@
 """Stage results in and out of one place that holds `ac` and `cas` files, every byte checked on the way in."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -58,6 +58,14 @@ def read_entry(place: Place, digest: str) -> Entry | None:
         raise DamagedFile("ac", digest, str(error)) from error
 
 
+def unlike(entry: Entry, stage: str | None, targets: Collection[str]) -> str | None:
+    """What a record has unlike every result of this stage, which always writes `targets`; None where it has nothing."""
+    if stage is not None and entry.stage != stage:
+        return f"is a result of {entry.stage}, expected {stage}"
+    lacking = [t for t in targets if t not in entry.outputs]
+    return f"lacks {lacking[0]}, which {entry.stage} always writes" if lacking else None
+
+
 def read_blob(place: Place, content: Output) -> bytes | None:
     """A blob of the content that its record gives, None where there is none. Raises DamagedFile."""
     if content.sha256 == EMPTY:
@@ -71,14 +79,17 @@ def read_blob(place: Place, content: Output) -> bytes | None:
     return data
 
 
-def read_result(place: Place, digest: str) -> Result | None:
+def read_result(place: Place, digest: str, stage: str | None = None, targets: Collection[str] = ()) -> Result | None:
     """Everything stored for a key; None where the record or one of its blobs is not there.
 
-    Raises DamagedFile, which names every damaged file: a next build shall not find the second one.
+    Raises DamagedFile for a record of another `stage` or without one of its `targets`, and for damaged files, of which
+    it names every one: a next build shall not find the second one.
     """
     entry = read_entry(place, digest)
     if entry is None:
         return None
+    if (wrong := unlike(entry, stage, targets)) is not None:
+        raise DamagedFile("ac", digest, wrong)
 
     def read(content: Output) -> bytes | DamagedFile | None:
         try:

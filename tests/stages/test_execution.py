@@ -19,6 +19,7 @@ from stages.base import ALL, Job, applicable
 from stages.execution import execute, key_of, up_to_date
 from stages.store import Store
 from stages.store.bounded import BoundedFolder
+from stages.store.shared import SharedFolder
 
 HEAVY = "numpy onnx onnxruntime tflite unicorn capstone jinja2 torch highspy".split()
 
@@ -119,7 +120,7 @@ def test_what_newer_code_made_is_not_stored_under_the_key_of_the_older(
     class Saves:
         saved: list[str] = []  # noqa: RUF012
 
-        def restore(self, digest: str) -> None:
+        def restore(self, digest: str, stage: str, targets: tuple[str, ...]) -> None:
             return None
 
         def save(self, key: Mapping[str, object], stage: str, files: Mapping[str, bytes]) -> None:
@@ -135,6 +136,90 @@ def test_what_newer_code_made_is_not_stored_under_the_key_of_the_older(
     monkeypatch.setattr("stages.execution.is_unchanged", lambda: False)  # somebody saved a file of chipfit's meanwhile
     assert execute(stage, job, store) == "ran" and store.saved == ["own"]
     assert job.read("own", "out.txt") == b"two"
+
+
+def stored(folder: Path) -> list[str]:
+    return [p.name for p in folder.glob("store/ac/*")]
+
+
+@pytest.mark.parametrize("put_back", ["afterwards", "meanwhile"])
+def test_what_was_made_while_its_input_was_saved_anew_is_no_result(job: Job, tmp_path: Path, put_back: str) -> None:
+    """Under the key of the old input, the next build would take it for the old input's."""
+    stage, store = Stage(tmp_path / "given"), Store(BoundedFolder(tmp_path / "store", 1 << 28))
+    old = tmp_path / "old"
+    old.write_text("old", "utf-8")
+    shutil.copy2(old, stage.file)
+    calm = stage.run
+
+    def run(job: Job) -> dict[str, bytes]:
+        stage.file.write_text("new", "utf-8")
+        files = calm(job)
+        if put_back == "meanwhile":
+            shutil.copy2(old, stage.file)  # with its time
+        return files
+
+    stage.run = run  # type: ignore[method-assign]
+    with pytest.raises(ChipfitError) as raised:
+        execute(stage, job, store)
+    assert str(raised.value) == f"{stage.file}: file was changed while own read it. Hint: Build again."
+    assert not (job.folder / "own").exists() and not stored(tmp_path)
+    shutil.copy2(old, stage.file)
+    stage.run = calm  # type: ignore[method-assign]
+    assert execute(stage, job, store) == "ran" and job.read("own", "out.txt") == b"old" and len(stored(tmp_path)) == 1
+
+
+def test_what_was_made_while_an_earlier_result_was_changed_is_no_result(job: Job, tmp_path: Path) -> None:
+    first = Stage(tmp_path / "given", NAME="first")
+    second = Stage(tmp_path / "given", NAME="second", READS={"first": ("out.txt",)})
+    first.file.write_text("one", "utf-8")
+    execute(first, job)
+    path = job.folder / "first" / "out.txt"
+
+    def run(job: Job) -> dict[str, bytes]:  # a tool is given the path, and reads what lies there
+        path.write_bytes(b"other")
+        return {"out.txt": path.read_bytes()}
+
+    second.run = run  # type: ignore[method-assign]
+    with pytest.raises(ChipfitError, match=r"first/out\.txt was changed while second read it"):
+        execute(second, job)
+    assert not (job.folder / "second").exists()
+
+
+def test_a_model_that_goes_while_it_is_read_is_no_result(job: Job, tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "given")
+    stage.file.write_text("one", "utf-8")
+    calm = stage.run
+    stage.run = lambda job: (calm(job), stage.file.unlink())[0]  # type: ignore[method-assign]
+    with pytest.raises(ChipfitError, match="file was changed while own read it"):
+        execute(stage, job)
+
+
+@pytest.mark.parametrize(
+    ("saved_as", "files", "why"),
+    [
+        ("own", {"other.txt": b"x"}, "lacks out.txt, which own always writes: it is made anew"),
+        ("report", {"out.txt": b"x"}, "is a result of report, expected own: it is made anew"),
+    ],
+)
+def test_a_stored_result_that_is_none_of_the_stage_is_made_anew(
+    job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str], saved_as: str, files: dict[str, bytes], why: str
+) -> None:
+    stage = Stage(tmp_path / "given")
+    stage.file.write_text("one", "utf-8")
+    local = BoundedFolder(tmp_path / "store", 1 << 28)
+    key = key_of(stage, job).document
+    Store(local).save(key, saved_as, files)
+    shared = SharedFolder(tmp_path / "shared", writable=True)
+    Store(local, shared).save(key, saved_as, files)
+    assert execute(stage, job, Store(local, shared)) == "ran"
+    said = capsys.readouterr().err.splitlines()
+    assert [line.endswith(why) for line in said] == [True, True], said
+    assert job.read("own", "out.txt") == b"one"
+    for place in (Store(local), Store(None, shared)):
+        restored = place.restore(key_of(stage, job).digest)
+        assert restored is not None and restored.files == {"out.txt": b"one"}
+    shutil.rmtree(job.folder)
+    assert execute(stage, job, Store(local)) == "restored" and not capsys.readouterr().err
 
 
 def test_a_build_with_nothing_to_do_waits_for_no_heavy_library_and_no_store(products: Path) -> None:

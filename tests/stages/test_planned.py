@@ -123,3 +123,11 @@ def test_a_change_of_code_and_of_a_tool_is_named(job: Job, store: Store, monkeyp
     assert changes is not None
     assert [(c.part, c.name) for c in changes] == [("code", "pipeline/quantizing/calibrate.py"), ("tools", "numpy")]
     assert changes[1].new == "99.0 sha256:" + "e" * 64 and str(changes[1].old).split()[0] == version("numpy")
+
+
+def test_a_stored_result_that_lacks_a_file_is_not_planned_to_be_restored(job: Job, store: Store) -> None:
+    key = planned(job, store)["import"].key
+    assert key is not None
+    store.save(key.document, "import", {"graph.json": b"{}"})
+    assert store.has(key.digest) and actions(job, store)["import"] == "run"
+    assert execute(STAGES[1], job, store) == "ran"
