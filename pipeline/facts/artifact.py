@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,11 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: Any) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            for name, data in (*files.items(), (STAMP, _stamp_bytes(key, recorded))):
+            for name, data in (*files.items(), (STAMP, stamp_bytes(key, recorded))):
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(data)
             fresh.chmod(0o755)
-            if target.exists():
+            if os.path.lexists(target):
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
                 target.replace(old / "old")
                 try:
@@ -68,7 +68,7 @@ def write_folder(target: Path, files: Mapping[str, bytes], key: Any) -> None:
                     (old / "old").replace(target)
                     raise
                 finally:
-                    if target.exists():  # else what was there is only in `old`
+                    if os.path.lexists(target):  # else what was there is only in `old`
                         shutil.rmtree(old, ignore_errors=True)
             else:
                 fresh.replace(target)
@@ -91,10 +91,10 @@ def remove_leftovers(folder: Path) -> None:
 def is_intact(target: Path, key: Any) -> bool:
     """Whether `target` was written for `key` and no file of it, nor its stamp, was changed, cut, added or deleted.
 
-    A link or a folder that nobody wrote counts as added.
+    A link or a folder that nobody wrote counts as added, and a link to a folder is none that was written.
     """
     stamp = _read_stamp(target)
-    if stamp is None or stamp[0] != key:
+    if stamp is None or stamp[0] != key or target.is_symlink():
         return False
     recorded = stamp[1]
     if _files_below(target) != {STAMP, *recorded}:
@@ -108,11 +108,16 @@ def alterations(target: Path) -> list[str]:
 
     The seal in a stamp shows that it was changed by mistake; it is no signature, for anybody can compute it.
     """
-    stamp = _read_stamp(target)
-    if stamp is None or (target / STAMP).is_symlink() or (target / STAMP).read_bytes() != _stamp_bytes(*stamp):
-        return [f"{STAMP}: was changed after it was written, or is missing"]
-    recorded, found = stamp[1], _files_below(target)
-    changed = [f"{visible(n)}: was not written by the build" for n in sorted(found - {STAMP, *recorded})]
+    return stamped_alterations(target, STAMP, _files_below(target))
+
+
+def stamped_alterations(target: Path, name: str, found: Set[str]) -> list[str]:
+    """What of the files `found` in a folder is not as the stamp called `name` says, as `alterations` does."""
+    stamp = read_stamp(target / name)
+    if stamp is None or (target / name).is_symlink() or (target / name).read_bytes() != stamp_bytes(*stamp):
+        return [f"{name}: was changed after it was written, or is missing"]
+    recorded = stamp[1]
+    changed = [f"{visible(n)}: was not written by the build" for n in sorted(found - {name, *recorded})]
     for name, digest in recorded.items():
         path = target / name
         if name not in found:
@@ -137,9 +142,13 @@ def recorded_key(target: Path) -> Any:
 
 
 def _read_stamp(target: Path) -> tuple[Any, dict[str, str]] | None:
+    return read_stamp(target / STAMP)
+
+
+def read_stamp(path: Path) -> tuple[Any, dict[str, str]] | None:
     """Key, and digests by file name, of a folder's stamp; None where it is missing or was changed."""
     try:
-        return _parsed((target / STAMP).read_bytes())
+        return _parsed(path.read_bytes())
     except OSError:
         return None
 
@@ -155,7 +164,8 @@ def _parsed(stamp: bytes) -> tuple[Any, dict[str, str]] | None:
         return None
 
 
-def _stamp_bytes(key: Any, recorded: Mapping[str, str]) -> bytes:
+def stamp_bytes(key: Any, recorded: Mapping[str, str]) -> bytes:
+    """A stamp: the key for which files were written, their digests by name, and a seal over both."""
     return to_json({"key": key, "files": dict(recorded), "seal": json_sha256([key, dict(recorded)])})
 
 

@@ -9,7 +9,7 @@ from pipeline.facts.errors import ChipfitError
 from pipeline.facts.text import visible
 from stages import STAGES
 from stages.app.options import Options
-from stages.app.products import BUILD, products
+from stages.app.products import BUILD, PICTURE, products
 from stages.base import Job, applicable
 from stages.planned import Action, plan_stages
 from stages.store import open_store
@@ -58,7 +58,7 @@ def graph(arguments: Sequence[str]) -> int:
     """Write the picture, build/graph.svg unless `-o` says another file, or - for stdout."""
     options = Options("graph")
     options.add_argument("products", nargs="*", metavar="PRODUCT")
-    options.add_argument("-o", dest="file", metavar="FILE", default=str(BUILD / "graph.svg"))
+    options.add_argument("-o", dest="file", metavar="FILE", default=str(BUILD / PICTURE))
     given = options.parse_args(arguments)
     store = open_store(read_settings())
     rows = []

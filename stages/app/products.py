@@ -12,6 +12,8 @@ from stages.app.schedule import load_products
 
 BUILD = Path("build")
 """Where the results of commands and of `doit` are."""
+PICTURE = "graph.svg"
+"""What `chipfit graph` draws there, for the moment at which it is drawn."""
 
 
 def products(arguments: Sequence[str], locked: bool | None = None) -> list[Project]:

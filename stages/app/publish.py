@@ -1,12 +1,20 @@
 """Files that a build leaves beside its products: the comparison page, the same as JSON, JUnit XML, a job summary."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.facts.artifact import digests, file_sha256, json_sha256, sha256, to_json
+from pipeline.facts.artifact import (
+    digests,
+    file_sha256,
+    json_sha256,
+    read_stamp,
+    sha256,
+    stamp_bytes,
+    stamped_alterations,
+)
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import json_bytes, to_plain
 from stages.keys import code_below
@@ -16,6 +24,7 @@ if TYPE_CHECKING:  # a build with nothing to do reads verdicts, and no page
     from pipeline.judging.verdict import Verdict
 
 INDEX = "index.json"
+FILES = ("index.html", INDEX, "junit.xml", "summary.md")
 _STAMP, _LOCK, _FRESH = ".index.stamp.json", ".index.lock", ".index.new"
 _SECONDS = 60
 
@@ -128,8 +137,8 @@ def publish(run: Finished) -> "Comparison":
         with FileLock(run.build / _LOCK, timeout=_SECONDS):
             comparison = comparison_of(run)
             files = {name: render(comparison) for name, render in _renderers().items()}
-            stamp = {"key": _key(comparison), "files": {n: sha256(d) for n, d in files.items()}}
-            for name, data in (*files.items(), (_STAMP, to_json(stamp))):
+            stamp = stamp_bytes(_key(comparison), {n: sha256(d) for n, d in files.items()})
+            for name, data in (*files.items(), (_STAMP, stamp)):
                 (run.build / _FRESH).write_bytes(data)
                 (run.build / _FRESH).replace(run.build / name)
     except Timeout as error:
@@ -145,17 +154,18 @@ def publish(run: Finished) -> "Comparison":
 
 def _renderers() -> dict[str, "Callable[[Comparison], bytes]"]:
     """The files by their name."""
-    from pipeline.judging.comparison import comparison_file
+    from pipeline.judging.comparison import Comparison, comparison_file
     from pipeline.judging.report.comparison_page import render_comparison
     from pipeline.judging.report.job_summary import render_summary
     from pipeline.judging.report.junit import render_junit
 
-    return {
-        "index.html": lambda c: render_comparison(comparison_file(c)).encode(),
-        INDEX: lambda c: json_bytes(comparison_file(c)),
-        "junit.xml": render_junit,
-        "summary.md": lambda c: render_summary(c).encode(),
-    }
+    renderers: tuple[Callable[[Comparison], bytes], ...] = (
+        lambda c: render_comparison(comparison_file(c)).encode(),
+        lambda c: json_bytes(comparison_file(c)),
+        render_junit,
+        lambda c: render_summary(c).encode(),
+    )
+    return dict(zip(FILES, renderers, strict=True))
 
 
 def _key(comparison: "Comparison") -> str:
@@ -167,10 +177,19 @@ def _key(comparison: "Comparison") -> str:
 
 def _is_current(build: Path, key: str) -> bool:
     """Whether the files are those that were written for `key`, and nothing is left over of a build that was killed."""
-    try:
-        stamp = json.loads((build / _STAMP).read_bytes())
-        files = stamp["files"]
-        intact = all(file_sha256(build / n) == d for n, d in files.items())
-        return stamp["key"] == key and intact and not (build / _FRESH).exists()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    stamp = read_stamp(build / _STAMP)
+    if stamp is None or stamp[0] != key or (build / _FRESH).exists():
         return False
+    return all(file_sha256(build / n) == d for n, d in stamp[1].items())
+
+
+def published_alterations(build: Path, others: Set[str]) -> list[str]:
+    """What of the files beside the products is not as they were written, as `name: clause`.
+
+    `others` are names of a build folder that this is not about. Empty for a folder without such files, as where
+    products were copied to.
+    """
+    found = {p.name for p in build.iterdir()} - others - {_LOCK}
+    if not found & {_STAMP, *FILES}:
+        return []
+    return stamped_alterations(build, _STAMP, found)

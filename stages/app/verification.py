@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from pipeline.judging.report.page import Manifest
 from pipeline.judging.report.provenance import PROVENANCE, STATEMENT, TEST_RESULT, inputs, subjects
 from pipeline.judging.verdict import Verdict
 from stages import STAGES
+from stages.app.products import PICTURE
+from stages.app.publish import published_alterations
 
 ATTESTATIONS = "attestations"
 """The folder of a product's signatures, beside the results of stages: those are a function of their inputs alone, and a
@@ -24,7 +26,7 @@ signature depends on a key, and often on chance."""
 DOCUMENTS = ("provenance.json", "test-result.json", "mlbom.cdx.json")
 """What a report says of itself for others, which `chipfit sign` signs."""
 MAX_ENVELOPE = 1 << 26
-_OWN = frozenset({".lock", ATTESTATIONS})
+_LOCK = ".lock"
 _REPORT = "report"
 
 
@@ -35,17 +37,32 @@ def envelope_path(folder: Path, name: str) -> Path:
 
 def built_products(build: Path) -> list[Path]:
     """The folders of products in a build folder, which may be that of one product itself. Raises ChipfitError."""
-    names = {s.NAME for s in STAGES}
-
-    def is_product(folder: Path) -> bool:
-        return folder.is_dir() and any((folder / n).is_dir() for n in names)
-
     if is_product(build):
         return [build]
     found = sorted(p for p in build.iterdir() if is_product(p)) if build.is_dir() else []
     if not found:
         raise ChipfitError("no product was built here", place=str(build), hint="Run chipfit build first.")
     return found
+
+
+def is_product(folder: Path) -> bool:
+    """Whether the folder has results of any stage."""
+    return folder.is_dir() and any((folder / s.NAME).is_dir() for s in STAGES)
+
+
+def beside_differences(build: Path) -> list[str]:
+    """Everything beside the products in a build folder that is not as the build wrote it, as `path: clause`.
+
+    The picture of `chipfit graph` tells of the moment when it was drawn: it may be any file.
+    """
+    products = {p.name for p in build.iterdir() if is_product(p) or _is_begun(p)}
+    pictures = {PICTURE} if (build / PICTURE).is_file() and not (build / PICTURE).is_symlink() else set()
+    return published_alterations(build, products | pictures)
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether the folder is one of a product whose first stage failed."""
+    return folder.is_dir() and not folder.is_symlink() and {p.name for p in folder.iterdir()} <= {".lock"}
 
 
 def named_products(folders: Sequence[Path], names: Collection[str]) -> list[Path]:
@@ -60,7 +77,9 @@ def differences(folder: Path) -> list[str]:
     """Everything in a product's build folder that is not as the build wrote it, as `path: clause`."""
     order = [s.NAME for s in STAGES]
     present = [n for n in order if (folder / n).is_dir()]
-    found = [f"{visible(p.name)}: was not written by the build" for p in _strangers(folder, {*order})]
+    found = [".: is a link, and what lies behind it is not in the build folder"] if folder.is_symlink() else []
+    found += [f"{n}: is a link now" for n in present if (folder / n).is_symlink()]
+    found += [f"{visible(p)}: was not written by the build" for p in _strangers(folder, {*order})]
     sound = {n for n in present if recorded_key(folder / n) is not None}
     for stage in present:
         altered = [f"{stage}/{a}" for a in alterations(folder / stage)]
@@ -70,8 +89,20 @@ def differences(folder: Path) -> list[str]:
     return [*found, *_document_differences(folder, sound)]
 
 
-def _strangers(folder: Path, stages: set[str]) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.name not in _OWN and not (p.name in stages and p.is_dir()))
+def _strangers(folder: Path, stages: Set[str]) -> list[str]:
+    """Names, relative to the folder, of what neither a stage nor `chipfit sign` wrote."""
+    signed = folder / ATTESTATIONS
+    has_signed = signed.is_dir() and not signed.is_symlink()
+    envelopes = {envelope_path(folder, n) for n in DOCUMENTS}
+
+    def is_own(path: Path) -> bool:
+        if path == signed:
+            return has_signed
+        return is_file(path) if path.name == _LOCK else path.name in stages and path.is_dir()
+
+    found = [p for p in folder.iterdir() if not is_own(p)]
+    found += [p for p in (signed.iterdir() if has_signed else ()) if p not in envelopes or p.is_symlink()]
+    return sorted(p.relative_to(folder).as_posix() for p in found)
 
 
 def _key_differences(folder: Path, stage: str, sound: Collection[str]) -> Iterator[str]:

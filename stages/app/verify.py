@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 def verify(arguments: Sequence[str]) -> int:
     """Say each difference in one line; 1 where there is any."""
-    from stages.app.verification import built_products, differences, envelope_differences, named_products
+    from stages.app.verification import (
+        beside_differences,
+        built_products,
+        differences,
+        envelope_differences,
+        named_products,
+    )
 
     form = Options("verify")
     form.add_argument("build", nargs="?", default="build", help="a build folder, or that of one product in it")
@@ -29,6 +35,7 @@ def verify(arguments: Sequence[str]) -> int:
     projects = _projects(files) if files or options.rebuild else {}
     names = {*options.product} - {*files} | ({*projects} if files else set())
     folders = named_products(built_products(build), names)
+    beside = beside_differences(build) if not names and folders != [build] else []
     found: dict[str, list[str]] = {}
     for folder in folders:
         found[folder.name] = [*differences(folder), *envelope_differences(folder)]
@@ -46,8 +53,9 @@ def verify(arguments: Sequence[str]) -> int:
             print(f"{folder.name}: building again", file=sys.stderr)
             found[folder.name] += rebuild_differences(folder, projects[folder.name])
     if options.json:
-        print(json.dumps({"products": {n: {"differences": d} for n, d in found.items()}}, indent=1))
-        return 1 if any(found.values()) else 0
+        told = {"products": {n: {"differences": d} for n, d in found.items()}, "beside": {"differences": beside}}
+        print(json.dumps(told, indent=1))
+        return 1 if any(found.values()) or beside else 0
     checked = [
         "every file is as it was written", "manifest, provenance and bill of materials agree with it",
         *(["the signatures are those of the key"] if options.key is not None else []),
@@ -55,7 +63,8 @@ def verify(arguments: Sequence[str]) -> int:
     ]  # fmt: skip
     for name in (n for n, d in found.items() if not d):
         print(f"{name}: {', '.join(checked)}")
-    errors = [_error(folder, line) for folder in folders for line in found[folder.name]]
+    errors = [_error(build, line) for line in beside]
+    errors += [_error(folder, line) for folder in folders for line in found[folder.name]]
     if errors:
         raise ManyErrors(errors)
     return 0

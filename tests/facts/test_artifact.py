@@ -129,3 +129,14 @@ def test_what_killed_builds_left_is_swept(target: Path) -> None:
     remove_leftovers(target.parent)
     assert sorted(p.name for p in target.parent.iterdir()) == [".hidden.txt", "codegen"]
     assert is_intact(target, "key")
+
+
+def test_a_folder_behind_a_link_is_not_the_one_that_was_written_and_is_replaced(target: Path, tmp_path: Path) -> None:
+    target.rename(tmp_path / "elsewhere")
+    target.symlink_to(tmp_path / "elsewhere")
+    assert not is_intact(target, "key")
+    write_folder(target, FILES, "key")
+    assert is_intact(target, "key") and (tmp_path / "elsewhere" / STAMP).is_file()
+    (target.parent / "other").symlink_to(tmp_path / "nowhere")
+    write_folder(target.parent / "other", FILES, "key")
+    assert is_intact(target.parent / "other", "key")

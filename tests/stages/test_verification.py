@@ -11,7 +11,7 @@ from conftest import chipfit_here, some
 
 from pipeline.facts.artifact import STAMP, recorded_key, to_json, write_folder
 from pipeline.facts.errors import ChipfitError
-from stages.app.verification import built_products, differences, named_products
+from stages.app.verification import beside_differences, built_products, differences, named_products
 
 
 @pytest.fixture
@@ -59,6 +59,18 @@ SPOILED: dict[str, tuple[Callable[[Path], object], list[str]]] = {
             (f / "import" / "weights.bin").symlink_to(f.parent / "elsewhere"),
         ),
         ["import/weights.bin: is a link now"],
+    ),
+    "a stage behind a link": (
+        lambda f: ((f / "import").rename(f.parent / "elsewhere"), (f / "import").symlink_to(f.parent / "elsewhere")),
+        ["import: is a link now"],
+    ),
+    "a stranger among signatures": (
+        lambda f: ((f / "attestations").mkdir(), (f / "attestations" / "more.txt").write_text("x")),
+        ["attestations/more.txt: was not written by the build"],
+    ),
+    "signatures behind a link": (
+        lambda f: ((f.parent / "elsewhere").mkdir(), (f / "attestations").symlink_to(f.parent / "elsewhere")),
+        ["attestations: was not written by the build"],
     ),
     "a stamp with another digest": (
         lambda f: change(f / "import" / STAMP, lambda s: s | {"files": s["files"] | {"weights.bin": "0" * 64}}),
@@ -167,6 +179,60 @@ def test_the_command_says_each_difference_in_one_line_and_fails(touch: Path) -> 
     assert line.startswith("build/touch/quantize/\\u202eevil\\x1b") and line.isprintable()
     done = chipfit_here(touch.parents[1], "verify", "build", "--json")
     assert done.returncode == 1 and len(json.loads(done.stdout)["products"]["touch"]["differences"]) == 1
+
+
+BESIDE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "nothing": (lambda b: (b / "graph.svg").write_text("<svg/>"), []),
+    "a product whose import failed": (lambda b: ((b / "new").mkdir(), (b / "new" / ".lock").touch()), []),
+    "a product behind a link": (
+        lambda b: ((b / "touch").rename(b.parent / "elsewhere"), (b / "touch").symlink_to(b.parent / "elsewhere")),
+        ["touch: is a link, and what lies behind it is not in the build folder"],
+    ),
+    "a line more": (
+        lambda b: (b / "junit.xml").write_bytes((b / "junit.xml").read_bytes() + b"\n"),
+        ["junit.xml: was changed after it was written"],
+    ),
+    "a page less": (lambda b: (b / "index.html").unlink(), ["index.html: is missing"]),
+    "a link": (
+        lambda b: (
+            (b / "summary.md").rename(b.parent / "elsewhere"),
+            (b / "summary.md").symlink_to(b.parent / "elsewhere"),
+        ),
+        ["summary.md: is a link now"],
+    ),
+    "a picture behind a link": (
+        lambda b: (b / "graph.svg").symlink_to(b / "junit.xml"), ["graph.svg: was not written by the build"],
+    ),
+    "strangers": (
+        lambda b: ((b / "stranger.txt").write_text("x"), (b / "other" / "folder").mkdir(parents=True)),
+        ["other: was not written by the build", "stranger.txt: was not written by the build"],
+    ),
+    "another stamp": (
+        lambda b: change(b / ".index.stamp.json", lambda s: s | {"files": {}}),
+        [".index.stamp.json: was changed after it was written, or is missing"],
+    ),
+    "no stamp": (
+        lambda b: (b / ".index.stamp.json").unlink(),
+        [".index.stamp.json: was changed after it was written, or is missing"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_was_spoiled_beside_the_products_is_noticed(products: Path, tmp_path: Path, name: str) -> None:
+    build = tmp_path / "build"
+    build.mkdir()
+    shutil.copytree(products / "build" / "touch", build / "touch")
+    for path in (products / "build").iterdir():
+        if path.is_file():
+            shutil.copy(path, build)
+    spoil, wanted = BESIDE[name]
+    assert beside_differences(build) == []
+    spoil(build)
+    done = chipfit_here(tmp_path, "verify")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        int(bool(wanted)), [f"build/{line}." for line in wanted],
+    )  # fmt: skip
 
 
 def test_what_was_not_built_is_one_sentence(touch: Path) -> None:
