@@ -1,5 +1,6 @@
 """Figures of one built product: totals, and what each layer and each symbol takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ from pipeline.facts.totals import LARGEST, Totals
 from pipeline.judging.verdict import Verdict
 from pipeline.measuring.footprint.size_file import SizedSymbol, SizeFile
 from pipeline.measuring.simulate_file import SimulateFile
+from pipeline.planning.plan_file import PlanFile
 from pipeline.quantizing.quantize_file import QuantizeFile
 
 T = TypeVar("T")
@@ -31,7 +33,8 @@ class LayerFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one built product. `library` is the digest of the linked machine code that was measured.
+    """Of one built product. `library` is the digest of the linked machine code that was measured; `network` and
+    `sources` are those of the files of the integer network and of the library, by name.
 
     `weighted` are the layers with weights by their names in the network: of several, one kernel call may compute all.
     `decisions` are those of calibration; None where an older chipfit kept none.
@@ -45,6 +48,9 @@ class Figures:
     decisions: Decisions | None
     toolchain: str
     library: str
+    network: Mapping[str, str]
+    sources: Mapping[str, str]
+    arithmetic: tuple[str, ...]
 
 
 def totals_of(verdict: Verdict) -> Totals:
@@ -67,8 +73,10 @@ def figures_of(build: Path, product: str) -> Figures:
     """
     verdict = _read(build, product, "report", "verdict.json", Verdict)
     quantized = _read(build, product, "quantize", "quantize.json", QuantizeFile)
-    recorded = "decisions.json" in digests(build / product / "quantize")
+    network, sources = (digests(build / product / stage) for stage in ("quantize", "codegen"))
+    recorded = "decisions.json" in network
     decisions = _read(build, product, "quantize", "decisions.json", Decisions) if recorded else None
+    plan = _read(build, product, "codegen", "plan.json", PlanFile)
     size = _read(build, product, "size-check", "size.json", SizeFile)
     simulated = _read(build, product, "simulate", "simulate.json", SimulateFile)
     if [x.name for x in simulated.layers] != [x.name for x in size.layers]:
@@ -90,6 +98,9 @@ def figures_of(build: Path, product: str) -> Figures:
         decisions=decisions,
         toolchain=size.toolchain,
         library=digests(build / product / "size-check").get("library.elf", ""),
+        network={n: d for n, d in network.items() if n in ("graph.json", "weights.bin")},
+        sources={n: d for n, d in sources.items() if n != "plan.json"},
+        arithmetic=plan.arithmetic,
     )
 
 

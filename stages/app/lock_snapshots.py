@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.facts.artifact import json_sha256
 from pipeline.facts.config.lock import SUFFIX, Lock, dotted, read_lock
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ def lock_side(path: Path) -> "dict[str, Snapshot | str | None]":
     lock = read_lock(path).lock
     name = lock.settings.get("product")
     origin = lock_origin(lock)
-    return {name if isinstance(name, str) else path.name.removesuffix(SUFFIX): Snapshot(lock.figures, origin)}
+    found = Snapshot(lock.figures, origin, files=files_digest(lock.network, lock.library))
+    return {name if isinstance(name, str) else path.name.removesuffix(SUFFIX): found}
+
+
+def files_digest(network: Mapping[str, str], library: Mapping[str, str]) -> str:
+    """One digest of those of the files of an integer network and of its library, by name."""
+    return json_sha256({"network": dict(sorted(network.items())), "library": dict(sorted(library.items()))})
 
 
 def as_locked(built: "Snapshot", job: "Job") -> "Snapshot":
@@ -35,7 +42,8 @@ def comparable_with_locks(built: "Snapshot") -> "Snapshot":
     from pipeline.judging.differences.diff import Origin
 
     known = built.origin
-    return replace(built, origin=Origin(inputs=known.inputs, widths=known.widths, calibrated=known.calibrated))
+    kept = {n: getattr(known, n) for n in ("inputs", "arithmetic", "widths", "calibrated")}
+    return replace(built, origin=Origin(**kept))
 
 
 def lock_origin(lock: Lock) -> "Origin":
@@ -50,6 +58,7 @@ def lock_origin(lock: Lock) -> "Origin":
         inputs=models | {role: found.file for role, found in lock.data.items()},
         settings=written,
         tools={"chipfit": lock.chipfit, **lock.tools},
+        arithmetic=lock.arithmetic,
         widths=widths(written, list(lock.layers)),
         calibrated=calibrated(lock.decisions),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.errors import ChipfitError
-from stages.app.lock_snapshots import calibrated, widths
+from stages.app.lock_snapshots import calibrated, files_digest, widths
 
 if TYPE_CHECKING:
     from pipeline.judging.differences.diff import Origin, Snapshot
@@ -41,6 +41,7 @@ def snapshot(build: Path, product: str) -> "Snapshot":
         layers=figures.layers,
         symbols=figures.symbols,
         library=figures.library or None,
+        files=files_digest(figures.network, figures.sources),
     )
 
 
@@ -73,6 +74,7 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
         settings=written,
         tools=tools,
         code=code,
+        arithmetic=figures.arithmetic,
         widths=widths(written, list(figures.weighted)),
         calibrated={} if figures.decisions is None else calibrated(figures.decisions),
     )

@@ -48,9 +48,7 @@ def test_no_change_says_what_was_changed_without_effect() -> None:
     same_code = product(snapshot(), snapshot(tools={"compiler": "cc 2"}))
     assert unchanged(same_code) == "no change"
     other = product(snapshot(), snapshot(library="e" * 64, tools={"compiler": "cc 2"}))
-    assert unchanged(other) == (
-        "no change, though the machine code is not the same byte for byte (compiler: cc 1 → cc 2)"
-    )
+    assert unchanged(other) == ("no change, though the library is not the same byte for byte (compiler: cc 1 → cc 2)")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Locks compared: two of them, with the working tree, with a build folder; what calibration decided is a cause."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,29 @@ def test_two_locks(firmware: Path) -> None:
     assert [f["name"] for f in found["figures"] if f["old"] != f["new"]] == ["cycles"]
     assert causes(found) == CAUSES
     assert compared(firmware, "new.lock.yaml", "new.lock.yaml")["state"] == "no change"
+
+
+def other_library(firmware: Path) -> None:
+    """`other.lock.yaml` has the figures and decisions of the lock; arithmetic and all digests that came out differ."""
+    head, name, files = (firmware / "old.lock.yaml").read_text("utf-8").partition("\nnetwork:\n")
+    files = re.sub(r": ([0-9a-f]{64})\n", lambda found: f": {found[1][::-1]}\n", files)
+    text = head.replace("chipfit.int8.shift.v1", "chipfit.int8.once.v1") + name + files
+    (firmware / "other.lock.yaml").write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("side", ["old.lock.yaml", "build", None])
+def test_another_library_of_the_same_figures_is_no_secret(side: str | None, firmware: Path) -> None:
+    other_library(firmware)
+    sides = ("other.lock.yaml", *([] if side is None else [side]))
+    found = compared(firmware, *sides)
+    assert (found["state"], found["same_library"]) == ("no change", False)
+    assert causes(found) == [("arithmetic", "arithmetic", "chipfit.int8.once.v1", "chipfit.int8.shift.v1")]
+    done = chipfit_here(firmware, "diff", *sides, "--exit-code")
+    assert done.returncode == 1
+    assert "no change, though the library is not the same byte for byte (arithmetic: chipfit.int8.once" in done.stdout
+    same = ["old.lock.yaml", *sides[1:]]
+    assert compared(firmware, *same)["same_library"] is True
+    assert chipfit_here(firmware, "diff", *same, "--exit-code").returncode == 0
 
 
 def test_a_lock_and_the_working_tree_of_its_product_alone(firmware: Path) -> None:

@@ -43,17 +43,24 @@ def _compared(name: str, old: Snapshot, new: Snapshot) -> ProductDiff:
     known = None not in verdict
     same_verdict = not known or old.verdict == new.verdict
     same = not layers and not symbols and same_verdict and all(f.old == f.new for f in figures)
-    library = None if old.library is None or new.library is None else old.library == new.library
     return ProductDiff(
         product=name,
         state="no change" if same else "changed",
         verdict=verdict,
-        same_library=library,
+        same_library=_same_library(old, new),
         figures=figures,
         layers=layers,
         symbols=symbols,
         causes=causes(old, new, layers, symbols),
     )
+
+
+def _same_library(old: Snapshot, new: Snapshot) -> bool | None:
+    """Whether machine code, or files where a side has none, are the same; None where a side has neither."""
+    for one, other in ((old.library, new.library), (old.files, new.files)):
+        if one is not None and other is not None:
+            return one == other
+    return None
 
 
 def _figures(old: Totals | None, new: Totals | None) -> tuple[FigureChange, ...]:

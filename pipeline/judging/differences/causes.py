@@ -23,6 +23,7 @@ def causes(
         *_settings(a.settings, b.settings),
         *_changed("tool", a.tools, b.tools),
         *_changed("code", _short(a.code), _short(b.code)),
+        *_changed("arithmetic", _arithmetic(a.arithmetic), _arithmetic(b.arithmetic)),
         # Integers of another width are other integers: that says nothing more.
         *(c for c in calibrated if c.name not in {f"layer {w.name}" for w in widths}),
         *widths,
@@ -48,6 +49,10 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Cause]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _arithmetic(names: Sequence[str]) -> dict[str, str]:
+    return {"arithmetic": ", ".join(names)} if names else {}
 
 
 def _short(digests: Mapping[str, str]) -> dict[str, str]:

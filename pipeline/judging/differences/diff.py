@@ -12,13 +12,14 @@ from pipeline.measuring.footprint.size_file import SizedSymbol
 @dataclass(frozen=True)
 class Origin:
     """What a build was made from, by name: digests of the user's files and of chipfit's own, settings by dotted key,
-    versions of tools; the width of each layer's weights, such as int8; what calibration decided for each tensor and
-    layer, as a text."""
+    versions of tools; names of the arithmetic, if known; the width of each layer's weights, such as int8; what
+    calibration decided for each tensor and layer, as a text."""
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
+    arithmetic: tuple[str, ...] = ()
     widths: Mapping[str, str] = field(default_factory=dict)
     calibrated: Mapping[str, str] = field(default_factory=dict)
 
@@ -27,8 +28,8 @@ class Origin:
 class Snapshot:
     """One side of a comparison: a built product, or what a lock says of it.
 
-    `layers`, `symbols`, the words of the verdict and the digest of the linked library are None where a lock stands
-    for the build.
+    `library` is the digest of the linked library, `files` that of the files of network and library. `layers`,
+    `symbols`, the words of the verdict and `library` are None where a lock stands for the build.
     """
 
     totals: Totals
@@ -37,6 +38,7 @@ class Snapshot:
     layers: tuple[LayerFigures, ...] | None = None
     symbols: tuple[SizedSymbol, ...] | None = None
     library: str | None = None
+    files: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,20 @@ class SymbolChange:
     difference: int
 
 
-Kind = Literal["model", "data", "setting", "chip", "tool", "code", "calibration", "width", "kernel", "layer", "symbol"]
+Kind = Literal[
+    "model",
+    "data",
+    "setting",
+    "chip",
+    "tool",
+    "code",
+    "arithmetic",
+    "calibration",
+    "width",
+    "kernel",
+    "layer",
+    "symbol",
+]
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,8 @@ State = Literal["no change", "changed", "added", "removed", "not compared"]
 
 @dataclass(frozen=True)
 class ProductDiff:
-    """One product of both builds. `same_library` says whether the linked machine code is the same byte for byte.
+    """One product of both builds. `same_library` says whether the linked machine code is the same byte for byte, or,
+    where a lock stands for a build, the files of network and library.
 
     `why` says for a product that was not compared what kept it from being built.
     """
@@ -118,8 +134,8 @@ class Differences:
 
     @property
     def differs(self) -> bool:
-        """Whether a figure of any product differs, or a product is there on one side alone."""
-        return any(p.state in ("changed", "added", "removed") for p in self.products)
+        """Whether a figure or the library of any product differs, or a product is there on one side alone."""
+        return any(p.state in ("changed", "added", "removed") or p.same_library is False for p in self.products)
 
     @property
     def complete(self) -> bool:

@@ -104,7 +104,7 @@ def unchanged(product: ProductDiff) -> str:
     """A line on a product of which no figure differs."""
     if product.same_library or (product.same_library is None and not product.causes):
         return _SAME
-    other = "" if product.same_library is None else ", though the machine code is not the same byte for byte"
+    other = "" if product.same_library is None else ", though the library is not the same byte for byte"
     reasons = "; ".join(cause(c) for c in product.causes[:3])
     more = f"; {len(product.causes) - 3} more" if len(product.causes) > 3 else ""
     return f"{_SAME}{other}" + (f" ({reasons}{more})" if reasons else "")
@@ -125,6 +125,7 @@ def cause(found: Cause) -> str:
         "chip": f"{name}: {arrow}",
         "tool": f"{name}: {arrow}",
         "code": f"chipfit's own {name}: {arrow}",
+        "arithmetic": f"{name}: {arrow}",
         "calibration": f"calibration of {name}: {arrow}",
         "width": f"weights of {name}: {arrow}",
         "kernel": f"kernel of {name}: {arrow}",
