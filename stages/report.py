@@ -12,6 +12,7 @@ from pipeline.facts.config import Project
 from pipeline.facts.config.lock import lock_path, read_lock
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import is_file
+from pipeline.facts.text import visible
 from pipeline.facts.weight_bits import BITS
 from pipeline.model_files.exported import EXPORTED
 from stages.base import ALL, Job
@@ -32,6 +33,7 @@ TARGETS = (
     "index.html", "summary.md", "verdict.json", "manifest.json", "provenance.json", "test-result.json", "mlbom.cdx.json"
 )  # fmt: skip
 _MODULES = ("import_model", "feasibility", "quantize", "codegen", "size_check", "simulate", "report")
+_LONGEST_NAME = 80
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
 
 
@@ -126,14 +128,25 @@ def _library(job: Job) -> "LockedLibrary | None":
 
 
 def _locked(project: Project) -> "Totals | str":
-    """The figures of the product's lock, or why there are none: a build that is to be locked anew is judged, too."""
+    """The figures of the product's lock, or why there are none: a build that is to be locked anew is judged, too.
+
+    Those of another product or chip say nothing of this one; another model is what they are there for.
+    """
     path = inputs(project).get("lock")
     if path is None or not is_file(path):
         return "there is no lock to compare with"
     try:
-        return read_lock(path).lock.figures
+        lock = read_lock(path).lock
     except ChipfitError as error:
         return f"the lock cannot be read: {str(error).splitlines()[0]}"
+    for what, locked, now in (
+        ("product", lock.settings.get("product"), project.config.product),
+        ("chip", lock.chip.get("chip"), project.chip.chip),
+        ("core", lock.chip.get("core"), project.chip.core),
+    ):
+        if locked != now:
+            return f"the lock is that of the {what} {visible(str(locked), _LONGEST_NAME)}, this is {now}"
+    return lock.figures
 
 
 @cache

@@ -55,6 +55,32 @@ def test_a_build_is_compared_with_its_lock(firmware: Path) -> None:
     assert "lock" not in json.dumps([c.get("bom-ref", "") for c in materials["components"]])
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  chip: truetouch-m0\n", '  chip: "\\u202Erp2040"\n', "chip \\u202erp2040, this is truetouch-m0"),
+        ("  core: cortex-m0\n", "  core: cortex-m4f\n", "core cortex-m4f, this is cortex-m0"),
+        ("  core: cortex-m0\n", "", "core None, this is cortex-m0"),
+    ],
+)
+def test_figures_of_another_product_or_chip_are_none_of_this(old: str, new: str, said: str, firmware: Path) -> None:
+    kept = (firmware / LOCK).read_bytes()
+    edit_lock(firmware, old, new)
+    (line,) = missed(firmware)
+    assert f"regression.flash: the lock is that of the {said}. Hint: chipfit lock writes it" in line
+    (firmware / LOCK).write_bytes(kept)
+
+
+def test_a_lock_under_the_name_of_another_product_is_noticed(firmware: Path) -> None:
+    other = firmware / "configs/products/digits_mlp.yaml"
+    assert chipfit_here(firmware, "lock", str(other)).returncode == 0
+    (firmware / "configs/products/digits_mlp.lock.yaml").replace(firmware / LOCK)
+    (line,) = missed(firmware)
+    assert "the lock is that of the product digits_mlp, this is touch. Hint: chipfit lock writes it" in line
+    assert chipfit_here(firmware, "lock", PRODUCT).returncode == 0
+    assert missed(firmware) == []
+
+
 def test_the_lock_command_takes_figures_that_became_worse(firmware: Path) -> None:
     chipfit_here(firmware, "lock", PRODUCT)
     edit_lock(firmware, "stack: ", "stack: 1 #")

@@ -77,19 +77,9 @@ class SymbolChange:
 
 
 Kind = Literal[
-    "model",
-    "data",
-    "setting",
-    "chip",
-    "tool",
-    "code",
-    "arithmetic",
-    "calibration",
-    "width",
-    "kernel",
-    "layer",
-    "symbol",
-]
+    "model", "data", "setting", "chip", "tool", "code",
+    "arithmetic", "calibration", "width", "kernel", "layer", "symbol",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
