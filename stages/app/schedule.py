@@ -109,8 +109,17 @@ def _opened(settings: "Callable[[], StoreSettings] | None") -> "Store":
 
 
 def load_products(*products: str | Path) -> list[Loaded]:
-    """The products of files, folders or patterns by name; for one whose YAML is wrong, what is wrong with it."""
-    return _refuse_duplicates([p for pattern in products for path in find_products(pattern) for p in _load(path)])
+    """The products of files, folders or patterns by name; for one whose YAML is wrong, what is wrong with it.
+
+    A file below the current folder is named from there, however it was given: a message about it is the same bytes in
+    every checkout.
+    """
+    paths = [_from_here(path) for pattern in products for path in find_products(pattern)]
+    return _refuse_duplicates([p for path in paths for p in _load(path)])
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _load(path: Path) -> list[Loaded]:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
-from stages.app.schedule import _load, _refuse_duplicates, find_products
+from stages.app.schedule import _load, _refuse_duplicates, find_products, load_products
 
 YAML = "product: net\nmodel: {source: m.onnx}\ndata: {evaluation: d.npz}\nchip: stm32f030r8\n"
 
@@ -34,3 +34,20 @@ def test_of_two_products_of_one_name_the_second_fails_and_says_which(tmp_path: P
     assert first[0] == "net" and isinstance(first[1], Project)
     assert second[0] == "net_b" and isinstance(second[1], ChipfitError)
     assert "'net' is also the product of" in str(second[1]) and "a.yaml" in str(second[1])
+
+
+def test_what_is_wrong_with_a_file_is_told_the_same_however_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    path = tmp_path / "configs" / "a.yaml"
+    path.write_text(YAML.replace("stm32f030r8", "none"), "utf-8")
+    ((_, elsewhere),) = load_products(path)
+    assert str(elsewhere).startswith(f"{path}:4: ")
+    monkeypatch.chdir(tmp_path)
+    told = {
+        str(error)
+        for given in (path, "configs/a.yaml", path.parent, "configs/*.yaml")
+        for _, error in load_products(given)
+    }
+    assert len(told) == 1 and told.pop().startswith("configs/a.yaml:4: ")
