@@ -11,7 +11,11 @@ from stages.samples import data_files, data_settings, evaluation
 if TYPE_CHECKING:
     import numpy as np
 
+    from pipeline.facts.config.models import ChipSpec
     from pipeline.graph.tensor import Array
+    from pipeline.measuring.simulate_file import RunAccuracy, RunVectors, SimulateFile
+    from pipeline.measuring.simulator import Run
+    from pipeline.planning.plan_file import PlanFile
 
 NAME = "simulate"
 READS = {"quantize": ("graph.json", "weights.bin"), "codegen": ALL, "size-check": ("library.elf",)}
@@ -37,53 +41,58 @@ def run(job: Job) -> dict[str, bytes]:
 
     from pipeline.facts.records import json_bytes
     from pipeline.graph.graph_file import load
-    from pipeline.measuring.simulate_file import RunAccuracy, RunCycles, RunLayer, RunStack, RunVectors, SimulateFile
-    from pipeline.measuring.simulator import Target, simulate
+    from pipeline.measuring.simulate_file import RunAccuracy, RunVectors
     from pipeline.ops import NODES
     from pipeline.planning.plan_file import PlanFile
     from pipeline.quantizing.top1 import top1
 
-    project, chip = job.project, job.project.chip
-    product = project.config.product
     graph = load({n: job.read("quantize", n) for n in ("graph.json", "weights.bin")}, NODES)
-    samples = evaluation(project, graph).take(project.config.simulate.vectors)
-    integers = graph.integers(samples.inputs)
+    plan = job.record("codegen", "plan.json", PlanFile)
+    samples = evaluation(job.project, graph).take(job.project.config.simulate.vectors)
     # Extremes and noise beside the real inputs: they must be bit-exact too, and must take as long.
     rng = np.random.default_rng(0)
-    integers = [np.concatenate([a, _extremes(a, rng)]) for a in integers]
+    integers = [np.concatenate([a, _extremes(a, rng)]) for a in graph.integers(samples.inputs)]
     expected = [np.ascontiguousarray(o) for o in graph.run(integers)]
-    count = len(integers[0])
-    vectors = [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(count)]
-    wanted = [[o[i].tobytes() for o in expected] for i in range(count)]
-    plan = job.record("codegen", "plan.json", PlanFile)
-    calls, port_offsets = plan.calls, plan.port_offsets
-    target = Target(
-        chip.core,
-        (chip.flash.origin, chip.flash.size),
-        (chip.ram.origin, chip.ram.size),
-        chip.multiplier,
-        chip.flash.timing,
-    )
-    elf = job.folder / "size-check" / "library.elf"
-    sizes = [len(o) for o in wanted[0]]
-    runs = simulate(
-        elf,
-        target,
-        f"{product}_run",
-        len(calls),
-        vectors,
-        sizes,
-        progress=lambda d, t: job.progress("simulate", d, t),
-        port_offsets=port_offsets,
-    )
-    wrong = sum(list(r.outputs) != w for r, w in zip(runs, wanted, strict=True))
+    runs = _emulated(job, plan, integers, expected)
+    wanted = zip(*([v.tobytes() for v in o] for o in expected), strict=True)
+    wrong = sum(r.outputs != w for r, w in zip(runs, wanted, strict=True))
     answers = np.stack([np.frombuffer(r.outputs[0], expected[0].dtype) for r in runs[: samples.count]])
-    host = _host_mismatches(job, product, integers, expected, port_offsets)
+    host = _host_mismatches(job, integers, expected, plan.port_offsets)
+    vectors = RunVectors(len(runs), samples.count, wrong, host)
+    accuracy = RunAccuracy(top1(graph, answers, samples.labels), samples.count)
+    return {"simulate.json": json_bytes(_measured(job.project.chip, plan, runs, vectors, accuracy))}
+
+
+def _emulated(job: Job, plan: "PlanFile", integers: "list[Array]", expected: "list[Array]") -> "list[Run]":
+    """A run of the linked library for each vector of `integers`, which has one array per input, vectors first."""
+    import numpy as np
+
+    from pipeline.measuring.simulator import Target, simulate
+
+    chip = job.project.chip
+    flash, ram = (chip.flash.origin, chip.flash.size), (chip.ram.origin, chip.ram.size)
+    return simulate(
+        job.folder / "size-check" / "library.elf",
+        Target(chip.core, flash, ram, chip.multiplier, chip.flash.timing),
+        f"{job.project.config.product}_run",
+        len(plan.calls),
+        [[np.ascontiguousarray(a[i]).tobytes() for a in integers] for i in range(len(integers[0]))],
+        [o[0].nbytes for o in expected],
+        progress=lambda d, t: job.progress("simulate", d, t),
+        port_offsets=plan.port_offsets,
+    )
+
+
+def _measured(
+    chip: "ChipSpec", plan: "PlanFile", runs: "Sequence[Run]", vectors: "RunVectors", accuracy: "RunAccuracy"
+) -> "SimulateFile":
+    """What the runs cost; layers are those of the slowest."""
+    from pipeline.measuring.simulate_file import RunCycles, RunLayer, RunStack, SimulateFile
+
     slowest = max(runs, key=lambda r: r.total.high)
-    fastest = min(r.total.low for r in runs)
-    results = SimulateFile(
+    return SimulateFile(
         cycles=RunCycles(
-            min=fastest,
+            min=min(r.total.low for r in runs),
             max=slowest.total.high,
             zero_wait=slowest.total.zero_wait[1],
             depends_on_input=len({r.total for r in runs}) > 1,
@@ -94,13 +103,12 @@ def run(job: Job) -> dict[str, bytes]:
         clock_hz=chip.clock,
         layers=tuple(
             RunLayer(call.layer, call.kernel, call.macs, layer.high, layer.zero_wait[1], layer.instructions)
-            for call, layer in zip(calls, slowest.layers, strict=True)
+            for call, layer in zip(plan.calls, slowest.layers, strict=True)
         ),
-        vectors=RunVectors(count, samples.count, wrong, host),
-        accuracy=RunAccuracy(top1(graph, answers, samples.labels), samples.count),
+        vectors=vectors,
+        accuracy=accuracy,
         stack=RunStack(max(r.stack for r in runs)),
     )
-    return {"simulate.json": json_bytes(results)}
 
 
 def _extremes(array: "Array", rng: "np.random.Generator") -> "Array":
@@ -113,7 +121,7 @@ def _extremes(array: "Array", rng: "np.random.Generator") -> "Array":
 
 
 def _host_mismatches(
-    job: Job, product: str, integers: "list[Array]", expected: "list[Array]", port_offsets: Sequence[int | None]
+    job: Job, integers: "list[Array]", expected: "list[Array]", port_offsets: Sequence[int | None]
 ) -> int:
     """Number of vectors for which the same C, compiled for this machine, gives other outputs."""
     import numpy as np
@@ -126,6 +134,6 @@ def _host_mismatches(
     with scratch() as folder:
         source = job.folder / "codegen"
         library = host_library(source, folder / "library.so", listed=digests(source))
-        got = HostLibrary(library, product, port_offsets)(integers, expected)
+        got = HostLibrary(library, job.project.config.product, port_offsets)(integers, expected)
     differs = [(g != o).reshape(len(o), -1).any(axis=1) for g, o in zip(got, expected, strict=True)]
     return int(np.any(differs, axis=0).sum())
