@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 for name in [n for n in os.environ if n in ("CI", "CHIPFIT_LOCKED") or n.startswith("CHIPFIT_STORE_")]:
     del os.environ[name]
 os.environ["CHIPFIT_STORE"] = "none"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests import ONNX Runtime before chipfit does so
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,8 +1,14 @@
 """ONNX Runtime beside the integer network: what it refuses is said in a sentence."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
+from conftest import ROOT
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
@@ -40,3 +46,13 @@ def test_what_onnx_runtime_refuses_is_said_in_one_line(model: onnx.ModelProto, w
 def test_a_model_that_chipfit_made_and_onnx_runtime_refuses_is_no_error_of_the_user() -> None:
     with pytest.raises(Fail):
         FloatSession(REFUSED[0][0])
+
+
+def test_nothing_is_kept_or_sent_about_the_device(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry would leave its id of the device in the user's cache folder, or home."""
+    environment = {n: v for n, v in os.environ.items() if n != "ORT_DISABLE_TELEMETRY"}
+    places = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    code = "import pipeline.quantizing.onnx_runtime as o; print(o.onnxruntime.__version__)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env={**environment, **places}, capture_output=True, text=True, check=True)
+    assert done.stdout and list(tmp_path.iterdir()) == []
