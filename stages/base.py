@@ -85,7 +85,10 @@ def reads(declared: Mapping[str, tuple[str, ...]], stage: str, name: str) -> boo
     return names == ALL or name in names
 
 
-def applicable(stage: Stage, project: Project) -> bool:
-    """Whether the stage has anything to do for this product: a module may say so with `applies`."""
-    applies: Callable[[Project], bool] = getattr(stage, "applies", lambda p: True)
-    return applies(project)
+def applicable(stage: Stage, project: Project | None) -> bool:
+    """Whether the stage has anything to do for this product: a module may say so with `applies`.
+
+    None is a product that cannot be read: it has the stages that every product has.
+    """
+    applies: Callable[[Project], bool] | None = getattr(stage, "applies", None)
+    return applies is None or (project is not None and applies(project))

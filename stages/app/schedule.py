@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,11 +84,11 @@ def doit_tasks(
     watch_workers()
     folder, from_lock = Path(build), asks_for_lock(locked)
     every = load_products(*products)
-    loaded = [_with_lock(p, from_lock) for p in selected(every, only)]
-    names = [name for name, _ in loaded]
+    built = [_built(p, from_lock) for p in selected(every, only)]
+    names = [p.name for p in built]
     elsewhere = [name for name, _ in (*every, *load_products(*others)) if name not in names]
     opened = cache(lambda: _opened(store))
-    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, loaded, folder, opened, cluster) for s in STAGES}
+    tasks: dict[str, Any] = {f"task_{s.NAME}": _task_creator(s, built, folder, opened, cluster) for s in STAGES}
     tasks["DOIT_CONFIG"] = {
         "default_tasks": [s.NAME for s in STAGES],
         # The stamps in the build folder say what is up to date; doit's own records would say less, and would be one
@@ -129,12 +130,25 @@ def _load(path: Path) -> list[Loaded]:
         return [(re.sub(r"[^A-Za-z0-9_-]", "_", path.stem) or "product", error)]
 
 
-def _with_lock(loaded: Loaded, asked: bool | None) -> Loaded:
+@dataclass(frozen=True, eq=False)
+class _Built:
+    """A product that is to be built, or what is wrong with it, and the stages that it has."""
+
+    name: str
+    project: Project | ChipfitError
+    stages: tuple[Stage, ...]
+
+
+def _built(loaded: Loaded, locked: bool | None) -> _Built:
+    """A product as loaded, with its lock: one that is not as it was locked has its stages still, which do not run."""
     name, project = loaded
+    if isinstance(project, ChipfitError):
+        return _Built(name, project, tuple(s for s in STAGES if applicable(s, None)))
+    stages = tuple(s for s in STAGES if applicable(s, project))
     try:
-        return name, project if isinstance(project, ChipfitError) else with_lock(project, asked)
+        return _Built(name, with_lock(project, locked), stages)
     except ChipfitError as error:
-        return name, error
+        return _Built(name, error, stages)
 
 
 def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
@@ -160,27 +174,22 @@ def _refuse_duplicates(loaded: list[Loaded]) -> list[Loaded]:
 
 
 def _task_creator(
-    stage: Stage, loaded: Sequence[Loaded], build: Path, store: Opened, cluster: "Cluster | None"
+    stage: Stage, products: Sequence[_Built], build: Path, store: Opened, cluster: "Cluster | None"
 ) -> Callable[[], Iterator[Task]]:
     def create() -> Iterator[Task]:
         yield {"name": None, "doc": (sys.modules[stage.__name__].__doc__ or "").split(": ", 1)[-1].strip()}
         with ending_crashes(f"the tasks of {stage.NAME}"):
-            for name, project in loaded:
-                if isinstance(project, ChipfitError) or applicable(stage, project):
-                    yield _task(stage, name, project, build, store, cluster)
+            for product in products:
+                if stage in product.stages:
+                    yield _task(stage, product, build, store, cluster)
 
     return create
 
 
-def _task(
-    stage: Stage,
-    name: str,
-    project: Project | ChipfitError,
-    build: Path,
-    store: Opened,
-    cluster: "Cluster | None",
-) -> Task:
-    before = _before(stage, name, project)
+def _task(stage: Stage, product: _Built, build: Path, store: Opened, cluster: "Cluster | None") -> Task:
+    name, project = product.name, product.project
+    # The stage before it in the table which this product has.
+    before = [f"{s.NAME}:{name}" for s in product.stages[: product.stages.index(stage)][-1:]]
     if isinstance(project, ChipfitError):
         failed = (lambda e=project: TaskFailed(str(e))) if not before else (lambda: None)
         return {"name": name, "actions": [failed], "task_dep": before, "uptodate": [False]}
@@ -197,12 +206,6 @@ def _task(
         # To capture what an action prints, doit exchanges sys.stdout, which threads have in common.
         **({"io": {"capture": False}} if cluster else {}),
     }
-
-
-def _before(stage: Stage, name: str, project: Project | ChipfitError) -> list[str]:
-    """The task that comes before a stage's: that of the stage before it in the table which this product has."""
-    earlier = [s for s in STAGES[: STAGES.index(stage)] if isinstance(project, ChipfitError) or applicable(s, project)]
-    return [f"{s.NAME}:{name}" for s in earlier[-1:]]
 
 
 def _is_up_to_date(stage: Stage, job: Job) -> bool:

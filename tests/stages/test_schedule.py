@@ -1,8 +1,10 @@
 """Products that are found, and two of one name."""
 
+import json
 from pathlib import Path
 
 import pytest
+from conftest import chipfit_here
 
 from pipeline.facts.config import Project
 from pipeline.facts.errors import ChipfitError
@@ -51,3 +53,21 @@ def test_what_is_wrong_with_a_file_is_told_the_same_however_it_was_named(
         for _, error in load_products(given)
     }
     assert len(told) == 1 and told.pop().startswith("configs/a.yaml:4: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "stages"),
+    [
+        (YAML + "budgets: 1\n", (), 7),  # whose model is no matter: the file is wrong
+        (YAML.replace("m.onnx", "m.pt2") + "budgets: 1\n", (), 7),
+        (YAML, ("--locked",), 7),
+        (YAML.replace("m.onnx", "m.pt2"), ("--locked",), 8),
+    ],
+    ids=["wrong", "a wrong one of PyTorch", "without its lock", "one of PyTorch without its lock"],
+)
+def test_a_product_that_cannot_be_built_counts_the_stages_that_it_has(
+    tmp_path: Path, text: str, arguments: tuple[str, ...], stages: int
+) -> None:
+    (tmp_path / "net.yaml").write_text(text, "utf-8")
+    done = chipfit_here(tmp_path, "build", "net.yaml", "--json", *arguments)
+    assert done.returncode == 1 and json.loads(done.stdout)["stages"] == {"failed": 1, "not run": stages - 1}
