@@ -52,7 +52,7 @@ def _stats(folder: BoundedFolder, settings: StoreSettings, as_json: bool) -> int
     print(in_sentence(f"shared: {settings.shown_url} ({settings.mode})" if settings.url else "shared: none"))
     incomplete = f", {found.incomplete} of them incomplete" if found.incomplete else ""
     unused = f", {found.unused} of them without a result" if found.unused else ""
-    print(f"{found.results} results{incomplete}; {found.files} files{unused}")
+    print(f"{found.results} results{incomplete}{_of_others(found.others)}; {found.files} files{unused}")
     for stage in found.stages:
         print(f" {stage.stage:<12} {stage.results:>7} results {show_size(stage.bytes):>12}")
     return 0
@@ -69,11 +69,15 @@ def _verify(folder: BoundedFolder, as_json: bool) -> int:
             print(in_sentence(f"{line}: removed"))
         print(
             in_sentence(
-                f"{found.folder}: {found.results} results and {found.files} files read, "
+                f"{found.folder}: {found.results} results{_of_others(found.others)} and {found.files} files read, "
                 f"{len(found.damaged)} of them damaged"
             )
         )
     return 1 if found.damaged else 0
+
+
+def _of_others(count: int) -> str:
+    return f" (and {count} of other versions of chipfit)" if count else ""
 
 
 def _prune(folder: BoundedFolder, limit: int) -> int:

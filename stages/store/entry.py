@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.facts.artifact import json_sha256, sha256, to_json
 
-FORMAT = "chipfit-store-1"
+FORMAT = "chipfit-store-2"
+"""The form of records. Another number for another meaning of any byte of them, digests and seals too."""
 MAX_RECORD = 1 << 20
 """Bytes of one record."""
 MAX_FILES = 4096
@@ -18,6 +19,7 @@ MAX_TOTAL = 1 << 30
 """Bytes of all output files of one record."""
 EMPTY = sha256(b"")
 """Digest of no bytes: they are in every store, without a file."""
+_FORMATS = re.compile(r"chipfit-store-[0-9]{1,9}")
 _SEAL, _END = b',\n "seal": "', b'"\n}\n'
 _MAX_PATH = 240
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -30,6 +32,10 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECAS
 
 class Damaged(Exception):
     """Something of a store that is not what chipfit wrote there. The text is the rest of a sentence: "is ..."."""
+
+
+class AnotherForm(Exception):
+    """A record of another version of chipfit, with which this one shares the store: it is a miss, and left alone."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ def entry_bytes(entry: Entry) -> bytes:
 def parse_entry(data: bytes, digest: str) -> Entry:
     """The record in `data`, found under the name `digest`. Raises Damaged unless chipfit wrote it for that key.
 
+    Raises AnotherForm for a record of another version of chipfit.
+
     The seal, sha256 of all bytes before it, notices changed bits; it is no signature: whoever may write to a store may
     write a record.
     """
@@ -83,6 +91,8 @@ def parse_entry(data: bytes, digest: str) -> Entry:
         if not isinstance(document, dict) or not isinstance(document.get("format"), str):
             raise Damaged("is no record of a stage result")
         if document["format"] != FORMAT:
+            if _FORMATS.fullmatch(document["format"]):
+                raise AnotherForm(document["format"])
             raise Damaged(f"has the form {document['format'][:40]!r}, expected {FORMAT!r}")
         head, _, seal = data.rpartition(_SEAL)
         if seal != sha256(head).encode() + _END:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pipeline.facts.artifact import sha256
-from stages.store.entry import EMPTY, MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
+from stages.store.entry import EMPTY, MAX_RECORD, AnotherForm, Damaged, Entry, Output, entry_bytes, parse_entry
 from stages.store.folder import Folder, Kind
 
 T = TypeVar("T")
@@ -50,10 +50,12 @@ def make_entry(stage: str, key: Mapping[str, object], files: Mapping[str, bytes]
 
 
 def read_entry(place: Place, digest: str) -> Entry | None:
-    """The record of a key, None where there is none. Raises DamagedFile."""
+    """The record of a key, None where there is none, or that of another version of chipfit. Raises DamagedFile."""
     try:
         data = place.read("ac", digest, MAX_RECORD)
         return None if data is None else parse_entry(data, digest)
+    except AnotherForm:
+        return None
     except Damaged as error:
         raise DamagedFile("ac", digest, str(error)) from error
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import chipfit_here
 
-from pipeline.facts.artifact import sha256
+from pipeline.facts.artifact import json_sha256, sha256
 from stages.store import StoreSettings, open_store
+from stages.store.entry import FORMAT
 from stages.store.settings import DEFAULT_SIZE
 
 
@@ -43,6 +44,7 @@ def test_stats_count_results_by_stage(folder: Path, tmp_path: Path) -> None:
         "incomplete": 1,
         "files": 3,
         "unused": 0,
+        "others": 0,
         "stages": [
             {"stage": "quantize", "results": 2, "bytes": 3008},
             {"stage": "report", "results": 1, "bytes": 500_000},
@@ -81,6 +83,28 @@ def test_verify_reads_everything_and_removes_what_is_damaged(folder: Path, tmp_p
     assert "ac/000000000000 is no record of a stage result" in found["damaged"]
     assert chipfit_here(tmp_path, "cache", "verify").returncode == 0
     assert not bad.exists() and Path("/etc/passwd").is_file()
+
+
+def test_results_of_another_version_are_left_alone_and_counted_apart(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = json_sha256({"n": 2})
+    record = folder / "ac" / digest
+    other = record.read_bytes().replace(FORMAT.encode(), b"chipfit-store-1")
+    record.unlink()
+    record.write_bytes(other)
+    done = chipfit_here(tmp_path, "cache", "verify")
+    read = f"{folder}: 2 results (and 1 of other versions of chipfit) and 4 files read, 0 of them damaged\n"
+    assert (done.returncode, done.stdout) == (0, read) and record.read_bytes() == other
+    found = json.loads(chipfit_here(tmp_path, "cache", "verify", "--json").stdout)
+    assert (found["results"], found["others"], found["damaged"]) == (2, 1, [])
+    line = chipfit_here(tmp_path, "cache", "stats").stdout.splitlines()[2]
+    assert line == "2 results (and 1 of other versions of chipfit); 4 files"
+    store = open_store(StoreSettings(folder))
+    assert store.has(digest) is None and store.restore(digest) is None and record.read_bytes() == other
+    store.save({"n": 2}, "quantize", {"a.json": b"new"})
+    restored = store.restore(digest)
+    assert restored is not None and restored.files == {"a.json": b"new"} and not capsys.readouterr().err
 
 
 def test_prune_makes_room(folder: Path, tmp_path: Path) -> None:

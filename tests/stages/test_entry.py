@@ -6,7 +6,19 @@ from typing import Any
 import pytest
 
 from pipeline.facts.artifact import json_sha256, sha256, to_json
-from stages.store.entry import EMPTY, MAX_BLOB, MAX_FILES, MAX_RECORD, Damaged, Entry, Output, entry_bytes, parse_entry
+from stages.store.entry import (
+    EMPTY,
+    FORMAT,
+    MAX_BLOB,
+    MAX_FILES,
+    MAX_RECORD,
+    AnotherForm,
+    Damaged,
+    Entry,
+    Output,
+    entry_bytes,
+    parse_entry,
+)
 
 KEY = {"code": {"a.py": "é"}, "settings": {"x": [1, 0.1, None, True]}}
 DIGEST = json_sha256(KEY)
@@ -16,7 +28,7 @@ ENTRY = Entry("size-check", KEY, {"src/x.S": Output("a" * 64, 3), "size.json": O
 
 def sealed(**changes: Any) -> bytes:
     """A record as chipfit writes it, but for `changes`: whoever may write to a store can also seal."""
-    body = {"format": "chipfit-store-1", "stage": "quantize", "key": KEY, "outputs": {"x.json": CONTENT}, **changes}
+    body = {"format": FORMAT, "stage": "quantize", "key": KEY, "outputs": {"x.json": CONTENT}, **changes}
     head = to_json(body).removesuffix(b"\n}\n")
     return to_json({**body, "seal": sha256(head)})
 
@@ -55,7 +67,8 @@ def test_a_path_that_no_stage_writes_is_refused(path: str) -> None:
         (sealed().replace(b"x.json", b"y.json"), "was changed"),
         (sealed().replace(b'"size": 3', b'"size": 4'), "was changed"),
         (sealed()[:-1], "was changed"),
-        (sealed(format="chipfit-store-2"), "has the form 'chipfit-store-2'"),
+        (sealed(format="chipfit-shop-2"), "has the form 'chipfit-shop-2'"),
+        (sealed(format=f"{FORMAT}\n"), "has the form"),
         (sealed(more=1), "has other fields"),
         (sealed(key={}), "another key"),
         (sealed(key=[]), "another key"),
@@ -99,3 +112,16 @@ def test_a_record_is_plain_json() -> None:
         "size.json": {"sha256": EMPTY, "size": 0},
         "src/x.S": {"sha256": "a" * 64, "size": 3},
     }
+
+
+def test_a_record_of_another_version_of_chipfit_is_not_damaged() -> None:
+    for other in ("chipfit-store-1", "chipfit-store-3"):
+        with pytest.raises(AnotherForm):
+            parse_entry(sealed(format=other, stage={"of": "another form"}), "0" * 64)
+
+
+def test_the_form_has_another_number_where_digests_or_seals_have_another_meaning() -> None:
+    """What fails here reads no record of before: FORMAT must then be another one, too."""
+    record = entry_bytes(Entry("quantize", {"stage": "quantize"}, {"x": Output("a" * 64, 3)}))
+    written = (FORMAT, json_sha256({"stage": "quantize"})[:16], sha256(record)[:16])
+    assert written == ("chipfit-store-2", "55dba695287ffe29", "d54b129fdffc9914")
