@@ -1,6 +1,7 @@
 """Settings of the store: command line before environment before `[store]` of chipfit.toml, each value by itself."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ _VARIABLES = {
     "folder": "CHIPFIT_STORE_FOLDER",
 }
 _MAX_BYTES = 1 << 20
+_ESCAPES = "In a user or password write %2F for /, %3F for ?, %23 for # and %40 for @."
 _NEEDS = {
     "http": ("aiohttp", "http"),
     "https": ("aiohttp", "http"),
@@ -101,10 +103,10 @@ def require(url: str) -> None:
 
 
 def shown_url(url: str) -> str:
-    """A URL for a person to read: without user and password."""
-    scheme, mark, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else url
+    """A URL for a person to read: without all that may be user and password, which is what stands before the last @."""
+    before, at, rest = url.rpartition("@")
+    scheme, mark, _ = before.partition("://")
+    return f"{scheme}://{rest}" if at and mark and scheme in SCHEMES else rest
 
 
 def file_path(url: str) -> Path:
@@ -166,14 +168,18 @@ def _url(where: str, value: object, beside: Path) -> str:
     try:
         parts = urlsplit(value)
         _ = parts.port
-    except ValueError as error:
-        raise ChipfitError(f"{shown!r} is no URL: {error}", place=where) from error
+    except ValueError as error:  # whose text may hold a part of a password
+        hint = f"For example https://build.example.com:8080/chipfit. {_ESCAPES}"
+        raise ChipfitError("is no URL", place=where, hint=hint) from error
     if parts.scheme not in SCHEMES:
         hint = f"Write {' or '.join(f'{s}:' for s in SCHEMES)}, or {OFF} to store nothing."
         raise ChipfitError(f"{shown!r} does not begin with a known kind of store", place=where, hint=hint)
     if parts.query or parts.fragment:
-        hint = "Tokens belong into the environment or, for http, before the host: https://user:token@host/."
-        raise ChipfitError(f"{shown.partition('?')[0]!r} goes on after ? or #", place=where, hint=hint)
+        hint = "Tokens belong into the environment or, for http, before the host: https://user:token@host/. " + _ESCAPES
+        own = "" if "@" in value else f"{re.split('[?#]', value)[0]!r} "
+        raise ChipfitError(f"{own}goes on after ? or #", place=where, hint=hint)
+    if "@" in parts.path:
+        raise ChipfitError(f"{shown!r} has an @ in its path, or a / before its host", place=where, hint=_ESCAPES)
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or not file_path(value).is_absolute():
             hint = "Three slashes: file:///srv/chipfit."

@@ -121,6 +121,38 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
         assert "secret" not in str(raised.value)
 
 
+SECRET = ("s3cr", "q7", "1234", "5678", "jane")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "https://jane:s3cr/q7@host/x",
+            "is no URL. Hint: For example https://build.example.com:8080/chipfit. In a user",
+        ),
+        ("https://jane:1234/5678@host/x", "'https://host/x' has an @ in its path, or a / before its host. Hint: In a"),
+        ("jane:s3cr@host/x", "'host/x' does not begin with a known kind of store"),
+        ("jane:q7://s3cr@host/x", "'host/x' does not begin with a known kind of store"),
+        ("s3cr://q7@host/x", "'host/x' does not begin with a known kind of store"),
+        ("https://jane:s3cr?q7@host/x", "is no URL"),
+        ("https://jane:1234?5678@host/x", "goes on after ? or #"),
+        ("https://jane:1234#5678@host/x", "goes on after ? or #"),
+        ("https://host/x?sig=s3cr@q7", "goes on after ? or #"),
+        ("https://host/x#s3cr", "'https://host/x' goes on after ? or #"),
+        ("https://jane:[s3cr@host/x", "is no URL"),
+        ("https://jane:s3cr", "is no URL"),
+        ("https://jane\u2100:s3cr@host", "is no URL"),
+        ("memory://x/s3cr@host", "'memory://host' has an @ in its path"),
+        ("file:///jane/s3cr@host", "'file://host' has an @ in its path"),
+    ],
+)
+def test_no_part_of_a_password_is_shown_wherever_it_ends(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(ChipfitError) as raised:
+        settings(tmp_path, url=url)
+    assert message in str(raised.value) and not [s for s in SECRET if s in str(raised.value)]
+
+
 def test_a_hostile_settings_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "chipfit.toml"
     path.write_bytes(b"#" * ((1 << 20) + 1))
