@@ -34,13 +34,23 @@ class BoundedFolder(Folder):
         super().__init__(root)
         self.limit = limit
         self._tidied = False
+        self._is_own = False
 
     @property
     def _counter(self) -> Path:
         return self.root / "bytes"
 
+    def read(self, kind: Kind, name: str, limit: int) -> bytes | None:
+        self._require_own()
+        return super().read(kind, name, limit)
+
+    def size(self, kind: Kind, name: str) -> int | None:
+        self._require_own()
+        return super().size(kind, name)
+
     def prepare(self) -> None:
         """Make the folder. Only its owner may write to it: who writes records decides what is built."""
+        self._require_own()
         if not self.root.is_dir():
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         tag = self.root / "CACHEDIR.TAG"
@@ -48,6 +58,8 @@ class BoundedFolder(Folder):
             tag.write_text(_TAG, "ascii")
         if not self._tidied:  # once: there is a lock for each result of the last hour
             self._tidied = True
+            for name in ("tmp", *KINDS):
+                (self.root / name).mkdir(mode=0o700, exist_ok=True)
             self.remove_left_over()
 
     def reserve(self, added: int) -> None:
@@ -80,6 +92,24 @@ class BoundedFolder(Folder):
         """Bytes of all files, counted anew."""
         return sum(f.size for f in self._files())
 
+    def _require_own(self) -> None:
+        """Raise OSError where somebody else may write to the folder, if it is there: who may, decides what is built.
+
+        Its mode is not changed: a folder that a setting names may be one that others need.
+        """
+        if self._is_own or os.name != "posix" or not self.root.exists():
+            return
+        found = self.root.stat()
+        if found.st_uid not in (os.geteuid(), 0):
+            raise OSError("it belongs to another user")
+        if found.st_mode & 0o077:  # else nobody comes to what lies in it
+            for path in (self.root, *(self.root / k for k in KINDS)):
+                mode = path.stat().st_mode & 0o7777 if path.exists() else 0
+                if mode & 0o022:
+                    what = "it" if path == self.root else f"its folder {path.name}"
+                    raise OSError(f"others may write to {what} (mode {mode:o}), which chmod 700 would forbid")
+        self._is_own = True
+
     def _lock(self) -> FileLock:
         return FileLock(self.root / ".lock", timeout=30)
 
@@ -92,7 +122,8 @@ class BoundedFolder(Folder):
             return None
 
     def _count(self, total: int) -> None:
-        fresh = self.root / f".bytes-{os.getpid()}"
+        fresh = self.root / "tmp" / f"bytes-{os.getpid()}"  # where that of a killed builder is removed
+        fresh.parent.mkdir(exist_ok=True)
         fresh.write_text(str(total), "ascii")
         fresh.replace(self._counter)
 

@@ -119,3 +119,73 @@ def test_each_builder_looks_once_for_what_killed_ones_left(tmp_path: Path) -> No
     assert path.exists()
     BoundedFolder(tmp_path, LIMIT).prepare()
     assert not path.exists()
+
+
+def test_the_counter_of_a_killed_builder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(open_store(StoreSettings(tmp_path, size=LIMIT)), 1)
+    before = {p.name for p in tmp_path.iterdir()}
+
+    def killed(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", killed)
+        BoundedFolder(tmp_path, LIMIT).shrink(LIMIT)
+    (left,) = (tmp_path / "tmp").glob("bytes-*")
+    assert {p.name for p in tmp_path.iterdir()} == before
+    os.utime(left, (0, 0))
+    BoundedFolder(tmp_path, LIMIT).prepare()
+    assert not left.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize(
+    ("path", "mode", "why"),
+    [
+        (".", 0o777, "others may write to it (mode 777), which chmod 700 would forbid"),
+        (".", 0o1777, "others may write to it (mode 1777), which chmod 700 would forbid"),
+        (".", 0o770, "others may write to it (mode 770), which chmod 700 would forbid"),
+        ("ac", 0o777, "others may write to its folder ac (mode 777), which chmod 700 would forbid"),
+    ],
+)
+def test_a_folder_to_which_others_may_write_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, mode: int, why: str
+) -> None:
+    root = tmp_path / "store"
+    save(open_store(StoreSettings(root)), 1)
+    root.chmod(0o755)
+    (root / path).chmod(mode)
+    store = open_store(StoreSettings(root))
+    before = sorted(p.name for p in root.rglob("*"))
+    with store.exclusively(digest(1)):
+        assert store.restore(digest(1)) is None and store.has(digest(1)) is None
+        save(store, 2)
+    assert sorted(p.name for p in root.rglob("*")) == before
+    assert capsys.readouterr().err == f"store: {root}: {why}: the build goes on without it\n"
+    assert (root / path).stat().st_mode & 0o7777 == mode
+    (root / path).chmod(0o700)
+    assert open_store(StoreSettings(root)).restore(digest(1)) is not None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_a_folder_of_another_user_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(open_store(StoreSettings(tmp_path)), 1)
+    tmp_path.chmod(0o755)
+    if tmp_path.stat().st_uid == 0:
+        os.chown(tmp_path, 4712, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert open_store(StoreSettings(tmp_path)).restore(digest(1)) is None
+    assert capsys.readouterr().err == f"store: {tmp_path}: it belongs to another user: the build goes on without it\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_whatever_the_umask_nobody_else_can_write_to_a_store_that_is_made(tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        save(open_store(StoreSettings(tmp_path / "store")), 1)
+    finally:
+        os.umask(umask)
+    (tmp_path / "store").chmod(0o755)  # as an archive of it may be unpacked
+    assert open_store(StoreSettings(tmp_path / "store")).restore(digest(1)) is not None
