@@ -46,7 +46,7 @@ class ManyErrors(ChipfitError):
         return "\n".join(str(e) for e in self.errors)
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint naming the closest of `known` to `word`, or all of them when none is close."""
+def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:
+    """A hint naming the closest of `known` to `word`; when none is close, `otherwise`, or all of them."""
     close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+    return f"Did you mean {close[0]!r}?" if close else otherwise or f"Known: {', '.join(known)}."

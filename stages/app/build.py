@@ -6,9 +6,9 @@ import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, is_file
@@ -16,7 +16,6 @@ from stages.app.options import Options
 
 if TYPE_CHECKING:
     from stages.app.publish import Result
-    from stages.store.settings import StoreSettings
 
 _IN_FLIGHT = 64
 """Stages that wait for a cluster at a time: threads that do next to nothing."""
@@ -26,7 +25,7 @@ def build(arguments: Sequence[str]) -> int:
     """Run doit over the named products, or over those found in the current folder; `--json` prints what came out."""
     options = Options("build")
     options.add_argument("--json", action="store_true", help="print one JSON document in place of the table")
-    options.add_argument("--jobs", metavar="N", type=_jobs, help="as many stages at a time; auto: one for each core")
+    options.add_argument("--jobs", metavar="N", type=_jobs, help="stages at a time; auto or 0: one for each core")
     options.add_argument("--scheduler", metavar="TCP://HOST:PORT", help="run stages on the workers of Dask's scheduler")
     options.add_argument("--locked", action=BooleanOptionalAction, help="from PRODUCT.lock.yaml, without calibrating")
     options.add_argument("--only", metavar="PATTERN", action="append", default=[], help="products by name: touch_*")
@@ -35,10 +34,7 @@ def build(arguments: Sequence[str]) -> int:
     stores.add_argument("--no-store", action="store_true", help="restore nothing and keep nothing")
     options.add_argument("--store-mode", metavar="MODE", help="read-only or read-write, of the shared store")
     own, rest = options.parse_known_args(list(arguments))
-    parallel = [] if own.jobs is None else ["-n", str(own.jobs)]
-    if own.scheduler is not None:
-        parallel = ["-n", str(own.jobs or _IN_FLIGHT), "-P", "thread"]
-    rest[1 if rest[:1] == ["run"] else 0 : 0] = parallel
+    own.names = options.names
     return _with_json(rest, own) if own.json else _build(rest, own)
 
 
@@ -53,12 +49,14 @@ def _jobs(text: str) -> int:
 def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | None" = None) -> int:
     """The exit code of doit over the products in `arguments`; what came out of them is put into `results`.
 
-    `own` are the options that are not doit's.
+    `own` are the options that are not doit's, and all their `names`.
     """
-    from doit.cmd_base import ModuleTaskLoader
-
     from pipeline.facts.config.lock import SUFFIX
-    from stages.app.schedule import doit_tasks
+    from stages.app.doit_line import read_line, require_known, run_doit, without_products
+    from stages.app.schedule import doit_tasks, load_products
+    from stages.store.settings import read_settings
+
+    settings = read_settings(url=own.store, mode=own.store_mode, off=own.no_store)
 
     locks = [a for a in arguments if a.endswith(SUFFIX)]  # *.yaml names them beside the products
     products = [a for a in arguments if a.endswith((".yaml", ".yml")) and a not in locks]
@@ -68,66 +66,44 @@ def _build(arguments: Sequence[str], own: Namespace, results: "list[Result] | No
     missing = [p for p in products if not is_file(Path(p))]
     if missing:
         raise ChipfitError(absence_reason(Path(missing[0])), place=missing[0], hint="chipfit init writes a starter.")
+    line = read_line(rest, own.names)
     here = products_here(required=not products)
-    settings = partial(_settings, own)
+    names = [name for name, _ in load_products(*(products or here))] if line.words else []
+    line, only = without_products(line, names)
+    if line.verb == "run":
+        line = replace(line, options=(*_parallel(own), *line.options))
+    elif own.jobs is not None or own.scheduler is not None:
+        raise ChipfitError(f"doit {line.verb} runs no stage", place="chipfit build", hint="Leave out how to run them.")
     cluster = None
     if own.scheduler is not None:
         from stages.cluster.client import Cluster, require_meeting_point
 
-        require_meeting_point(settings())
+        require_meeting_point(settings)
         cluster = Cluster(own.scheduler)
     tasks = doit_tasks(
         *(products or here),
         others=here if products else (),
-        only=own.only,
+        only=[*own.only, *only],
         locked=own.locked,
         results=results,
-        store=settings,
+        store=lambda: settings,
         cluster=cluster,
     )
     try:
-        code = _doit(ModuleTaskLoader(tasks), rest)
+        require_known(line, tasks, names)
+        return run_doit(tasks, line)
     except SystemExit as ended:
-        code = int(ended.code or 0)
+        return int(ended.code or 0)
     finally:
         if cluster is not None:
             cluster.close()
-    return 1 if code == 3 else code  # doit's 3 is a command line that it does not understand
 
 
-def _settings(own: Namespace) -> "StoreSettings":
-    from stages.store.settings import read_settings
-
-    return read_settings(url=own.store, mode=own.store_mode, off=own.no_store)
-
-
-def _doit(loader: Any, arguments: Sequence[str]) -> int:
-    """The exit code of doit, of which a fault in a command of its own or of ours is 2; raises SystemExit."""
-    from doit.cmdparse import CmdParseError
-    from doit.doit_cmd import DoitMain
-    from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
-
-    from stages.app.crash import ending_crashes
-
-    class Guarded(DoitMain):  # type: ignore[misc]
-        def get_cmds(self) -> Any:
-            commands = super().get_cmds()
-            commands.update({name: guarded(kind) for name, kind in commands.items() if isinstance(kind, type)})
-            return commands
-
-    def guarded(kind: Any) -> Any:
-        def parse_execute(self: Any, given: Sequence[str]) -> Any:
-            wrong: Exception | None = None
-            with ending_crashes(f"doit {self.get_name()}"):
-                try:
-                    return kind.parse_execute(self, given)
-                except (CmdParseError, InvalidCommand, InvalidDodoFile, InvalidTask) as error:
-                    wrong = error
-            raise wrong
-
-        return type(kind.__name__, (kind,), {"parse_execute": parse_execute})
-
-    return int(Guarded(loader).run(arguments) or 0)
+def _parallel(own: Namespace) -> list[str]:
+    """doit's options for as many stages at a time as were asked for."""
+    if own.scheduler is not None:
+        return ["-n", str(own.jobs or _IN_FLIGHT), "-P", "thread"]
+    return [] if own.jobs is None else ["-n", str(own.jobs)]
 
 
 def _with_json(arguments: Sequence[str], own: Namespace) -> int:

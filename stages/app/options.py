@@ -16,6 +16,11 @@ class Options(argparse.ArgumentParser):
             prog=f"chipfit {command}", usage=self._usage.usage, description=self._usage.does, allow_abbrev=False
         )
 
+    @property
+    def names(self) -> list[str]:
+        """Every option, as it is typed."""
+        return [name for action in self._actions for name in action.option_strings]
+
     def error(self, message: str) -> NoReturn:
         """Raise ChipfitError with what argparse found, and the usage as its hint."""
         raise ChipfitError(message, place=self.prog, hint=f"Usage: {self._usage.usage}")

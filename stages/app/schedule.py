@@ -115,8 +115,8 @@ def load_products(*products: str | Path) -> list[Loaded]:
     A file below the current folder is named from there, however it was given: a message about it is the same bytes in
     every checkout.
     """
-    paths = [_from_here(path) for pattern in products for path in find_products(pattern)]
-    return _refuse_duplicates([p for path in paths for p in _load(path)])
+    found = {path.absolute(): _from_here(path) for pattern in products for path in find_products(pattern)}
+    return _refuse_duplicates([p for path in found.values() for p in _load(path)])  # of a file named twice once
 
 
 def _from_here(path: Path) -> Path:
