@@ -1,13 +1,12 @@
 """`chipfit lock`: what a build rests on and what calibration decided, written beside the product to be committed."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.facts.config import Project
 from pipeline.facts.config.lock import FORMAT, Lock, lock_path, lock_text, read_lock
+from pipeline.facts.drafts import remove_draft, replace_file
 from pipeline.facts.errors import ChipfitError, ManyErrors
 from pipeline.facts.files import absence_reason, is_file
 from stages import report
@@ -65,8 +64,13 @@ def _write(project: Project) -> None:
     path = lock_path(project.path, project.config.product)
     text = lock_text(lock_of(Job(project, BUILD)))
     unchanged = is_file(path) and path.read_bytes() == text.encode()
-    if not unchanged:
-        _replace(path, text)
+    try:
+        if unchanged:
+            remove_draft(path)
+        else:
+            replace_file(path, text.encode(), lambda draft: _check_draft(draft, path, text))
+    except OSError as error:
+        raise ChipfitError(f"cannot be written: {error.strerror or error}", place=str(path)) from error
     print(f"{path}: {'is as it was' if unchanged else 'written'}")
 
 
@@ -103,18 +107,7 @@ def lock_of(job: Job) -> Lock:
     )
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write the lock whole or not at all, once it reads as what was written."""
-    try:
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            if lock_text(read_lock(Path(draft)).lock) != text:
-                raise ChipfitError("cannot be locked: a name in its model does not fit a lock", place=str(path))
-            Path(draft).chmod(0o644)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-    except OSError as error:
-        raise ChipfitError(f"cannot be written: {error.strerror or error}", place=str(path)) from error
+def _check_draft(draft: Path, path: Path, text: str) -> None:
+    """Raise ChipfitError for a lock that does not read as what is written."""
+    if lock_text(read_lock(draft).lock) != text:
+        raise ChipfitError("cannot be locked: a name in its model does not fit a lock", place=str(path))

@@ -1,6 +1,5 @@
 """A product built again in a temporary folder, without any store, and compared with an earlier build of it."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from pipeline.facts.artifact import digests, recorded_key
 from pipeline.facts.config import Project
 from pipeline.facts.text import shortened, visible
+from pipeline.measuring.toolchain.scratch import remove_left_over, scratch
 from stages import STAGES
 from stages.app.drift import with_lock
 from stages.base import Job, Stage, applicable
@@ -25,8 +25,9 @@ def rebuild_differences(folder: Path, project: Project) -> list[str]:
     was_locked = any(name.startswith("lock.") for name in _part(recorded_key(folder / "quantize"), "settings"))
     project = with_lock(project, was_locked)
     stages = [s for s in STAGES if applicable(s, project)]
-    with tempfile.TemporaryDirectory(prefix="chipfit-verify-") as temporary:
-        job = Job(project, Path(temporary))
+    remove_left_over()
+    with scratch() as temporary:
+        job = Job(project, temporary)
         changed = [line for s in stages for line in _input_differences(s, job, folder)]
         if changed:
             return changed

@@ -9,7 +9,7 @@ from stages.app.options import Options
 
 def sign(arguments: Sequence[str]) -> int:
     """Write the envelopes of products that are as they were built; raises ChipfitError for one that is not."""
-    from stages.app.signing import sign_report
+    from stages.app.signing import remove_drafts, sign_report
     from stages.app.verification import built_products, differences, named_products
 
     form = Options("sign")
@@ -18,6 +18,8 @@ def sign(arguments: Sequence[str]) -> int:
     form.add_argument("--key", type=Path, required=True, metavar="FILE", help="a private key in PEM: Ed25519 or ECDSA")
     options = form.parse_args(arguments)
     folders = named_products(built_products(Path(options.build)), options.product)
+    for folder in folders:
+        remove_drafts(folder)  # else what a killed run left would be a file that no build wrote
     changed = [ChipfitError(f"{line}; it is not signed", place=str(f)) for f in folders for line in differences(f)]
     if changed:
         raise ManyErrors(changed)

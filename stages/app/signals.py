@@ -1,4 +1,4 @@
-"""Handlers of Ctrl-C and SIGTERM: chipfit ends at once, kills its compilers, removes its scratch folders."""
+"""Handlers of Ctrl-C and SIGTERM: chipfit ends at once, kills its compilers, removes its drafts and scratch folders."""
 
 import atexit
 import os
@@ -8,6 +8,7 @@ import threading
 from types import FrameType
 
 _CLEANING = (
+    ("pipeline.facts.drafts", "remove_own"),
     ("pipeline.measuring.toolchain.process", "kill_all"),
     ("pipeline.measuring.toolchain.scratch", "remove_own"),
     ("stages.app.worktrees", "forget_own"),

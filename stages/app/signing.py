@@ -4,12 +4,11 @@ Source: DSSE 1.0 (secure-systems-lab/dsse), as securesystemslib implements it.
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.facts.artifact import to_json
+from pipeline.facts.drafts import remove_draft, replace_file
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import absence_reason, file_size, is_file
 from stages.app.verification import DOCUMENTS, MAX_ENVELOPE, envelope_path
@@ -36,6 +35,16 @@ def sign_report(folder: Path, key: Path) -> list[Path]:
         written.append(envelope_path(folder, name))
         _write(written[-1], to_json(envelope.to_dict()))
     return written
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what a killed run left of a product's envelopes. Raises ChipfitError."""
+    for name in SIGNED:
+        path = envelope_path(folder, name)
+        try:
+            remove_draft(path)
+        except OSError as error:
+            raise ChipfitError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def signature_differences(folder: Path, key: Path) -> list[str]:
@@ -76,14 +85,7 @@ def _wrong(path: Path, document: Path, kind: str, public: "SSlibKey") -> str | N
 def _write(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        replace_file(path, data)
     except OSError as error:
         raise ChipfitError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -135,8 +135,11 @@ def test_the_last_bits_of_floats_change_no_byte_of_a_locked_build(own: Path, mon
 
 
 def test_a_lock_is_written_again_as_it_was(own: Path) -> None:
+    left_by_a_kill = own / "configs/products/.touch.lock.yaml.draft"
+    left_by_a_kill.write_bytes(b"lock: ")
     done = chipfit_here(own, "lock", "touch")
     assert done.returncode == 0 and done.stdout.endswith("configs/products/touch.lock.yaml: is as it was\n")
+    assert not left_by_a_kill.exists()
     assert chipfit_here(own, "lock", "--check", PRODUCT).stdout == "nothing has drifted: touch\n"
     change(own / "configs/products/touch.lock.yaml", "  ziglang: ", "  ziglang: 0.")
     done = chipfit_here(own, "lock", "--check")

@@ -1,10 +1,15 @@
 """A build made again: the same bytes, or the first stage that differs, and what changed since."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import chipfit_here, some
+from conftest import ROOT, chipfit_here, some
 
 from pipeline.facts.artifact import STAMP, recorded_key, write_folder
 from pipeline.facts.config import load_project
@@ -63,6 +68,27 @@ def test_a_product_whose_yaml_is_not_here_cannot_be_built_again(repository: Path
     path.write_text(path.read_text("utf-8").replace("product: touch", "product: other"), "utf-8")
     done = chipfit_here(repository, "verify", "--rebuild")
     assert done.returncode == 1 and "no YAML of 'touch' is here" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_what_is_interrupted_leaves_nothing_and_what_is_killed_nothing_for_long(repository: Path) -> None:
+    temporary = repository / "tmp"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages.app.cli", "verify", "build", YAML, "--rebuild"]
+    for number in (signal.SIGKILL, signal.SIGINT):  # the second run removes what the first one left
+        with subprocess.Popen(
+            command, cwd=repository, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as running:  # fmt: skip
+            mine = f"*/{running.pid}-*/touch/import"
+            while not list(temporary.glob(mine)) and running.poll() is None:
+                time.sleep(0.01)
+            os.killpg(running.pid, number)
+            said = running.communicate(timeout=60)[1]
+        assert running.returncode == (-number if number == signal.SIGKILL else 128 + number), said
+        left = [p for p in temporary.rglob("*") if p.parent != temporary]
+        assert bool(left) == (number == signal.SIGKILL), left
 
 
 @pytest.mark.exhaustive

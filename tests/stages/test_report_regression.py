@@ -64,6 +64,7 @@ def test_a_build_is_compared_with_its_lock(firmware: Path) -> None:
     ],
 )
 def test_figures_of_another_product_or_chip_are_none_of_this(old: str, new: str, said: str, firmware: Path) -> None:
+    assert chipfit_here(firmware, "lock", PRODUCT).returncode == 0
     kept = (firmware / LOCK).read_bytes()
     edit_lock(firmware, old, new)
     (line,) = missed(firmware)

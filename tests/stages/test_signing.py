@@ -47,8 +47,12 @@ def touch(products: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_signatures_are_those_of_the_key_and_no_part_of_the_results(touch: Path, tmp_path: Path, kind: str) -> None:
     private, public = keys(tmp_path, KINDS[kind]())
+    left_by_a_kill = touch / "attestations" / ".provenance.dsse.json.draft"
+    left_by_a_kill.parent.mkdir()
+    left_by_a_kill.write_bytes(b"{")
     done = chipfit_here(tmp_path, "sign", "--key", str(private))
     assert (done.returncode, len(done.stdout.splitlines())) == (0, len(SIGNED)), done.stderr
+    assert len(list((touch / "attestations").iterdir())) == len(SIGNED)
     assert signature_differences(touch, public) == [] and differences(touch) == []
     done = chipfit_here(tmp_path, "verify", "build", "touch", "--key", str(public))
     assert done.returncode == 0 and "the signatures are those of the key" in done.stdout
