@@ -18,9 +18,9 @@ def cache(arguments: Sequence[str]) -> int:
     Raises ChipfitError.
     """
     options = Options("cache")
-    options.add_argument("action", choices=("stats", "prune", "verify", "where"))
-    options.add_argument("--size")
-    options.add_argument("--json", action="store_true")
+    options.add_argument("action", choices=("stats", "prune", "verify", "where"), help="what to do with the store")
+    options.add_argument("--size", metavar="N", help="prune to this size, for example 1 GiB")
+    options.add_argument("--json", action="store_true", help="the same for programs")
     given = options.parse_args(list(arguments))
     if given.size is not None and given.action != "prune":
         options.error("--size belongs to prune")

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from stages.app.options import Options
+
 
 def chips(arguments: Sequence[str]) -> int:
     """Print one line per known chip."""
@@ -9,6 +11,7 @@ def chips(arguments: Sequence[str]) -> int:
     from pipeline.facts.errors import Place
     from pipeline.facts.units import show_size
 
+    Options("chips").parse_args(arguments)
     for name in known_chips():
         chip = find_chip(name, chip_folder(), Place(name))
         print(

@@ -38,7 +38,7 @@ COMMANDS = (
     Command("plan", "[PRODUCT ...] [--json]", "what a build would run or restore, and why"),
     Command("why", "STAGE:PRODUCT [--against BUILD|KEY] [--json]", "what changed since a stage's results were made"),
     Command("graph", "[PRODUCT ...] [-o FILE]", "draw stages and products as SVG"),
-    Command("explain", "[PRODUCT] [--json]", "what the plan chose for each layer, and what else it could have"),
+    Command("explain", "[PRODUCT ...] [--json]", "what the plan chose for each layer, and what else it could have"),
     Command(
         "diff",
         "[OLD [NEW] | OLD..NEW] [--product NAME] [--json | --markdown]",

@@ -8,8 +8,7 @@ from pipeline.facts.errors import ChipfitError, Place
 from pipeline.facts.files import absence_reason, is_file
 from pipeline.facts.records import to_plain
 from pipeline.importing.readers import READERS
-
-USAGE = "chipfit estimate MODEL [--chip NAME] [--json]"
+from stages.app.options import Options
 
 
 def estimate(arguments: Sequence[str]) -> int:
@@ -18,35 +17,29 @@ def estimate(arguments: Sequence[str]) -> int:
     from pipeline.planning.estimate import estimate as estimate_graph
     from stages.import_model import read_model
 
-    model, chip = _options(arguments)
+    options = Options("estimate")
+    options.add_argument("model", metavar="MODEL", help=f"a file: {', '.join(READERS)}")
+    options.add_argument(
+        "--chip", metavar="NAME", help="this chip alone (chipfit chips lists them), or a YAML of yours"
+    )
+    options.add_argument("--json", action="store_true", help="the same for programs")
+    given = options.parse_args(arguments)
+    model, chip = given.model, given.chip
     path = Path(model)
+    hint = "Usage: chipfit estimate MODEL [--chip NAME] [--json]"
     if path.suffix not in READERS:
-        raise ChipfitError(f"is not one of {', '.join(READERS)}", place=Place(model), hint=USAGE)
+        raise ChipfitError(f"is not one of {', '.join(READERS)}", place=Place(model), hint=hint)
     if not is_file(path):
-        raise ChipfitError(absence_reason(path), place=Place(model), hint=USAGE)
+        raise ChipfitError(absence_reason(path), place=Place(model), hint=hint)
     names = known_chips() if chip is None else [chip]
     folder = chip_folder() if chip is None else Path()  # a chip of one's own lies here, or in chips/
     chips = [find_chip(name, folder, Place("--chip")) for name in names]
     graph = read_model(path, model, "model")
     result = estimate_graph(graph, chips, application=chip is None)
-    if "--json" in arguments:
+    if given.json:
         print(json.dumps(to_plain(result), indent=1))
         return 0
     from stages.app.terminal import print_estimate
 
     print_estimate(model, result)
     return 0
-
-
-def _options(arguments: Sequence[str]) -> tuple[str, str | None]:
-    """The model file, and the chip's name or None, from the command line."""
-    rest, chip = [a for a in arguments if a != "--json"], None
-    if "--chip" in rest:
-        at = rest.index("--chip")
-        if at + 1 == len(rest):
-            raise ChipfitError("--chip needs the name of a chip", hint="chipfit chips lists them.")
-        chip = rest[at + 1]
-        del rest[at : at + 2]
-    if len(rest) != 1 or rest[0].startswith("--"):
-        raise ChipfitError("estimate takes one model file", hint=USAGE)
-    return rest[0], chip

@@ -7,25 +7,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.records import from_json, to_plain
+from stages.app.options import Options
 
 if TYPE_CHECKING:
     from pipeline.judging.report.plan import Explained
 
 T = TypeVar("T")
 
-USAGE = "chipfit explain [PRODUCT or PRODUCT.yaml ...] [--json]"
-
 
 def explain(arguments: Sequence[str]) -> int:
     """Print the plans of the products that were built in the current folder; `--json` prints the same as JSON."""
-    named = [a for a in arguments if a != "--json"]
-    unknown = next((a for a in named if a.startswith("-")), None)
-    if unknown is not None:
-        raise ChipfitError(f"explain does not know {unknown}", hint=USAGE)
-    plans = {
-        product: _explained(product) for product in [p for a in named for p in _product_names(a)] or _built_products()
-    }
-    if "--json" in arguments:
+    options = Options("explain")
+    options.add_argument("products", nargs="*", metavar="PRODUCT", help="names or YAML files (default: all built here)")
+    options.add_argument("--json", action="store_true", help="the same for programs")
+    given = options.parse_args(arguments)
+    names = [name for product in given.products for name in _product_names(product)]
+    plans = {product: _explained(product) for product in names or _built_products()}
+    if given.json:
         print(json.dumps(to_plain(plans), indent=1))
         return 0
     from stages.app.terminal import print_plan

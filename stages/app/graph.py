@@ -57,8 +57,12 @@ class Box:
 def graph(arguments: Sequence[str]) -> int:
     """Write the picture, build/graph.svg unless `-o` says another file, or - for stdout."""
     options = Options("graph")
-    options.add_argument("products", nargs="*", metavar="PRODUCT")
-    options.add_argument("-o", dest="file", metavar="FILE", default=str(BUILD / PICTURE))
+    options.add_argument(
+        "products", nargs="*", metavar="PRODUCT", help="names or YAML files (default: those found here)"
+    )
+    options.add_argument(
+        "-o", dest="file", metavar="FILE", default=str(BUILD / PICTURE), help="- for stdout (default: %(default)s)"
+    )
     given = options.parse_args(arguments)
     store = open_store(read_settings())
     rows = []

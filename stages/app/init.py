@@ -47,7 +47,7 @@ CI_FILES = {"github": ".github/workflows/chipfit.yml", "gitlab": ".gitlab-ci.yml
 def init(arguments: Sequence[str]) -> int:
     """Write a commented product.yaml and a three-line dodo.py, or a CI job; nothing that exists is overwritten."""
     options = Options("init")
-    options.add_argument("folder", nargs="?", default=".")
+    options.add_argument("folder", nargs="?", default=".", help="where to write (default: here)")
     options.add_argument("--ci", choices=sorted(CI_FILES), help="write a job for this server")
     given = options.parse_args(list(arguments))
     files = {"product.yaml": STARTER, "dodo.py": DODO} if given.ci is None else {CI_FILES[given.ci]: ci_job(given.ci)}

@@ -24,8 +24,10 @@ def lock(arguments: Sequence[str]) -> int:
     What `regression` of a YAML says of the old lock is said, and the new one written all the same.
     """
     parser = Options("lock")
-    parser.add_argument("products", nargs="*", metavar="PRODUCT")
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument(
+        "products", nargs="*", metavar="PRODUCT", help="names or YAML files (default: those found here)"
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing: say what is not as it was locked")
     options = parser.parse_args(arguments)
     projects = products(options.products, locked=False)
     if options.check:

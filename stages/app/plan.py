@@ -19,9 +19,11 @@ from stages.store.settings import read_settings
 def plan(arguments: Sequence[str]) -> int:
     """Print for each stage of each product what a build would do; `--json` prints the same as JSON."""
     options = Options("plan")
-    options.add_argument("products", nargs="*", metavar="PRODUCT")
-    options.add_argument("--json", action="store_true")
-    options.add_argument("--locked", action=BooleanOptionalAction)
+    options.add_argument(
+        "products", nargs="*", metavar="PRODUCT", help="names or YAML files (default: those found here)"
+    )
+    options.add_argument("--json", action="store_true", help="the same for programs")
+    options.add_argument("--locked", action=BooleanOptionalAction, help="as a build from the lock would be, or not")
     given = options.parse_args(arguments)
     store = open_store(read_settings())
     planned = {}

@@ -28,10 +28,12 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def why(arguments: Sequence[str]) -> int:
     """Print what changed for a stage, and for the stages whose results it reads."""
     options = Options("why")
-    options.add_argument("task", metavar="STAGE:PRODUCT")
-    options.add_argument("--against", metavar="BUILD|KEY")
-    options.add_argument("--json", action="store_true")
-    options.add_argument("--locked", action=BooleanOptionalAction)
+    options.add_argument("task", metavar="STAGE:PRODUCT", help="for example quantize:touch")
+    options.add_argument(
+        "--against", metavar="BUILD|KEY", help="compare with another build folder, or a key of plan --json"
+    )
+    options.add_argument("--json", action="store_true", help="the same for programs")
+    options.add_argument("--locked", action=BooleanOptionalAction, help="as a build from the lock would be, or not")
     given = options.parse_args(arguments)
     name, _, product = given.task.rpartition(":")
     (project,) = products([product], given.locked)

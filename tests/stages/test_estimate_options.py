@@ -1,32 +1,28 @@
 """Arguments of `chipfit estimate`."""
 
+from pathlib import Path
+
 import pytest
+from conftest import ROOT, chipfit_here
 
-from pipeline.facts.errors import ChipfitError
-from stages.app.estimate import _options
+MODEL = str(ROOT / "configs" / "models" / "digits_mlp.onnx")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "options"),
-    [
-        (["m.onnx"], ("m.onnx", None)),
-        (["--json", "m.onnx"], ("m.onnx", None)),
-        (["--chip", "c", "m.onnx", "--json"], ("m.onnx", "c")),
-    ],
-)
-def test_options_stand_anywhere(arguments: list[str], options: tuple[str, str | None]) -> None:
-    assert _options(arguments) == options
+def test_options_stand_anywhere(tmp_path: Path) -> None:
+    first = chipfit_here(tmp_path, "estimate", "--chip", "truetouch-m0", MODEL, "--json")
+    assert first.returncode == 0
+    assert first.stdout == chipfit_here(tmp_path, "estimate", "--json", MODEL, "--chip", "truetouch-m0").stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ([], "one model file"),
-        (["a", "b"], "one model file"),
-        (["--all"], "one model file"),
-        (["a", "--chip"], "needs the name"),
+        ([], "required: MODEL"),
+        (["a", "b"], "unrecognized arguments: b"),
+        (["--all"], "required: MODEL"),
+        (["a", "--chip"], "--chip: expected one argument"),
     ],
 )
-def test_anything_else_is_one_sentence(arguments: list[str], why: str) -> None:
-    with pytest.raises(ChipfitError, match=why):
-        _options(arguments)
+def test_anything_else_is_one_sentence(arguments: list[str], why: str, tmp_path: Path) -> None:
+    done = chipfit_here(tmp_path, "estimate", *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1) and why in done.stderr

@@ -71,7 +71,7 @@ def test_products_that_are_not_there_are_one_sentence(
     assert main(["explain", "nothing"]) == 1
     assert "'nothing' was not built here" in capsys.readouterr().err
     assert main(["explain", "--all"]) == 1
-    assert "explain does not know --all" in capsys.readouterr().err
+    assert "chipfit explain: unrecognized arguments: --all" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["explain", "touch"], 1), (["build"], 0)])
