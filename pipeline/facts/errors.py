@@ -1,6 +1,6 @@
 """Errors that a user can cause: one sentence with place, cause and hint."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -44,6 +44,12 @@ class ManyErrors(ChipfitError):
 
     def __str__(self) -> str:
         return "\n".join(str(e) for e in self.errors)
+
+
+def together(errors: Iterable[ChipfitError]) -> ManyErrors:
+    """Errors of several parts, each of which may be many, as one; what several parts say alike is said once."""
+    each = (e for error in errors for e in (error.errors if isinstance(error, ManyErrors) else (error,)))
+    return ManyErrors(list({str(e): e for e in each}.values()))
 
 
 def did_you_mean(word: str, known: Sequence[str], otherwise: str = "") -> str:

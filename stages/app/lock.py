@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.facts.config import Project
 from pipeline.facts.config.lock import FORMAT, Lock, lock_path, lock_text, read_lock
 from pipeline.facts.drafts import remove_draft, replace_file
-from pipeline.facts.errors import ChipfitError, ManyErrors
+from pipeline.facts.errors import ChipfitError, together
 from pipeline.facts.files import absence_reason, is_file
 from stages import report
 from stages.app.build import build
@@ -37,8 +37,14 @@ def lock(arguments: Sequence[str]) -> int:
     code = build([*files, "--no-locked", *only])
     if code and not all(_is_worse_alone(Job(p, BUILD)) for p in projects):
         return code
+    errors: list[ChipfitError] = []
     for project in projects:
-        _write(project)
+        try:
+            _write(project)
+        except ChipfitError as error:
+            errors.append(error)
+    if errors:
+        raise together(errors)
     return 0
 
 
@@ -51,12 +57,15 @@ def _check(projects: Sequence[Project]) -> int:
     errors: list[ChipfitError] = []
     for project in projects:
         path = lock_path(project.path, project.config.product)
-        if is_file(path):
-            errors += drift_errors(replace(project, lock=read_lock(path)))
-        else:
+        if not is_file(path):
             errors.append(ChipfitError(absence_reason(path), place=str(path), hint="chipfit lock writes it."))
+            continue
+        try:
+            errors += drift_errors(replace(project, lock=read_lock(path)))
+        except ChipfitError as error:
+            errors.append(error)
     if errors:
-        raise ManyErrors(errors)
+        raise together(errors)
     print(f"nothing has drifted: {', '.join(p.config.product for p in projects)}")
     return 0
 

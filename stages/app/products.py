@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.facts.config import Project
 from pipeline.facts.config.lock import SUFFIX
-from pipeline.facts.errors import ChipfitError, ManyErrors, did_you_mean
+from pipeline.facts.errors import ChipfitError, did_you_mean, together
 from stages.app.build import products_here
 from stages.app.drift import asks_for_lock, with_lock
 from stages.app.schedule import load_products
@@ -27,11 +27,18 @@ def products(arguments: Sequence[str], locked: bool | None = None) -> list[Proje
     loaded = load_products(*(files or products_here()))
     errors = [p for _, p in loaded if isinstance(p, ChipfitError)]
     if errors:
-        each = [e for error in errors for e in (error.errors if isinstance(error, ManyErrors) else [error])]
-        raise ManyErrors(list({str(e): e for e in each}.values()))
+        raise together(errors)
     found = {name: project for name, project in loaded if isinstance(project, Project)}
     for name in names:
         if name not in found:
             raise ChipfitError(f"no product is called {name!r}", hint=did_you_mean(name, list(found)))
     asked = asks_for_lock(locked)
-    return [with_lock(found[n], asked) for n in names or found]
+    taken = []
+    for name in names or found:
+        try:
+            taken.append(with_lock(found[name], asked))
+        except ChipfitError as error:
+            errors.append(error)
+    if errors:
+        raise together(errors)
+    return taken

@@ -231,6 +231,28 @@ def test_locks_may_stand_beside_products_in_a_pattern(own: Path) -> None:
     assert done.stderr == f"{lock}: is a lock, and no product. Hint: Name the product's YAML, and --locked.\n"
 
 
+def test_every_lock_that_cannot_be_taken_is_told(own: Path) -> None:
+    """By the check of locks and by what a build from them would do: not the first one alone."""
+    (own / "configs/products/digits.lock.yaml").write_text("lock: another\n", "utf-8")
+    change(own / "configs/products/touch.lock.yaml", "figures:\n", "figures: none\nothers:\n")
+    for command in (("lock", "--check"), ("plan", "--locked")):
+        done = chipfit_here(own, *command)
+        assert done.returncode == 1
+        wanted = ("digits.lock.yaml:1: lock: ", "digits_mlp.lock.yaml: does not exist", "touch.lock.yaml:7: figures: ")
+        assert not [w for w in wanted if w not in done.stderr], done.stderr
+
+
+def test_what_cannot_be_written_does_not_keep_others_from_it(own: Path) -> None:
+    """A folder stands in the place of one of two locks."""
+    text = (own / PRODUCT).read_text("utf-8").replace("product: touch ", "product: again ")
+    (own / "configs/products/again.yaml").write_text(text, "utf-8")
+    (own / "configs/products/again.lock.yaml").mkdir()
+    (own / "configs/products/touch.lock.yaml").unlink()
+    done = chipfit_here(own, "lock", "configs/products/again.yaml", PRODUCT)
+    assert done.returncode == 1 and "again.lock.yaml: cannot be written: " in done.stderr, done.stderr
+    assert done.stdout.endswith("touch.lock.yaml: written\n") and len(done.stderr.splitlines()) == 1
+
+
 def test_a_lock_that_was_edited_leads_nowhere(own: Path) -> None:
     """Whoever changes a decision in it does not get another network in silence."""
     before = results(own)
