@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.facts import units
 from pipeline.facts.cores import CORES, with_slow_multiplier
@@ -141,11 +150,15 @@ def product_name(value: Any) -> str:
 
     Raises ValueError.
     """
-    if not isinstance(value, str) or not _NAME.fullmatch(value) or value in _C_WORDS:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(
             f"{value!r} cannot be a name in C, expected a-z, 0-9 and _, beginning with a letter, at most {MAX_NAME} "
             "characters, no keyword"
         )
+    if value == "main":
+        raise ValueError("'main' cannot be a name in C: it is the function in which a program begins")
+    if value in _C_WORDS:
+        raise ValueError(f"{value!r} cannot be a name in C: it is a keyword of C or C++")
     if "__" in value or value.endswith("_"):
         raise ValueError(f"{value!r} has two _ side by side or one at its end, which part it from what C names begin")
     if value == "chipfit" or value.startswith("chipfit_"):
@@ -173,9 +186,16 @@ Rows = Annotated[tuple[int, int], BeforeValidator(_rows), _text("^[0-9]+-[0-9]+$
 
 
 class Section(BaseModel):
-    """Frozen, and every key known."""
+    """Frozen, and every key known and with a value: of a limit left empty nobody would learn that it holds nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_given(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("is empty, expected a value; without one leave out the key")
+        return value
 
 
 class Flash(Section):
