@@ -12,7 +12,6 @@ from pipeline.facts.config import Project
 from pipeline.facts.config.lock import lock_path, read_lock
 from pipeline.facts.errors import ChipfitError
 from pipeline.facts.files import is_file
-from pipeline.facts.text import visible
 from pipeline.facts.weight_bits import BITS
 from pipeline.model_files.exported import EXPORTED
 from stages.base import ALL, Job
@@ -33,7 +32,6 @@ TARGETS = (
     "index.html", "summary.md", "verdict.json", "manifest.json", "provenance.json", "test-result.json", "mlbom.cdx.json"
 )  # fmt: skip
 _MODULES = ("import_model", "feasibility", "quantize", "codegen", "size_check", "simulate", "report")
-_LONGEST_NAME = 80
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "unicorn", "capstone", "ziglang")
 
 
@@ -132,6 +130,8 @@ def _locked(project: Project) -> "Totals | str":
 
     Those of another product or chip say nothing of this one; another model is what they are there for.
     """
+    from pipeline.judging.regression import other_target
+
     path = inputs(project).get("lock")
     if path is None or not is_file(path):
         return "there is no lock to compare with"
@@ -139,14 +139,12 @@ def _locked(project: Project) -> "Totals | str":
         lock = read_lock(path).lock
     except ChipfitError as error:
         return f"the lock cannot be read: {str(error).splitlines()[0]}"
-    for what, locked, now in (
+    facts = (
         ("product", lock.settings.get("product"), project.config.product),
         ("chip", lock.chip.get("chip"), project.chip.chip),
         ("core", lock.chip.get("core"), project.chip.core),
-    ):
-        if locked != now:
-            return f"the lock is that of the {what} {visible(str(locked), _LONGEST_NAME)}, this is {now}"
-    return lock.figures
+    )
+    return other_target("the lock", facts) or lock.figures
 
 
 @cache
@@ -222,6 +220,8 @@ def missed(job: Job) -> "list[Finding]":
 
 
 def failures(job: Job) -> list[str]:
-    """Findings of missed rules in the last report, each as `file:line: key: sentence`."""
-    errors = [ChipfitError(f"{f.key}: {f.sentence}", place=job.project.place(f.key), hint=f.hint) for f in missed(job)]
-    return [str(e) for e in errors]
+    """Findings of missed rules in the last report, each as `file:line: key: sentence`, a variant's with its name."""
+    own = job.project
+    return [
+        str(ChipfitError(own.told(f"{f.key}: {f.sentence}"), place=own.place(f.key), hint=f.hint)) for f in missed(job)
+    ]

@@ -41,7 +41,7 @@ COMMANDS = (
     Command("explain", "[PRODUCT ...] [--json]", "what the plan chose for each layer, and what else it could have"),
     Command(
         "diff",
-        "[OLD [NEW] | OLD..NEW] [--product NAME] [--json | --markdown]",
+        "[OLD [NEW] | OLD..NEW] [--product NAME] [--regression] [--exit-code] [--json | --markdown]",
         "what changed between two builds, and why",
     ),
     Command(

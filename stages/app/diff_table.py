@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 def print_differences(comparison: "Differences") -> None:
     """Print a line for each product, and for those that differ causes and tables."""
     from pipeline.facts.text import in_sentence
-    from pipeline.judging.differences.wording import sides, told_and_unchanged
+    from pipeline.judging.differences.wording import missed_lines, sides, told_and_unchanged
 
     print(in_sentence(sides(comparison)))
     told, same = told_and_unchanged(comparison)
     for product, said in told:
         print(in_sentence(f"{product.product}: {said}"))
+        for line in missed_lines(product):
+            print(in_sentence(f"  missed: {line}"))
         if product.state == "changed":
             _print_tables(product)
     if same:

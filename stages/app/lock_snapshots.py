@@ -21,7 +21,8 @@ def lock_side(path: Path) -> "dict[str, Snapshot | str | None]":
     lock = read_lock(path).lock
     name = lock.settings.get("product")
     origin = lock_origin(lock)
-    found = Snapshot(lock.figures, origin, files=files_digest(lock.network, lock.library))
+    chip: dict[str, str] = {n: str(lock.chip[n]) for n in ("chip", "core") if n in lock.chip}
+    found = Snapshot(lock.figures, origin, files=files_digest(lock.network, lock.library), chip=chip)
     return {name if isinstance(name, str) else path.name.removesuffix(SUFFIX): found}
 
 

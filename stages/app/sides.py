@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,12 +154,19 @@ def _build(project: Project, from_lock: bool | None, store: "Store | None", lock
         for stage in STAGES:
             if applicable(stage, project):
                 execute(stage, job, store)
-        built = snapshot(job.build, project.config.product)
+        built = replace(snapshot(job.build, project.config.product), places=_places(project))
         return as_locked(built, job) if locked else built
     except ChipfitError as error:
         if error.place is None:
             error.place = project.place("product")
         return _sentence(error)
+
+
+def _places(project: Project) -> dict[str, str]:
+    """How a message on each limit of `regression` begins: its place, and the name where that stands for several."""
+    keys = [f"regression.{name}" for name in type(project.config.regression).model_fields]
+    name = f": {project.config.product}" if project.variant else ""
+    return {key: f"{project.place(key)}{name}" for key in keys}
 
 
 def _sentence(error: ChipfitError) -> str:

@@ -8,6 +8,7 @@ from pipeline.facts.errors import ChipfitError
 from stages.app.lock_snapshots import calibrated, files_digest, widths
 
 if TYPE_CHECKING:
+    from pipeline.facts.config.models import Regression
     from pipeline.judging.differences.diff import Origin, Snapshot
     from pipeline.judging.figures import Figures
 
@@ -34,9 +35,12 @@ def snapshot(build: Path, product: str) -> "Snapshot":
     from pipeline.judging.figures import figures_of
 
     figures = figures_of(build, product)
+    said = _settings(build / product / "report")
     return Snapshot(
         totals=figures.totals,
         origin=_origin(build / product, figures),
+        chip={n: str(said[f"chip.{n}"]) for n in ("chip", "core") if f"chip.{n}" in said},
+        limits=_limits(said),
         verdict=figures.verdict,
         layers=figures.layers,
         symbols=figures.symbols,
@@ -53,7 +57,7 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
     code: dict[str, str] = {}
     tools: dict[str, str] = {"compiler": figures.toolchain}
     inputs: dict[str, str] = {}
-    settings: dict[str, Any] = {}
+    settings = _settings(folder / "report")
     for path in sorted(p for p in folder.iterdir() if p.is_dir()):
         key = recorded_key(path)
         if not isinstance(key, Mapping):
@@ -61,8 +65,6 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
         code |= _texts(key.get("code"))
         tools |= _texts(key.get("tools"))
         inputs |= {n: d for n, d in _texts(key.get("inputs")).items() if n != "lock"}
-        if path.name == "report" and isinstance(key.get("settings"), Mapping):
-            settings |= {str(k): v for k, v in key["settings"].items()}
     tools |= _texts({k.removeprefix("tools."): v for k, v in settings.items() if k.startswith("tools.")})
     versions = {k.rpartition(".")[2]: v for k, v in _texts(settings).items() if k.startswith("versions.")}
     tools |= {n: v for n, v in versions.items() if n not in tools}
@@ -78,6 +80,28 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
         widths=widths(written, list(figures.weighted)),
         calibrated={} if figures.decisions is None else calibrated(figures.decisions),
     )
+
+
+def _settings(stage: Path) -> dict[str, Any]:
+    """The settings with which a stage was run, by dotted key."""
+    from pipeline.facts.artifact import recorded_key
+
+    key = recorded_key(stage)
+    found = key.get("settings") if isinstance(key, Mapping) else None
+    return {str(k): v for k, v in found.items()} if isinstance(found, Mapping) else {}
+
+
+def _limits(settings: Mapping[str, Any]) -> "Regression | None":
+    """What the build's YAML lets it lose; None where this version of chipfit cannot read it."""
+    from pydantic import ValidationError
+
+    from pipeline.facts.config.models import Regression
+
+    begin = "regression."
+    try:
+        return Regression.model_validate({k.removeprefix(begin): v for k, v in settings.items() if k.startswith(begin)})
+    except ValidationError:
+        return None
 
 
 def _texts(found: object) -> dict[str, str]:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from two_builds import snapshot
 
+from pipeline.facts.config.models import Regression
 from pipeline.facts.totals import Totals
-from pipeline.judging.differences import compare
+from pipeline.judging.differences import compare, with_regression
 from pipeline.judging.differences.diff import Cause, Differences, FigureChange, LayerChange, ProductDiff, Snapshot
 from pipeline.judging.figures import LayerFigures
 from pipeline.measuring.footprint.size_file import SizedSymbol
@@ -125,3 +126,22 @@ def test_a_verdict_alone_is_a_change_and_what_a_lock_does_not_keep_is_none() -> 
 def test_other_machine_code_of_the_same_figures_is_noticed() -> None:
     (product,) = compare("a", {"p": snapshot()}, "b", {"p": snapshot(library="e" * 64)}).products
     assert (product.state, product.same_library) == ("no change", False)
+
+
+def test_what_a_build_may_lose_is_judged_by_the_limits_of_the_new_side() -> None:
+    limits = Regression.model_validate({"cycles": "0 %"})
+    old = {n: snapshot(limits=limits) for n in ("free", "worse", "lock", "gone")}
+    old["other"] = snapshot(chip={"chip": "truetouch-m0", "core": "cortex-m0"})
+    new = {
+        "free": snapshot(cycles=9999, limits=Regression()),
+        "worse": snapshot(cycles=4000, limits=limits),
+        "lock": snapshot(cycles=9999),
+        "other": snapshot(limits=limits, chip={"chip": "rp2040", "core": "cortex-m0+"}),
+        "fresh": snapshot(limits=limits),
+    }
+    found = with_regression(compare("v1", old, "working tree", new), old, new)
+    missed = {p.product: [f.sentence for f in p.missed] for p in found.products if p.missed}
+    assert missed == {
+        "worse": ["4,000 are 36 (0.9 %) more than the 3,964 of v1, allowed 0 %"],
+        "other": ["v1 is that of the chip truetouch-m0, this is rp2040"],
+    }

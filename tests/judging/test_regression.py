@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from verdict_evidence import GOOD, SIZE, findings_of, missed
 
+from pipeline.facts.config.models import Regression
 from pipeline.facts.totals import Totals
-from pipeline.judging.regression import RULES
+from pipeline.judging.regression import RULES, Compared, findings, other_target
 from pipeline.judging.verdict import Finding
 
 LOCK = Totals(flash=1000, ram=100, stack=64, cycles=4800, latency_us=100.0, float_accuracy=0.95, accuracy=0.94)
@@ -91,3 +92,28 @@ def test_figures_that_one_side_does_not_have(product: Path) -> None:
     assert (alone.passed, alone.sentence) == (False, "no labelled evaluation data")
     nothing = found(product, "ram: 1 %", replace(LOCK, ram=0))["ram"]
     assert nothing.sentence == "100 B are 100 B more than the lock's 0 B, allowed 1 %" and not nothing.passed
+
+
+LIMITS = Regression.model_validate({"flash": "0 B", "cycles": "1 %", "accuracy": "0.5 %"})
+
+
+def test_another_build_is_compared_by_the_same_rules_under_its_name() -> None:
+    after = replace(LOCK, cycles=4849, accuracy=0.934)
+    flash, cycles, accuracy = findings(Compared(LIMITS, LOCK, after, old="v1"))
+    assert flash.passed and flash.sentence == "1,000 B are those of v1, allowed 0 B"
+    assert not cycles.passed and cycles.sentence == "4,849 are 49 (1.0 %) more than the 4,800 of v1, allowed 1 %"
+    assert cycles.hint == "Where that is meant, say so in the YAML: a larger limit."
+    assert not accuracy.passed
+    assert accuracy.sentence == "93.40 % is 0.60 points less than the 94.00 % of v1, allowed 0.5 %"
+    same = findings(Compared(LIMITS, LOCK, LOCK, old="v1"))
+    assert [f.passed for f in same] == [True] * 3 and same[2].sentence == "94.00 % is that of v1, allowed 0.5 %"
+    (*_, unknown) = findings(Compared(LIMITS, replace(LOCK, accuracy=None), LOCK, old="v1"))
+    assert (unknown.passed, unknown.sentence) == (False, "v1 has no such figure to compare with")
+
+
+def test_figures_of_another_chip_say_nothing() -> None:
+    assert other_target("v1", [("chip", "rp2040", "rp2040")]) is None
+    why = other_target("v1", [("chip", "a\x1b", "rp2040"), ("core", "x", "y")])
+    assert why is not None and why.isprintable() and why.endswith(", this is rp2040")
+    (alone,) = findings(Compared(LIMITS, why, LOCK, old="v1"))
+    assert (alone.key, alone.passed, alone.sentence) == ("regression.flash", False, why)

@@ -98,3 +98,12 @@ def test_what_is_no_lock_is_said(firmware: Path) -> None:
         lock_side(firmware / PRODUCT)
     done = chipfit_here(firmware, "diff", "old.lock.yaml", PRODUCT)
     assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith(f"{PRODUCT}:")
+
+
+def test_a_lock_does_not_say_what_may_be_lost(firmware: Path) -> None:
+    done = chipfit_here(firmware, "diff", "old.lock.yaml", "new.lock.yaml", "--regression")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "touch: the new side has no record of what its YAML allows for regression. "
+        "Hint: A lock has none: name a revision or a folder that was built by this version of chipfit.\n"
+    )

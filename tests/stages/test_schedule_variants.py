@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline.facts.artifact import file_sha256, to_json
+from pipeline.facts.artifact import file_sha256, to_json, write_folder
 from pipeline.facts.config import Project
-from pipeline.facts.records import to_plain
-from stages import codegen, import_model, quantize
+from pipeline.facts.records import json_bytes, to_plain
+from pipeline.judging.verdict import Finding, StackUsed, Used, Verdict
+from pipeline.quantizing.quantize_file import Accuracy
+from stages import codegen, import_model, quantize, report
 from stages.app.cli import main
+from stages.app.failures import grouped
 from stages.app.schedule import load_products
-from stages.base import Stage
+from stages.base import Job, Stage
 
 YAML = """product: net
 model: {source: touch.onnx}
@@ -91,6 +94,33 @@ def test_what_several_variants_miss_is_said_once_with_their_names(
     assert main(["build", "fleet.yaml", "feasibility"]) == 1
     message = "net_truetouch_m0_int8 and 5 more: model.source: gone.onnx does not exist."
     assert capsys.readouterr().err.splitlines() == [f"fleet.yaml:2: {message}"]
+
+
+def missed_lines(path: Path) -> list[str]:
+    """What is said of products that miss one rule each, the first two in other words."""
+    lines = {}
+    for index, (name, project) in enumerate(load_products(path)):
+        assert isinstance(project, Project)
+        sentence = f"{max(1, index)},000 are too many"
+        found = (Finding("budget.latency", False, 2, 1, sentence, "Hint."),)
+        accuracy = Accuracy(integer=None, real=None, agreement=None)
+        size = (Used(1, 2), Used(1, 2), StackUsed(1, 2), 1, 1.0, None, accuracy)
+        job = Job(project, Path("build"))
+        verdict = Verdict(name, project.chip.chip, False, "does not fit", *size, found)
+        write_folder(job.folder / "report", {"verdict.json": json_bytes(verdict)}, {})
+        lines[f"report:{name}"] = report.failures(job)
+    return grouped(lines)
+
+
+def test_a_rule_that_a_variant_misses_is_said_with_its_name(fleet: Path) -> None:
+    fleet.write_text(YAML.replace("rp2040, stm32f030r8", "rp2040"), "utf-8")
+    first, *others = missed_lines(Path("fleet.yaml"))
+    assert first == ("fleet.yaml: net_truetouch_m0_int8 and 1 more: budget.latency: 1,000 are too many. Hint: Hint."), (
+        "said once, as what is wrong before there is a verdict"
+    )
+    assert [line.split(": ")[1] for line in others] == ["net_rp2040_int8", "net_rp2040_int5"]
+    fleet.write_text(YAML.partition("variants")[0].replace("net", "one") + "chip: rp2040\n", "utf-8")
+    assert missed_lines(Path("fleet.yaml")) == ["fleet.yaml: budget.latency: 1,000 are too many. Hint: Hint."]
 
 
 def test_a_product_of_another_file_with_a_variant_s_name_is_refused(

@@ -1,12 +1,15 @@
 """Two builds of the same products compared: figures, layers and symbols that differ, and what made them differ."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
+from pipeline.facts.config.models import Regression
 from pipeline.facts.totals import Totals
 from pipeline.judging.differences.causes import causes
 from pipeline.judging.differences.diff import Differences, FigureChange, ProductDiff, Snapshot
 from pipeline.judging.differences.matching import compared_layers, compared_symbols
+from pipeline.judging.regression import Compared, findings, other_target
+from pipeline.judging.verdict import Finding
 
 Side = Mapping[str, Snapshot | str | None]
 """Products of one side by name; a sentence stands for one that does not build, None for one that nobody asked for."""
@@ -18,6 +21,24 @@ def compare(old_name: str, old: Side, new_name: str, new: Side) -> Differences:
     return Differences(
         old_name, new_name, tuple(_product(n, old_name, old.get(n), new_name, new.get(n)) for n in names)
     )
+
+
+def with_regression(comparison: Differences, old: Side, new: Side) -> Differences:
+    """The comparison with the findings on what each product that both sides have may lose, as its new side says."""
+    products = []
+    for product in comparison.products:
+        before, after = old.get(product.product), new.get(product.product)
+        if isinstance(before, Snapshot) and isinstance(after, Snapshot) and after.limits is not None:
+            found = _regression(comparison.old, before, after, after.limits)
+            product = replace(product, regression=found)
+        products.append(product)
+    return replace(comparison, products=tuple(products))
+
+
+def _regression(name: str, old: Snapshot, new: Snapshot, limits: Regression) -> tuple[Finding, ...]:
+    """Of another chip or core, figures say nothing of this one."""
+    facts = [(what, old.chip.get(what), new.chip.get(what)) for what in ("chip", "core")]
+    return findings(Compared(limits, other_target(name, facts) or old.totals, new.totals, old=name))
 
 
 def _product(

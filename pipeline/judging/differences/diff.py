@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.facts.config.models import Regression
 from pipeline.facts.totals import Totals
 from pipeline.judging.figures import LayerFigures
+from pipeline.judging.verdict import Finding
 from pipeline.measuring.footprint.size_file import SizedSymbol
 
 
@@ -29,7 +31,9 @@ class Snapshot:
     """One side of a comparison: a built product, or what a lock says of it.
 
     `library` is the digest of the linked library, `files` that of the files of network and library. `layers`,
-    `symbols`, the words of the verdict and `library` are None where a lock stands for the build.
+    `symbols`, the words of the verdict and `library` are None where a lock stands for the build. `chip` are the names
+    of chip and core; `limits` are what the YAML lets it lose, None where that is not on record; `places` says how a
+    message on one of them begins, by its dotted key.
     """
 
     totals: Totals
@@ -39,6 +43,9 @@ class Snapshot:
     symbols: tuple[SizedSymbol, ...] | None = None
     library: str | None = None
     files: str | None = None
+    chip: Mapping[str, str] = field(default_factory=dict)
+    limits: Regression | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ class ProductDiff:
     """One product of both builds. `same_library` says whether the linked machine code is the same byte for byte, or,
     where a lock stands for a build, the files of network and library.
 
-    `why` says for a product that was not compared what kept it from being built.
+    `regression` are the findings on what the new build may lose, if they were asked for. `why` says for a product that
+    was not compared what kept it from being built.
     """
 
     product: str
@@ -111,7 +119,12 @@ class ProductDiff:
     layers: tuple[LayerChange, ...] = ()
     symbols: tuple[SymbolChange, ...] = ()
     causes: tuple[Cause, ...] = ()
+    regression: tuple[Finding, ...] = ()
     why: str = ""
+
+    @property
+    def missed(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.regression if not f.passed)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pipeline.judging.differences.wording import (
     MAX_ROWS,
     cause_lines,
     figure_rows,
-    headline,
     layer_cells,
+    missed_lines,
     sides,
     symbol_cells,
     told_and_unchanged,
@@ -33,9 +33,9 @@ def _rendered(found: Differences, folded: bool) -> str:
     told, same = told_and_unchanged(found)
     for product, said in told:
         if product.state == "changed" and folded:
-            lines += _folded(product)
+            lines += _folded(product, said)
         else:
-            lines += [f"**{in_markdown(product.product)}**: {in_markdown(said)}", ""]
+            lines += [f"**{in_markdown(product.product)}**: {in_markdown(said)}", "", *_missed(product)]
     if same:
         lines += [in_markdown(same), ""]
     if not folded:
@@ -43,9 +43,15 @@ def _rendered(found: Differences, folded: bool) -> str:
     return "\n".join(lines)
 
 
-def _folded(product: ProductDiff) -> list[str]:
-    title = f"<b>{in_markdown(product.product)}</b>: {in_markdown(headline(product))}"
-    lines = ["<details>", f"<summary>{title}</summary>", ""]
+def _missed(product: ProductDiff) -> list[str]:
+    """A list of the limits that the new side misses, and an empty line; nothing where there are none."""
+    lines = [f"* **missed**: {in_markdown(x)}" for x in missed_lines(product)]
+    return [*lines, ""] if lines else []
+
+
+def _folded(product: ProductDiff, said: str) -> list[str]:
+    title = f"<b>{in_markdown(product.product)}</b>: {in_markdown(said)}"
+    lines = ["<details>", f"<summary>{title}</summary>", "", *_missed(product)]
     lines += [f"* {in_markdown(x)}" for x in cause_lines(product)]
     rows = [(r.name, r.old, r.new, r.difference, r.percent) for r in figure_rows(product)]
     lines += _table("| figure | old | new | difference | |", "|---|---:|---:|---:|---:|", rows)

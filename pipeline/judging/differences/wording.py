@@ -94,10 +94,19 @@ def _part(change: FigureChange) -> str:
 
 def told_and_unchanged(found: Differences) -> tuple[list[tuple[ProductDiff, str]], str]:
     """Every product of which there is something to say, with a line on it; one line for all of the others."""
-    said = [(p, unchanged(p) if p.state == "no change" else headline(p)) for p in found.products]
+    said = [(p, (unchanged(p) if p.state == "no change" else headline(p)) + _misses(p)) for p in found.products]
     same = ", ".join(p.product for p, line in said if line == _SAME)
     rest = f"{_SAME}: {same}" if same else "" if said else "no products"
     return [(p, line) for p, line in said if line != _SAME], rest
+
+
+def _misses(product: ProductDiff) -> str:
+    return f"; misses {', '.join(f.key for f in product.missed)}" if product.missed else ""
+
+
+def missed_lines(product: ProductDiff) -> list[str]:
+    """A line on each limit that the new side misses."""
+    return [f"{f.key}: {f.sentence}" for f in product.missed]
 
 
 def unchanged(product: ProductDiff) -> str:
