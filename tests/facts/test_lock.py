@@ -61,6 +61,19 @@ def test_a_lock_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert lock_path(Path("a/b.yaml"), "net") == Path("a/net.lock.yaml")
 
 
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML has no libyaml")
+def test_libyaml_reads_it_as_python_does_with_the_same_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = replace(
+        LOCK, activations=dict.fromkeys(HOSTILE, LOCK.activations["x"]), layers=dict.fromkeys(HOSTILE, LAYER)
+    )
+    for text in (lock_text(LOCK), lock_text(lock)):
+        quick = read_lock(written(tmp_path, text))
+        with monkeypatch.context() as patch:
+            patch.delattr(yaml, "CSafeLoader")
+            slow = read_lock(quick.path)
+        assert (quick.lock, quick.places) == (slow.lock, slow.places)
+
+
 def test_no_line_of_it_makes_it_a_product() -> None:
     assert not any(x.startswith("product:") for x in lock_text(LOCK).splitlines())
 
