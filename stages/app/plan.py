@@ -9,7 +9,7 @@ from pipeline.facts.text import in_sentence
 from stages import STAGES
 from stages.app.options import Options
 from stages.app.products import BUILD, products
-from stages.app.why import told
+from stages.app.why import telling, told
 from stages.base import Job, applicable
 from stages.planned import Planned, plan_stages
 from stages.store import open_store
@@ -62,7 +62,7 @@ def _sentence(planned: Planned) -> str:
     if planned.changes is None:
         reason = "there is no result yet"
     elif planned.changes:
-        first, *more = planned.changes
+        first, *more = telling(planned.changes)
         others = sum(c.part != "before" for c in more)
         reason = told(first) + (f", and {others} more" if others else "")
     else:

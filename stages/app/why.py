@@ -36,6 +36,9 @@ def why(arguments: Sequence[str]) -> int:
     options.add_argument("--locked", action=BooleanOptionalAction, help="as a build from the lock would be, or not")
     given = options.parse_args(arguments)
     name, _, product = given.task.rpartition(":")
+    if not name or not product:
+        hint = f"For example quantize:{product or 'touch'}."
+        raise ChipfitError(f"{given.task!r} is no STAGE:PRODUCT", place="chipfit why", hint=hint)
     (project,) = products([product], given.locked)
     stages = [s for s in STAGES if applicable(s, project)]
     asked = next((s for s in stages if name == s.NAME), None)
@@ -105,6 +108,7 @@ def _explained(
     action = "" if against else f"{planned.action if planned.action != 'after' else f'after {planned.waits_for}'}: "
     if not changes:
         return visible(f"{head}: {action}nothing that it reads changed {since}")
+    changes = telling(changes)
     lines = [visible(f"{head}: {action}{len(changes)} changed {since}")]
     for part, group in groupby(changes, lambda c: c.part):
         rows = [_pair(c) for c in group] if part != "before" else _earlier(changes)
@@ -125,12 +129,19 @@ def _earlier(changes: Sequence[Change]) -> list[str]:
     return rows
 
 
+def telling(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes without those from no value to no key or back, which say nothing; all where there is nothing else."""
+    return tuple(c for c in changes if c.old is not None or c.new is not None) or tuple(changes)
+
+
 def told(change: Change) -> str:
     """A change as part of a sentence."""
     return f"other results of {change.name.partition('/')[0]}" if change.part == "before" else _pair(change)
 
 
 def _pair(change: Change) -> str:
+    if change.old is None and change.new is None:
+        return visible(f"{change.name}: without a value, or not there")
     return visible(f"{change.name}: {_value(change.old)} -> {_value(change.new)}")
 
 

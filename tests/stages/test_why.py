@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from pipeline.facts.artifact import stamp_bytes
 from pipeline.facts.config import load_project
 from stages import STAGES
 from stages.app.cli import main
@@ -74,6 +75,25 @@ def test_why_names_settings_inputs_and_stages_before(repository: Path, capsys: p
     assert changed["quantize"] == [("settings", "quantization.calibration"), ("inputs", "model")]
 
 
+def test_a_setting_without_a_value_that_is_no_longer_there_tells_nothing(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repository / "build" / "digits_mlp" / "quantize" / ".stamp.json"
+    stamp = json.loads(path.read_text("utf-8"))
+    settings = stamp["key"]["settings"]
+    settings["data.old"] = None
+    path.write_bytes(stamp_bytes(stamp["key"], stamp["files"]))
+    assert "data.old: without a value, or not there" in said(
+        capsys, "why", "quantize:digits_mlp"
+    )  # the one reason why it runs
+    settings["quantization.calibration"] = "min-max"
+    path.write_bytes(stamp_bytes(stamp["key"], stamp["files"]))
+    printed = said(capsys, "why", "quantize:digits_mlp")
+    assert "1 changed" in printed and "min-max -> mse" in printed and "data.old" not in printed
+    assert "run: quantization.calibration: min-max -> mse\n" in said(capsys, "plan")
+    assert '"data.old"' in said(capsys, "why", "quantize:digits_mlp", "--json")
+
+
 def test_why_against_an_older_build_and_an_entry_of_the_store(
     repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +122,8 @@ def test_why_against_an_older_build_and_an_entry_of_the_store(
         (["why", "quantize:digits_mlp", "--against", "v1"], "'v1' is neither a build folder nor a key"),
         (["why", "quantize:digits_mlp", "--against", "models"], "has no results of quantize of digits_mlp"),
         (["why", "quantize:digits_mlp", "--against", "0" * 64], "the store has no result of the key"),
+        (["why", "digits_mlp"], "'digits_mlp' is no STAGE:PRODUCT. Hint: For example quantize:digits_mlp."),
+        (["why", "quantize:"], "'quantize:' is no STAGE:PRODUCT. Hint: For example quantize:touch."),
         (["why"], "the following arguments are required: STAGE:PRODUCT"),
         (["plan", "--jsn"], "unrecognized arguments: --jsn"),
     ],
