@@ -203,15 +203,16 @@ def _array_sha256(arrays: "Mapping[str, Array]", name: str) -> str:
 
 
 def arrays_read(project: Project, ports: "Sequence[Port]") -> Arrays:
-    """The names of the arrays that a network with these input ports reads, for each data file that is named."""
+    """The names of the arrays that a network with these input ports reads, for each data file that it reads."""
     from pipeline.model_files.npz import Npz
     from pipeline.quantizing.data import inputs_key
 
     data = project.config.data
     sources: dict[Role, DataSource | None] = {"calibration": data.calibration, "evaluation": data.evaluation}
     found: dict[Role, Sequence[str]] = {}
+    files = data_files(project)
     for role, source in sources.items():
-        if source is None:
+        if source is None or role not in files:
             continue
         read = Npz(project.file(f"data.{role}", source.file), project.place(f"data.{role}"))
         names = [k for p in ports if (k := inputs_key(read, ports, p, source, DEFAULT_ARRAYS[role])) is not None]

@@ -35,7 +35,7 @@ def as_locked(built: "Snapshot", job: "Job") -> "Snapshot":
     """A built product with the origin that its lock would have. Raises ChipfitError."""
     from stages.app.lock import lock_of
 
-    return replace(built, origin=lock_origin(lock_of(job)))
+    return replace(built, origin=replace(lock_origin(lock_of(job)), from_lock=job.project.lock is not None))
 
 
 def comparable_with_locks(built: "Snapshot") -> "Snapshot":
@@ -43,7 +43,7 @@ def comparable_with_locks(built: "Snapshot") -> "Snapshot":
     from pipeline.judging.differences.diff import Origin
 
     known = built.origin
-    kept = {n: getattr(known, n) for n in ("inputs", "arithmetic", "widths", "calibrated")}
+    kept = {n: getattr(known, n) for n in ("inputs", "arithmetic", "widths", "calibrated", "from_lock")}
     return replace(built, origin=Origin(**kept))
 
 

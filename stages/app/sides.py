@@ -100,7 +100,7 @@ def side(
     if source.is_lock and source.path is not None:
         return lock_side(source.path)
     if source.path is not None:
-        found = folder_side(source.path)
+        found = _folder(source)
         if locked:
             found = {n: s if isinstance(s, str) else comparable_with_locks(s) for n, s in found.items()}
         return {n: s if not wanted or n in wanted else None for n, s in found.items()}
@@ -113,6 +113,33 @@ def side(
             return {}
         with contextlib.chdir(folder):
             return _built(source.name, wanted, store, locked)
+
+
+def _folder(source: Source) -> "dict[str, Snapshot | str]":
+    """The products of a build folder. Raises ChipfitError, which says of a branch's namesake how to name the branch."""
+    assert source.path is not None
+    try:
+        return folder_side(source.path)
+    except ChipfitError as error:
+        if named := _namesake(source.name):
+            error.hint = f"It is a folder; the {named[0]} of that name is {named[1]}."
+        raise
+
+
+def _namesake(name: str) -> tuple[str, str] | None:
+    """What kind of revision has the name of a path, and its full name; None where there is none."""
+    from pipeline.measuring.toolchain.process import ToolError
+    from stages.app.worktrees import commit_of
+
+    kinds = (("branch", "heads"), ("tag", "tags"), ("remote branch", "remotes"))
+    for kind, folder in kinds:
+        full = f"refs/{folder}/{name}"
+        try:
+            commit_of(_repository(), full)
+        except (ChipfitError, ToolError):
+            continue
+        return kind, full
+    return None
 
 
 def _built(

@@ -78,6 +78,7 @@ def _origin(folder: Path, figures: "Figures") -> "Origin":
         code=code,
         arithmetic=figures.arithmetic,
         widths=widths(written, list(figures.weighted)),
+        from_lock=settings.get("from_lock") is True,
         calibrated={} if figures.decisions is None else calibrated(figures.decisions),
     )
 

@@ -107,3 +107,33 @@ def test_a_lock_does_not_say_what_may_be_lost(firmware: Path) -> None:
         "touch: the new side has no record of what its YAML allows for regression. "
         "Hint: A lock has none: name a revision or a folder that was built by this version of chipfit.\n"
     )
+
+
+@pytest.mark.parametrize("sides", [("split.lock.yaml", "build"), ("split.lock.yaml",), ("calibrated", "build")])
+def test_data_that_a_locked_build_does_not_need_are_no_cause(
+    sides: tuple[str, ...], uncalibrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHIPFIT_LOCKED", "1")
+    found = compared(uncalibrated, *sides)
+    assert found["state"] == "no change", found["why"]
+    assert [c for c in found["causes"] if c["kind"] == "data"] == []
+
+
+@pytest.fixture(scope="module")
+def uncalibrated(firmware: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A product built from its lock without its calibration data; `calibrated` was built with them."""
+    folder = tmp_path_factory.mktemp("uncalibrated")
+    shutil.copytree(firmware / "configs" / "models", folder / "configs" / "models")
+    text = (firmware / PRODUCT).read_text("utf-8")
+    usual, own = "calibration: ../models/touch.npz", "calibration: ../models/calibration.npz"
+    assert usual in text
+    (folder / PRODUCT).parent.mkdir()
+    (folder / PRODUCT).write_text(text.replace(usual, own), "utf-8")
+    data = folder / "configs" / "models" / "calibration.npz"
+    shutil.copy(data.with_name("touch.npz"), data)
+    assert chipfit_here(folder, "lock", PRODUCT).returncode == 0
+    shutil.copy(folder / LOCK, folder / "split.lock.yaml")
+    shutil.copytree(folder / "build", folder / "calibrated")
+    data.unlink()
+    assert chipfit_here(folder, "build", "--locked").returncode == 0
+    return folder

@@ -66,3 +66,18 @@ def test_a_product_that_neither_side_has() -> None:
     check_wanted(("touch",), ("touch", "digits"))
     with pytest.raises(ChipfitError, match=r"--product: 'tuch' is on neither side\. Hint: Did you mean 'touch'\?"):
         check_wanted(("tuch",), ("touch", "digits"))
+
+
+@pytest.mark.parametrize(
+    ("name", "full"), [("main", "branch of that name is refs/heads/main"), ("v1", "tag of that name is refs/tags/v1")]
+)
+def test_a_folder_with_the_name_of_a_branch_says_how_to_name_the_branch(
+    name: str, full: str, commits: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(ChipfitError) as caught:
+        side(sources([name])[0], ())
+    assert str(caught.value) == f"{name}: no product was built here. Hint: It is a folder; the {full}."
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ChipfitError, match=r"A build folder is such as build/\."):
+        side(sources(["other"])[0], ())

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.judging.differences.diff import Cause, Kind, LayerChange, Snapshot, SymbolChange
+from pipeline.judging.differences.diff import Cause, Kind, LayerChange, Origin, Snapshot, SymbolChange
 from pipeline.judging.figures import LayerFigures
 
 _DIGEST = 12
 """Hexadecimal digits of a digest that are shown."""
+_CALIBRATION = "calibration"
 
 
 def causes(
@@ -19,7 +20,7 @@ def causes(
     widths = _changed("width", a.widths, b.widths, both=True)
     calibrated = _changed("calibration", a.calibrated, b.calibrated, both=True)
     found = [
-        *_inputs(a.inputs, b.inputs),
+        *_inputs(a, b),
         *_settings(a.settings, b.settings),
         *_changed("tool", a.tools, b.tools),
         *_changed("code", _short(a.code), _short(b.code)),
@@ -36,8 +37,11 @@ def causes(
     return tuple(found)
 
 
-def _inputs(old: Mapping[str, str], new: Mapping[str, str]) -> list[Cause]:
-    found = _changed("data", _short(old), _short(new))
+def _inputs(old: Origin, new: Origin) -> list[Cause]:
+    """Files that differ; that a build from a lock was given no calibration data is no cause: it does not calibrate."""
+    found = _changed("data", _short(old.inputs), _short(new.inputs))
+    if any(o.from_lock and _CALIBRATION not in o.inputs for o in (old, new)):
+        found = [c for c in found if c.name != _CALIBRATION]
     return [Cause("model" if c.name.startswith("model") else "data", c.name, c.old, c.new) for c in found]
 
 

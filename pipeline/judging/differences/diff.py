@@ -15,7 +15,8 @@ from pipeline.measuring.footprint.size_file import SizedSymbol
 class Origin:
     """What a build was made from, by name: digests of the user's files and of chipfit's own, settings by dotted key,
     versions of tools; names of the arithmetic, if known; the width of each layer's weights, such as int8; what
-    calibration decided for each tensor and layer, as a text."""
+    calibration decided for each tensor and layer, as a text. `from_lock`: it was built from a lock, and is given only
+    the data that this needs."""
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -24,6 +25,7 @@ class Origin:
     arithmetic: tuple[str, ...] = ()
     widths: Mapping[str, str] = field(default_factory=dict)
     calibrated: Mapping[str, str] = field(default_factory=dict)
+    from_lock: bool = False
 
 
 @dataclass(frozen=True)
