@@ -20,6 +20,7 @@ SCHEMAS = {"github": "github-workflows", "gitlab": "gitlab-ci"}
 
 def faults(path: Path, server: str) -> list[str]:
     """What the server's schema finds wrong with the YAML, by the copy of it that check-jsonschema brings."""
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed")
     from jsonschema import Draft7Validator
     from ruamel.yaml import YAML  # of YAML 1.2, in which `on` is a word as any other
 
