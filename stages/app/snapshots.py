@@ -99,8 +99,9 @@ def _limits(settings: Mapping[str, Any]) -> "Regression | None":
     from pipeline.facts.config.models import Regression
 
     begin = "regression."
+    written = {k.removeprefix(begin): v for k, v in settings.items() if k.startswith(begin) and v is not None}
     try:
-        return Regression.model_validate({k.removeprefix(begin): v for k, v in settings.items() if k.startswith(begin)})
+        return Regression.model_validate(written)
     except ValidationError:
         return None
 
