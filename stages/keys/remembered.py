@@ -66,6 +66,6 @@ def identity(path: Path) -> list[int] | None:
     """
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # of a name with a NUL
         return None
     return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
