@@ -36,6 +36,7 @@ WITHOUT_A_TEST: dict[str, dict[str, str]] = {
     "model_files": {"exported": "a table, in test_readers"},
     "planning": {"armv6m": "a table, in test_variants", "plan_file": "records, in test_describe_plan"},
     "stages": {"app": "a package", "base": "in test_execution", "plan": "in test_why", "graph": "in test_why",
+               "results": "in test_store",
                "products": "in test_why",
                "file_sizes": "in tests/test_bad_builds.py", "model_source": "in tests/test_bad_builds.py",
                "distributions": "a table, in test_tools",

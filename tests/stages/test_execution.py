@@ -225,7 +225,7 @@ def test_a_stored_result_that_is_none_of_the_stage_is_made_anew(
 def test_a_build_with_nothing_to_do_waits_for_no_heavy_library_and_no_store(products: Path) -> None:
     loaded, said = imported_by(products, {}, "build")
     assert said.endswith("28 stages: 28 up to date\n")
-    assert not {*HEAVY, "stages.store", "filelock"} & loaded
+    assert not {*HEAVY, "stages.store.results", "filelock"} & loaded
 
 
 def test_to_restore_a_product_waits_for_no_heavy_library(products: Path, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_to_restore_a_product_waits_for_no_heavy_library(products: Path, tmp_pat
     environment = {"CHIPFIT_STORE": "", "CHIPFIT_STORE_FOLDER": str(tmp_path / "store")}
     loaded, said = imported_by(tmp_path, environment, "build", "configs/products/touch.yaml")
     assert said.endswith("7 stages: 7 restored\n")
-    assert "stages.store" in loaded
+    assert "stages.store.results" in loaded
     assert {*HEAVY, "fsspec"} & loaded == {"jinja2"}, "of the page of all products, which is a new one"
 
 
