@@ -70,6 +70,7 @@ def unknown_code(found: Mapping[str, list[str]], code: Mapping[str, str]) -> set
     """Modules of chipfit that were imported, and files of the repository that were opened, beyond `code`."""
     known = {module_name(p) for p in code if p.endswith(".py")}
     opened = {Path(p).relative_to(ROOT).as_posix() for p in found["opened"] if Path(p).is_relative_to(ROOT)}
+    opened = {p for p in opened if not (ROOT / p).is_relative_to(sys.prefix)}  # a virtual environment in the repository
     code_files = {p for p in opened if "__pycache__" not in p and not p.startswith("configs/")}
     data = {p for p in code_files if not has_no_effect(module_name(p))}
     return (modules_of_chipfit(found) - known) | (data - set(code))
